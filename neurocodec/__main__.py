@@ -1,0 +1,8 @@
+"""``python -m neurocodec``: the same as ``neurocodec``."""
+
+import sys
+
+from neurocodec.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,345 @@
+"""`nc.contributions`: contributions of hidden units to a target, labelled, layer by layer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from neurocodec import storage
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.labels import fingerprint, labelled, plain, stamp
+from neurocodec.network import Network
+from neurocodec.nn.attribution import Attribution, Method
+from neurocodec.nn.capture import Capture, Layer
+from neurocodec.nn.integration import IntegratedGradients
+from neurocodec.nn.passes import Passes, Prefix, prefix_holds
+from neurocodec.nn.reduction import Split, split_sign, sum_positions
+from neurocodec.nn.target import Target
+from neurocodec.nn.tracing import Trace, quickened, trace
+from neurocodec.samples import Samples, bar, batches
+
+logger = logging.getLogger(__name__)
+
+Reduce = Literal["channel", "none"]
+Rows = dict[str, NDArray[Any]]
+
+CAPTURED_BYTES = {"cpu": 192 * 2**20, "cuda": 4 * 2**30}
+"""Size of the captured activations of one batch, which sets the automatic batch size."""
+LARGEST_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One analysis, checked: everything that its numbers depend on, and nothing else."""
+
+    net: Network
+    samples: Samples
+    target: Target
+    method: Method
+    layers: dict[str, Layer]
+    reduce: Reduce
+    split: Split
+    baseline: Tensor
+    given: bool
+
+    def captured(self) -> dict[str, Layer]:
+        """Layers to hook: those that are wanted, and the one that the target reads."""
+        if self.target.layer is None:
+            return self.layers
+        return {**self.layers, **self.net.select_layers([self.target.layer])}
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What identifies the run, for its provenance and for the check before it is resumed."""
+        values = self.samples.values.numpy()
+        labels = [np.asarray(c.values) for _, c in sorted(self.samples.coords.items())]
+        facts = {
+            "model": self.net.name,
+            "weights_sha256": self.net.weights_sha256,
+            "layers": self.layers,
+            "target": {"kind": type(self.target).__name__, "parameters": self.target},
+            "method": self.method,
+            "reduce": self.reduce,
+            "split": self.split,
+            "baseline_sha256": fingerprint(self.baseline.numpy()) if self.given else None,
+            "data_sha256": fingerprint(values, *labels),
+        }
+        return plain(facts)
+
+
+def contributions(
+    net: Network,
+    stimulus: xr.DataArray,
+    *,
+    target: Target,
+    method: Method | None = None,
+    layers: Iterable[str] | None = None,
+    reduce: Reduce = "channel",
+    split: Split = "before",
+    baseline: ArrayLike | xr.DataArray | Literal["zeros", "mean"] | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Contributions of the hidden channels of every layer to a scalar target.
+
+    Parameters
+    ----------
+    net
+        The network and its layers.
+    stimulus
+        Movie (time, y, x) or images (stimulus, ...).
+    target
+        The scalar that is explained, one of `nc.targets`.
+    method
+        One of `nc.methods`; ``IntegratedGradients(steps=20)`` where None.
+    layers
+        Aliases; all of the network's where None. One pass serves them all.
+    reduce
+        ``"channel"`` sums over positions; ``"none"`` keeps the maps, with their sign.
+    split
+        Positive and negative parts at each position ``"before"`` the sum (CODEC sec. 3) or
+        ``"after"`` it (eq. 34).
+    baseline
+        Where paths start, in the network's input space: ``"zeros"``, ``"mean"`` (of the
+        stimulus), or a sample (a frame is repeated to a window). None is zeros for paths, and
+        h' = 0 for `ActGrad` and `NormGrad`.
+    batch_size
+        Samples computed together; None takes as many as fit a fixed size of activations. The
+        numbers do not depend on it.
+    device
+        ``"cpu"``, ``"cuda"``, ...; None stays where the network is.
+    out
+        A `.nc` or `.zarr` path: rows are written as they come; an interrupted run goes on where
+        it stopped when the same call is made again.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    xarray.DataTree
+        The root has the sample coordinate and `target`; one node per layer has
+
+        - `contribution` (sample, sign, channel), in units of the target, or (sample, channel,
+          y, x) with ``reduce="none"``,
+        - `activation` (sample, channel), summed over positions,
+        - `completeness_error` (sample): sum of contributions minus (y(x) - y(x')).
+
+        `Gradient` gives `gradient` in place of `contribution`; `Activation` gives only that.
+
+    Raises
+    ------
+    InputError
+        Where stimulus, target, layers or baseline do not fit the network.
+    CaptureError
+        Where a layer cannot be captured.
+    StorageError
+        Where `out` holds another run.
+
+    Examples
+    --------
+    >>> import neurocodec as nc
+    >>> module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1))
+    >>> net = nc.Network(module, layers={"hidden": "1"})
+    >>> images = xr.DataArray(np.ones((3, 2), "float32"), dims=("stimulus", "feature"))
+    >>> tree = nc.contributions(net, images, target=nc.targets.Output(0), progress=False)
+    >>> tree["hidden/contribution"].dims
+    ('stimulus', 'sign', 'channel')
+    """
+    samples = Samples.of(net, stimulus)
+    plan = Plan(
+        net=net.on(device),
+        samples=samples,
+        target=target,
+        method=method or IntegratedGradients(),
+        layers=net.select_layers(layers),
+        reduce=_one_of("reduce", reduce, ("channel", "none")),
+        split=_one_of("split", split, ("before", "after")),
+        baseline=_baseline(samples, baseline),
+        given=baseline is not None,
+    )
+    _check(plan)
+    with _prepared(plan) as (passes, traced):
+        size = batch_size or _automatic_batch_size(plan, traced)
+        if out is not None:
+            return _streamed(plan, passes, size, Path(out), progress=progress)
+        return _in_memory(plan, passes, size, progress=progress)
+
+
+def _one_of(what: str, value: Any, known: tuple[str, ...]) -> Any:
+    if value not in known:
+        raise unknown_name(what, value, known)
+    return value
+
+
+def _check(plan: Plan) -> None:
+    for what, value, kind in (("target", plan.target, Target), ("method", plan.method, Method)):
+        if not isinstance(value, kind):
+            raise InputError(
+                came=f"{what}={value!r}",
+                expected=f"an instance of one of nc.{what}s",
+                hint="target=nc.targets.TopK(1), method=nc.methods.ActGrad()",
+            )
+    if not plan.layers:
+        raise InputError(came="no layers", expected="at least one", hint="nc.Network(layers=[...])")
+
+
+def _baseline(samples: Samples, baseline: Any) -> Tensor:
+    one = samples.batch(0, 1, torch.device("cpu")).x
+    if baseline is None or (isinstance(baseline, str) and baseline == "zeros"):
+        return torch.zeros_like(one)
+    if isinstance(baseline, str):
+        _one_of("baseline", baseline, ("mean", "zeros"))
+        return samples.mean()
+    values = torch.as_tensor(np.asarray(baseline), dtype=one.dtype)
+    try:
+        return values.expand_as(one).contiguous()
+    except RuntimeError as error:
+        raise InputError(
+            came=f"a baseline of shape {tuple(values.shape)}",
+            expected=f"'zeros', 'mean', a number, or a sample of shape {tuple(one.shape[1:])}",
+        ) from error
+
+
+@contextmanager
+def _prepared(plan: Plan) -> Iterator[tuple[Passes, Trace]]:
+    """Hook the network, see how it runs, and bind the target to its outputs."""
+    device = plan.net.device
+    with Capture(plan.net.module, plan.captured(), plan.net.select).attached() as capture:
+        few = plan.samples.few(device)
+        traced = trace(capture, few)
+        target = plan.target.bind(plan.net.output_names(traced.done.outputs.shape[1]))
+        start, wanted = plan.baseline.to(device), tuple(plan.layers)
+        passes = Passes(capture, target, start, plan.given, aliases=wanted)
+        with quickened(capture, traced, few):
+            yield _with_prefix(plan, passes, traced), traced
+
+
+def _with_prefix(plan: Plan, passes: Passes, traced: Trace) -> Passes:
+    """Skip an affine prefix, where there is one and a replay agrees with a full pass."""
+    along_input = isinstance(plan.method, IntegratedGradients) and plan.method.path == "input"
+    found = Prefix.of(traced) if along_input else None
+    if found is None:
+        return passes
+    batch = plan.samples.batch(0, min(4, len(plan.samples)), plan.net.device)
+    for prefix in (found, replace(found, convolution=None)):
+        candidate = replace(passes, prefix=prefix)
+        if prefix_holds(candidate, batch):
+            logger.info(
+                "the path in layer %r is straight; what precedes it runs once", prefix.layer
+            )
+            return candidate
+    logger.info("what precedes layer %r is not affine; it runs at every step", found.layer)
+    return passes
+
+
+def _automatic_batch_size(plan: Plan, traced: Trace) -> int:
+    budget = CAPTURED_BYTES.get(plan.net.device.type, CAPTURED_BYTES["cpu"])
+    return int(np.clip(budget // max(1, traced.bytes_per_sample), 1, LARGEST_BATCH))
+
+
+def _in_memory(plan: Plan, passes: Passes, size: int, *, progress: bool) -> xr.DataTree:
+    arrays: Rows = {}
+    total = len(plan.samples)
+    for start, stop in batches(total, size, progress=progress, what="contributions"):
+        for name, rows in _compute(plan, passes, start, stop).items():
+            if name not in arrays:
+                arrays[name] = np.empty((total, *rows.shape[1:]), rows.dtype)
+            arrays[name][start:stop] = rows
+    return _label(plan, arrays)
+
+
+def _streamed(plan: Plan, passes: Passes, size: int, out: Path, *, progress: bool) -> xr.DataTree:
+    """Write rows as they come; go on where an earlier call with the same facts stopped."""
+    total = len(plan.samples)
+    with storage.RunWriter(out, facts=plan.facts, size=total) as run:
+        missing = run.missing(size)
+        done = total - sum(rows.stop - rows.start for rows in missing)
+        with bar(total, "contributions", progress=progress, done=done) as shown:
+            for rows in missing:
+                run.write(rows.start, _compute(plan, passes, rows.start, rows.stop))
+                shown.update(rows.stop - rows.start)
+        one = _compute(plan, passes, 0, 1)
+        shapes = {name: np.broadcast_to(r[0], (total, *r.shape[1:])) for name, r in one.items()}
+        return run.finish(_label(plan, shapes))
+
+
+def _compute(plan: Plan, passes: Passes, start: int, stop: int) -> Rows:
+    """Compute one batch and reduce it on its device; only the reduced rows leave it."""
+    batch = plan.samples.batch(start, stop, plan.net.device)
+    found = plan.method.attribute(passes, batch)
+    rows = {v.TARGET: found.target}
+    for name, extra in (("steps", found.steps), ("converged", found.converged)):
+        if extra is not None:
+            rows[name] = extra
+    for alias, layer in plan.layers.items():
+        reduced = _reduce(plan, found, alias, layer)
+        rows |= {f"{alias}/{name}": values for name, values in reduced.items()}
+    return {name: values.cpu().numpy() for name, values in rows.items()}
+
+
+def _reduce(plan: Plan, found: Attribution, alias: str, layer: Layer) -> dict[str, Tensor]:
+    activation = layer.channels_first(found.activation[alias])
+    whole = plan.reduce == "none"
+    rows = {v.ACTIVATION: activation if whole else sum_positions(activation)}
+    if alias not in found.values:
+        return rows
+    values = layer.channels_first(found.values[alias])
+    rows[plan.method.variable] = values if whole else split_sign(values, plan.split)
+    if alias in found.change:
+        total = rows[plan.method.variable].flatten(1).sum(1, dtype=torch.float64)
+        rows[v.COMPLETENESS_ERROR] = (total - found.change[alias]).to(values.dtype)
+    return rows
+
+
+def _label(plan: Plan, arrays: Mapping[str, NDArray[Any]]) -> xr.DataTree:
+    """Put dims, coordinates, units and provenance on the rows of a run."""
+    nodes: dict[str, dict[str, xr.DataArray]] = {"/": dict(plan.samples.coords)}
+    for path, values in arrays.items():
+        alias, _, name = path.rpartition("/")
+        variable = _labelled_rows(plan, plan.layers.get(alias), name, values)
+        nodes.setdefault(f"/{alias}", {})[name] = variable
+    tree = xr.DataTree.from_dict({path: xr.Dataset(held) for path, held in nodes.items()})
+    return stamp(tree, "nc.contributions", **plan.facts)
+
+
+def _labelled_rows(
+    plan: Plan, layer: Layer | None, name: str, values: NDArray[Any]
+) -> xr.DataArray:
+    dims: tuple[str, ...] = (plan.samples.dim,)
+    coords: dict[str, Any] = {}
+    if values.ndim > 1 and layer is not None:
+        signed = plan.reduce == "channel" and name == plan.method.variable != v.ACTIVATION
+        dims += (v.SIGN,) if signed else ()
+        dims += (v.CHANNEL, *_position_dims(layer, values.ndim - len(dims) - 1))
+        coords = {d: np.arange(n) for d, n in zip(dims[1:], values.shape[1:], strict=True)}
+        if signed:
+            coords[v.SIGN] = list(v.SIGNS)
+    of_target = {v.CONTRIBUTION, v.TARGET, v.COMPLETENESS_ERROR}
+    units = plan.target.units if name in of_target else None
+    return labelled(values, dims, coords, name=name, units=units)
+
+
+def _position_dims(layer: Layer, count: int) -> tuple[str, ...]:
+    if count in (0, 2):
+        return (v.Y, v.X)[:count]
+    if count == 1:
+        return (v.TOKEN,)
+    raise InputError(
+        came=f"maps with {count} position dims at {layer.module!r}",
+        expected="tokens, or maps with dims (y, x)",
+        hint="reduce='channel'",
+    )

@@ -1,0 +1,75 @@
+"""What a result is, in a few lines of text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import xarray as xr
+
+from neurocodec.labels import PROVENANCE, provenance
+from neurocodec.modes import SparseModes
+
+WIDTH = 100
+"""Longest line of the provenance; what is longer is cut."""
+
+
+def describe(result: xr.DataArray | xr.Dataset | xr.DataTree | SparseModes) -> str:
+    """Describe a result: its variables with dims, units and meaning, and its provenance.
+
+    Parameters
+    ----------
+    result
+        What `nc.open` returns.
+
+    Returns
+    -------
+    str
+        Several lines.
+
+    Examples
+    --------
+    >>> from neurocodec.labels import labelled
+    >>> print(describe(labelled([1.0, 2.0], ["time"], name="firing_rate")))
+    DataArray
+      firing_rate (time: 2) float64, Hz: firing rate
+    """
+    lines = [type(result).__name__]
+    if isinstance(result, SparseModes):
+        lines.append(f"  {result.dictionary.sizes['mode']} modes, held-out R2 {result.r2:.3f}")
+        result = result.to_tree().drop_nodes("weights")
+    if isinstance(result, xr.DataArray):
+        lines.append(_variable(str(result.name), result))
+    elif isinstance(result, xr.Dataset):
+        lines += _variables(result)
+    else:
+        lines += [line for node in result.subtree for line in _node(node)]
+    return "\n".join([*lines, *_provenance(result)])
+
+
+def _node(node: xr.DataTree) -> Iterator[str]:
+    yield node.path
+    yield from _variables(node.to_dataset(inherit=False))
+
+
+def _variables(data: xr.Dataset) -> Iterator[str]:
+    for name, array in data.data_vars.items():
+        yield _variable(str(name), array)
+    for name, array in data.coords.items():
+        yield _variable(f"* {name}", array)
+
+
+def _variable(name: str, array: xr.DataArray) -> str:
+    dims = ", ".join(f"{d}: {n}" for d, n in array.sizes.items())
+    units, about = (str(array.attrs.get(key, "")) for key in ("units", "long_name"))
+    kind = str(array.dtype) + (f", {units}" if units not in ("", "1") else "")
+    return f"  {name} ({dims}) {kind}" + (f": {about}" if about else "")
+
+
+def _provenance(result: xr.DataArray | xr.Dataset | xr.DataTree) -> Iterator[str]:
+    facts = provenance(result)
+    if facts:
+        yield f"provenance (attribute {PROVENANCE!r})"
+    for name, fact in facts.items():
+        line = f"  {name}: {fact if isinstance(fact, str) else json.dumps(fact)}"
+        yield line if len(line) <= WIDTH else f"{line[: WIDTH - 4]} ..."

@@ -1,0 +1,1 @@
+"""Numerical kernels: ndarray in, ndarray out, with `axis`; numpy and scipy only."""

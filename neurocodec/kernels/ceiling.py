@@ -1,0 +1,91 @@
+"""How well the mean of repeated responses can be predicted at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurocodec.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def signal_power(
+    responses: NDArray[Any], *, repeat_axis: int = 0, axis: int = 1
+) -> NDArray[np.float64]:
+    """Variance over time of the response that repeats share, without bias from noise.
+
+    `SP = (Var(sum_n y_n) - sum_n Var(y_n)) / (N (N - 1))` (Sahani & Linden 2003; Schoppe et al.
+    2016, eq. 1): the mean covariance between two different repeats.
+
+    Parameters
+    ----------
+    responses
+        Repeated responses to one stimulus.
+    repeat_axis, axis
+        Axes of the repeats and of time.
+
+    Returns
+    -------
+    numpy.ndarray
+        Without these two axes. It can be negative where there is hardly any signal.
+
+    Raises
+    ------
+    InputError
+        Where there are fewer than two repeats.
+
+    Examples
+    --------
+    >>> signal_power(np.array([[0.0, 2.0], [0.0, 2.0]])).item()
+    1.0
+    """
+    y = np.moveaxis(np.asarray(responses, dtype=np.float64), (repeat_axis, axis), (0, 1))
+    n = len(y)
+    if n < 2:
+        raise InputError(
+            came=f"{n} repeat of the responses",
+            expected="at least 2, to tell what repeats from what does not",
+        )
+    power = (y.sum(axis=0).var(axis=0) - y.var(axis=1).sum(axis=0)) / (n * (n - 1))
+    return np.asarray(power)
+
+
+def repeat_ceiling(
+    responses: NDArray[Any], *, repeat_axis: int = 0, axis: int = 1
+) -> NDArray[np.float64]:
+    """Highest correlation that a model can reach with the mean of these repeats.
+
+    `CC_max = sqrt(SP / Var(mean_n y_n))` (Schoppe et al. 2016): the correlation of the true,
+    noiseless response with the mean of the repeats. A model's correlation divided by it is the
+    normalised correlation coefficient.
+
+    Parameters
+    ----------
+    responses
+        Repeated responses to one stimulus.
+    repeat_axis, axis
+        Axes of the repeats and of time.
+
+    Returns
+    -------
+    numpy.ndarray
+        Without these two axes, between 0 and 1; NaN where the repeats share no signal.
+
+    Raises
+    ------
+    InputError
+        Where there are fewer than two repeats.
+
+    Examples
+    --------
+    >>> repeat_ceiling(np.array([[0.0, 2.0, 0.0], [0.0, 2.0, 0.0]])).item()
+    1.0
+    """
+    power = signal_power(responses, repeat_axis=repeat_axis, axis=axis)
+    y = np.moveaxis(np.asarray(responses, dtype=np.float64), (repeat_axis, axis), (0, 1))
+    total = y.mean(axis=0).var(axis=0)
+    shared = np.where(power > 0, power, np.nan)
+    return np.asarray(np.sqrt(np.divide(shared, total, out=np.full_like(shared, np.nan), where=total > 0)))

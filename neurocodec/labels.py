@@ -1,0 +1,376 @@
+"""Makers and checks of labelled arrays, and the provenance stamp that every result carries."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from importlib import metadata
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, unknown_name
+
+PROVENANCE: Final = "neurocodec"
+"""Name of the attribute that holds the provenance as one JSON string."""
+
+Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset, xr.DataTree)
+
+
+def labelled(
+    values: ArrayLike,
+    dims: Sequence[str],
+    coords: Mapping[str, Any] | None = None,
+    *,
+    name: str,
+    units: str | None = None,
+    **attrs: Any,
+) -> xr.DataArray:
+    """Make a DataArray with the name, units and long name of the vocabulary.
+
+    Parameters
+    ----------
+    values
+        The numbers.
+    dims
+        One name per axis.
+    coords
+        As `xarray.DataArray` takes them; text becomes fixed-width unicode.
+    name
+        A variable of `neurocodec.vocabulary.VARIABLES`.
+    units
+        Overrides the vocabulary's units.
+    **attrs
+        Further attributes.
+
+    Returns
+    -------
+    xarray.DataArray
+        With attributes `units` and `long_name`.
+
+    Raises
+    ------
+    UnknownNameError
+        Where the vocabulary has no such variable.
+
+    Examples
+    --------
+    >>> rate = labelled([[1.0, 2.0]], ("time", "cell"), {"cell": ["a", "b"]}, name="firing_rate")
+    >>> rate.attrs["units"], rate.cell.values.tolist()
+    ('Hz', ['a', 'b'])
+    """
+    if name not in v.VARIABLES:
+        raise unknown_name("variable", name, v.VARIABLES)
+    term = v.VARIABLES[name]
+    known = {"units": units or term.units or "", "long_name": term.long_name}
+    array = xr.DataArray(np.asarray(values), dims=tuple(dims), coords=coords, name=name)
+    return array.assign_attrs({**known, **attrs})
+
+
+def time_coordinate(size: int, rate: float, start: float = 0.0) -> xr.Variable:
+    """Times of `size` frames at `rate` Hz, in seconds.
+
+    Parameters
+    ----------
+    size
+        Number of frames.
+    rate
+        Frames per second.
+    start
+        Time of the first frame in seconds.
+
+    Examples
+    --------
+    >>> time_coordinate(3, 100.0).values.tolist()
+    [0.0, 0.01, 0.02]
+    """
+    return xr.Variable(
+        v.TIME, start + np.arange(size) / rate, {"units": v.SECONDS, "long_name": "time"}
+    )
+
+
+def sample_dim(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
+    """Name of the sample dimension: `time` for a movie, `stimulus` for images.
+
+    Raises
+    ------
+    InputError
+        Where the data have neither or both.
+
+    Examples
+    --------
+    >>> sample_dim(xr.DataArray([1.0], dims="time"))
+    'time'
+    """
+    found = [d for d in v.SAMPLE_DIMS if d in data.dims]
+    if len(found) != 1:
+        raise InputError(
+            came=f"data with dims {tuple(map(str, data.dims))}",
+            expected="exactly one of the sample dims 'time' (movie) or 'stimulus' (images)",
+            hint="data.rename(old_name='stimulus')",
+        )
+    return found[0]
+
+
+def require_dims(data: xr.DataArray, dims: Iterable[str], what: str) -> xr.DataArray:
+    """Return `data` transposed to `dims`, or say which dims are missing or too many.
+
+    Parameters
+    ----------
+    data
+        A labelled array.
+    dims
+        The dims that are wanted, in the wanted order.
+    what
+        What the array is, for the message.
+
+    Examples
+    --------
+    >>> require_dims(xr.DataArray(np.zeros((2, 3)), dims=("cell", "time")), ("time", "cell"), "rates").shape
+    (3, 2)
+    """
+    wanted = tuple(dims)
+    if not isinstance(data, xr.DataArray):
+        raise InputError(
+            came=f"{what} of type {type(data).__name__}",
+            expected=f"an xarray.DataArray with dims {wanted}",
+            hint=f"xr.DataArray(values, dims={wanted})",
+        )
+    if set(data.dims) != set(wanted):
+        raise InputError(
+            came=f"{what} with dims {tuple(map(str, data.dims))} and shape {data.shape}",
+            expected=f"dims {wanted}",
+            hint="data.rename(...), data.squeeze() or data.isel(...)",
+        )
+    return data.transpose(*wanted)
+
+
+def require_finite(data: xr.DataArray, what: str) -> None:
+    """Refuse NaN and infinity, naming the first place.
+
+    Examples
+    --------
+    >>> require_finite(xr.DataArray([0.0, 1.0], dims="time"), "rates")
+    """
+    values = np.asarray(data.values)
+    if np.issubdtype(values.dtype, np.inexact) and not np.isfinite(values).all():
+        bad = ~np.isfinite(values)
+        first = dict(zip(map(str, data.dims), (int(i[0]) for i in np.nonzero(bad)), strict=True))
+        raise InputError(
+            came=f"{what} with {int(bad.sum())} NaN or infinite values, the first at {first}",
+            expected="finite numbers",
+            hint="data.fillna(0) or data.dropna('time'), whichever is right for your data",
+        )
+
+
+def require_same(a: xr.DataArray, b: xr.DataArray, dim: str, what: str) -> None:
+    """Refuse two arrays whose coordinate along `dim` differs; nothing is ever inner-joined.
+
+    Parameters
+    ----------
+    a, b
+        Labelled arrays that both have `dim`.
+    dim
+        The dimension to compare: by label, or by length where neither has labels.
+    what
+        What the two are, for the message.
+
+    Examples
+    --------
+    >>> a = xr.DataArray([1.0, 2.0], {"time": [0.0, 0.1]}, dims="time")
+    >>> require_same(a, a.assign_coords(time=[0.0, 0.2]), "time", "rates and loadings")
+    Traceback (most recent call last):
+    ...
+    neurocodec.errors.InputError: rates and loadings have different 'time': 2 values from 0.0 to 0.1 and 2 values from 0.0 to 0.2
+      expected: the same 'time' in both
+      try: a, b = xr.align(a, b, join='inner') if you mean to drop what is not shared
+    """
+    if _same_labels(a, b, dim):
+        return
+    raise InputError(
+        came=f"{what} have different {dim!r}: {_describe(a, dim)} and {_describe(b, dim)}",
+        expected=f"the same {dim!r} in both",
+        hint="a, b = xr.align(a, b, join='inner') if you mean to drop what is not shared",
+    )
+
+
+def _same_labels(a: xr.DataArray, b: xr.DataArray, dim: str) -> bool:
+    if dim not in a.dims or dim not in b.dims or a.sizes[dim] != b.sizes[dim]:
+        return False
+    if dim in a.coords and dim in b.coords:
+        return bool((a[dim].values == b[dim].values).all())
+    return True
+
+
+def _describe(a: xr.DataArray, dim: str) -> str:
+    if dim not in a.dims:
+        return f"no {dim!r} (dims {tuple(map(str, a.dims))})"
+    if dim not in a.coords:
+        return f"{a.sizes[dim]} values without labels"
+    first, last = a[dim].values[[0, -1]].tolist() if a.sizes[dim] else ("nothing", "nothing")
+    return f"{a.sizes[dim]} values from {first!r} to {last!r}"
+
+
+def fixed_width_text(data: Labelled) -> Labelled:
+    """Turn coordinates and variables of Python strings into fixed-width unicode.
+
+    Files give back object arrays where fixed-width text was written; this is the one form that
+    neurocodec makes, so that a round trip is exact.
+
+    Examples
+    --------
+    >>> fixed_width_text(xr.DataArray(np.array(["a", "bc"], dtype=object), dims="cell")).dtype
+    dtype('<U2')
+    """
+    if isinstance(data, xr.DataArray):
+        return _fixed_width_array(data)
+    if isinstance(data, xr.Dataset):
+        return _fixed_width_dataset(data)
+    return xr.DataTree.from_dict(
+        {n.path: _fixed_width_dataset(n.to_dataset(inherit=False)) for n in data.subtree},
+        name=data.name,
+    )
+
+
+def _is_object_text(variable: xr.Variable) -> bool:
+    return variable.dtype.kind in "OT" and all(isinstance(x, str) for x in variable.values.flat)
+
+
+def _fixed_width_dataset(data: xr.Dataset) -> xr.Dataset:
+    new = {
+        name: (var.dims, var.values.astype(str), var.attrs)
+        for name, var in data.variables.items()
+        if _is_object_text(var)
+    }
+    coords = {name: value for name, value in new.items() if name in data.coords}
+    return data.assign({k: x for k, x in new.items() if k not in coords}).assign_coords(coords)
+
+
+def _fixed_width_array(data: xr.DataArray) -> xr.DataArray:
+    coords = {
+        name: (c.dims, c.values.astype(str), c.attrs)
+        for name, c in data.coords.items()
+        if _is_object_text(c.variable)
+    }
+    data = data.assign_coords(coords)
+    return data.astype(str) if _is_object_text(data.variable) else data
+
+
+def stamp(obj: Labelled, function: str, **facts: Any) -> Labelled:
+    """Return `obj` with its provenance: one JSON string in the attribute `neurocodec`.
+
+    Parameters
+    ----------
+    obj
+        A labelled result.
+    function
+        Public name of the function that made it.
+    **facts
+        Parameters, model name and weights, data fingerprint, seed: anything JSON can hold,
+        and arrays, dataclasses and numpy scalars, which are written as lists, dicts and numbers.
+
+    Examples
+    --------
+    >>> provenance(stamp(xr.DataArray(1.0), "nc.respond", seed=3))["seed"]
+    3
+    """
+    record = plain({"function": function, **facts, "versions": versions()})
+    text = json.dumps(record, sort_keys=True)
+    stamped: Labelled = obj.copy(deep=False)
+    stamped.attrs = {**obj.attrs, PROVENANCE: text}
+    return stamped
+
+
+def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts as JSON holds them: dataclasses as dicts, arrays as lists, other objects as text.
+
+    Parameters
+    ----------
+    facts
+        Name -> anything.
+
+    Examples
+    --------
+    >>> plain({"seeds": np.arange(2), "dims": ("time", "cell")})
+    {'seeds': [0, 1], 'dims': ['time', 'cell']}
+    """
+    return dict(json.loads(json.dumps(facts, default=_plain)))
+
+
+def provenance(obj: xr.DataArray | xr.Dataset | xr.DataTree) -> dict[str, Any]:
+    """Read the provenance of a result; empty where there is none.
+
+    Examples
+    --------
+    >>> provenance(xr.DataArray(1.0))
+    {}
+    """
+    text = obj.attrs.get(PROVENANCE)
+    return dict(json.loads(text)) if isinstance(text, str) else {}
+
+
+def versions() -> dict[str, str]:
+    """Versions of neurocodec and of the libraries that compute its numbers.
+
+    Examples
+    --------
+    >>> sorted(versions())
+    ['neurocodec', 'numpy', 'torch', 'xarray']
+    """
+    return {name: _version(name) for name in ("neurocodec", "numpy", "torch", "xarray")}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, type):
+        return value.__name__
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {"kind": type(value).__name__, **fields}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return str(value)
+
+
+def fingerprint(*parts: NDArray[Any] | xr.DataArray | str | bytes) -> str:
+    """SHA-256 over arrays and texts: values, shapes, dtypes, dims and coordinate values.
+
+    Parameters
+    ----------
+    *parts
+        What identifies the data.
+
+    Examples
+    --------
+    >>> fingerprint(np.arange(3)) == fingerprint(np.arange(3)), fingerprint("a") == fingerprint("b")
+    (True, False)
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        _feed(digest, part)
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, part: NDArray[Any] | xr.DataArray | str | bytes) -> None:
+    if isinstance(part, bytes | str):
+        digest.update(part if isinstance(part, bytes) else part.encode())
+    elif isinstance(part, xr.DataArray):
+        names: list[Hashable] = sorted(part.coords, key=str)
+        digest.update(repr((part.dims, names)).encode())
+        for values in (part.values, *(part.coords[n].values for n in names)):
+            _feed(digest, np.asarray(values))
+    else:
+        array = np.ascontiguousarray(part)
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes() if array.dtype == object else array.data.cast("B"))

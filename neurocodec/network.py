@@ -1,0 +1,190 @@
+"""`nc.Network`: what is to be known of a torch module to analyse it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.labels import fingerprint
+from neurocodec.nn.capture import Item, Layer
+
+
+@dataclass(frozen=True, init=False)
+class Network:
+    """A trained network, the layers to look at, and the labels of its inputs and outputs.
+
+    Parameters
+    ----------
+    module
+        The torch module; it is borrowed during a run and given back as it was.
+    layers
+        Alias -> module name or `Layer`; a list takes the module names as aliases.
+    history
+        Frames in a window, for a network that sees a movie (its input is (sample, history, y,
+        x), the oldest frame first); None for still images.
+    outputs
+        Names of the outputs; None numbers them.
+    output_dim
+        ``"cell"`` or ``"category"``; by default cells for a movie, categories for images.
+    output_coords
+        Further coordinates of the outputs, such as `cell_type`.
+    select
+        Which item of an output that is a tuple (int) or dict (str) holds the answer.
+    input_shape
+        Shape of one frame or image, where it is fixed.
+    frame_rate
+        Frames per second of the movies that the network was made for, where it is fixed.
+    name
+        For provenance.
+
+    Examples
+    --------
+    >>> net = Network(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)), layers=["1"])
+    >>> net.layers
+    {'1': Layer(module='1', at='output', occurrence=None, item=None, layout=None, token=None)}
+    """
+
+    module: nn.Module
+    layers: Mapping[str, Layer]
+    history: int | None
+    outputs: tuple[str, ...] | None
+    output_dim: str
+    output_coords: Mapping[str, Sequence[Any]]
+    select: Item
+    input_shape: tuple[int, ...] | None
+    frame_rate: float | None
+    name: str
+
+    def __init__(
+        self,
+        module: nn.Module,
+        layers: Mapping[str, str | Layer] | Iterable[str],
+        *,
+        history: int | None = None,
+        outputs: Iterable[str] | None = None,
+        output_dim: str = "",
+        output_coords: Mapping[str, Sequence[Any]] | None = None,
+        select: Item = None,
+        input_shape: Sequence[int] | None = None,
+        frame_rate: float | None = None,
+        name: str = "",
+    ) -> None:
+        values = {
+            "module": module,
+            "layers": _named_layers(module, layers),
+            "history": history,
+            "outputs": None if outputs is None else tuple(map(str, outputs)),
+            "output_dim": output_dim or (v.CATEGORY if history is None else v.CELL),
+            "output_coords": dict(output_coords or {}),
+            "select": select,
+            "input_shape": None if input_shape is None else tuple(input_shape),
+            "frame_rate": frame_rate,
+            "name": name or type(module).__name__,
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+    @property
+    def sample_dim(self) -> str:
+        """`time` for a network that sees a movie, `stimulus` for one that sees images."""
+        return v.STIMULUS if self.history is None else v.TIME
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module's parameters are."""
+        first = next(self.module.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the module's parameters."""
+        kinds = (p.dtype for p in self.module.parameters() if p.is_floating_point())
+        return next(kinds, torch.float32)
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 over the module's parameters and buffers."""
+        return _weights_sha256(self.module)
+
+    def select_layers(self, layers: Iterable[str] | None) -> dict[str, Layer]:
+        """Layers by alias, all where None.
+
+        Raises
+        ------
+        UnknownNameError
+            Where an alias does not exist; near names are listed.
+        """
+        if layers is None:
+            return dict(self.layers)
+        wanted = [layers] if isinstance(layers, str) else list(layers)
+        for alias in wanted:
+            if alias not in self.layers:
+                raise unknown_name("layer", alias, self.layers)
+        return {alias: self.layers[alias] for alias in wanted}
+
+    def on(self, device: str | torch.device | None) -> Network:
+        """Network on a device: itself where it is there already, a copy elsewhere.
+
+        Raises
+        ------
+        InputError
+            Where CUDA is asked for and there is none.
+        """
+        place = self.device if device is None else torch.device(device)
+        if place.type == "cuda" and not torch.cuda.is_available():
+            raise InputError(
+                came=f"device={str(device)!r} on a machine without a usable CUDA device",
+                expected="a device that torch sees",
+                hint="device='cpu', or device=None to stay where the network is",
+            )
+        if place.type == self.device.type and place.index in (None, self.device.index):
+            return self
+        return replace(self, module=copy.deepcopy(self.module).to(place))
+
+    def output_names(self, size: int) -> list[str]:
+        """Names of the outputs; numbers where the network has none.
+
+        Raises
+        ------
+        InputError
+            Where the network has `size` outputs but names for another number.
+        """
+        if self.outputs is None:
+            return [str(i) for i in range(size)]
+        if len(self.outputs) != size:
+            raise InputError(
+                came=f"{len(self.outputs)} names for {size} outputs of {self.name!r}",
+                expected="one name for each output",
+            )
+        return list(self.outputs)
+
+
+def _named_layers(
+    module: nn.Module, layers: Mapping[str, str | Layer] | Iterable[str]
+) -> dict[str, Layer]:
+    if isinstance(layers, str):
+        layers = [layers]
+    named = dict(layers) if isinstance(layers, Mapping) else {name: name for name in layers}
+    found = {a: x if isinstance(x, Layer) else Layer(x) for a, x in named.items()}
+    parts = dict(module.named_modules())
+    for layer in found.values():
+        if layer.module not in parts:
+            raise unknown_name("layer", layer.module, (n for n in parts if n))
+    for alias in found:
+        if "/" in alias or not alias:
+            raise InputError(came=f"layer alias {alias!r}", expected="a name without '/'")
+    return found
+
+
+def _weights_sha256(module: nn.Module) -> str:
+    parts: list[Any] = []
+    for name, tensor in sorted(module.state_dict().items()):
+        parts += [name, tensor.detach().cpu().contiguous().numpy()]
+    return fingerprint(*parts)

@@ -1,0 +1,1 @@
+"""Tensor in, tensor out: capture, targets, methods, training. torch only, never xarray."""

@@ -1,0 +1,141 @@
+"""A movie as windows of frames, and the first convolution over all of them at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+from neurocodec.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLOCK = 64
+"""Responses computed by one Fourier transform; at 64 to 128 the time per response is lowest."""
+
+
+def windows(frames: Tensor, history: int) -> Tensor:
+    """Cut a movie into overlapping windows, as a strided view: nothing is copied.
+
+    Parameters
+    ----------
+    frames
+        Movie of shape (..., T, H, W).
+    history
+        Frames per window.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (..., T - history + 1, history, H, W), the oldest frame first. Window `i`
+        ends with frame `i + history - 1`.
+
+    Raises
+    ------
+    InputError
+        Where the movie is shorter than `history` or has fewer than three dims.
+
+    Examples
+    --------
+    >>> windows(torch.arange(4.0).reshape(4, 1, 1), history=3)[:, :, 0, 0].tolist()
+    [[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]]
+    """
+    _check_movie(frames, history)
+    return frames.unfold(-3, history, 1).movedim(-1, -3)
+
+
+def convolve_movie(
+    frames: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    block: int = BLOCK,
+    spectra: dict[tuple[int, ...], Tensor] | None = None,
+) -> Tensor:
+    """Convolve every window of a movie: `conv2d(windows(frames, history), weight, bias)`, faster.
+
+    Neighbouring windows share all frames but one, so the convolution of the windows is one
+    cross-correlation over (time, y, x). It is computed block by block in time (overlap-save)
+    with real Fourier transforms. Differentiable in `frames`, `weight` and `bias`, any number of
+    times and in both modes.
+
+    Parameters
+    ----------
+    frames
+        Movie of shape (..., T, H, W); leading dims are separate movies of one length.
+    weight
+        Kernels of shape (C, history, kh, kw), the oldest frame first.
+    bias
+        Shape (C,).
+    block
+        Responses per Fourier transform, at least; a trade of memory for speed.
+    spectra
+        Transforms of the kernels by size, kept from call to call by a caller whose `weight` stays
+        the same; empty at first.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (..., T - history + 1, C, H - kh + 1, W - kw + 1).
+
+    Raises
+    ------
+    InputError
+        Where the movie is shorter than the history, or a frame smaller than the kernel.
+
+    Examples
+    --------
+    >>> frames, weight = torch.arange(3.0).reshape(3, 1, 1), torch.tensor([[[[-1.0]], [[1.0]]]])
+    >>> convolve_movie(frames, weight).flatten().round().tolist()
+    [1.0, 1.0]
+    """
+    history, *kernel = weight.shape[1:]
+    _check_movie(frames, history, kernel)
+    size = _transform_size(frames.shape[-3:], history, block)
+    spectra = {} if spectra is None else spectra
+    if tuple(size) not in spectra:
+        spectra[tuple(size)] = torch.fft.rfftn(weight, s=size, dim=(-3, -2, -1)).conj()
+    spectrum = spectra[tuple(size)]
+    height, width = (n - k + 1 for n, k in zip(frames.shape[-2:], kernel, strict=True))
+    parts = [
+        _correlate(part, spectrum, size, history)[..., :height, :width]
+        for part in _blocks(frames, history, size[0])
+    ]
+    result = torch.cat(parts, dim=-3).transpose(-4, -3)
+    return result if bias is None else result + bias[:, None, None]
+
+
+def _transform_size(shape: torch.Size, history: int, block: int) -> list[int]:
+    # Circular wrap-around reaches only outputs whose window leaves the block, which are dropped.
+    wanted = [min(block + history - 1, shape[0]), *shape[1:]]
+    return [int(next_fast_len(n, real=True)) for n in wanted]
+
+
+def _blocks(frames: Tensor, history: int, length: int) -> Iterator[Tensor]:
+    count = frames.shape[-3]
+    for start in range(0, count - history + 1, length - history + 1):
+        yield frames.narrow(-3, start, min(length, count - start))
+
+
+def _correlate(frames: Tensor, spectrum: Tensor, size: list[int], history: int) -> Tensor:
+    product = torch.fft.rfftn(frames, s=size, dim=(-3, -2, -1)).unsqueeze(-4) * spectrum
+    outputs: Tensor = torch.fft.irfftn(product, s=size, dim=(-3, -2, -1))
+    return outputs.narrow(-3, 0, frames.shape[-3] - history + 1)
+
+
+def _check_movie(frames: Tensor, history: int, kernel: list[int] | None = None) -> None:
+    shape = tuple(frames.shape)
+    if frames.ndim < 3 or shape[-3] < history:
+        raise InputError(
+            came=f"a movie of shape {shape}",
+            expected=f"(time, y, x) with at least {history} frames (the history of the model)",
+            hint="a longer movie, or a model with a shorter history",
+        )
+    if kernel and (shape[-2] < kernel[0] or shape[-1] < kernel[1]):
+        raise InputError(
+            came=f"frames of {shape[-2]} by {shape[-1]} pixels",
+            expected=f"at least {kernel[0]} by {kernel[1]} (the kernel)",
+        )

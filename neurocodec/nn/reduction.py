@@ -1,0 +1,82 @@
+"""From maps to one number per channel: sums over positions, split by sign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Split = Literal["before", "after"]
+
+SLICE = 2**18
+"""Elements that are worked on at once on the CPU, so that intermediates stay in its cache."""
+
+
+def slices(values: Tensor) -> Iterator[slice]:
+    """Cut the sample axis into runs small enough for the CPU's cache; one run on a GPU.
+
+    Examples
+    --------
+    >>> [s.stop - s.start for s in slices(torch.zeros(3, SLICE))]
+    [1, 1, 1]
+    """
+    rows = len(values)
+    size = rows if values.is_cuda else max(1, SLICE * rows // max(1, values.numel()))
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
+
+
+def product(a: Tensor, b: Tensor, less: Tensor | None = None) -> Tensor:
+    """Compute ``(a - less) * b``.
+
+    Examples
+    --------
+    >>> product(torch.tensor([3.0]), torch.tensor([2.0]), torch.tensor([1.0]))
+    tensor([4.])
+    """
+    return a * b if less is None else (a - less) * b
+
+
+def sum_positions(values: Tensor) -> Tensor:
+    """Sum (sample, channel, positions...) over positions (CODEC eq. 33).
+
+    Examples
+    --------
+    >>> sum_positions(torch.ones(1, 2, 3, 3)).tolist()
+    [[9.0, 9.0]]
+    """
+    return values.flatten(2).sum(2) if values.ndim > 2 else values
+
+
+def split_sign(values: Tensor, split: Split = "before") -> Tensor:
+    """Sum over positions, excitatory and inhibitory parts apart.
+
+    Parameters
+    ----------
+    values
+        Contributions of shape (sample, channel, positions...).
+    split
+        Take the positive and the negative part at each position ``"before"`` the sum (CODEC
+        sec. 3), or of the sum, ``"after"`` it (eq. 34).
+
+    Returns
+    -------
+    torch.Tensor
+        (sample, sign, channel): excitatory (>= 0), inhibitory (<= 0).
+
+    Examples
+    --------
+    >>> split_sign(torch.tensor([[[3.0, -1.0]]])).tolist()
+    [[[3.0], [-1.0]]]
+    >>> split_sign(torch.tensor([[[3.0, -1.0]]]), "after").tolist()
+    [[[2.0], [0.0]]]
+    """
+    if split == "after":
+        values = sum_positions(values)
+    parts = [
+        torch.stack([sum_positions(v.clamp(min=0)), sum_positions(v.clamp(max=0))], dim=1)
+        for v in (values[s] for s in slices(values))
+    ]
+    return torch.cat(parts)

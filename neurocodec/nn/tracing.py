@@ -1,0 +1,212 @@
+"""One small pass that finds out how a network runs before anything long is started."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurocodec.errors import CaptureError, InputError
+from neurocodec.nn.capture import Capture, Pass
+from neurocodec.nn.convolution import rewritten
+
+logger = logging.getLogger(__name__)
+
+AGREEMENT = 1e-4
+"""Largest difference between two ways to compute the same, relative to the largest number."""
+JOINT_TOLERANCE = 1e-3
+"""Largest relative difference between a sample's answer in a batch and alone."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What ran in one pass.
+
+    Parameters
+    ----------
+    order
+        Aliases of the captured layers, in the order in which they ran.
+    prefix
+        Leaf modules that ran up to the first captured layer, with the shape of their output.
+    normalised
+        Convolutions -> the batch norm that takes their output, where they run once.
+    done
+        Outputs and activations of the traced samples.
+    """
+
+    order: tuple[str, ...]
+    prefix: tuple[tuple[nn.Module, torch.Size], ...]
+    normalised: dict[nn.Module, nn.Module]
+    done: Pass
+
+    @property
+    def bytes_per_sample(self) -> int:
+        """Size of one sample's captured activations."""
+        return sum(h[0].numel() * h.element_size() for h in self.done.hidden.values())
+
+
+@dataclass
+class _Log:
+    capture: Capture
+    ran: list[str] = field(default_factory=list)
+    leaves: dict[nn.Module, torch.Size] = field(default_factory=dict)
+    whole: bool = True
+    made: dict[int, tuple[nn.Module, Tensor]] = field(default_factory=dict)
+    normalised: dict[nn.Module, nn.Module] = field(default_factory=dict)
+
+    def note(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        self.ran.append(name)
+        self._note_norm(module, args, output)
+        first = self.capture.first_seen
+        reached = first is not None and self.capture.layers[first].module != name
+        if reached or next(module.children(), None) is not None:
+            return
+        self.whole &= isinstance(output, Tensor) and module not in self.leaves
+        if isinstance(output, Tensor):
+            self.leaves[module] = output.shape
+
+    def _note_norm(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if isinstance(module, nn.Conv2d):
+            # the tensor is kept, so that its id cannot be given to another one
+            self.made[id(output)] = module, output
+        elif type(module) is nn.BatchNorm2d and len(args) == 1 and id(args[0]) in self.made:
+            self.normalised[self.made[id(args[0])][0]] = module
+
+    def once(self, names: dict[nn.Module, str]) -> dict[nn.Module, nn.Module]:
+        """Pairs of convolution and batch norm of which each runs once in a pass."""
+        pairs = self.normalised.items()
+        return {c: n for c, n in pairs if all(self.ran.count(names[m]) == 1 for m in (c, n))}
+
+
+def trace(capture: Capture, x: Tensor) -> Trace:
+    """Run a few samples through an attached capture and see what runs, in which order.
+
+    Parameters
+    ----------
+    capture
+        Hooks, attached.
+    x
+        A few samples; two or more let it be seen whether samples depend on each other.
+
+    Raises
+    ------
+    InputError
+        Where the network refuses samples of this shape.
+    CaptureError
+        Where a layer never runs (near names that do are listed), or where the answer to a sample
+        depends on the samples beside it.
+
+    Examples
+    --------
+    >>> from neurocodec.nn.capture import Layer
+    >>> module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> with Capture(module, {"b": Layer("2"), "a": Layer("1")}).attached() as capture:
+    ...     trace(capture, torch.zeros(2, 2)).order
+    ('a', 'b')
+    """
+    log = _Log(capture)
+    with torch.no_grad(), _logged(capture.module, log):
+        done = _run(capture, x)
+    _require_all(capture, done, log.ran)
+    if len(x) > 1:
+        _require_independent(capture, x, done)
+    first = next(iter(done.hidden), None)
+    whole = log.whole and first is not None and capture.layers[first].at == "output"
+    prefix = tuple(log.leaves.items()) if whole else ()
+    names = {part: name for name, part in capture.module.named_modules()}
+    return Trace(tuple(done.hidden), prefix, log.once(names), done)
+
+
+def agree(a: Pass, b: Pass) -> bool:
+    """Whether two passes differ by rounding alone, in outputs and in every captured layer.
+
+    Parameters
+    ----------
+    a, b
+        Passes of the same samples.
+    """
+    pairs = [(a.outputs, b.outputs), *((a.hidden[k], b.hidden[k]) for k in b.hidden)]
+    return all(bool((x - y).abs().max() <= AGREEMENT * y.abs().max()) for x, y in pairs)
+
+
+@contextmanager
+def quickened(capture: Capture, traced: Trace, x: Tensor) -> Iterator[None]:
+    """Compute the convolutions in their faster form, where that agrees with what was traced.
+
+    Parameters
+    ----------
+    capture
+        Hooks, attached.
+    traced
+        What the plain network did with `x`.
+    x
+        The traced samples.
+    """
+    captured = {layer.module for layer in capture.layers.values()}
+    names = {part: name for name, part in capture.module.named_modules()}
+    free = {c: n for c, n in traced.normalised.items() if names[c] not in captured}
+    with ExitStack() as stack:
+        stack.enter_context(rewritten(capture.module, free))
+        if not agree(capture.look(x), traced.done):
+            logger.info("the faster form of the convolutions differs from the plain network: off")
+            stack.close()
+        yield
+
+
+@contextmanager
+def _logged(module: nn.Module, log: _Log) -> Iterator[None]:
+    with ExitStack() as stack:
+        for name, part in module.named_modules():
+            if name:
+                hook = part.register_forward_hook(
+                    lambda part, args, output, name=name: log.note(name, part, args, output)
+                )
+                stack.callback(hook.remove)
+        yield
+
+
+def _run(capture: Capture, x: Tensor) -> Pass:
+    try:
+        return capture.run(x)
+    except RuntimeError as error:
+        if isinstance(error, CaptureError):
+            raise
+        raise InputError(
+            came=f"samples of shape {tuple(x.shape[1:])}, which the network refuses: {error}",
+            expected="stimuli of the shape that the network was made for",
+        ) from error
+
+
+def _require_all(capture: Capture, done: Pass, ran: list[str]) -> None:
+    for alias, layer in capture.layers.items():
+        if alias in done.hidden:
+            continue
+        calls = ran.count(layer.module)
+        if calls:
+            raise CaptureError(
+                came=f"call {layer.occurrence} of {layer.module!r}, which runs {calls} times",
+                expected=f"an occurrence from 0 to {calls - 1}",
+            )
+        near = difflib.get_close_matches(layer.module, ran, n=5, cutoff=0.3) or ran[:10]
+        raise CaptureError(
+            came=f"layer {layer.module!r} exists but does not run in a forward pass",
+            expected=f"a layer that runs, such as {', '.join(map(repr, near))}",
+        )
+
+
+def _require_independent(capture: Capture, x: Tensor, together: Pass) -> None:
+    with torch.no_grad():
+        alone = capture.run(x[:1]).outputs[0]
+    difference = (together.outputs[0] - alone).abs().max()
+    if difference > JOINT_TOLERANCE * together.outputs[0].abs().max():
+        raise CaptureError(
+            came=f"the answer to a sample changes by {float(difference):.3g} with its neighbours",
+            expected="a network that treats the samples of a batch one by one",
+            hint="module.eval(), and layers that do not normalise over the batch",
+        )

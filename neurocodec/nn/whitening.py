@@ -1,0 +1,179 @@
+"""Coordinates of the first filters in which a natural movie is nearly white.
+
+Light in natural scenes is correlated over space and time, so that a step along the gradient of a
+filter mostly changes its mean, and learning its shape takes very long. Here a filter is moved as
+`weight + expand(steps, kernel)`, where `kernel` takes the difference of each pixel from its recent
+past and its neighbours, which makes the movie nearly white. It is the same network and the same
+loss, seen in better coordinates.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from neurocodec.nn.retina import RetinaCNN
+
+MEMORY, NEIGHBOURS = 0.9, 0.85
+"""Shares of the last frame, and of the mean of the four neighbours, that are subtracted."""
+LAG, SPREAD = 2.5, 2.5
+"""Time constant (frames) and s.d. (pixels) of the window in which filters start."""
+SAMPLE = 2000
+"""Frames from which the scale of the movie is measured."""
+
+
+def whitening_kernel(frames: Tensor) -> Tensor:
+    """Difference kernel after which a movie is nearly white and has standard deviation 1.
+
+    Parameters
+    ----------
+    frames
+        Movie (time, y, x), of which evenly spread frames are looked at.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (2, 3, 3), the older frame first.
+
+    Examples
+    --------
+    >>> whitening_kernel(torch.rand(9, 6, 6)).shape
+    torch.Size([2, 3, 3])
+    """
+    share = NEIGHBOURS / 4
+    space = torch.tensor([[0, -share, 0], [-share, 1, -share], [0, -share, 0]])
+    kernel = torch.stack([-MEMORY * space, space]).to(frames)
+    newer = torch.arange(1, len(frames), max(1, len(frames) // SAMPLE), device=frames.device)
+    pairs = torch.stack([frames[newer - 1], frames[newer]], dim=1)
+    deviation = functional.conv2d(pairs, kernel[None]).std()
+    return kernel / deviation if deviation > 0 else kernel
+
+
+def expand(steps: Tensor, kernel: Tensor) -> Tensor:
+    """Filter on the movie that equals `steps` on the movie filtered by `kernel`.
+
+    Parameters
+    ----------
+    steps
+        Shape (channel, history, ky, kx).
+    kernel
+        Shape (2, 3, 3).
+
+    Returns
+    -------
+    torch.Tensor
+        Shape of `steps`: the convolution of the two, cut to it, so that every filter can be
+        reached.
+
+    Examples
+    --------
+    >>> expand(torch.ones(8, 40, 15, 15), torch.ones(2, 3, 3)).shape
+    torch.Size([8, 40, 15, 15])
+    """
+    flipped = kernel.flip(0, 1, 2)[None, None]
+    return functional.conv3d(steps[:, None], flipped, padding=1)[:, 0, 1:]
+
+
+class FirstFilters:
+    """The first convolution's weight as where it started plus learned steps.
+
+    Parameters
+    ----------
+    module
+        The model, whose weight changes when `store` is called.
+    frames
+        Movie that it is trained on.
+    whiten
+        Take the steps in the coordinates of this module; else pixel by pixel.
+
+    Examples
+    --------
+    >>> from neurocodec.nn.retina import RetinaCNN, RetinaConfig
+    >>> module = RetinaCNN(RetinaConfig(cells=2, history=9, size=(9, 9), kernels=(5, 3)))
+    >>> filters = FirstFilters(module, torch.rand(50, 9, 9), whiten=True)
+    >>> torch.equal(filters.weight(), module.first_convolution.weight)
+    True
+    """
+
+    def __init__(self, module: RetinaCNN, frames: Tensor, *, whiten: bool) -> None:
+        self.target = module.first_convolution.weight
+        self.start = self.target.detach().clone()
+        self.kernel = whitening_kernel(frames).to(self.start) if whiten else None
+        self.steps = torch.zeros_like(self.start, requires_grad=True)
+
+    def weight(self) -> Tensor:
+        """Return the weight, differentiable in the steps."""
+        steps = self.steps if self.kernel is None else expand(self.steps, self.kernel)
+        return self.start + steps
+
+    @torch.no_grad()
+    def store(self) -> None:
+        """Write the weight into the module."""
+        self.target.copy_(self.weight())
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what a checkpoint must hold."""
+        return {"start": self.start, "steps": self.steps}
+
+    @torch.no_grad()
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Go back to what `state` returned."""
+        self.start.copy_(tensors["start"])
+        self.steps.copy_(tensors["steps"])
+
+
+@torch.no_grad()
+def smooth_start(module: RetinaCNN, frames: Tensor, seed: int = 0) -> None:
+    """Start all filters as smooth random fields around the middle and at recent lags.
+
+    Parameters
+    ----------
+    module
+        The model, changed in place.
+    frames
+        Movie that it will be trained on, for the scale of the first filters.
+    seed
+        Of the random fields.
+
+    Examples
+    --------
+    >>> from neurocodec.nn.retina import RetinaCNN, RetinaConfig
+    >>> module = RetinaCNN(RetinaConfig(cells=2, history=9, size=(9, 9), kernels=(5, 3)))
+    >>> smooth_start(module, torch.rand(50, 9, 9))
+    """
+    rng = np.random.default_rng(seed)
+    first = module.first_convolution.weight
+    lags = np.arange(first.shape[1], 0, -1) / LAG
+    window = (lags**2 * np.exp(-lags))[:, None, None] * _window(*first.shape[2:])
+    steps = _smooth_field(rng, first.shape, (0, 1.5, 1, 1), window, first)
+    first.copy_(expand(steps, whitening_kernel(frames).to(first)))
+    later = [p for p in module.parameters() if p.ndim == 4 and p is not first]
+    for weight in later:
+        field = _smooth_field(rng, weight.shape, (0, 0, 1, 1), _window(*weight.shape[2:]), weight)
+        weight.copy_(field)
+
+
+def _window(height: int, width: int) -> NDArray[np.float64]:
+    y, x = (np.arange(n) - (n - 1) / 2 for n in (height, width))
+    return np.exp(-0.5 * (y[:, None] ** 2 + x**2) / SPREAD**2)
+
+
+def _smooth_field(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    sigma: tuple[float, ...],
+    window: NDArray[np.float64],
+    like: Tensor,
+) -> Tensor:
+    field = gaussian_filter(rng.standard_normal(shape), sigma, mode="constant") * window
+    # Root mean square of torch's own start: uniform within 1 / sqrt(inputs of a unit).
+    scale = np.sqrt(field.size / (3 * np.prod(shape[1:]))) / np.linalg.norm(field)
+    return torch.from_numpy(field * scale).to(like)

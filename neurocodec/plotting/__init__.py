@@ -1,0 +1,21 @@
+"""Figures of labelled results; each is a matplotlib Figure or Axes of its own, without pyplot."""
+
+from neurocodec.plotting.cells import plot_mode_correlation, plot_silhouette
+from neurocodec.plotting.contributions import plot_completeness, plot_contributions
+from neurocodec.plotting.modes import plot_modes
+from neurocodec.plotting.overview import plot_overview
+from neurocodec.plotting.responses import plot_responses
+from neurocodec.plotting.stimulus import plot_stimulus
+from neurocodec.plotting.style import excerpt
+
+__all__ = [
+    "excerpt",
+    "plot_completeness",
+    "plot_contributions",
+    "plot_mode_correlation",
+    "plot_modes",
+    "plot_overview",
+    "plot_responses",
+    "plot_silhouette",
+    "plot_stimulus",
+]

@@ -1,0 +1,82 @@
+"""The whole analysis in one figure, in the spirit of CODEC fig. 8B."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from neurocodec import vocabulary as v
+from neurocodec.analysis import RetinaAnalysis
+from neurocodec.errors import unknown_name
+from neurocodec.plotting import style
+from neurocodec.plotting.contributions import draw_contributions
+from neurocodec.plotting.modes import draw_loadings, most_used
+from neurocodec.plotting.responses import draw_rate, lively_cells
+from neurocodec.plotting.stimulus import plot_stimulus
+
+FRAMES = 8
+HEIGHTS = (1.25, 0.9, 2.0, 1.5)
+MOST_MODES = 10
+
+
+def plot_overview(
+    analysis: RetinaAnalysis,
+    *,
+    layer: str | None = None,
+    cell: str | None = None,
+    time: slice | None = None,
+    figure: Figure | None = None,
+) -> Figure:
+    """Draw frames, the firing rate of a cell, contributions and loadings on one time axis.
+
+    Parameters
+    ----------
+    analysis
+        As `nc.analyse_retina` returns it.
+    layer
+        Whose contributions and modes; the last one where None.
+    cell
+        Name of the cell; the liveliest where None.
+    time
+        Range of times in seconds; the liveliest six seconds where None.
+    figure
+        Where to draw; a new one where None.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Four axes, from the stimulus to the modes.
+
+    Raises
+    ------
+    UnknownNameError
+        Where there is no such layer or cell.
+    """
+    layer = layer or analysis.layers[-1]
+    if layer not in analysis.tree.children:
+        raise unknown_name("layer", layer, analysis.layers)
+    time = time or style.excerpt(analysis.tree.data_vars[v.TARGET])
+    rates = style.within(analysis.rates, time)
+    loadings = style.within(analysis.modes[layer].loadings, time)
+    figure = figure or style.new_figure(sum(HEIGHTS) + 1.4)
+    grid = figure.add_gridspec(4, 1, height_ratios=HEIGHTS)
+    frames, rate, parts, modes = (figure.add_subplot(grid[i]) for i in range(4))
+    shown = f" (simulated {' and '.join(analysis.simulated)})" if analysis.simulated else ""
+    start, stop = style.time_range(rates)
+    centers = np.linspace(start, stop, 2 * FRAMES + 1)[1::2]
+    plot_stimulus(
+        style.within(analysis.stimulus, time), list(centers), title=f"stimulus{shown}", ax=frames
+    )
+    draw_rate(rate, rates, cell or lively_cells(rates, 1)[0], analysis.recorded)
+    contribution = analysis.tree.children[layer].data_vars[v.CONTRIBUTION]
+    draw_contributions(parts, style.within(contribution, time), f"contributions of {layer}")
+    used = most_used(loadings, MOST_MODES)
+    draw_loadings(modes, loadings.isel({v.MODE: used}), f"loadings of the modes of {layer}")
+    modes.set_yticks(range(len(used)), [str(m) for m in loadings[v.MODE].values[used]])
+    style.tidy(modes, xlabel="time (s)", ylabel="mode")
+    for ax in (rate, parts, modes):
+        ax.set_xlim(start, stop)
+    for ax in (frames, rate, parts):
+        ax.tick_params(labelbottom=False)
+        ax.set_xlabel("")
+    return figure

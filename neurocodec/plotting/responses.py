@@ -1,0 +1,228 @@
+"""Figures of firing rates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.errors import unknown_name
+from neurocodec.plotting import style
+
+MOST_NAMES = 24
+"""Rows that are labelled one by one; with more, ticks are thinned."""
+
+
+def plot_responses(
+    rates: xr.DataArray,
+    recorded: xr.DataArray | None = None,
+    *,
+    cells: Iterable[str] | None = None,
+    time: slice | None = None,
+    note: str = "",
+    figure: Figure | None = None,
+) -> Figure:
+    """Draw the firing rates of all cells, sorted by type, and of some beside their recording.
+
+    Parameters
+    ----------
+    rates
+        The model's firing rates (time, cell), in Hz.
+    recorded
+        Recorded rates of the same cells at the same times.
+    cells
+        Names of the cells whose rates are drawn as lines; the liveliest of each type where None.
+    time
+        Range of times in seconds; everything where None.
+    note
+        Added to the title, such as "simulated".
+    figure
+        Where to draw; a new one where None.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        First the heat map, then one axes per cell, all on one time axis.
+
+    Examples
+    --------
+    >>> times = np.arange(50) / 100
+    >>> coords = {"time": times, "cell": ["a", "b"]}
+    >>> rates = xr.DataArray(np.ones((50, 2)), coords, ("time", "cell"))
+    >>> len(plot_responses(rates, cells=["a"]).axes)  # heat map, rate, colour scale
+    3
+    """
+    rates = style.within(labels.require_dims(rates, (v.TIME, v.CELL), "firing rates"), time)
+    rates = rates.isel({v.CELL: by_type(rates)})
+    shown = lively_cells(rates) if cells is None else list(cells)
+    rows = min(rates.sizes[v.CELL], MOST_NAMES)
+    top = 0.16 * rows + 0.5
+    figure = figure or style.new_figure(top + 0.85 * len(shown) + 0.5)
+    grid = figure.add_gridspec(1 + len(shown), 1, height_ratios=[top, *[0.85] * len(shown)])
+    first = figure.add_subplot(grid[0])
+    draw_rates(first, rates, f"firing rates of the model's cells{note}")
+    traces = [figure.add_subplot(grid[i + 1], sharex=first) for i in range(len(shown))]
+    for ax, cell in zip(traces, shown, strict=True):
+        draw_rate(ax, rates, cell, recorded)
+        ax.tick_params(labelbottom=ax is traces[-1])
+    first.tick_params(labelbottom=not traces)
+    style.tidy((traces or [first])[-1], xlabel="time (s)")
+    return figure
+
+
+def draw_rates(ax: Axes, rates: xr.DataArray, title: str) -> None:
+    """Draw a heat map of firing rates with a strip for the types of the cells.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    rates
+        (time, cell), cells of a type next to one another.
+    title
+        Written above.
+    """
+    limit = style.robust_limit(rates.values)
+    image = style.heat_map(ax, rates, cmap=style.RATES, limits=(0.0, limit))
+    style.tidy(ax, title)
+    style.color_scale(ax, image, "firing rate (Hz)")
+    if rates.sizes[v.CELL] <= MOST_NAMES:
+        ax.set_yticks(range(rates.sizes[v.CELL]), cell_names(rates), fontsize=style.TEXT - 2)
+    draw_types(ax, rates)
+
+
+def draw_types(ax: Axes, data: xr.DataArray) -> None:
+    """Draw a strip at the right of an image: the type of the cell in each row.
+
+    Parameters
+    ----------
+    ax
+        Axes of the image, one cell per row from the top.
+    data
+        Anything with the dim `cell`, and perhaps the coordinate `cell_type`.
+    """
+    if "cell_type" not in data.coords:
+        return
+    types = data["cell_type"].values.astype(str)
+    colors = style.category_colors(types.tolist())
+    strip = ax.inset_axes((1.005, 0.0, 0.012, 1.0))
+    strip.imshow(
+        [[to_rgb(colors[name])] for name in types],
+        extent=(0.0, 1.0, len(types) - 0.5, -0.5),
+        aspect="auto",
+    )
+    strip.axis("off")
+    edges = np.flatnonzero(types[1:] != types[:-1]) + 1
+    for run in np.split(np.arange(len(types)), edges):
+        name = types[run[0]]
+        strip.text(1.6, run.mean(), name, color=colors[name], fontsize=style.TEXT - 1, va="center")
+
+
+def draw_rate(
+    ax: Axes, rates: xr.DataArray, cell: str, recorded: xr.DataArray | None = None
+) -> None:
+    """Draw the firing rate of one cell as a line, its recording as an area behind it.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    rates
+        (time, cell), in Hz.
+    cell
+        Name of the cell.
+    recorded
+        (time, cell), in Hz.
+    """
+    names = cell_names(rates)
+    if cell not in names:
+        raise unknown_name("cell", cell, names)
+    one = rates.isel({v.CELL: names.index(cell)})
+    start, stop = style.time_range(one)
+    kind = f", {one['cell_type'].item()}" if "cell_type" in one.coords else ""
+    if recorded is not None:
+        truth = style.within(recorded.sel({v.CELL: cell}), slice(start, stop))
+        about = str(recorded.attrs.get("comment", "recorded"))
+        ax.fill_between(
+            style.times_of(truth), truth.values, color=style.RECORDED, linewidth=0, label=about
+        )
+    ax.plot(style.times_of(one), one.values, color=style.INK, linewidth=1.0, label="model")
+    ax.set(xlim=(start, stop), ylim=(0.0, None))
+    style.tidy(ax, f"{cell}{kind}", ylabel="rate (Hz)")
+    if recorded is not None:
+        ax.legend(
+            loc="lower right",
+            bbox_to_anchor=(1.0, 0.95),
+            ncols=2,
+            frameon=False,
+            fontsize=style.TEXT - 2,
+        )
+
+
+def by_type(data: xr.DataArray) -> NDArray[np.intp]:
+    """Order of the cells in which those of a type are next to one another.
+
+    Parameters
+    ----------
+    data
+        Anything with the dim `cell`, and perhaps the coordinate `cell_type`.
+
+    Examples
+    --------
+    >>> rates = xr.DataArray([1.0, 2.0, 3.0], {"cell_type": ("cell", ["b", "a", "b"])}, "cell")
+    >>> by_type(rates).tolist()
+    [0, 2, 1]
+    """
+    if "cell_type" not in data.coords:
+        return np.arange(data.sizes[v.CELL])
+    types = data["cell_type"].values.astype(str).tolist()
+    order = list(dict.fromkeys(types))
+    return np.argsort([order.index(t) for t in types], kind="stable")
+
+
+def lively_cells(rates: xr.DataArray, count: int = 4) -> list[str]:
+    """Name the cell of each type whose rate varies most, or the liveliest cells of all.
+
+    Parameters
+    ----------
+    rates
+        (time, cell).
+    count
+        Names at most.
+
+    Examples
+    --------
+    >>> rates = xr.DataArray([[0.0, 0.0], [1.0, 9.0]], {"cell": ["a", "b"]}, ("time", "cell"))
+    >>> lively_cells(rates, count=1)
+    ['b']
+    """
+    names = np.array(cell_names(rates))
+    spread = rates.std(v.TIME).values
+    if "cell_type" not in rates.coords:
+        return [str(n) for n in names[np.argsort(-spread)[:count]]]
+    types = rates["cell_type"].values.astype(str)
+    kinds = dict.fromkeys(types.tolist())
+    return [str(names[types == k][spread[types == k].argmax()]) for k in kinds][:count]
+
+
+def cell_names(data: xr.DataArray) -> list[str]:
+    """Names of the cells; numbers where they have none.
+
+    Parameters
+    ----------
+    data
+        Anything with the dim `cell`.
+
+    Examples
+    --------
+    >>> cell_names(xr.DataArray([1.0, 2.0], dims="cell"))
+    ['0', '1']
+    """
+    return [str(n) for n in data[v.CELL].values]

@@ -1,0 +1,74 @@
+"""Figures of stimuli."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.plotting import style
+
+
+def plot_stimulus(
+    stimulus: xr.DataArray,
+    times: Sequence[float] | None = None,
+    *,
+    count: int = 8,
+    title: str = "stimulus",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a strip of frames, each where it is on the time axis.
+
+    Parameters
+    ----------
+    stimulus
+        Movie (time, y, x).
+    times
+        In seconds; the nearest frames are drawn. Where None, `count` times, equally far apart.
+    count
+        Frames to draw.
+    title
+        Written above.
+    ax
+        Where to draw; a new figure where None.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        One image per frame, on a time axis in seconds.
+
+    Examples
+    --------
+    >>> times = np.arange(100) / 100
+    >>> movie = xr.DataArray(np.zeros((100, 5, 5)), {"time": times}, ("time", "y", "x"))
+    >>> len(plot_stimulus(movie, count=4).images)
+    4
+    """
+    stimulus = labels.require_dims(stimulus, (v.TIME, v.Y, v.X), "the stimulus")
+    start, stop = style.time_range(stimulus)
+    if times is None:
+        edges = np.linspace(start, stop, count + 1)
+        times = list((edges[:-1] + edges[1:]) / 2)
+    ax = style.new_axes(ax, style.WIDTH / len(times) + 0.6)
+    width = 0.95 * (np.diff(times).min() if len(times) > 1 else stop - start)
+    brightness = Normalize(*np.quantile(stimulus.values[::10], (0.005, 0.995)))
+    for t in times:
+        frame = stimulus.sel({v.TIME: t}, method="nearest")
+        ax.imshow(
+            frame.values,
+            extent=(t - width / 2, t + width / 2, 0.0, 1.0),
+            cmap="gray",
+            norm=brightness,
+            aspect="auto",
+        )
+    ax.set(xlim=(start, stop), ylim=(0.0, 1.0), yticks=[])
+    height, across = stimulus.shape[1:]
+    ax.set_box_aspect(width / (stop - start) * height / across)
+    style.tidy(ax, title, xlabel="time (s)")
+    ax.spines[["left"]].set_visible(False)
+    return ax

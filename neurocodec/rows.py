@@ -1,0 +1,201 @@
+"""Rows of contributions as a matrix, and back: what a decomposition takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, unknown_name
+
+Contributions: TypeAlias = xr.DataArray | xr.Dataset | xr.DataTree
+
+
+def select_rows(data: Contributions, sign: str) -> xr.DataArray:
+    """Samples by channels of the wanted sign.
+
+    Parameters
+    ----------
+    data
+        A layer of a contribution tree, its `contribution` (samples, sign, channel), or any array
+        (samples, channel), which is taken as it is.
+    sign
+        "excitatory" (values >= 0), "inhibitory" (values <= 0), "net" (their sum) or "both".
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (samples, channel), or (samples, sign, channel) for "both"; finite. The coordinate
+        `sign` stays where one sign was selected.
+
+    Raises
+    ------
+    InputError
+        Where the dims or signs are others, or values are NaN or infinite.
+
+    Examples
+    --------
+    >>> parts = xr.DataArray(
+    ...     [[[2.0], [-1.0]]], {"sign": ["excitatory", "inhibitory"]}, ("time", "sign", "channel")
+    ... )
+    >>> select_rows(parts, "inhibitory").values.tolist(), select_rows(parts, "net").values.tolist()
+    ([[-1.0]], [[1.0]])
+    """
+    array = _array(data)
+    dim = labels.sample_dim(array)
+    if v.SIGN not in array.dims:
+        rows = labels.require_dims(array, (dim, v.CHANNEL), "rows")
+    else:
+        parts = labels.require_dims(array, (dim, v.SIGN, v.CHANNEL), "contributions")
+        rows = _signed(parts, sign)
+    labels.require_finite(rows, "rows")
+    return rows
+
+
+def _array(data: Contributions) -> xr.DataArray:
+    if isinstance(data, xr.DataArray):
+        return data
+    if not isinstance(data, xr.Dataset | xr.DataTree):
+        raise InputError(
+            came=f"rows of type {type(data).__name__}",
+            expected="a layer of a contribution tree or an xarray.DataArray",
+            hint="xr.DataArray(values, dims=('time', 'channel'))",
+        )
+    if "contribution" in data.data_vars:
+        return data.data_vars["contribution"]
+    layers = list(data.children) if isinstance(data, xr.DataTree) else []
+    raise InputError(
+        came=f"a {type(data).__name__} with variables {[*map(str, data.data_vars)]}",
+        expected="one with the variable 'contribution'",
+        hint=" or ".join(f"tree[{layer!r}]" for layer in layers) or "data['activation']",
+    )
+
+
+def _signed(parts: xr.DataArray, sign: str) -> xr.DataArray:
+    if sign == "net":
+        return parts.sum(v.SIGN, keep_attrs=True)
+    if v.SIGN not in parts.coords:
+        raise InputError(
+            came="contributions whose dim 'sign' has no labels",
+            expected=f"a coordinate 'sign' of {v.SIGNS}",
+            hint=f"data.assign_coords(sign={list(v.SIGNS)})",
+        )
+    wanted = list(v.SIGNS) if sign == "both" else [sign]
+    for name in wanted:
+        if name not in parts[v.SIGN].values:
+            raise unknown_name("sign", name, parts[v.SIGN].values.tolist())
+    return parts.sel({v.SIGN: wanted if sign == "both" else sign})
+
+
+def polarity(rows: xr.DataArray) -> NDArray[np.float32]:
+    """Sign that turns each feature positive: -1 where it is inhibitory, else 1.
+
+    Parameters
+    ----------
+    rows
+        As `select_rows` returns them, or a dictionary of the same features.
+
+    Returns
+    -------
+    numpy.ndarray
+        One number per feature, in the order of `matrix`.
+
+    Examples
+    --------
+    >>> polarity(xr.DataArray([[-1.0, -2.0]], {"sign": "inhibitory"}, ("time", "channel"))).tolist()
+    [-1.0, -1.0]
+    """
+    shape = rows.shape[1:]
+    if v.SIGN not in rows.coords:
+        return np.ones(int(np.prod(shape)), dtype=np.float32)
+    negative = np.atleast_1d(rows[v.SIGN].values == v.INHIBITORY)
+    signs = np.where(negative, -1.0, 1.0).astype(np.float32)
+    return np.broadcast_to(signs[:, None], (len(signs), rows.sizes[v.CHANNEL])).ravel()
+
+
+def matrix(rows: xr.DataArray) -> NDArray[Any]:
+    """Rows by features, with the inhibitory part turned positive.
+
+    Parameters
+    ----------
+    rows
+        As `select_rows` returns them.
+
+    Examples
+    --------
+    >>> matrix(xr.DataArray([[-1.0, -2.0]], {"sign": "inhibitory"}, ("time", "channel"))).tolist()
+    [[1.0, 2.0]]
+    """
+    return np.asarray(rows.values).reshape(rows.shape[0], -1) * polarity(rows)
+
+
+def coords_along(data: xr.DataArray, dims: tuple[str, ...]) -> Mapping[str, xr.Variable]:
+    """Coordinates of `data` that lie along `dims` and no other dims; scalars are kept.
+
+    Parameters
+    ----------
+    data
+        A labelled array.
+    dims
+        The dims that stay.
+
+    Examples
+    --------
+    >>> rows = xr.DataArray([[1.0]], {"time": [0.0], "channel": [4]}, ("time", "channel"))
+    >>> list(coords_along(rows, ("channel",)))
+    ['channel']
+    """
+    return {str(k): c.variable for k, c in data.coords.items() if set(c.dims) <= set(dims)}
+
+
+def require_same_features(rows: xr.DataArray, dictionary: xr.DataArray) -> None:
+    """Refuse rows whose features are not those of the dictionary, and name the difference.
+
+    Parameters
+    ----------
+    rows
+        As `select_rows` returns them.
+    dictionary
+        Modes by features.
+
+    Raises
+    ------
+    InputError
+        Where dims or labels of the features differ.
+
+    Examples
+    --------
+    >>> a = xr.DataArray([[1.0]], {"channel": [4]}, ("time", "channel"))
+    >>> require_same_features(a, a.rename(time="mode").assign_coords(channel=[5]))
+    Traceback (most recent call last):
+    ...
+    neurocodec.errors.InputError: rows with other channels than the modes were fitted to: \
+missing 5, not fitted 4
+      expected: the same 'channel' in the same order
+      try: data.sel(channel=modes.dictionary.channel)
+    """
+    labels.require_dims(rows, (labels.sample_dim(rows), *map(str, dictionary.dims[1:])), "rows")
+    here, there = (
+        a[v.CHANNEL].values.tolist() if v.CHANNEL in a.coords else list(range(a.sizes[v.CHANNEL]))
+        for a in (rows, dictionary)
+    )
+    if here == there:
+        return
+    raise InputError(
+        came="rows with other channels than the modes were fitted to: "
+        + (_difference(here, there) or "the same in another order"),
+        expected="the same 'channel' in the same order",
+        hint="data.sel(channel=modes.dictionary.channel)",
+    )
+
+
+def _difference(here: list[Any], there: list[Any]) -> str:
+    missing = [str(c) for c in there if c not in set(here)]
+    extra = [str(c) for c in here if c not in set(there)]
+    found = [("missing", missing), ("not fitted", extra)]
+    return ", ".join(f"{what} {' '.join(names[:10])}" for what, names in found if names)

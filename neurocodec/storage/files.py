@@ -1,0 +1,296 @@
+"""Save and open labelled objects: whole files or none."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+
+import xarray as xr
+
+from neurocodec.errors import InputError, NeurocodecError, StorageError
+from neurocodec.storage.decoding import decode, kind_of
+from neurocodec.storage.encoding import Result, StoredGroup, encode
+from neurocodec.storage.formats import Arrays, format_of
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+PARTS: Final = ".parts"
+"""Ending of the folder, beside its result, of a run that is not finished."""
+
+_FITTED: Final = {"SparseModes": "neurocodec.modes:SparseModes"}
+"""Class with `to_tree()` and `from_tree(tree)` -> where it is; imported when it is needed."""
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """An object with fitted state, which a DataTree holds whole."""
+
+    def to_tree(self) -> xr.DataTree:
+        """Tree from which `from_tree` of the same class makes an equal object."""
+
+
+def save(obj: Result | Fitted, path: PathLike, *, overwrite: bool = True) -> None:
+    """Write a labelled object to a file, from which `nc.open` gives back an identical one.
+
+    Everything comes back: values, dims, coordinates, dtypes, attributes with their types, trees.
+    The file appears whole or not at all: it is written beside the target and then renamed, so
+    that a full disk or an interrupt leaves what was there before.
+
+    Parameters
+    ----------
+    obj
+        A DataArray, Dataset or DataTree, or a fitted object such as `nc.SparseModes`.
+    path
+        Ends in ".nc" (netCDF 4, one file, readable wherever HDF5 is) or ".zarr" (a folder).
+    overwrite
+        Whether an earlier neurocodec result at `path` is replaced. What is not a neurocodec
+        result is never replaced.
+
+    Raises
+    ------
+    InputError
+        Where `path` has another ending or the object holds something that would not come back
+        as it is: Python objects, a MultiIndex, names that are not text. Nothing is written then.
+    StorageError
+        Where `path` is taken, the folder does not exist or the disk is full.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name, "rate.nc")
+    >>> rate = xr.DataArray([1.0, 2.0], {"time": [0.0, 0.01]}, dims="time", name="firing_rate")
+    >>> save(rate, path)
+    >>> open(path).identical(rate)
+    True
+    >>> folder.cleanup()
+    """
+    target = Path(path)
+    form = format_of(target)
+    groups = encode(*_labelled(obj))
+    require_free(target, overwrite=overwrite)
+    with whole_file(target) as scratch, form.create(scratch, groups) as arrays:
+        fill(groups, arrays)
+
+
+def open(path: PathLike, *, lazy: bool = False) -> Any:  # noqa: A001 - reads as nc.open
+    """Read what `nc.save` wrote, or a finished run.
+
+    Parameters
+    ----------
+    path
+        A file that ends in ".nc" or a folder that ends in ".zarr".
+    lazy
+        False: everything is read into memory and the file is closed. True: values are read when
+        they are used, and the file stays open as long as the object lives; for runs that are
+        larger than memory. Text, dates and half precision are read at once in either case.
+
+    Returns
+    -------
+    xarray.DataArray, xarray.Dataset, xarray.DataTree or fitted object
+        Of the kind that was saved, identical to it.
+
+    Raises
+    ------
+    StorageError
+        Where there is no such file, it is damaged, unfinished or not a neurocodec result.
+
+    Examples
+    --------
+    >>> open("missing.nc")
+    Traceback (most recent call last):
+    ...
+    neurocodec.errors.StorageError: 'missing.nc', which does not exist
+      expected: a file written by nc.save
+    """
+    source = Path(path)
+    form = format_of(source)
+    _require_present(source)
+    with _damage_reported(source):
+        groups = form.read(source)
+        result = decode(groups) if lazy else _loaded(groups)
+        name = kind_of(groups)
+        return _class(name).from_tree(result) if name in _FITTED else result
+
+
+def fill(groups: Sequence[StoredGroup], arrays: Arrays, except_for: Collection[str] = ()) -> None:
+    """Write the values of every variable into the arrays of a new file.
+
+    Parameters
+    ----------
+    groups
+        What `encode` made.
+    arrays
+        What the format's `create` made of them.
+    except_for
+        Paths of variables that are left as they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> arrays = {"a": np.zeros(2)}
+    >>> fill(encode(xr.Dataset({"a": ("x", [1.0, 2.0])})), arrays)
+    >>> arrays["a"].tolist()
+    [1.0, 2.0]
+    """
+    for group in groups:
+        for name, variable in group.variables.items():
+            key = group.key(name)
+            if key not in except_for and 0 not in variable.shape:
+                arrays[key][...] = variable.values()
+
+
+@contextmanager
+def whole_file(target: Path, scratch_folder: Path | None = None) -> Iterator[Path]:
+    """Path to write to, which becomes `target` where all goes well and vanishes where not.
+
+    Parameters
+    ----------
+    target
+        A file or a folder; what is there already is replaced.
+    scratch_folder
+        Where it grows, on the same disk; by default beside the target.
+
+    Raises
+    ------
+    StorageError
+        Where the body fails to write.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with whole_file(Path(folder, "note.txt")) as scratch:
+    ...         _ = scratch.write_text("all of it")
+    ...     Path(folder, "note.txt").read_text()
+    'all of it'
+    """
+    where = scratch_folder or target.parent
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=where) as folder:
+            scratch = Path(folder, target.name)
+            yield scratch
+            _put(scratch, target, Path(folder, "replaced"))
+    except NeurocodecError:
+        raise
+    except (OSError, RuntimeError) as error:  # HDF5 reports a failed flush as RuntimeError
+        raise StorageError(
+            came=f"{str(target)!r}, which could not be written: {error}",
+            expected="a folder that can be written to, with space left",
+            hint="free some space or choose another path; what was there before is unchanged",
+        ) from error
+
+
+def _put(scratch: Path, target: Path, replaced: Path) -> None:
+    if not target.is_dir():
+        scratch.replace(target)
+        return
+    target.rename(replaced)  # a folder cannot be renamed over another one
+    try:
+        scratch.rename(target)
+    except BaseException:
+        replaced.rename(target)
+        raise
+
+
+def require_free(target: Path, *, overwrite: bool) -> None:
+    """Refuse a path whose folder does not exist, or that holds what must not be replaced.
+
+    Parameters
+    ----------
+    target
+        Where a result is to be written.
+    overwrite
+        Whether an earlier neurocodec result may be replaced.
+
+    Examples
+    --------
+    >>> require_free(Path("no such folder/x.nc"), overwrite=True)
+    Traceback (most recent call last):
+    ...
+    neurocodec.errors.StorageError: the folder 'no such folder', which does not exist
+      expected: a folder to write 'x.nc' into
+      try: mkdir -p 'no such folder'
+    """
+    if not target.parent.is_dir():
+        raise StorageError(
+            came=f"the folder {str(target.parent)!r}, which does not exist",
+            expected=f"a folder to write {target.name!r} into",
+            hint=f"mkdir -p {str(target.parent)!r}",
+        )
+    if target.exists() and not (overwrite and _is_result(target)):
+        raise StorageError(
+            came=f"{str(target)!r}, which exists already",
+            expected="a free path" + (", or an earlier neurocodec result" if overwrite else ""),
+            hint="another path, or delete what is there"
+            + ("" if overwrite else ", or overwrite=True"),
+        )
+
+
+def _is_result(path: Path) -> bool:
+    try:
+        with _damage_reported(path):
+            groups = format_of(path).read(path)
+    except StorageError:
+        return False
+    for group in groups.values():
+        group.close()
+    return bool(kind_of(groups))
+
+
+def _loaded(groups: dict[str, xr.Dataset]) -> Result:
+    with ExitStack() as stack:
+        for group in groups.values():
+            stack.callback(group.close)
+        return decode({path: group.load() for path, group in groups.items()})
+
+
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except NeurocodecError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise StorageError(
+            came=f"{str(path)!r}, which cannot be read: {error}",
+            expected="a whole file written by nc.save",
+            hint="copy the file again, or run again what wrote it",
+        ) from error
+
+
+def _require_present(path: Path) -> None:
+    if path.exists():
+        return
+    if path.with_name(path.name + PARTS).is_dir():
+        raise StorageError(
+            came=f"{str(path)!r}, a run that is not finished",
+            expected="a finished run",
+            hint=f"the same call with out={str(path)!r} again; it continues where it stopped",
+        )
+    raise StorageError(
+        came=f"{str(path)!r}, which does not exist", expected="a file written by nc.save"
+    )
+
+
+def _labelled(obj: object) -> tuple[Result, str]:
+    for kind in (xr.DataArray, xr.Dataset, xr.DataTree):
+        if isinstance(obj, kind):
+            return obj, kind.__name__
+    name = type(obj).__name__
+    if name in _FITTED and isinstance(obj, Fitted):
+        return obj.to_tree(), name
+    raise InputError(
+        came=f"an object of type {name}",
+        expected=f"a DataArray, Dataset, DataTree or {' or '.join(_FITTED)}",
+        hint="nc.labels.labelled(values, dims, name=...) for an array",
+    )
+
+
+def _class(name: str) -> Any:
+    module, _, attribute = _FITTED[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,98 @@
+"""The names of dimensions and variables, with their units: one concept, one name, one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+TIME: Final = "time"
+STIMULUS: Final = "stimulus"
+LAG: Final = "lag"
+Y: Final = "y"
+X: Final = "x"
+COLOR: Final = "color"
+TOKEN: Final = "token"  # noqa: S105
+CELL: Final = "cell"
+CATEGORY: Final = "category"
+CHANNEL: Final = "channel"
+LAYER: Final = "layer"
+MODE: Final = "mode"
+SIGN: Final = "sign"
+REPEAT: Final = "repeat"
+INTERNEURON: Final = "interneuron"
+
+ACTIVATION: Final = "activation"
+COMPLETENESS_ERROR: Final = "completeness_error"
+CONTRIBUTION: Final = "contribution"
+GRADIENT: Final = "gradient"
+TARGET: Final = "target"
+
+EXCITATORY: Final = "excitatory"
+INHIBITORY: Final = "inhibitory"
+SIGNS: Final = (EXCITATORY, INHIBITORY)
+
+SAMPLE_DIMS: Final = (TIME, STIMULUS)
+"""A result has one of these: `time` for a movie, `stimulus` for still images."""
+
+SECONDS: Final = "s"
+HERTZ: Final = "Hz"
+DIMENSIONLESS: Final = "1"
+MILLIVOLTS: Final = "mV"
+
+
+@dataclass(frozen=True)
+class Term:
+    """A variable of the vocabulary.
+
+    Parameters
+    ----------
+    name
+        The variable's name in a Dataset.
+    long_name
+        What it is, in words.
+    units
+        UDUNITS string; None where the units are those of the network's target or layer.
+    """
+
+    name: str
+    long_name: str
+    units: str | None = None
+
+
+VARIABLES: Final = {
+    t.name: t
+    for t in (
+        Term("activation", "activation of a hidden channel"),
+        Term("adjusted_rand_index", "adjusted Rand index", DIMENSIONLESS),
+        Term("alive", "part of the modes that are active on some row", DIMENSIONLESS),
+        Term("cluster", "cluster of a cell", DIMENSIONLESS),
+        Term("completeness_error", "sum of contributions minus change of the target"),
+        Term("contribution", "contribution of a hidden channel to the target"),
+        Term("converged", "whether the completeness error met the tolerance"),
+        Term("correlation", "Pearson correlation", DIMENSIONLESS),
+        Term("dictionary", "channels of a contribution mode"),
+        Term("firing_rate", "firing rate", HERTZ),
+        Term("gradient", "gradient of the target with respect to a hidden channel"),
+        Term("irf", "instantaneous receptive field"),
+        Term("l0", "mean number of active modes of a row", DIMENSIONLESS),
+        Term("loading", "loading of a contribution mode", DIMENSIONLESS),
+        Term("loss", "training loss", DIMENSIONLESS),
+        Term("membrane_potential", "membrane potential"),
+        Term("n_clusters", "number of clusters", DIMENSIONLESS),
+        Term("r2", "R2 per feature on held-out rows, mean over features", DIMENSIONLESS),
+        Term("r2_pooled", "R2 of all entries against their grand mean, held-out rows", DIMENSIONLESS),
+        Term("r2_train", "R2 per feature on training rows, mean over features", DIMENSIONLESS),
+        Term("recorded_firing_rate", "recorded firing rate", HERTZ),
+        Term(
+            "relative_completeness_error",
+            "completeness error divided by the change of the target",
+            DIMENSIONLESS,
+        ),
+        Term("response", "output of the network"),
+        Term("silhouette", "mean silhouette of a clustering", DIMENSIONLESS),
+        Term("spike_count", "number of spikes in a bin", DIMENSIONLESS),
+        Term("steps", "steps along the path from baseline to sample", DIMENSIONLESS),
+        Term("stimulus", "light intensity"),
+        Term("target", "scalar that the network's output is reduced to"),
+    )
+}

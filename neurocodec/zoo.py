@@ -1,0 +1,277 @@
+"""The bundled models and data sets, found by name, and trained retina models in files."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from neurocodec.errors import InputError, StorageError, unknown_name
+from neurocodec.network import Network
+from neurocodec.nn.checkpoint import read_tensors, write_tensors
+from neurocodec.nn.retina import LAYERS, RetinaCNN, RetinaConfig
+from neurocodec.simulation import NaturalScenes, Parameters, WhiteNoise, simulate_retina
+from neurocodec.simulation.world import Split, Stimulus
+
+if TYPE_CHECKING:
+    import os
+
+    import xarray as xr
+
+WEIGHTS: Final = "weights.safetensors"
+CARD: Final = "card.toml"
+RECIPE: Final = "recipe.toml"
+FORMAT: Final = "neurocodec retina 1"
+"""What `save_model` writes under "format", and `load_model` accepts."""
+
+PLACES: Final = (Path(__file__).parents[1], Path(__file__).parent)
+"""The checkout, where the folders lie beside the package, then the installed package."""
+
+
+def models_available() -> list[str]:
+    """Names that `load_model` knows.
+
+    Examples
+    --------
+    >>> models_available()
+    ['simulated-retina']
+    """
+    return _available("models")
+
+
+def datasets_available() -> list[str]:
+    """Names that `load_dataset` knows.
+
+    Examples
+    --------
+    >>> datasets_available()
+    ['simulated-retina']
+    """
+    return _available("datasets")
+
+
+def card(kind: str, name: str) -> dict[str, Any]:
+    """Read the card of a bundled model or data set: what it is, where from, how good.
+
+    Parameters
+    ----------
+    kind
+        "models" or "datasets".
+    name
+        Its name.
+
+    Examples
+    --------
+    >>> card("datasets", "simulated-retina")["simulated"]
+    True
+    """
+    return _read_toml(_folder(kind, name) / CARD)
+
+
+def load_dataset(
+    name: str,
+    *,
+    seed: int = 0,
+    split: Split = "test",
+    stimulus: Stimulus = "natural scenes",
+    duration: float | None = None,
+) -> xr.Dataset:
+    """Load a bundled data set.
+
+    Parameters
+    ----------
+    name
+        "simulated-retina": a retina with known answers, simulated on real photographs.
+    seed
+        Different seeds are different retinas.
+    split
+        "test" (30 s, 20 repeats) or "train" (a longer movie from other parts of the photographs).
+    stimulus
+        "natural scenes" or "white noise".
+    duration
+        Seconds, instead of the recipe's.
+
+    Returns
+    -------
+    xarray.Dataset
+        `stimulus` (time, y, x), `firing_rate` (time, cell), `spike_count` (repeat, time, cell)
+        and `membrane_potential` (time, interneuron); see
+        `neurocodec.simulation.simulate_retina`.
+
+    Raises
+    ------
+    UnknownNameError
+        Where there is no such data set, split or stimulus.
+
+    Examples
+    --------
+    >>> load_dataset("simulated-retina", duration=1.0).firing_rate.sizes["time"]
+    100
+    """
+    recipe = _read_toml(_folder("datasets", name) / RECIPE)
+    # An unknown split goes on to simulate_retina, which names those that exist.
+    chosen = recipe["splits"].get(split, recipe["splits"]["test"])
+    return simulate_retina(
+        seed,
+        stimulus=stimulus,
+        split=split,
+        duration=chosen["duration"] if duration is None else duration,
+        repeats=chosen["repeats"],
+        parameters=Parameters(**recipe.get("parameters", {})),
+        scenes=NaturalScenes(**recipe.get("scenes", {})),
+        noise=WhiteNoise(**recipe.get("noise", {})),
+    )
+
+
+def load_model(name: str | os.PathLike[str]) -> Network:
+    """Load a bundled model, or a retina model from a file.
+
+    Parameters
+    ----------
+    name
+        A name of `models_available`, a file that `save_model` wrote, or its folder.
+
+    Returns
+    -------
+    Network
+        In evaluation mode, on the CPU.
+
+    Raises
+    ------
+    UnknownNameError
+        Where there is neither such a model nor such a file.
+    StorageError
+        Where the file is damaged or holds something else.
+
+    Examples
+    --------
+    >>> list(load_model("simulated-retina").layers)
+    ['layer1', 'layer2']
+    """
+    path = _model_file(name)
+    tensors, facts = read_tensors(path)
+    if facts.get("format") != FORMAT:
+        raise StorageError(
+            came=f"{path} of format {facts.get('format')!r}", expected=f"format {FORMAT!r}"
+        )
+    module = RetinaCNN(RetinaConfig.from_dict(facts["config"]))
+    module.load_state_dict(tensors)
+    return retina_network(module.eval(), **facts["network"])
+
+
+def retina_network(
+    module: RetinaCNN,
+    *,
+    name: str,
+    outputs: list[str] | None = None,
+    frame_rate: float | None = None,
+    output_coords: dict[str, list[Any]] | None = None,
+) -> Network:
+    """Describe a retina model as a `Network`: hidden layers, history and frame size.
+
+    Parameters
+    ----------
+    module
+        The model.
+    name
+        For provenance.
+    outputs
+        Names of the cells; None numbers them.
+    frame_rate
+        Frames per second of the movies it is for.
+    output_coords
+        Further coordinates of the cells, such as `cell_type`.
+
+    Examples
+    --------
+    >>> retina_network(RetinaCNN(RetinaConfig(cells=2)), name="mine").history
+    40
+    """
+    return Network(
+        module,
+        LAYERS,
+        history=module.config.history,
+        outputs=outputs,
+        output_coords=output_coords,
+        input_shape=module.config.size,
+        frame_rate=frame_rate,
+        name=name,
+    )
+
+
+def save_model(network: Network, path: str | os.PathLike[str]) -> Path:
+    """Save a trained retina model to one safetensors file that `load_model` reads.
+
+    Parameters
+    ----------
+    network
+        Whose module is a `RetinaCNN`; see `retina_network`.
+    path
+        A file, or a folder, in which the file is called `weights.safetensors`.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        Where the module is not a `RetinaCNN`.
+    StorageError
+        Where the file cannot be written; an older file is then still whole.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> network = retina_network(RetinaCNN(RetinaConfig(cells=2)), name="mine")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load_model(save_model(network, folder)).name
+    'mine'
+    """
+    module = network.module
+    if not isinstance(module, RetinaCNN):
+        raise InputError(
+            came=f"a network of {type(module).__name__}",
+            expected="a network of neurocodec.nn.retina.RetinaCNN",
+            hint="safetensors.torch.save_model(network.module, path) for any other module",
+        )
+    path = Path(path)
+    file = path / WEIGHTS if path.is_dir() else path
+    labels = {
+        "name": network.name,
+        "outputs": None if network.outputs is None else list(network.outputs),
+        "frame_rate": network.frame_rate,
+        "output_coords": {k: list(x) for k, x in network.output_coords.items()},
+    }
+    facts = {"format": FORMAT, "config": module.config.to_dict(), "network": labels}
+    write_tensors(file, module.state_dict(), facts)
+    return file
+
+
+def _model_file(name: str | os.PathLike[str]) -> Path:
+    path = Path(name)
+    for candidate in (path, path / WEIGHTS):
+        if candidate.is_file():
+            return candidate
+    return _folder("models", str(name)) / WEIGHTS
+
+
+def _available(kind: str) -> list[str]:
+    # Any folder of this name may lie beside an installed package; a card tells ours.
+    return sorted(
+        {file.parent.name for place in PLACES for file in (place / kind).glob(f"*/{CARD}")}
+    )
+
+
+def _folder(kind: str, name: str) -> Path:
+    for place in PLACES:
+        if name in _available(kind) and (place / kind / name / CARD).is_file():
+            return place / kind / name
+    what = f"bundled {kind.removesuffix('s')}"
+    raise unknown_name(what, name, _available(kind))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return tomllib.load(file)

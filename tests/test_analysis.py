@@ -1,0 +1,203 @@
+"""The whole analysis of a retina model in one call."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from sklearn.metrics import adjusted_rand_score
+from small_retina import CELLS, HISTORY, TYPES, small_analysis, small_network, small_recording
+
+import neurocodec as nc
+from neurocodec.analysis import analyse_retina
+from neurocodec.completeness import completeness, relative_error, target_change
+from neurocodec.errors import InputError, StorageError, UnknownNameError
+from neurocodec.recording import recorded_rates, simulated_parts, stimulus_of
+
+
+def test_rates_are_those_of_the_module_itself():
+    found, net, movie = small_analysis(), small_network(), small_recording()
+    frames = torch.from_numpy(movie.stimulus.values)
+    windows = torch.stack([frames[i : i + HISTORY] for i in range(len(frames) - HISTORY + 1)])
+    with torch.no_grad():
+        expected = net.module(windows).numpy()
+    np.testing.assert_allclose(found.rates.values, expected, rtol=1e-4)
+    np.testing.assert_array_equal(found.rates.time, movie.time[HISTORY - 1 :])
+
+
+def test_correlation_is_that_of_loadings_and_rates():
+    found = small_analysis()
+    loading = found.modes["layer1"].loadings.isel(mode=0).values
+    expected = np.corrcoef(loading, found.rates.sel(cell=CELLS[1]).values)[0, 1]
+    np.testing.assert_allclose(
+        found.correlation["layer1"].isel(mode=0).sel(cell=CELLS[1]), expected, atol=1e-6
+    )
+
+
+def test_modes_are_of_the_excitatory_contributions():
+    found = small_analysis()
+    assert {m.config.sign for m in found.modes.values()} == {"excitatory"}
+    refit = nc.SparseModes(expansion=2, seed=0, progress=False).fit(found.tree["layer2"])
+    xr.testing.assert_equal(refit.loadings, found.modes["layer2"].loadings)
+
+
+def test_agreement_has_the_true_types_and_agrees_with_scikit_learn():
+    found = small_analysis()
+    assert found.agreement.clustering.values.tolist() == ["layer1", "layer2", "cell_type"]
+    expected = adjusted_rand_score(TYPES, found.clusters["layer1"].cluster.values)
+    entry = found.agreement.sel(clustering="cell_type", other_clustering="layer1")
+    assert float(entry) == pytest.approx(expected)
+    np.testing.assert_array_equal(found.agreement, found.agreement.T)
+
+
+def test_recorded_rates_are_taken_at_the_times_of_the_responses():
+    found, movie = small_analysis(), small_recording()
+    np.testing.assert_array_equal(found.recorded, movie.firing_rate[HISTORY - 1 :])
+    match = found.responses()["correlation"].sel(cell=CELLS[2])
+    expected = np.corrcoef(found.rates.values[:, 2], movie.firing_rate.values[HISTORY - 1 :, 2])
+    assert float(match) == pytest.approx(expected[0, 1], abs=1e-5)
+
+
+def test_spike_counts_become_rates_where_no_rate_came():
+    rates = small_analysis().rates.drop_vars("cell_type")
+    counts = np.zeros((2, 300, 4), dtype=np.int16)
+    counts[0, :, 1] = 3  # 3 and 0 spikes per 10 ms: 150 Hz on average
+    movie = small_recording().drop_vars("firing_rate")
+    movie["spike_count"] = (("repeat", "time", "cell"), counts)
+    found = recorded_rates(movie.assign_coords(bin_width=0.01), rates)
+    assert found is not None
+    assert found.sel(cell=CELLS[1]).values == pytest.approx(150.0)
+    assert float(found.sel(cell=CELLS[0]).max()) == 0.0
+
+
+def test_recordings_of_other_cells_are_not_compared():
+    movie = small_recording().assign_coords(cell=["a", "b", "c", "d"])
+    assert recorded_rates(movie, small_analysis().rates) is None
+    assert recorded_rates(movie.stimulus, small_analysis().rates) is None
+
+
+def test_completeness_by_hand():
+    parts = xr.DataArray(
+        [[[1.0, 2.0], [-1.0, 0.0]], [[4.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]],
+        dims=("time", "sign", "channel"),
+    )
+    error = xr.DataArray([1.0, -1.0, 0.0], dims="time")  # changes: 1, 5, and none
+    node = xr.Dataset({"contribution": parts, "completeness_error": error})
+    assert target_change(node).values.tolist() == [1.0, 5.0, 0.0]
+    assert relative_error(node).tolist() == [1.0, 0.2]
+    tree = xr.DataTree.from_dict({"/a": node, "/b": node[["contribution"]]})
+    found = completeness(tree)
+    assert found.layer.values.tolist() == ["a"]
+    np.testing.assert_allclose(found.values[0], [0.6, 0.96, 1.0])
+
+
+def test_norm_grad_has_no_completeness():
+    found = analyse_retina(
+        small_network(),
+        small_recording(60),
+        method=nc.methods.NormGrad(),
+        layers=["layer2"],
+        expansion=1,
+        progress=False,
+    )
+    assert found.completeness.sizes["layer"] == 0
+    assert found.layers == ["layer2"]
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [("mahalanobis", "Mahalanobis"), ("sum", "Sum"), (CELLS[3], "Output")],
+)
+def test_targets_by_name(target, kind):
+    found = analyse_retina(
+        small_network(),
+        small_recording(60).stimulus,
+        target=target,
+        method=nc.methods.ActGrad(),
+        layers=["layer2"],
+        expansion=1,
+        progress=False,
+    )
+    assert type(found.target).__name__ == kind
+    if kind == "Output":
+        np.testing.assert_allclose(found.tree["target"], found.rates.sel(cell=target), rtol=1e-4)
+
+
+def test_everything_saved_opens_again(tmp_path):
+    found = small_analysis()
+    files = found.save(tmp_path / "new" / "folder")
+    assert [f.name for f in files] == [
+        "contributions.nc",
+        "responses.nc",
+        "modes-layer1.nc",
+        "modes-layer2.nc",
+        "cells.nc",
+    ]
+    opened = {f.stem: nc.open(f) for f in files}
+    xr.testing.assert_identical(opened["contributions"], found.tree)
+    xr.testing.assert_identical(opened["responses"], found.responses())
+    xr.testing.assert_identical(opened["cells"], found.cells())
+    xr.testing.assert_identical(opened["modes-layer2"].dictionary, found.modes["layer2"].dictionary)
+    assert opened["cells"]["layer1/cluster"].sizes == {"cell": 4}
+
+
+def test_a_second_call_takes_the_contributions_from_the_folder(tmp_path, monkeypatch):
+    net, movie = small_network(), small_recording(80)
+    options = {"layers": ["layer2"], "expansion": 1, "out": tmp_path, "progress": False}
+    computed = count_samples(monkeypatch)
+    first = analyse_retina(net, movie, **options)
+    assert sum(computed) >= 77
+    computed.clear()
+    second = analyse_retina(net, movie, **options)
+    assert sum(computed) <= 1  # one row, to know shapes
+    xr.testing.assert_identical(first.tree, second.tree)
+    xr.testing.assert_identical(first.modes["layer2"].loadings, second.modes["layer2"].loadings)
+    with pytest.raises(StorageError, match="of another run: method"):
+        analyse_retina(net, movie, method=nc.methods.ActGrad(), **options)
+
+
+def count_samples(monkeypatch):
+    """List to which the size of every batch that is attributed from now on is added."""
+    sizes = []
+    attribute = nc.methods.IntegratedGradients.attribute
+
+    def counted(self, passes, batch):
+        sizes.append(len(batch.x))
+        return attribute(self, passes, batch)
+
+    monkeypatch.setattr(nc.methods.IntegratedGradients, "attribute", counted)
+    return sizes
+
+
+def test_cells_that_cannot_be_clustered_do_not_spoil_the_rest():
+    net = small_network(cells=["simulated 1", "simulated 2"])
+    found = analyse_retina(net, small_recording(60), layers=["layer2"], expansion=1, progress=False)
+    assert not found.clusters
+    assert "2 cells" in found.unclustered["layer2"]
+    assert found.agreement.size == 0
+    assert "cluster" not in found.cells()["layer2"]
+
+
+def test_what_is_simulated_says_so():
+    net, movie = small_network(), small_recording()
+    assert small_analysis().simulated == ("model", "movie")
+    plain = movie.stimulus.assign_attrs(comment="recorded in 2015")
+    assert simulated_parts(net, plain) == ("model",)
+    assert simulated_parts(small_network("mine", ["a", "b", "c"]), plain) == ()
+
+
+def test_wrong_names_are_refused_before_anything_is_computed(monkeypatch):
+    monkeypatch.setattr("neurocodec.analysis.respond", lambda *_a, **_k: pytest.fail("computed"))
+    net, movie = small_network(), small_recording()
+    with pytest.raises(UnknownNameError, match="no target 'suprisal'.*\n.*'surprisal'"):
+        analyse_retina(net, movie, target="suprisal")
+    with pytest.raises(UnknownNameError, match="no layer 'layer3'"):
+        analyse_retina(net, movie, layers=["layer3"])
+
+
+def test_a_dataset_without_stimulus_is_refused():
+    with pytest.raises(InputError, match=r"variables \['firing_rate'\]"):
+        stimulus_of(small_recording()[["firing_rate"]])
+    with pytest.raises(InputError, match="movie of type ndarray"):
+        stimulus_of(np.zeros(3))

@@ -1,0 +1,208 @@
+"""The command line: end to end on a small model and movie, and all that can be wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+from small_retina import small_network, small_recording
+
+import neurocodec as nc
+from neurocodec.cli import FAILED, INTERRUPTED, load_movie, main
+from neurocodec.errors import NeurocodecWarning
+from neurocodec.zoo import save_model
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    save_model(small_network(), folder / "model.safetensors")
+    nc.save(small_recording(), folder / "movie.nc")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def command(files):
+    model, movie = str(files / "model.safetensors"), str(files / "movie.nc")
+    options = ["--expansion", "1", "--layers", "layer2", "--duration", "0.8"]
+    return ["retina", "--model", model, "--movie", movie, *options]
+
+
+@pytest.fixture(scope="module")
+def finished(command, tmp_path_factory):
+    """Arguments of a run, and the folder that it has written."""
+    folder = tmp_path_factory.mktemp("finished")
+    options = ["--method", "act-grad", "--target", "sum", "--quiet", "--out", str(folder)]
+    assert main([*command, *options]) == 0
+    return [*command, *options], folder
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "result"
+
+
+def test_end_to_end(command, out, capsys):
+    assert main([*command, "--steps", "5", "--seed", "3", "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert str(out / "report.html") in said.out
+    assert "80 frames" in said.out
+    assert "contributions" in said.err  # the progress bar
+    assert {file.name for file in out.iterdir()} == {
+        "cells.nc",
+        "contributions.nc",
+        "figures",
+        "modes-layer2.nc",
+        "report.html",
+        "responses.nc",
+    }
+    tree = nc.open(out / "contributions.nc")
+    assert tree.sizes["time"] == 77
+    assert json.loads(tree.attrs["neurocodec"])["method"]["steps"] == 5
+    assert nc.open(out / "modes-layer2.nc").config.seed == 3
+    page = (out / "report.html").read_text("utf-8")
+    assert "--steps 5 --expansion 1" in page.replace(".0", "")
+
+
+def test_quiet_is_quiet_and_a_rerun_gives_the_same(finished, capsys):
+    arguments, folder = finished
+    first = (folder / "report.html").read_bytes()
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "")
+    assert (folder / "report.html").read_bytes() == first
+
+
+def test_a_folder_of_another_run_is_refused(finished, capsys):
+    arguments, _ = finished
+    assert main([*arguments, "--method", "norm-grad"]) == FAILED
+    said = capsys.readouterr().err
+    assert "of another run: method" in said
+    assert "--out ANOTHER-FOLDER" in said
+    assert "delete" in said
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--model", "simulated-retinas"], "there is no bundled model 'simulated-retinas'"),
+        (["--movie", "simulated-retinas"], "or a .nc or .zarr file"),
+        (["--movie", "missing.nc"], "'missing.nc', which does not exist"),
+        (["--layers", "layer3"], "there is no layer 'layer3'"),
+        (["--target", "suprisal"], "try: 'surprisal'"),
+        (["--duration", "0.02"], "a movie of 2 frames\n  expected: at least 4"),
+        (["--duration", "-1"], "--duration -1\n  expected: a number of seconds above 0"),
+        (["--duration", "100"], "expected: at most 3 seconds"),
+        (["--method", "act-grad", "--steps", "9"], "--steps only with integrated-gradients"),
+        (["--expansion", "-1"], "expansion=-1"),
+        (["--device", "gpu"], "--device gpu"),
+    ],
+)
+def test_bad_input_ends_with_a_message_and_code_2(command, out, capsys, extra, said):
+    assert main([*command, "--quiet", "--out", str(out), *extra]) == FAILED
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    assert not (out / "report.html").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_where_there_is_none(command, out, capsys):
+    assert main([*command, "--device", "cuda", "--out", str(out)]) == FAILED
+    assert "without a usable CUDA device" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("steps", ["0", "-3", "many", "1.5"])
+def test_steps_are_a_number_or_auto(command, capsys, steps):
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--steps", steps])
+    assert ended.value.code == FAILED
+    assert "expected a whole number from 1, or auto" in capsys.readouterr().err
+
+
+def test_an_unwritable_out_is_named(command, tmp_path, capsys):
+    (tmp_path / "taken").write_text("a file")
+    assert main([*command, "--quiet", "--out", str(tmp_path / "taken")]) == FAILED
+    assert "cannot be made" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on(command, out, capsys, monkeypatch):
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neurocodec.analysis.SparseModes", interrupted)
+    assert main([*command, "--quiet", "--out", str(out)]) == INTERRUPTED
+    assert "The same command goes on from here" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert (out / "contributions.nc").exists()
+    assert main([*command, "--quiet", "--out", str(out)]) == 0
+
+
+def test_warnings_are_one_line(command, out, capsys, monkeypatch):
+    def warned(*_arguments, **_options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("few rows", NeurocodecWarning, stacklevel=2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neurocodec.analysis.analyse_retina", warned)
+    shown = warnings.showwarning
+    main([*command, "--out", str(out)])
+    assert "neurocodec: warning: few rows\n" in capsys.readouterr().err
+    assert warnings.showwarning is shown
+
+
+def test_a_movie_is_cut_to_its_first_frames(files):
+    assert load_movie(str(files / "movie.nc"), 0.5).sizes["time"] == 50
+    assert load_movie(str(files / "movie.nc"), 3.0).sizes["time"] == 300
+    assert load_movie("simulated-retina", 0.5).stimulus.sizes["time"] == 50
+
+
+def test_a_movie_may_be_an_array_or_a_zarr_folder(tmp_path):
+    pytest.importorskip("zarr")
+    movie = small_recording().stimulus
+    nc.save(movie, tmp_path / "movie.zarr")
+    assert load_movie(str(tmp_path / "movie.zarr")).identical(movie)
+
+
+def test_info_says_what_a_file_is(files, capsys):
+    assert main(["info", str(files / "movie.nc")]) == 0
+    said = capsys.readouterr().out
+    assert "movie.nc: Dataset" in said
+    assert "stimulus (time: 300, y: 9, x: 9) float32" in said
+    assert "firing_rate (time: 300, cell: 4) float32, Hz: firing rate" in said
+
+
+def test_info_has_the_provenance(finished, capsys):
+    _, folder = finished
+    assert main(["info", str(folder / "modes-layer2.nc")]) == 0
+    said = capsys.readouterr().out
+    assert "SparseModes\n  2 modes, held-out R2" in said
+    assert "function: nc.SparseModes.fit" in said
+    assert max(map(len, said[said.index("provenance") :].splitlines())) <= 100
+
+
+def test_info_of_something_else(tmp_path, capsys):
+    (tmp_path / "notes.nc").write_text("not a result")
+    assert main(["info", str(tmp_path / "notes.nc")]) == FAILED
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_python_m_neurocodec_and_a_quick_help():
+    code = (
+        "import sys; from neurocodec.cli import parser; parser(); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "neurocodec", "retina", "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("usage: neurocodec retina")
+    assert "--movie" in done.stdout

@@ -1,0 +1,195 @@
+"""Makers and checks of labelled arrays, the provenance stamp and fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from neurocodec import labels, vocabulary
+from neurocodec.errors import InputError, UnknownNameError
+
+
+def series(**coords: Any) -> xr.DataArray:
+    size = len(next(iter(coords.values())))
+    return xr.DataArray(np.zeros(size), coords, dims=list(coords))
+
+
+@pytest.mark.parametrize("name", vocabulary.VARIABLES)
+def test_every_variable_is_made_with_its_units(name: str) -> None:
+    array = labels.labelled([1.0], ["time"], name=name)
+    term = vocabulary.VARIABLES[name]
+    assert (array.name, array.attrs["long_name"]) == (name, term.long_name)
+    assert array.attrs["units"] == (term.units or "")
+    assert labels.labelled([1.0], ["time"], name=name, units="mV").attrs["units"] == "mV"
+
+
+def test_vocabulary_names_are_keys() -> None:
+    assert all(key == term.name for key, term in vocabulary.VARIABLES.items())
+
+
+def test_unknown_variable_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="'firing_rate'"):
+        labels.labelled([1.0], ["time"], name="firing_rates")
+
+
+def test_time_does_not_drift() -> None:
+    time = labels.time_coordinate(100_001, 100.0, start=0.39)
+    assert time.dtype == np.float64
+    assert time.attrs["units"] == "s"
+    assert time.values[0] == 0.39
+    assert time.values[-1] == pytest.approx(1000.39, abs=1e-12)
+
+
+@pytest.mark.parametrize("dim", vocabulary.SAMPLE_DIMS)
+def test_sample_dim_is_found(dim: str) -> None:
+    array = xr.DataArray(np.zeros((2, 3)), dims=(dim, "channel"))
+    assert labels.sample_dim(array) == dim
+    assert labels.sample_dim(array.to_dataset(name="a")) == dim
+    assert labels.sample_dim(xr.DataTree(array.to_dataset(name="a"))) == dim
+
+
+@pytest.mark.parametrize("dims", [("x",), ("time", "stimulus")])
+def test_no_or_two_sample_dims_are_refused(dims: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="exactly one"):
+        labels.sample_dim(xr.DataArray(np.zeros([1] * len(dims)), dims=dims))
+
+
+def test_dims_are_put_in_order() -> None:
+    array = xr.DataArray(np.arange(6).reshape(2, 3), dims=("cell", "time"))
+    ordered = labels.require_dims(array, ("time", "cell"), "rates")
+    assert ordered.values.tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (xr.DataArray(np.zeros((2, 3)), dims=("cell", "x")), r"rates with dims \('cell', 'x'\)"),
+        (xr.DataArray(np.zeros(3), dims="time"), "expected: dims"),
+        (np.zeros((2, 3)), "rates of type ndarray"),
+    ],
+)
+def test_wrong_dims_are_refused(data: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        labels.require_dims(data, ("time", "cell"), "rates")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_first_bad_number_is_named(value: float) -> None:
+    array = xr.DataArray(np.zeros((4, 5)), dims=("time", "cell"))
+    array[2, 3:] = value
+    with pytest.raises(InputError, match=r"2 NaN .* {'time': 2, 'cell': 3}"):
+        labels.require_finite(array, "rates")
+
+
+def test_finite_numbers_and_whole_ones_pass() -> None:
+    labels.require_finite(xr.DataArray(np.zeros(3)), "rates")
+    labels.require_finite(xr.DataArray(np.arange(3, dtype=np.uint8)), "stimulus")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        series(time=[0.0, 0.1, 0.3]),
+        series(time=[0.0, 0.1]),
+        series(time=[0.1, 0.2, 0.0]),
+        series(cell=["a", "b", "c"]),
+        series(time=[0.0, 0.1, 0.2, 0.3]),
+    ],
+)
+def test_different_axes_are_never_joined(other: xr.DataArray) -> None:
+    mine = series(time=[0.0, 0.1, 0.2])
+    for a, b in ((mine, other), (other, mine)):
+        with pytest.raises(InputError, match="rates and stimuli have different 'time'"):
+            labels.require_same(a, b, "time", "rates and stimuli")
+
+
+def test_same_axes_pass() -> None:
+    mine = series(time=[0.0, 0.1, 0.2])
+    labels.require_same(mine, mine + 1, "time", "rates and stimuli")
+    labels.require_same(mine, mine.drop_vars("time"), "time", "rates and stimuli")
+
+
+def test_text_becomes_fixed_width_everywhere() -> None:
+    names = np.array(["ON", "", "OFF é"], dtype=object)
+    data = xr.Dataset({"note": ("cell", names)}, {"cell": names, "type": ("cell", names)})
+    tree = xr.DataTree.from_dict({"/": data, "/layer1": xr.Dataset({"a": ("z", names)})}, name="t")
+    for found in (labels.fixed_width_text(data), labels.fixed_width_text(tree)):
+        for name in ("cell", "type", "note"):
+            assert found[name].dtype == np.dtype("<U5")
+            assert found[name].values.tolist() == names.tolist()
+    assert labels.fixed_width_text(tree)["layer1/a"].dtype.kind == "U"
+    assert labels.fixed_width_text(tree).name == "t"
+    assert labels.fixed_width_text(data.note).dtype.kind == "U"
+    assert labels.fixed_width_text(data.note).coords["type"].dtype.kind == "U"
+
+
+def test_other_objects_are_left_alone() -> None:
+    mixed = xr.DataArray(np.array([1, "a"], dtype=object), dims="x", attrs={"units": "1"})
+    assert labels.fixed_width_text(mixed).identical(mixed)
+
+
+@dataclass(frozen=True)
+class Settings:
+    steps: int
+    path: str
+
+
+def test_provenance_is_plain_json() -> None:
+    facts = {"method": Settings(20, "input"), "mean": np.array([1.5, 2]), "seed": np.int64(3)}
+    result = labels.stamp(xr.DataArray([0.0], attrs={"units": "Hz"}), "nc.respond", **facts)
+    record = labels.provenance(result)
+    assert record == json.loads(result.attrs["neurocodec"])
+    assert record["function"] == "nc.respond"
+    assert record["method"] == {"kind": "Settings", "steps": 20, "path": "input"}
+    assert record["mean"] == [1.5, 2.0]
+    assert record["seed"] == 3
+    assert record["versions"]["numpy"] == np.__version__
+    assert result.attrs["units"] == "Hz"
+
+
+@pytest.mark.parametrize("kind", [xr.Dataset, xr.DataTree])
+def test_any_result_can_be_stamped(kind: type) -> None:
+    bare = kind()
+    assert (
+        labels.provenance(labels.stamp(bare, "nc.contributions"))["function"] == "nc.contributions"
+    )
+    assert labels.provenance(bare) == {}
+
+
+def test_fingerprint_of_bytes_is_their_sha256() -> None:
+    assert labels.fingerprint(b"abc") == hashlib.sha256(b"abc").hexdigest()
+
+
+@given(hnp.arrays(st.sampled_from(["float32", "int64", "<U3", "bool"]), hnp.array_shapes()))
+def test_fingerprint_tells_values_shapes_and_types_apart(values: np.ndarray) -> None:
+    same = labels.fingerprint(values)
+    assert same == labels.fingerprint(values.copy())
+    assert same == labels.fingerprint(np.asfortranarray(values))
+    assert same != labels.fingerprint(values[np.newaxis])
+    assert same != labels.fingerprint(values, values)
+    if values.dtype == np.float32 and np.isfinite(values).any():
+        assert same != labels.fingerprint(values.astype(np.float64))
+        assert same != labels.fingerprint(np.nextafter(values, np.float32(np.inf)))
+
+
+def test_fingerprint_of_labelled_data_covers_dims_and_coordinates() -> None:
+    mine = series(time=[0.0, 0.1])
+    others = [
+        mine + 1,
+        mine.assign_coords(time=[0.0, 0.2]),
+        mine.rename(time="stimulus"),
+        mine.assign_coords(bin_width=0.01),
+        mine.drop_vars("time"),
+    ]
+    prints = [labels.fingerprint(a) for a in (mine, *others)]
+    assert len({*prints}) == len(prints)
+    assert labels.fingerprint(mine.assign_attrs(units="Hz")) == prints[0]

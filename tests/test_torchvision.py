@@ -1,0 +1,105 @@
+"""Stock torchvision networks, whose ReLUs work in place, against plain backward passes."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from networks import net_contribution, seeded
+from torch import nn
+
+import neurocodec as nc
+
+models = pytest.importorskip("torchvision.models")
+
+CASES = {
+    "resnet18": ["bn1", "layer1.0.bn1", "layer2.0", "layer3.1.conv2", "layer4.1.bn2"],
+    "vgg11": ["features.0", "features.3", "features.8", "classifier.0"],
+    "mobilenet_v2": ["features.0.1", "features.3.conv.0.1", "features.18"],
+    "densenet121": ["features.norm0", "features.denseblock1", "features.transition1.norm"],
+}
+
+
+def photographs(n=3, size=64):
+    values = np.random.default_rng(0).normal(size=(n, 3, size, size)).astype("float32")
+    return xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
+
+
+def reference(module, layers, x):
+    """Activation times gradient of the largest logit, by `.backward()`, without in-place ReLUs."""
+    kept = {}
+    for part in module.modules():
+        if hasattr(part, "inplace"):
+            part.inplace = False
+
+    def keep(name):
+        def hook(_module, _args, output):
+            output.retain_grad()
+            kept[name] = output
+            return output.clone()  # a residual block adds its input to this in place
+
+        return hook
+
+    parts = dict(module.named_modules())
+    hooks = [parts[name].register_forward_hook(keep(name)) for name in layers]
+    module(x).max(1).values.sum().backward()
+    for hook in hooks:
+        hook.remove()
+    return {name: (h * h.grad).detach() for name, h in kept.items()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_act_grad_of_stock_networks(name):
+    build = getattr(models, name)
+    net = nc.Network(seeded(build).eval(), layers=CASES[name])
+    stimulus = photographs()
+    target = nc.targets.TopK(1)
+    tree = nc.contributions(
+        net, stimulus, target=target, method=nc.methods.ActGrad(), progress=False
+    )
+    expected = reference(seeded(build).eval(), CASES[name], torch.from_numpy(stimulus.values))
+    for layer in CASES[name]:
+        product = expected[layer]
+        assert_close(tree, layer, product.flatten(2).sum(2) if product.ndim > 2 else product)
+
+
+def assert_close(tree, layer, expected):
+    scale = float(expected.abs().max())
+    np.testing.assert_allclose(net_contribution(tree, layer), expected, atol=1e-4 * scale)
+
+
+def test_relu_that_runs_twice_is_told_apart():
+    net = seeded(models.resnet18).eval()
+    with pytest.raises(nc.errors.CaptureError, match="occurrence"):
+        nc.contributions(
+            nc.Network(net, ["layer1.0.relu"]), photographs(1), target=nc.targets.TopK(1)
+        )
+    layers = {"inner": nc.Layer("layer1.0.relu", occurrence=0), "block": "layer1.0"}
+    layers["outer"] = nc.Layer("layer1.0.relu", occurrence=1)
+    tree = nc.contributions(
+        nc.Network(net, layers), photographs(2), target=nc.targets.TopK(1), progress=False
+    )
+    np.testing.assert_array_equal(tree["outer"].contribution, tree["block"].contribution)
+    assert np.abs(tree["outer"].contribution - tree["inner"].contribution).max() > 0
+
+
+def test_vision_transformer_tokens():
+    build = seeded(lambda: models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=5)).eval()
+    nn.init.normal_(build.heads.head.weight, generator=torch.Generator().manual_seed(0))
+    layers = {
+        "block": "encoder.layers.encoder_layer_0",
+        "mlp": "encoder.layers.encoder_layer_1.mlp.1",
+    }
+    layers["class token"] = nc.Layer("encoder.ln", token=0)
+    net = nc.Network(build, layers=layers)
+    tree = nc.contributions(
+        net,
+        photographs(3, 32),
+        target=nc.targets.TopK(1),
+        method=nc.methods.ActGrad(),
+        progress=False,
+    )
+    names = [layer.module for layer in net.layers.values()]
+    expected = reference(build, names, torch.from_numpy(photographs(3, 32).values))
+    assert_close(tree, "mlp", expected[net.layers["mlp"].module].sum(1))
+    assert_close(tree, "block", expected[net.layers["block"].module].sum(1))
+    assert_close(tree, "class token", expected["encoder.ln"][:, 0])
