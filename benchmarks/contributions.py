@@ -7,7 +7,9 @@ floor, Captum, copying, ours, ...), so that a drift of the machine's speed meets
 memory is that of a fresh process that does one of them, above what it held before.
 
 - floor: one forward pass and one backward pass to the first captured layer, parameters frozen.
-- Captum: `LayerConductance`, once per layer, as it works on one layer at a time.
+- Captum: `LayerConductance`, once per layer, as it works on one layer at a time; all steps at
+  once, its default, for the retina, four steps at once for ResNet-50 (its default there needs
+  more memory than the machine has).
 - copying: a re-creation of what scripts for this analysis do: forward hooks and tensor hooks, every
   step's activations and gradients kept, `.backward()` through the parameters too, the sum taken
   over the stack at the end.
@@ -17,12 +19,13 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +51,7 @@ class Case:
     target: targets.Target
     steps: int
     batch: int
+    captum_batch: int | None = None
 
     @property
     def layers(self) -> dict[str, nn.Module]:
@@ -76,9 +80,8 @@ def resnet50(device: str) -> Case:
     net = nc.Network(module, layers=names)
     values = np.random.default_rng(0).normal(size=(32, 3, 224, 224)).astype("float32")
     stimulus = xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
-    return Case(
-        "resnet50", net, stimulus, torch.from_numpy(values[:8]).to(device), targets.TopK(1), 10, 8
-    )
+    x = torch.from_numpy(values[:8]).to(device)
+    return Case("resnet50", net, stimulus, x, targets.TopK(1), 10, 8, captum_batch=32)
 
 
 CASES = {"retina": retina, "resnet50": resnet50}
@@ -128,7 +131,7 @@ def floor(case: Case) -> float:
         return captured["h"]
 
     hook = first.register_forward_hook(leaf)
-    module.requires_grad_(False)
+    module.requires_grad_(requires_grad=False)
     rounds = max(1, len(case.stimulus) // case.batch // 4)
     start = time.perf_counter()
     for _ in range(rounds):
@@ -136,7 +139,7 @@ def floor(case: Case) -> float:
         torch.autograd.grad(value, captured["h"])
     seconds = time.perf_counter() - start
     hook.remove()
-    module.requires_grad_(True)
+    module.requires_grad_(requires_grad=True)
     return seconds / rounds / len(case.x)
 
 
@@ -145,7 +148,7 @@ def captum(case: Case) -> float:
     start = time.perf_counter()
     for layer in case.layers.values():
         method = LayerConductance(lambda x: case.target(case.net.module(x)), layer)
-        method.attribute(case.x, n_steps=case.steps, internal_batch_size=case.batch)
+        method.attribute(case.x, n_steps=case.steps, internal_batch_size=case.captum_batch)
     return (time.perf_counter() - start) / len(case.x)
 
 
@@ -180,9 +183,10 @@ def copying(case: Case) -> float:
 
 
 def peak(name: str, device: str, competitor: Callable[[Case], float]) -> float:
-    """Peak memory in MB of one competitor in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return float(pool.apply(_peak, (name, device, competitor)))
+    """Peak memory in MB of one competitor in a process of its own, above what it held before."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_peak, name, device, competitor).result()
 
 
 def _peak(name: str, device: str, competitor: Callable[[Case], float]) -> float:
@@ -193,9 +197,16 @@ def _peak(name: str, device: str, competitor: Callable[[Case], float]) -> float:
         before = torch.cuda.memory_allocated()
         competitor(case)
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    act_grad(case)  # libraries allocate their own buffers on first use
+    before = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # peak := present size
     competitor(case)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+    return (_resident("VmHWM") - before) / 2**10
+
+
+def _resident(what: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(what)).split()[1])
 
 
 def timed(case: Case, repeats: int, competitors: list[Callable[[Case], float]]) -> dict[str, float]:
@@ -213,26 +224,19 @@ def report(name: str, device: str, repeats: int) -> None:
     """Print one case's table."""
     case = CASES[name](device)
     found = timed(case, repeats, [integrated, act_grad, floor, captum, copying])
-    memory: dict[str, Any] = {
-        c.__name__: peak(name, device, c)
-        for c in (integrated, act_grad, floor, captum, copying, integrated_10, integrated_50)
-    }
-    print(
-        f"\n{case.name}: batch {case.batch}, {case.steps} steps, {len(case.layers)} layers, {device}"
-    )
-    print(f"{'':24}{'ms / sample':>14}{'ours is faster':>16}{'peak MB':>10}")
+    competitors = (integrated, act_grad, floor, captum, copying, integrated_10, integrated_50)
+    memory: dict[str, Any] = {c.__name__: peak(name, device, c) for c in competitors}
+    shape = f"batch {case.batch}, {case.steps} steps, {len(case.layers)} layers"
+    print(f"\n{case.name}: {shape}, {device}")
+    print(f"{'':16}{'ms / sample':>14}{'time / ours':>14}{'peak MB':>10}{'memory / ours':>15}")
     for key, seconds in found.items():
-        print(
-            f"{key:24}{1e3 * seconds:14.2f}{seconds / found['integrated']:15.1f}x{memory[key]:10.0f}"
-        )
-    passes = case.steps + 1
-    print(f"ActGrad / floor                     {found['act_grad'] / found['floor']:.2f}")
-    print(
-        f"IntegratedGradients / ({passes} floors)    {found['integrated'] / found['floor'] / passes:.2f}"
-    )
-    print(
-        f"peak memory, 50 steps / 10 steps    {memory['integrated_50'] / memory['integrated_10']:.3f}"
-    )
+        ratio, size = seconds / found["integrated"], memory[key] / memory["integrated"]
+        print(f"{key:16}{1e3 * seconds:14.2f}{ratio:14.2f}{memory[key]:10.0f}{size:15.2f}")
+    floors, steps = case.steps + 1, found["integrated"] / found["floor"]
+    print(f"ActGrad / floor: {found['act_grad'] / found['floor']:.2f}")
+    print(f"IntegratedGradients / ({floors} floors): {steps / floors:.2f}")
+    flat = memory["integrated_50"] / memory["integrated_10"]
+    print(f"peak memory, 50 steps / 10 steps: {flat:.3f}", flush=True)
 
 
 def main() -> None:

@@ -286,8 +286,8 @@ def _compute(plan: Plan, passes: Passes, start: int, stop: int) -> Rows:
         if extra is not None:
             rows[name] = extra
     for alias, layer in plan.layers.items():
-        reduced = _reduce(plan, found, alias, layer)
-        rows |= {f"{alias}/{name}": values for name, values in reduced.items()}
+        reduced = _reduce(plan, found, alias, layer).items()
+        rows.update((f"{alias}/{name}", values) for name, values in reduced)
     return {name: values.cpu().numpy() for name, values in rows.items()}
 
 

@@ -87,7 +87,7 @@ learning_rate, dictionary_epochs, epochs, batch_size, hidden, validation
         dictionary_epochs: int = SparseConfig.dictionary_epochs,
         epochs: int = SparseConfig.epochs,
         batch_size: int = SparseConfig.batch_size,
-        hidden: int = SparseConfig.hidden,
+        hidden: int | None = SparseConfig.hidden,
         validation: float = SparseConfig.validation,
         device: str | torch.device | None = None,
         progress: bool = True,

@@ -80,7 +80,7 @@ VARIABLES: Final = {
         Term("membrane_potential", "membrane potential"),
         Term("n_clusters", "number of clusters", DIMENSIONLESS),
         Term("r2", "R2 per feature on held-out rows, mean over features", DIMENSIONLESS),
-        Term("r2_pooled", "R2 of all entries against their grand mean, held-out rows", DIMENSIONLESS),
+        Term("r2_pooled", "R2 of all entries against their mean, held-out rows", DIMENSIONLESS),
         Term("r2_train", "R2 per feature on training rows, mean over features", DIMENSIONLESS),
         Term("recorded_firing_rate", "recorded firing rate", HERTZ),
         Term(

@@ -64,13 +64,14 @@ def test_module_is_given_back_as_it_was_even_after_an_exception():
     module[0].weight.requires_grad_(False)
     module[3].eval()
     before = state(module)
-    with (
-        pytest.raises(ZeroDivisionError),
-        Capture(module, {"a": Layer("0")}).attached() as capture,
-    ):
-        capture.run(torch.randn(2, 3, 8, 8, generator=torch.Generator()))
-        torch.rand(3)
-        raise ZeroDivisionError
+
+    def fail():
+        with Capture(module, {"a": Layer("0")}).attached() as capture:
+            capture.run(torch.randn(2, 3, 8, 8, generator=torch.Generator()))
+            raise ZeroDivisionError(torch.rand(3))
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert_same(before, state(module))
 
 

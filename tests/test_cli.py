@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -155,6 +156,25 @@ def test_warnings_are_one_line(command, out, capsys, monkeypatch):
     main([*command, "--out", str(out)])
     assert "neurocodec: warning: few rows\n" in capsys.readouterr().err
     assert warnings.showwarning is shown
+
+
+def test_the_environment_is_given_back(files, monkeypatch, capsys):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    seen = []
+    monkeypatch.setattr(
+        "neurocodec.storage.open",
+        lambda path: (
+            seen.append(os.environ["OMP_WAIT_POLICY"])
+            or nc.labels.labelled([1.0], ["time"], name="target")
+        ),
+    )
+    assert main(["info", str(files / "movie.nc")]) == 0
+    assert seen == ["PASSIVE"]
+    assert "OMP_WAIT_POLICY" not in os.environ
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert main(["info", str(files / "movie.nc")]) == 0
+    assert seen[1] == os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert "target" in capsys.readouterr().out
 
 
 def test_a_movie_is_cut_to_its_first_frames(files):

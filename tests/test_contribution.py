@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -65,9 +66,8 @@ def test_module_is_left_as_it_was(network):
 
 def test_an_override_of_forward_survives_the_affine_prefix():
     net, stimulus = retina_network(), movie(12)
-    original = net.module[0].forward
-    net.module[0].forward = lambda x: original(x)
-    override = net.module[0].forward
+    override = partial(net.module[0].forward)
+    net.module[0].forward = override
     run(net, stimulus)
     assert net.module[0].forward is override
 
@@ -236,7 +236,8 @@ for steps in (10, 10, 50):
     with open("/proc/self/clear_refs", "w") as f:
         f.write("5")
     method = nc.methods.IntegratedGradients(steps=steps)
-    nc.contributions(net, stimulus, target=nc.targets.Sum(), method=method, batch_size=128, progress=False)
+    options = {"target": nc.targets.Sum(), "batch_size": 128, "progress": False}
+    nc.contributions(net, stimulus, method=method, **options)
     with open("/proc/self/status") as f:
         peak = next(line for line in f if line.startswith("VmHWM"))
     found.append(int(peak.split()[1]))

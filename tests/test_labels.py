@@ -118,25 +118,6 @@ def test_same_axes_pass() -> None:
     labels.require_same(mine, mine.drop_vars("time"), "time", "rates and stimuli")
 
 
-def test_text_becomes_fixed_width_everywhere() -> None:
-    names = np.array(["ON", "", "OFF é"], dtype=object)
-    data = xr.Dataset({"note": ("cell", names)}, {"cell": names, "type": ("cell", names)})
-    tree = xr.DataTree.from_dict({"/": data, "/layer1": xr.Dataset({"a": ("z", names)})}, name="t")
-    for found in (labels.fixed_width_text(data), labels.fixed_width_text(tree)):
-        for name in ("cell", "type", "note"):
-            assert found[name].dtype == np.dtype("<U5")
-            assert found[name].values.tolist() == names.tolist()
-    assert labels.fixed_width_text(tree)["layer1/a"].dtype.kind == "U"
-    assert labels.fixed_width_text(tree).name == "t"
-    assert labels.fixed_width_text(data.note).dtype.kind == "U"
-    assert labels.fixed_width_text(data.note).coords["type"].dtype.kind == "U"
-
-
-def test_other_objects_are_left_alone() -> None:
-    mixed = xr.DataArray(np.array([1, "a"], dtype=object), dims="x", attrs={"units": "1"})
-    assert labels.fixed_width_text(mixed).identical(mixed)
-
-
 @dataclass(frozen=True)
 class Settings:
     steps: int

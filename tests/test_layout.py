@@ -30,7 +30,7 @@ ORDER = (
     | {"fields", "maps", "perturb", "statistics"},
     {"adapters"},
     {"zoo"},
-    {"analysis"},
+    {"analysis", "description"},
     {"plotting"},
     {"report"},
     {"cli", "__main__"},

@@ -143,6 +143,7 @@ def test_the_module_and_torch_are_left_as_they_were(movie):
     assert [m.training for m in module.modules()] == before
     assert torch.equal(torch.get_rng_state(), random)
     assert module.layer1.noise.generator is None
+    assert all(p.grad is None and p.requires_grad for p in module.parameters())
 
 
 def test_mode_is_given_back_after_an_error():

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SEED = 0
-TRAINING = TrainingConfig(epochs=10, seed=SEED)
+TRAINING = TrainingConfig(epochs=16, l2=5e-5, seed=SEED)
 
 log = logging.getLogger("recipe")
 

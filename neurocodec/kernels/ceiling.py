@@ -88,4 +88,6 @@ def repeat_ceiling(
     y = np.moveaxis(np.asarray(responses, dtype=np.float64), (repeat_axis, axis), (0, 1))
     total = y.mean(axis=0).var(axis=0)
     shared = np.where(power > 0, power, np.nan)
-    return np.asarray(np.sqrt(np.divide(shared, total, out=np.full_like(shared, np.nan), where=total > 0)))
+    return np.asarray(
+        np.sqrt(np.divide(shared, total, out=np.full_like(shared, np.nan), where=total > 0))
+    )

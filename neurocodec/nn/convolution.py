@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +91,7 @@ def rewritten(module: nn.Module, normalised: Mapping[nn.Module, nn.Module]) -> I
         yield
 
 
-def _is_rewritable(module: nn.Module) -> bool:
+def _is_rewritable(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     return (
         type(module) is nn.Conv2d
         and module.weight.device.type == "cpu"
@@ -115,17 +116,13 @@ class _Kernels:
     way_back: tuple[int, int]
 
 
-def _kernels(module: nn.Module, norm: nn.Module | None) -> _Kernels:
-    if not isinstance(module, nn.Conv2d):
-        message = f"{type(module).__name__} is not a convolution"
-        raise TypeError(message)
+def _kernels(module: nn.Conv2d, norm: nn.Module | None) -> _Kernels:
     weight, bias = module.weight.detach(), module.bias
     if isinstance(norm, nn.BatchNorm2d):
         weight, bias = _folded(weight, bias, norm)
     options = (module.stride, module.padding, module.dilation, module.groups)
-    height, width = (
-        k - 1 - int(p) for k, p in zip(module.kernel_size, module.padding, strict=True)
-    )
+    padding = cast("tuple[int, int]", module.padding)
+    height, width = (k - 1 - p for k, p in zip(module.kernel_size, padding, strict=True))
     plain = (module.stride, module.dilation, module.groups) == ((1, 1), (1, 1), 1)
     if plain and min(module.kernel_size) >= LARGE_KERNEL and min(height, width) >= 0:
         mirrored = weight.flip(2, 3).transpose(0, 1).contiguous()
@@ -134,20 +131,13 @@ def _kernels(module: nn.Module, norm: nn.Module | None) -> _Kernels:
     return _Kernels(last, bias, options, None, (height, width))
 
 
-def _folded(
-    weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d
-) -> tuple[Tensor, Tensor | None]:
+def _folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Fold in double precision, so that only the result is rounded."""
-    parts = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    mean, variance, scale, shift = (None if p is None else p.detach().double() for p in parts)
-    new, offset = fuse_conv_bn_weights(  # type: ignore[arg-type]
-        weight.double(),
-        None if bias is None else bias.double(),
-        mean,
-        variance,
-        norm.eps,
-        scale,
-        shift,
+    copy = deepcopy(norm).double()
+    statistics = cast("Tensor", copy.running_mean), cast("Tensor", copy.running_var)
+    before = None if bias is None else bias.double()
+    new, offset = fuse_conv_bn_weights(
+        weight.double(), before, *statistics, copy.eps, copy.weight, copy.bias
     )
     return new.detach().to(weight.dtype), offset.detach().to(weight.dtype)
 
@@ -156,7 +146,7 @@ def _forward(kernels: _Kernels, x: Tensor) -> Tensor:
     # without gradients too, where forward-mode tangents may be on their way
     if kernels.mirrored is None or not (torch.is_grad_enabled() and x.requires_grad):
         return functional.conv2d(x, kernels.weight, kernels.bias, *kernels.options)
-    result: Tensor = _Convolution.apply(x, kernels)  # type: ignore[no-untyped-call]
+    result: Tensor = _Convolution.apply(x, kernels)
     return result
 
 

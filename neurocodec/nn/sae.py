@@ -55,7 +55,7 @@ class SparseConfig:
     batch_size
         Rows per step; fewer where an epoch would have less than 16 steps.
     hidden
-        Width of the encoder's two hidden layers.
+        Width of the encoder's two hidden layers; where None, that of `width`.
     validation
         Part of the rows that is held out.
 
@@ -82,7 +82,7 @@ class SparseConfig:
     dictionary_epochs: int = 100
     epochs: int = 60
     batch_size: int = 256
-    hidden: int = 256
+    hidden: int | None = None
     validation: float = 0.1
 
     def __post_init__(self) -> None:
@@ -98,11 +98,21 @@ class SparseConfig:
             _require(name, value, 0 <= value < math.inf, "a number of at least 0")
         for name in ("dictionary_epochs", "epochs", "batch_size", "hidden"):
             value = getattr(self, name)
-            _require(name, value, isinstance(value, int) and value > 0, "an integer above 0")
+            if name != "hidden" or value is not None:
+                _require(name, value, isinstance(value, int) and value > 0, "an integer above 0")
 
     def modes(self, channels: int) -> int:
         """Number of modes for so many channels, at least one."""
         return max(1, round(self.expansion * channels))
+
+    def width(self, channels: int) -> int:
+        """Width of the hidden layers: 8 per channel, from 64 to 256 or the number of channels.
+
+        Wider encoders of few channels learn the rows by heart.
+        """
+        if self.hidden is not None:
+            return self.hidden
+        return max(64, min(8 * channels, max(256, channels)))
 
 
 def _require(name: str, value: object, right: bool, expected: str) -> None:
@@ -212,7 +222,7 @@ class SparseAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.encoder = GatedEncoder(channels, modes, config.hidden, generator)
+        self.encoder = GatedEncoder(channels, modes, config.width(channels), generator)
         start = torch.zeros(modes, channels, device=generator.device)
         self.dictionary = nn.Parameter(start)
         self.register_buffer("strength", start.new_ones(modes))

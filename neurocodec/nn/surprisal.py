@@ -130,7 +130,7 @@ class Mahalanobis(Target):
     @cached_property
     def _whitening(self) -> NDArray[np.float64]:
         factor = np.linalg.cholesky(np.asarray(self.covariance))
-        return np.linalg.solve(factor, np.eye(len(factor)))
+        return np.asarray(np.linalg.solve(factor, np.eye(len(factor))), dtype=np.float64)
 
     @staticmethod
     def _tensor(values: NDArray[np.float64], like: Tensor) -> Tensor:

@@ -60,6 +60,10 @@ class _Log:
     made: dict[int, tuple[nn.Module, Tensor]] = field(default_factory=dict)
     normalised: dict[nn.Module, nn.Module] = field(default_factory=dict)
 
+    def restart(self, *_: object) -> None:
+        """Forget a pass that is being repeated, as after layers to protect were found."""
+        self.ran, self.leaves, self.whole, self.made, self.normalised = [], {}, True, {}, {}
+
     def note(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self.ran.append(name)
         self._note_norm(module, args, output)
@@ -162,6 +166,7 @@ def quickened(capture: Capture, traced: Trace, x: Tensor) -> Iterator[None]:
 @contextmanager
 def _logged(module: nn.Module, log: _Log) -> Iterator[None]:
     with ExitStack() as stack:
+        stack.callback(module.register_forward_pre_hook(log.restart).remove)
         for name, part in module.named_modules():
             if name:
                 hook = part.register_forward_hook(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy import signal
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional
@@ -24,62 +25,93 @@ if TYPE_CHECKING:
 
 MEMORY, NEIGHBOURS = 0.9, 0.85
 """Shares of the last frame, and of the mean of the four neighbours, that are subtracted."""
+BLUR = 0.8
+"""Standard deviation of the blur in frames and pixels."""
 LAG, SPREAD = 2.5, 2.5
 """Time constant (frames) and s.d. (pixels) of the window in which filters start."""
 SAMPLE = 2000
-"""Frames from which the scale of the movie is measured."""
+"""Frames, from the first, in which the scale of the movie is measured."""
 
 
 def whitening_kernel(frames: Tensor) -> Tensor:
-    """Difference kernel after which a movie is nearly white and has standard deviation 1.
+    """Smoothed differences after which a movie is nearly white and has standard deviation 1.
+
+    The difference of each pixel from its last value and from its neighbours, blurred by a
+    Gaussian finer than any cell's filter: what is learned is smooth, and noise stays small.
 
     Parameters
     ----------
     frames
-        Movie (time, y, x), of which evenly spread frames are looked at.
+        Movie (time, y, x), whose beginning sets the scale.
 
     Returns
     -------
     torch.Tensor
-        Shape (2, 3, 3), the older frame first.
+        Shape (6, 7, 7), the oldest frame first.
 
     Examples
     --------
-    >>> whitening_kernel(torch.rand(9, 6, 6)).shape
-    torch.Size([2, 3, 3])
+    >>> whitening_kernel(torch.rand(9, 8, 8)).shape
+    torch.Size([6, 7, 7])
     """
     share = NEIGHBOURS / 4
-    space = torch.tensor([[0, -share, 0], [-share, 1, -share], [0, -share, 0]])
-    kernel = torch.stack([-MEMORY * space, space]).to(frames)
-    newer = torch.arange(1, len(frames), max(1, len(frames) // SAMPLE), device=frames.device)
-    pairs = torch.stack([frames[newer - 1], frames[newer]], dim=1)
-    deviation = functional.conv2d(pairs, kernel[None]).std()
+    space = np.array([[0, -share, 0], [-share, 1, -share], [0, -share, 0]])
+    difference = np.stack([-MEMORY * space, space])
+    profile = np.exp(-0.5 * (np.arange(-2, 3) / BLUR) ** 2)
+    blur = profile[:, None, None] * profile[:, None] * profile / profile.sum() ** 3
+    kernel = torch.from_numpy(signal.convolve(difference, blur).copy()).to(frames)
+    deviation = functional.conv3d(frames[None, None, :SAMPLE], kernel[None, None]).std()
     return kernel / deviation if deviation > 0 else kernel
 
 
 def expand(steps: Tensor, kernel: Tensor) -> Tensor:
     """Filter on the movie that equals `steps` on the movie filtered by `kernel`.
 
+    Every filter that is reached so takes differences, and none is driven by the mean light:
+    one that were cut off at the edge would be, far more strongly than by anything else.
+
     Parameters
     ----------
     steps
-        Shape (channel, history, ky, kx).
+        Shape (channel, history - 5, ky - 6, kx - 6).
     kernel
-        Shape (2, 3, 3).
+        Shape (6, 7, 7).
 
     Returns
     -------
     torch.Tensor
-        Shape of `steps`: the convolution of the two, cut to it, so that every filter can be
-        reached.
+        Shape (channel, history, ky, kx): the full convolution of the two.
 
     Examples
     --------
-    >>> expand(torch.ones(8, 40, 15, 15), torch.ones(2, 3, 3)).shape
+    >>> expand(torch.ones(8, 35, 9, 9), torch.ones(6, 7, 7)).shape
     torch.Size([8, 40, 15, 15])
     """
+    padding = [n - 1 for n in kernel.shape]
     flipped = kernel.flip(0, 1, 2)[None, None]
-    return functional.conv3d(steps[:, None], flipped, padding=1)[:, 0, 1:]
+    return functional.conv3d(steps[:, None], flipped, padding=padding)[:, 0]
+
+
+def can_whiten(weight: Tensor) -> bool:
+    """Whether filters are large enough to be learned so: 8 frames, 9 by 9 pixels.
+
+    Examples
+    --------
+    >>> can_whiten(torch.zeros(8, 40, 15, 15)), can_whiten(torch.zeros(8, 40, 3, 3))
+    (True, False)
+    """
+    return weight.shape[1] >= 8 and min(weight.shape[2:]) >= 9
+
+
+def reached(weight: Tensor) -> Tensor:
+    """Part of a filter on which the middle of a whitening kernel can lie.
+
+    Examples
+    --------
+    >>> reached(torch.zeros(8, 40, 15, 15)).shape
+    torch.Size([8, 35, 9, 9])
+    """
+    return weight[:, 5:, 3:-3, 3:-3]
 
 
 class FirstFilters:
@@ -92,7 +124,8 @@ class FirstFilters:
     frames
         Movie that it is trained on.
     whiten
-        Take the steps in the coordinates of this module; else pixel by pixel.
+        Take the steps in the coordinates of this module, if the filters are large enough for
+        it; else pixel by pixel.
 
     Examples
     --------
@@ -106,8 +139,10 @@ class FirstFilters:
     def __init__(self, module: RetinaCNN, frames: Tensor, *, whiten: bool) -> None:
         self.target = module.first_convolution.weight
         self.start = self.target.detach().clone()
+        whiten = whiten and can_whiten(self.start)
         self.kernel = whitening_kernel(frames).to(self.start) if whiten else None
-        self.steps = torch.zeros_like(self.start, requires_grad=True)
+        like = reached(self.start) if whiten else self.start
+        self.steps = torch.zeros_like(like, requires_grad=True)
 
     def weight(self) -> Tensor:
         """Return the weight, differentiable in the steps."""
@@ -151,10 +186,12 @@ def smooth_start(module: RetinaCNN, frames: Tensor, seed: int = 0) -> None:
     """
     rng = np.random.default_rng(seed)
     first = module.first_convolution.weight
-    lags = np.arange(first.shape[1], 0, -1) / LAG
-    window = (lags**2 * np.exp(-lags))[:, None, None] * _window(*first.shape[2:])
-    steps = _smooth_field(rng, first.shape, (0, 1.5, 1, 1), window, first)
-    first.copy_(expand(steps, whitening_kernel(frames).to(first)))
+    whiten = can_whiten(first)
+    shape = reached(first).shape if whiten else first.shape
+    lags = np.arange(shape[1], 0, -1) / LAG
+    window = (lags**2 * np.exp(-lags))[:, None, None] * _window(*shape[2:])
+    steps = _smooth_field(rng, shape, (0, 1.5, 1, 1), window, first)
+    first.copy_(expand(steps, whitening_kernel(frames).to(first)) if whiten else steps)
     later = [p for p in module.parameters() if p.ndim == 4 and p is not first]
     for weight in later:
         field = _smooth_field(rng, weight.shape, (0, 0, 1, 1), _window(*weight.shape[2:]), weight)

@@ -6,7 +6,7 @@ from neurocodec.plotting.modes import plot_modes
 from neurocodec.plotting.overview import plot_overview
 from neurocodec.plotting.responses import plot_responses
 from neurocodec.plotting.stimulus import plot_stimulus
-from neurocodec.plotting.style import excerpt
+from neurocodec.plotting.timeline import excerpt
 
 __all__ = [
     "excerpt",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.completeness import relative_error, target_change
-from neurocodec.plotting import style
+from neurocodec.plotting import style, timeline
 from neurocodec.plotting.responses import draw_rate, lively_cells
 
 SMALLEST_ERROR = 1e-8
@@ -69,18 +69,18 @@ def plot_contributions(
     >>> len(plot_contributions(parts, target, rates, cell="b").axes)
     4
     """
-    rates = style.within(rates, time)
+    rates = timeline.within(rates, time)
     height = 0.11 * 2 * contribution.sizes[v.CHANNEL]
     heights = [0.9, 0.9, min(max(height, 1.8), 5.0)]
     figure = figure or style.new_figure(sum(heights) + 1.2)
     grid = figure.add_gridspec(3, 1, height_ratios=heights)
     bottom = figure.add_subplot(grid[2])
     above = [figure.add_subplot(grid[i], sharex=bottom) for i in (0, 1)]
-    draw_target(above[0], style.within(target, time), target_name)
+    draw_target(above[0], timeline.within(target, time), target_name)
     draw_rate(above[1], rates, cell or lively_cells(rates, 1)[0])
     for ax in above:
         ax.tick_params(labelbottom=False)
-    draw_contributions(bottom, style.within(contribution, time), title)
+    draw_contributions(bottom, timeline.within(contribution, time), title)
     style.tidy(bottom, xlabel="time (s)")
     return figure
 
@@ -97,8 +97,8 @@ def draw_target(ax: Axes, target: xr.DataArray, name: str) -> None:
     name
         What it is.
     """
-    ax.plot(style.times_of(target), target.values, color=style.TARGET, linewidth=1.0)
-    ax.set_xlim(style.time_range(target))
+    ax.plot(timeline.times_of(target), target.values, color=style.TARGET, linewidth=1.0)
+    ax.set_xlim(timeline.time_range(target))
     style.tidy(ax, f"target: {name}", ylabel=str(target.attrs.get("units", "")))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.plotting import style
+from neurocodec.plotting import style, timeline
 
 
 def plot_modes(
@@ -62,7 +62,7 @@ def plot_modes(
     left.set_yticks(range(len(order)), names)
     left.set_ylabel("mode (part of the time active)", fontsize=style.TEXT)
     draw_loadings(
-        right, style.within(loadings.isel({v.MODE: order}), time), f"loadings over time{note}"
+        right, timeline.within(loadings.isel({v.MODE: order}), time), f"loadings over time{note}"
     )
     right.set_yticks([])
     style.tidy(right, xlabel="time (s)")

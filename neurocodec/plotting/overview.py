@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from neurocodec import vocabulary as v
 from neurocodec.analysis import RetinaAnalysis
 from neurocodec.errors import unknown_name
-from neurocodec.plotting import style
+from neurocodec.plotting import style, timeline
 from neurocodec.plotting.contributions import draw_contributions
 from neurocodec.plotting.modes import draw_loadings, most_used
 from neurocodec.plotting.responses import draw_rate, lively_cells
@@ -51,25 +51,38 @@ def plot_overview(
     ------
     UnknownNameError
         Where there is no such layer or cell.
+
+    Examples
+    --------
+    >>> import neurocodec as nc, xarray as xr
+    >>> from neurocodec.nn.retina import RetinaCNN, RetinaConfig
+    >>> from neurocodec.zoo import retina_network
+    >>> small = RetinaConfig(cells=4, history=4, size=(9, 9), channels=(2, 2), kernels=(3, 3))
+    >>> net = retina_network(RetinaCNN(small).eval(), name="untrained")
+    >>> frames = np.random.default_rng(0).normal(size=(90, 9, 9)).astype("float32")
+    >>> movie = xr.DataArray(frames, {"time": np.arange(90) / 100}, ("time", "y", "x"))
+    >>> found = nc.analyse_retina(net, movie, expansion=1, progress=False)
+    >>> plot_overview(found, layer="layer1").axes[2].get_title(loc="left")
+    'contributions of layer1'
     """
     layer = layer or analysis.layers[-1]
     if layer not in analysis.tree.children:
         raise unknown_name("layer", layer, analysis.layers)
-    time = time or style.excerpt(analysis.tree.data_vars[v.TARGET])
-    rates = style.within(analysis.rates, time)
-    loadings = style.within(analysis.modes[layer].loadings, time)
+    time = time or timeline.excerpt(analysis.tree.data_vars[v.TARGET])
+    rates = timeline.within(analysis.rates, time)
+    loadings = timeline.within(analysis.modes[layer].loadings, time)
     figure = figure or style.new_figure(sum(HEIGHTS) + 1.4)
     grid = figure.add_gridspec(4, 1, height_ratios=HEIGHTS)
     frames, rate, parts, modes = (figure.add_subplot(grid[i]) for i in range(4))
     shown = f" (simulated {' and '.join(analysis.simulated)})" if analysis.simulated else ""
-    start, stop = style.time_range(rates)
+    start, stop = timeline.time_range(rates)
     centers = np.linspace(start, stop, 2 * FRAMES + 1)[1::2]
     plot_stimulus(
-        style.within(analysis.stimulus, time), list(centers), title=f"stimulus{shown}", ax=frames
+        timeline.within(analysis.stimulus, time), list(centers), title=f"stimulus{shown}", ax=frames
     )
     draw_rate(rate, rates, cell or lively_cells(rates, 1)[0], analysis.recorded)
     contribution = analysis.tree.children[layer].data_vars[v.CONTRIBUTION]
-    draw_contributions(parts, style.within(contribution, time), f"contributions of {layer}")
+    draw_contributions(parts, timeline.within(contribution, time), f"contributions of {layer}")
     used = most_used(loadings, MOST_MODES)
     draw_loadings(modes, loadings.isel({v.MODE: used}), f"loadings of the modes of {layer}")
     modes.set_yticks(range(len(used)), [str(m) for m in loadings[v.MODE].values[used]])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import unknown_name
-from neurocodec.plotting import style
+from neurocodec.plotting import style, timeline
 
 MOST_NAMES = 24
 """Rows that are labelled one by one; with more, ticks are thinned."""
@@ -59,7 +59,7 @@ def plot_responses(
     >>> len(plot_responses(rates, cells=["a"]).axes)  # heat map, rate, colour scale
     3
     """
-    rates = style.within(labels.require_dims(rates, (v.TIME, v.CELL), "firing rates"), time)
+    rates = timeline.within(labels.require_dims(rates, (v.TIME, v.CELL), "firing rates"), time)
     rates = rates.isel({v.CELL: by_type(rates)})
     shown = lively_cells(rates) if cells is None else list(cells)
     rows = min(rates.sizes[v.CELL], MOST_NAMES)
@@ -145,15 +145,15 @@ def draw_rate(
     if cell not in names:
         raise unknown_name("cell", cell, names)
     one = rates.isel({v.CELL: names.index(cell)})
-    start, stop = style.time_range(one)
+    start, stop = timeline.time_range(one)
     kind = f", {one['cell_type'].item()}" if "cell_type" in one.coords else ""
     if recorded is not None:
-        truth = style.within(recorded.sel({v.CELL: cell}), slice(start, stop))
+        truth = timeline.within(recorded.sel({v.CELL: cell}), slice(start, stop))
         about = str(recorded.attrs.get("comment", "recorded"))
         ax.fill_between(
-            style.times_of(truth), truth.values, color=style.RECORDED, linewidth=0, label=about
+            timeline.times_of(truth), truth.values, color=style.RECORDED, linewidth=0, label=about
         )
-    ax.plot(style.times_of(one), one.values, color=style.INK, linewidth=1.0, label="model")
+    ax.plot(timeline.times_of(one), one.values, color=style.INK, linewidth=1.0, label="model")
     ax.set(xlim=(start, stop), ylim=(0.0, None))
     style.tidy(ax, f"{cell}{kind}", ylabel="rate (Hz)")
     if recorded is not None:

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.plotting import style
+from neurocodec.plotting import style, timeline
 
 
 def plot_stimulus(
@@ -50,7 +50,7 @@ def plot_stimulus(
     4
     """
     stimulus = labels.require_dims(stimulus, (v.TIME, v.Y, v.X), "the stimulus")
-    start, stop = style.time_range(stimulus)
+    start, stop = timeline.time_range(stimulus)
     if times is None:
         edges = np.linspace(start, stop, count + 1)
         times = list((edges[:-1] + edges[1:]) / 2)

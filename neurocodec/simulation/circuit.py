@@ -42,7 +42,23 @@ POOLING: Final = 5.0
 
 @dataclass(frozen=True)
 class Bipolar:
-    """A bipolar cell type: sigmas in pixels, time constants in frames, threshold in s.d."""
+    """A bipolar cell type.
+
+    Parameters
+    ----------
+    polarity
+        1 for ON, -1 for OFF.
+    center, surround
+        Standard deviations of the receptive field in pixels.
+    opposition
+        Weight of the surround relative to the centre.
+    fast, slow
+        Time constants of the two phases in frames.
+    transience
+        Weight of the second phase relative to the first.
+    threshold
+        Voltage above which transmitter is released, in s.d. on natural scenes.
+    """
 
     polarity: int
     center: float
@@ -56,7 +72,17 @@ class Bipolar:
 
 @dataclass(frozen=True)
 class Amacrine:
-    """An amacrine cell type: its bipolar inputs, their pooling (pixels) and its delay (frames)."""
+    """An amacrine cell type.
+
+    Parameters
+    ----------
+    inputs
+        Weight of each bipolar type.
+    pooling
+        Standard deviation of the region it pools, in pixels.
+    delay
+        Time constant of its low-pass filter in frames.
+    """
 
     inputs: Mapping[str, float]
     pooling: float
@@ -65,7 +91,19 @@ class Amacrine:
 
 @dataclass(frozen=True)
 class Ganglion:
-    """A ganglion cell type: inputs by weight, pooling in pixels, threshold in s.d., rate in Hz."""
+    """A ganglion cell type.
+
+    Parameters
+    ----------
+    excitation, inhibition
+        Weight of each bipolar type and of each amacrine type.
+    pooling, lateral
+        Standard deviations of the regions that it pools them from, in pixels.
+    threshold
+        In s.d. of its drive on natural scenes.
+    rate
+        Mean firing rate on natural scenes in Hz.
+    """
 
     excitation: Mapping[str, float]
     inhibition: Mapping[str, float]

@@ -116,7 +116,8 @@ def simulate_retina(
         "split": split,
         "duration": duration,
     }
-    facts |= {"repeats": repeats, "parameters": parameters, "scenes": scenes, "noise": noise}
+    facts |= {"repeats": repeats, "parameters": parameters or Parameters()}
+    facts |= {"scenes": scenes or NaturalScenes(), "noise": noise or WhiteNoise()}
     return stamp(data, "neurocodec.simulation.simulate_retina", **facts)
 
 

@@ -1,0 +1,108 @@
+"""Times of samples: which range they cover, parts of them, the liveliest part."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError
+
+
+def time_range(data: xr.DataArray) -> tuple[float, float]:
+    """Time that samples cover, half a step beyond the first and the last.
+
+    Parameters
+    ----------
+    data
+        With the coordinate `time`; samples are numbered where there is none.
+
+    Examples
+    --------
+    >>> time_range(xr.DataArray([1.0, 2.0], {"time": [0.0, 1.0]}, "time"))
+    (-0.5, 1.5)
+    """
+    times = times_of(data)
+    half = (times[-1] - times[0]) / (len(times) - 1) / 2 if len(times) > 1 else 0.5
+    return float(times[0] - half), float(times[-1] + half)
+
+
+def times_of(data: xr.DataArray) -> NDArray[np.float64]:
+    """Times of samples in seconds.
+
+    Parameters
+    ----------
+    data
+        With the dim `time`; samples are numbered where it has no labels.
+
+    Examples
+    --------
+    >>> times_of(xr.DataArray([1.0, 2.0], dims="time")).tolist()
+    [0.0, 1.0]
+    """
+    return np.asarray(data[v.TIME].values, dtype=np.float64)
+
+
+def within(data: xr.DataArray, time: slice | None) -> xr.DataArray:
+    """Part of `data` within a range of times in seconds; all of it where None.
+
+    Parameters
+    ----------
+    data
+        With the dim `time`.
+    time
+        ``slice(start, stop)`` in seconds, both ends included.
+
+    Raises
+    ------
+    InputError
+        Where nothing lies within the range.
+
+    Examples
+    --------
+    >>> rate = xr.DataArray([1.0, 2.0], {"time": [0.0, 1.0]}, "time")
+    >>> within(rate, slice(0.5, None)).values.tolist()
+    [2.0]
+    """
+    if time is None:
+        return data
+    part = data.sel({v.TIME: time})
+    if not part.sizes[v.TIME]:
+        times = times_of(data)
+        raise InputError(
+            came=f"time={time}, in which nothing lies",
+            expected=f"times from {times[0]:g} to {times[-1]:g} s",
+            hint=f"time=slice({times[0]:g}, {times[-1]:g})",
+        )
+    return part
+
+
+def excerpt(target: xr.DataArray, seconds: float = 6.0) -> slice:
+    """Liveliest part of a movie: where the target varies most.
+
+    Parameters
+    ----------
+    target
+        (time).
+    seconds
+        Length of the part.
+
+    Returns
+    -------
+    slice
+        From its first to its last time in seconds; everything where the movie is shorter.
+
+    Examples
+    --------
+    >>> calm, lively = np.zeros(100), np.arange(100) % 2
+    >>> target = xr.DataArray(np.r_[calm, lively], {"time": np.arange(200) / 100}, "time")
+    >>> excerpt(target, seconds=1.0)
+    slice(1.0, 1.99, None)
+    """
+    times = times_of(target)
+    step = (times[-1] - times[0]) / max(len(times) - 1, 1)
+    count = min(len(times), max(2, round(seconds / step))) if step else len(times)
+    parts = np.lib.stride_tricks.sliding_window_view(target.values.astype(np.float64), count)
+    first = int(parts.std(axis=1).argmax())
+    return slice(float(times[first]), float(times[first + count - 1]))
