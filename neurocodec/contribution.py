@@ -282,12 +282,13 @@ def _compute(plan: Plan, passes: Passes, start: int, stop: int) -> Rows:
     batch = plan.samples.batch(start, stop, plan.net.device)
     found = plan.method.attribute(passes, batch)
     rows = {v.TARGET: found.target}
-    for name, extra in (("steps", found.steps), ("converged", found.converged)):
-        if extra is not None:
-            rows[name] = extra
-    for alias, layer in plan.layers.items():
-        reduced = _reduce(plan, found, alias, layer).items()
-        rows.update((f"{alias}/{name}", values) for name, values in reduced)
+    extras = {"steps": found.steps, "converged": found.converged}
+    rows |= {name: values for name, values in extras.items() if values is not None}
+    rows |= {
+        f"{alias}/{name}": values
+        for alias, layer in plan.layers.items()
+        for name, values in _reduce(plan, found, alias, layer).items()
+    }
     return {name: values.cpu().numpy() for name, values in rows.items()}
 
 
@@ -307,12 +308,14 @@ def _reduce(plan: Plan, found: Attribution, alias: str, layer: Layer) -> dict[st
 
 def _label(plan: Plan, arrays: Mapping[str, NDArray[Any]]) -> xr.DataTree:
     """Put dims, coordinates, units and provenance on the rows of a run."""
-    nodes: dict[str, dict[str, xr.DataArray]] = {"/": dict(plan.samples.coords)}
+    nodes: dict[str, dict[str, xr.DataArray]] = {"/": {}}
     for path, values in arrays.items():
         alias, _, name = path.rpartition("/")
         variable = _labelled_rows(plan, plan.layers.get(alias), name, values)
         nodes.setdefault(f"/{alias}", {})[name] = variable
-    tree = xr.DataTree.from_dict({path: xr.Dataset(held) for path, held in nodes.items()})
+    data = {path: xr.Dataset(variables) for path, variables in nodes.items()}
+    data["/"] = data["/"].assign_coords(plan.samples.coords)
+    tree = xr.DataTree.from_dict(data)
     return stamp(tree, "nc.contributions", **plan.facts)
 
 

@@ -156,7 +156,7 @@ learning_rate, dictionary_epochs, epochs, batch_size, hidden, validation
             config=self.config,
             scale=scale,
             data=labels.fingerprint(rows),
-            contributions=labels.provenance(rows) or labels.provenance(data),
+            contributions=labels.provenance(rows) or _origin(data),
         )
         self._state = _Fitted(model, scale, result, results.history(trained.history))
         return self
@@ -331,3 +331,8 @@ learning_rate, dictionary_epochs, epochs, batch_size, hidden, validation
                 "be a row; fit more rows, or a smaller expansion"
             )
             warnings.warn(message, NeurocodecWarning, stacklevel=3)
+
+
+def _origin(data: row.Contributions) -> dict[str, Any]:
+    """Provenance of the tree that a layer is part of: the stamp is at its root."""
+    return labels.provenance(data.root if isinstance(data, xr.DataTree) else data)

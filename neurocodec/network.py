@@ -137,7 +137,7 @@ class Network:
         InputError
             Where CUDA is asked for and there is none.
         """
-        place = self.device if device is None else torch.device(device)
+        place = self.device if device is None else _device(device)
         if place.type == "cuda" and not torch.cuda.is_available():
             raise InputError(
                 came=f"device={str(device)!r} on a machine without a usable CUDA device",
@@ -164,6 +164,15 @@ class Network:
                 expected="one name for each output",
             )
         return list(self.outputs)
+
+
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise InputError(
+            came=f"device={str(name)!r}", expected="a device that torch knows", hint="device='cuda'"
+        ) from error
 
 
 def _named_layers(

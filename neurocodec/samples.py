@@ -41,7 +41,7 @@ class Samples:
     """
 
     values: Tensor
-    coords: dict[str, xr.DataArray]
+    coords: dict[str, xr.Variable]
     dim: str
     history: int | None
 
@@ -57,7 +57,10 @@ class Samples:
         stimulus = _checked(net, stimulus)
         skipped = 0 if net.history is None else net.history - 1
         along = stimulus.isel({net.sample_dim: slice(skipped, None)})
-        coords = {str(name): c for name, c in along.coords.items() if c.dims == (net.sample_dim,)}
+        # as variables: a scalar coordinate of the movie would ride along with each of them
+        coords = {
+            str(name): c.variable for name, c in along.coords.items() if c.dims == (net.sample_dim,)
+        }
         values = torch.from_numpy(np.ascontiguousarray(stimulus.values)).to(net.dtype)
         return cls(values, coords, net.sample_dim, net.history)
 

@@ -163,7 +163,7 @@ def test_the_environment_is_given_back(files, monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(
         "neurocodec.storage.open",
-        lambda path: (
+        lambda _path: (
             seen.append(os.environ["OMP_WAIT_POLICY"])
             or nc.labels.labelled([1.0], ["time"], name="target")
         ),

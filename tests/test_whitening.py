@@ -13,7 +13,7 @@ from neurocodec.nn.retina import RetinaCNN, RetinaConfig
 from neurocodec.nn.whitening import FirstFilters, expand, smooth_start, whitening_kernel
 from neurocodec.simulation.stimuli import natural_scene_movie
 
-MODEL = RetinaConfig(cells=2, history=12, size=(16, 16), kernels=(11, 3), channels=(3, 2))
+MODEL = RetinaConfig(cells=2, history=9, size=(12, 12), kernels=(7, 3), channels=(3, 2))
 
 
 def _scenes() -> torch.Tensor:
@@ -42,13 +42,13 @@ def test_a_natural_movie_becomes_less_correlated_with_unit_deviation():
 
 
 def test_a_constant_movie_has_a_kernel():
-    assert whitening_kernel(torch.zeros(9, 8, 8)).isfinite().all()
+    assert whitening_kernel(torch.zeros(5, 4, 4)).isfinite().all()
 
 
 def test_an_expanded_filter_on_the_movie_is_the_filter_on_the_whitened_movie():
-    rng, movie = np.random.default_rng(1), _scenes()[:60, :16, :16]
+    rng, movie = np.random.default_rng(1), _scenes()[:60, :12, :12]
     kernel = whitening_kernel(movie)
-    inner = rng.normal(size=(7, 5, 5)).astype(np.float32)
+    inner = rng.normal(size=(8, 5, 5)).astype(np.float32)
     steps = torch.from_numpy(inner)[None]
     found = convolve_movie(movie, expand(steps, kernel))[:, 0].numpy()
     expected = signal.correlate(_whitened(movie, kernel), inner, mode="valid")
@@ -57,20 +57,20 @@ def test_an_expanded_filter_on_the_movie_is_the_filter_on_the_whitened_movie():
 
 def test_no_filter_that_is_learned_so_is_driven_by_steady_light():
     kernel = whitening_kernel(_scenes())
-    steps = torch.randn(4, 7, 5, 5, generator=torch.Generator().manual_seed(0))
+    steps = torch.randn(4, 8, 5, 5, generator=torch.Generator().manual_seed(0))
     driven = expand(steps, kernel).sum((1, 2, 3)) / expand(steps, kernel).abs().sum((1, 2, 3))
     assert driven.abs().max() < 0.05
 
 
 def test_small_filters_are_learned_pixel_by_pixel():
-    small = RetinaCNN(RetinaConfig(cells=2, history=12, size=(16, 16), kernels=(3, 3)))
-    filters = FirstFilters(small, torch.rand(40, 16, 16), whiten=True)
+    small = RetinaCNN(RetinaConfig(cells=2, history=9, size=(12, 12), kernels=(3, 3)))
+    filters = FirstFilters(small, torch.rand(40, 12, 12), whiten=True)
     assert filters.steps.shape == small.first_convolution.weight.shape
-    smooth_start(small, torch.rand(40, 16, 16))
+    smooth_start(small, torch.rand(40, 12, 12))
 
 
 def test_filters_start_where_the_module_is_and_are_stored():
-    module, movie = RetinaCNN(MODEL), torch.rand(40, 16, 16)
+    module, movie = RetinaCNN(MODEL), torch.rand(40, 12, 12)
     before = module.first_convolution.weight.detach().clone()
     filters = FirstFilters(module, movie, whiten=True)
     assert torch.equal(filters.weight(), before)
@@ -79,13 +79,13 @@ def test_filters_start_where_the_module_is_and_are_stored():
     filters.store()
     change = module.first_convolution.weight.detach() - before
     np.testing.assert_allclose(
-        change[0, 3:9, 2:9, 2:9], whitening_kernel(movie).flip(1, 2), atol=1e-5
+        change[0, 3:5, 2:5, 2:5], whitening_kernel(movie).flip(1, 2), atol=1e-5
     )
     assert change[1:].abs().max() == 0
 
 
 def test_filters_start_recent_central_and_by_seed():
-    movie = _scenes()[:, :16, :16]
+    movie = _scenes()[:, :12, :12]
     weights = []
     for seed in (0, 0, 1):
         module = RetinaCNN(dataclasses.replace(MODEL, history=24))
@@ -96,4 +96,4 @@ def test_filters_start_recent_central_and_by_seed():
     power = weights[0].square().sum((0, 2, 3))
     assert power[-12:].sum() > 0.8 * power.sum()
     space = weights[0].square().sum((0, 1))
-    assert space[4:7, 4:7].mean() > 2 * space.mean()
+    assert space[2:5, 2:5].mean() > 2 * space.mean()

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SEED = 0
-TRAINING = TrainingConfig(epochs=16, l2=5e-5, seed=SEED)
+DURATION = 600.0
+"""Seconds of natural scenes: new scenes teach more than more epochs with the same ones."""
+TRAINING = TrainingConfig(epochs=9, seed=SEED)
 
 log = logging.getLogger("recipe")
 
@@ -49,7 +51,7 @@ def architecture(recording: xr.Dataset) -> RetinaConfig:
 
 def train(checkpoint: Path, epochs: int) -> tuple[RetinaCNN, xr.Dataset]:
     """Train on the natural scenes of the training split."""
-    recording = load_dataset("simulated-retina", seed=SEED, split="train")
+    recording = load_dataset("simulated-retina", seed=SEED, split="train", duration=DURATION)
     module = RetinaCNN(architecture(recording), seed=SEED)
     counts = recording.spike_count.mean("repeat", dtype=np.float32)
     frames = torch.from_numpy(recording.stimulus.values)

@@ -75,7 +75,7 @@ class SparseConfig:
     seed: int = 0
     sign: Sign = "excitatory"
     nonnegative: bool = True
-    l1_loading: float = 0.5
+    l1_loading: float = 0.2
     l1_dictionary: float = 1e-4
     support_weight: float = 3.0
     learning_rate: float = 3e-3

@@ -194,7 +194,7 @@ def _require_distribution(p: Tensor) -> None:
     total = p.detach().sum(-1)
     if bool((p.detach() < 0).any()) or not torch.allclose(total, torch.ones_like(total), atol=1e-3):
         raise InputError(
-            came=f"outputs that sum to {float(total.flatten()[0]):.4g} or are negative (raw logits?)",
+            came=f"outputs that are negative or sum to {float(total.flatten()[0]):.4g}; raw logits",
             expected="probabilities that sum to 1",
             hint="nc.targets.Entropy(), which is the entropy of the outputs' softmax",
         )

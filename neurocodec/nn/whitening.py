@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy import signal
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional
@@ -25,42 +24,36 @@ if TYPE_CHECKING:
 
 MEMORY, NEIGHBOURS = 0.9, 0.85
 """Shares of the last frame, and of the mean of the four neighbours, that are subtracted."""
-BLUR = 0.8
-"""Standard deviation of the blur in frames and pixels."""
 LAG, SPREAD = 2.5, 2.5
 """Time constant (frames) and s.d. (pixels) of the window in which filters start."""
 SAMPLE = 2000
-"""Frames, from the first, in which the scale of the movie is measured."""
+"""Frames from which the scale of the movie is measured."""
 
 
 def whitening_kernel(frames: Tensor) -> Tensor:
-    """Smoothed differences after which a movie is nearly white and has standard deviation 1.
-
-    The difference of each pixel from its last value and from its neighbours, blurred by a
-    Gaussian finer than any cell's filter: what is learned is smooth, and noise stays small.
+    """Difference kernel after which a movie is nearly white and has standard deviation 1.
 
     Parameters
     ----------
     frames
-        Movie (time, y, x), whose beginning sets the scale.
+        Movie (time, y, x), of which evenly spread frames are looked at.
 
     Returns
     -------
     torch.Tensor
-        Shape (6, 7, 7), the oldest frame first.
+        Shape (2, 3, 3), the older frame first.
 
     Examples
     --------
-    >>> whitening_kernel(torch.rand(9, 8, 8)).shape
-    torch.Size([6, 7, 7])
+    >>> whitening_kernel(torch.rand(9, 6, 6)).shape
+    torch.Size([2, 3, 3])
     """
     share = NEIGHBOURS / 4
-    space = np.array([[0, -share, 0], [-share, 1, -share], [0, -share, 0]])
-    difference = np.stack([-MEMORY * space, space])
-    profile = np.exp(-0.5 * (np.arange(-2, 3) / BLUR) ** 2)
-    blur = profile[:, None, None] * profile[:, None] * profile / profile.sum() ** 3
-    kernel = torch.from_numpy(signal.convolve(difference, blur).copy()).to(frames)
-    deviation = functional.conv3d(frames[None, None, :SAMPLE], kernel[None, None]).std()
+    space = torch.tensor([[0, -share, 0], [-share, 1, -share], [0, -share, 0]])
+    kernel = torch.stack([-MEMORY * space, space]).to(frames)
+    newer = torch.arange(1, len(frames), max(1, len(frames) // SAMPLE), device=frames.device)
+    pairs = torch.stack([frames[newer - 1], frames[newer]], dim=1)
+    deviation = functional.conv2d(pairs, kernel[None]).std()
     return kernel / deviation if deviation > 0 else kernel
 
 
@@ -73,9 +66,9 @@ def expand(steps: Tensor, kernel: Tensor) -> Tensor:
     Parameters
     ----------
     steps
-        Shape (channel, history - 5, ky - 6, kx - 6).
+        Shape (channel, history - 1, ky - 2, kx - 2).
     kernel
-        Shape (6, 7, 7).
+        Shape (2, 3, 3).
 
     Returns
     -------
@@ -84,7 +77,7 @@ def expand(steps: Tensor, kernel: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> expand(torch.ones(8, 35, 9, 9), torch.ones(6, 7, 7)).shape
+    >>> expand(torch.ones(8, 39, 13, 13), torch.ones(2, 3, 3)).shape
     torch.Size([8, 40, 15, 15])
     """
     padding = [n - 1 for n in kernel.shape]
@@ -93,25 +86,14 @@ def expand(steps: Tensor, kernel: Tensor) -> Tensor:
 
 
 def can_whiten(weight: Tensor) -> bool:
-    """Whether filters are large enough to be learned so: 8 frames, 9 by 9 pixels.
+    """Whether filters are large enough to be learned by differences: 3 frames, 5 by 5 pixels.
 
     Examples
     --------
     >>> can_whiten(torch.zeros(8, 40, 15, 15)), can_whiten(torch.zeros(8, 40, 3, 3))
     (True, False)
     """
-    return weight.shape[1] >= 8 and min(weight.shape[2:]) >= 9
-
-
-def reached(weight: Tensor) -> Tensor:
-    """Part of a filter on which the middle of a whitening kernel can lie.
-
-    Examples
-    --------
-    >>> reached(torch.zeros(8, 40, 15, 15)).shape
-    torch.Size([8, 35, 9, 9])
-    """
-    return weight[:, 5:, 3:-3, 3:-3]
+    return weight.shape[1] >= 3 and min(weight.shape[2:]) >= 5
 
 
 class FirstFilters:
@@ -141,8 +123,8 @@ class FirstFilters:
         self.start = self.target.detach().clone()
         whiten = whiten and can_whiten(self.start)
         self.kernel = whitening_kernel(frames).to(self.start) if whiten else None
-        like = reached(self.start) if whiten else self.start
-        self.steps = torch.zeros_like(like, requires_grad=True)
+        reached = self.start[:, 1:, 1:-1, 1:-1] if whiten else self.start
+        self.steps = torch.zeros_like(reached, requires_grad=True)
 
     def weight(self) -> Tensor:
         """Return the weight, differentiable in the steps."""
@@ -186,12 +168,12 @@ def smooth_start(module: RetinaCNN, frames: Tensor, seed: int = 0) -> None:
     """
     rng = np.random.default_rng(seed)
     first = module.first_convolution.weight
-    whiten = can_whiten(first)
-    shape = reached(first).shape if whiten else first.shape
+    lost = (0, 1, 2, 2) if can_whiten(first) else (0, 0, 0, 0)
+    shape = tuple(n - k for n, k in zip(first.shape, lost, strict=True))
     lags = np.arange(shape[1], 0, -1) / LAG
     window = (lags**2 * np.exp(-lags))[:, None, None] * _window(*shape[2:])
     steps = _smooth_field(rng, shape, (0, 1.5, 1, 1), window, first)
-    first.copy_(expand(steps, whitening_kernel(frames).to(first)) if whiten else steps)
+    first.copy_(expand(steps, whitening_kernel(frames).to(first)) if any(lost) else steps)
     later = [p for p in module.parameters() if p.ndim == 4 and p is not first]
     for weight in later:
         field = _smooth_field(rng, weight.shape, (0, 0, 1, 1), _window(*weight.shape[2:]), weight)

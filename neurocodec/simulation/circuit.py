@@ -178,8 +178,8 @@ class Parameters:
     spread: float = 0.12
     jitter: float = 0.8
     separation: float = 3.5
-    gain_control: float = 1.0
-    peak: float = 150.0
+    gain_control: float = 0.4
+    peak: float = 200.0
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,13 @@ class NaturalScenes:
     """
 
     period: int = 100
-    drift: float = 0.4
-    saccade_probability: float = 0.02
+    drift: float = 0.6
+    saccade_probability: float = 0.03
     saccade_amplitude: float = 4.0
     margin: int = 12
     scales: tuple[float, float] = (1.0, 3.0)
     held_out: float = 0.3
-    contrast: float = 0.5
+    contrast: float = 0.4
     floor: float = 0.15
     limit: float = 2.0
 
