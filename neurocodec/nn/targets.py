@@ -263,4 +263,4 @@ class Feature(Target):
             for index in where:
                 projected = projected[:, index]
             return projected
-        return projected.flatten(1).sum(1)
+        return projected.reshape(len(projected), -1).sum(1)
