@@ -24,7 +24,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Case:
     x: Tensor
     target: targets.Target
     steps: int
-    batch: int
+    batch: int | None
     captum_batch: int | None = None
 
     @property
@@ -106,6 +106,11 @@ def integrated(case: Case) -> float:
     return ours(case, methods.IntegratedGradients(steps=case.steps))
 
 
+def own_batch(case: Case) -> float:
+    """The same with the batch size that `nc.contributions` chooses itself."""
+    return integrated(replace(case, batch=None))
+
+
 def integrated_50(case: Case) -> float:
     """`IntegratedGradients` with 50 steps, for the memory."""
     return ours(case, methods.IntegratedGradients(steps=50))
@@ -132,7 +137,7 @@ def floor(case: Case) -> float:
 
     hook = first.register_forward_hook(leaf)
     module.requires_grad_(requires_grad=False)
-    rounds = max(1, len(case.stimulus) // case.batch // 4)
+    rounds = max(1, len(case.stimulus) // len(case.x) // 4)
     start = time.perf_counter()
     for _ in range(rounds):
         value = case.target(module(case.x)).sum()
@@ -223,8 +228,17 @@ def timed(case: Case, repeats: int, competitors: list[Callable[[Case], float]]) 
 def report(name: str, device: str, repeats: int) -> None:
     """Print one case's table."""
     case = CASES[name](device)
-    found = timed(case, repeats, [integrated, act_grad, floor, captum, copying])
-    competitors = (integrated, act_grad, floor, captum, copying, integrated_10, integrated_50)
+    found = timed(case, repeats, [integrated, own_batch, act_grad, floor, captum, copying])
+    competitors = (
+        integrated,
+        own_batch,
+        act_grad,
+        floor,
+        captum,
+        copying,
+        integrated_10,
+        integrated_50,
+    )
     memory: dict[str, Any] = {c.__name__: peak(name, device, c) for c in competitors}
     shape = f"batch {case.batch}, {case.steps} steps, {len(case.layers)} layers"
     print(f"\n{case.name}: {shape}, {device}")

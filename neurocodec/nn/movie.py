@@ -122,8 +122,10 @@ def _blocks(frames: Tensor, history: int, length: int) -> Iterator[Tensor]:
 
 def _correlate(frames: Tensor, spectrum: Tensor, size: list[int], history: int) -> Tensor:
     product = torch.fft.rfftn(frames, s=size, dim=(-3, -2, -1)).unsqueeze(-4) * spectrum
-    outputs: Tensor = torch.fft.irfftn(product, s=size, dim=(-3, -2, -1))
-    return outputs.narrow(-3, 0, frames.shape[-3] - history + 1)
+    # Back in time first: only the frames that are outputs are transformed back in space.
+    in_time = torch.fft.ifft(product, dim=-3).narrow(-3, 0, frames.shape[-3] - history + 1)
+    outputs: Tensor = torch.fft.irfft2(in_time, s=size[1:])
+    return outputs
 
 
 def _check_movie(frames: Tensor, history: int, kernel: list[int] | None = None) -> None:

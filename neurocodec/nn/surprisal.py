@@ -123,18 +123,26 @@ class Mahalanobis(Target):
 
     def __call__(self, outputs: Tensor) -> Tensor:
         """Quadratic form, by whitening with the Cholesky factor."""
-        white = self._tensor(self._whitening, outputs)
-        centred = outputs - self._tensor(np.asarray(self.mean), outputs)
-        return (centred @ white.T).square().sum(-1)
+        mean, whitening = self._tensors(outputs.dtype, outputs.device)
+        return ((outputs - mean) @ whitening.T).square().sum(-1)
 
     @cached_property
     def _whitening(self) -> NDArray[np.float64]:
         factor = np.linalg.cholesky(np.asarray(self.covariance))
         return np.asarray(np.linalg.solve(factor, np.eye(len(factor))), dtype=np.float64)
 
-    @staticmethod
-    def _tensor(values: NDArray[np.float64], like: Tensor) -> Tensor:
-        return torch.as_tensor(values, dtype=like.dtype, device=like.device)
+    def _tensors(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+        if (dtype, device) not in self._made:
+            mean, whitening = (
+                torch.as_tensor(x, dtype=dtype, device=device)
+                for x in (np.asarray(self.mean), self._whitening)
+            )
+            self._made[dtype, device] = mean, whitening
+        return self._made[dtype, device]
+
+    @cached_property
+    def _made(self) -> dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]]:
+        return {}
 
 
 @dataclass(frozen=True, eq=False)

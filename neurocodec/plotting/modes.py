@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -11,7 +13,11 @@ from numpy.typing import NDArray
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
+from neurocodec.kernels.correlation import correlate
 from neurocodec.plotting import style, timeline
+
+TOGETHER: Final = 0.9
+"""Modes whose loadings correlate more than this are shown as one."""
 
 
 def plot_modes(
@@ -112,6 +118,9 @@ def draw_loadings(ax: Axes, loadings: xr.DataArray, title: str) -> None:
 def most_used(loadings: xr.DataArray, count: int) -> NDArray[np.intp]:
     """Positions of the modes with the highest mean loading, among those that are ever active.
 
+    An overcomplete dictionary has modes that are active together nearly always; of such a group
+    only the most used one is taken.
+
     Parameters
     ----------
     loadings
@@ -121,9 +130,14 @@ def most_used(loadings: xr.DataArray, count: int) -> NDArray[np.intp]:
 
     Examples
     --------
-    >>> most_used(xr.DataArray([[0.0, 1.0, 2.0]], dims=("time", "mode")), 5).tolist()
-    [2, 1]
+    >>> loadings = xr.DataArray([[0.0, 1.0, 2.0], [0.0, 1.0, 0.0]], dims=("time", "mode"))
+    >>> most_used(loadings, 5).tolist()
+    [1, 2]
     """
     use = loadings.mean(v.TIME).values
-    order = np.argsort(-use, kind="stable")
-    return order[: max(1, min(count, int((use > 0).sum())))]
+    likeness = np.nan_to_num(correlate(loadings.values, loadings.values))
+    chosen: list[int] = []
+    for mode in np.argsort(-use, kind="stable"):
+        if use[mode] > 0 and (likeness[mode, chosen] < TOGETHER).all():
+            chosen.append(int(mode))
+    return np.array(chosen[:count] or [0], dtype=np.intp)
