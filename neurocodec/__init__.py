@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from neurocodec.modes import SparseModes
     from neurocodec.network import Network
     from neurocodec.nn import methods, targets
-    from neurocodec.nn.capture import Layer
+    from neurocodec.nn.layer import Layer
     from neurocodec.population import as_cells
     from neurocodec.samples import respond
     from neurocodec.simulation import simulate_retina
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Layer": "neurocodec.nn.capture:Layer",
+    "Layer": "neurocodec.nn.layer:Layer",
     "Network": "neurocodec.network:Network",
     "contributions": "neurocodec.contribution:contributions",
     "SparseModes": "neurocodec.modes:SparseModes",

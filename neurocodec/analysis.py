@@ -132,6 +132,11 @@ class RetinaAnalysis:
         """
         return _save({CONTRIBUTIONS: self.tree, **self._derived()}, existing_folder(folder))
 
+    @property
+    def files(self) -> list[str]:
+        """Names of the files that `save` writes."""
+        return [CONTRIBUTIONS, *self._derived()]
+
     def _derived(self) -> dict[str, Any]:
         """File name -> what is made from the contributions."""
         modes = {f"modes-{layer}.nc": found for layer, found in self.modes.items()}
@@ -213,6 +218,8 @@ def analyse_retina(
     folder = None if out is None else existing_folder(out)
     stimulus = stimulus_of(movie)
     where: dict[str, Any] = {"device": device, "progress": progress}
+    # made before anything is computed, so that a wrong setting or device costs no time
+    fits = {layer: SparseModes(expansion=expansion, seed=seed, **where) for layer in wanted}
     rates = respond(net, stimulus, batch_size=batch_size or 64, **where)
     recorded = recorded_rates(movie, rates)
     rates = with_types(rates, recorded)
@@ -229,10 +236,7 @@ def analyse_retina(
         **where,
     )
     tree = _in_memory(tree)
-    modes = {
-        layer: SparseModes(expansion=expansion, seed=seed, **where).fit(node)
-        for layer, node in tree.children.items()
-    }
+    modes = {layer: fit.fit(tree[layer]) for layer, fit in fits.items()}
     analysis = RetinaAnalysis(
         net.name,
         stimulus,

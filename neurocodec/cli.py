@@ -136,18 +136,15 @@ def _retina(options: argparse.Namespace) -> None:
         progress=not options.quiet,
     )
     page = write_report(analysis, options.out, settings={"command": _command(options)})
-    say(_farewell(page, time.monotonic() - start))
+    say(_farewell(page, analysis.files, time.monotonic() - start))
 
 
-def _farewell(page: Path, seconds: float) -> str:
-    from neurocodec.analysis import CONTRIBUTIONS  # noqa: PLC0415
-
-    results = sorted(file.name for file in page.parent.glob("*.nc"))
+def _farewell(page: Path, results: Sequence[str], seconds: float) -> str:
     return (
         f"\ndone in {seconds:.0f} s; look at\n"
         f"  {page.resolve()}\n"
         f"results beside it: {', '.join(results)}\n"
-        f'in Python: import neurocodec as nc; nc.open("{page.parent / CONTRIBUTIONS}")'
+        f'in Python: import neurocodec as nc; nc.open("{page.parent / results[0]}")'
     )
 
 

@@ -22,21 +22,22 @@ from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, labelled, plain, stamp
 from neurocodec.network import Network
 from neurocodec.nn.attribution import Attribution, Method
-from neurocodec.nn.capture import Capture, Layer
+from neurocodec.nn.capture import Capture
 from neurocodec.nn.integration import IntegratedGradients
+from neurocodec.nn.layer import Layer
 from neurocodec.nn.passes import Passes, Prefix, prefix_holds
 from neurocodec.nn.reduction import Split, split_sign, sum_positions
 from neurocodec.nn.target import Target
 from neurocodec.nn.tracing import Trace, quickened, trace
-from neurocodec.samples import Samples, bar, batches
+from neurocodec.samples import Samples, bar, batches, require_batch_size
 
 logger = logging.getLogger(__name__)
 
 Reduce = Literal["channel", "none"]
 Rows = dict[str, NDArray[Any]]
 
-CAPTURED_BYTES = {"cpu": 192 * 2**20, "cuda": 4 * 2**30}
-"""Size of the captured activations of one batch, which sets the automatic batch size."""
+BATCH_BYTES = {"cpu": 2**30, "cuda": 2**33}
+"""What the passes of one batch may keep, which sets the automatic batch size."""
 LARGEST_BATCH = 128
 
 
@@ -67,6 +68,10 @@ class Plan:
         labels = [np.asarray(c.values) for _, c in sorted(self.samples.coords.items())]
         facts = {
             "model": self.net.name,
+            "module_sha256": fingerprint(repr(self.net.module)),
+            "outputs": self.net.outputs,
+            "select": self.net.select,
+            "history": self.net.history,
             "weights_sha256": self.net.weights_sha256,
             "layers": self.layers,
             "target": {"kind": type(self.target).__name__, "parameters": self.target},
@@ -159,6 +164,7 @@ def contributions(
     >>> tree["hidden/contribution"].dims
     ('stimulus', 'sign', 'channel')
     """
+    require_batch_size(batch_size)
     samples = Samples.of(net, stimulus)
     plan = Plan(
         net=net.on(device),
@@ -168,7 +174,7 @@ def contributions(
         layers=net.select_layers(layers),
         reduce=_one_of("reduce", reduce, ("channel", "none")),
         split=_one_of("split", split, ("before", "after")),
-        baseline=_baseline(samples, baseline),
+        baseline=samples.baseline(baseline),
         given=baseline is not None,
     )
     _check(plan)
@@ -195,23 +201,6 @@ def _check(plan: Plan) -> None:
             )
     if not plan.layers:
         raise InputError(came="no layers", expected="at least one", hint="nc.Network(layers=[...])")
-
-
-def _baseline(samples: Samples, baseline: Any) -> Tensor:
-    one = samples.batch(0, 1, torch.device("cpu")).x
-    if baseline is None or (isinstance(baseline, str) and baseline == "zeros"):
-        return torch.zeros_like(one)
-    if isinstance(baseline, str):
-        _one_of("baseline", baseline, ("mean", "zeros"))
-        return samples.mean()
-    values = torch.as_tensor(np.asarray(baseline), dtype=one.dtype)
-    try:
-        return values.expand_as(one).contiguous()
-    except RuntimeError as error:
-        raise InputError(
-            came=f"a baseline of shape {tuple(values.shape)}",
-            expected=f"'zeros', 'mean', a number, or a sample of shape {tuple(one.shape[1:])}",
-        ) from error
 
 
 @contextmanager
@@ -247,7 +236,7 @@ def _with_prefix(plan: Plan, passes: Passes, traced: Trace) -> Passes:
 
 
 def _automatic_batch_size(plan: Plan, traced: Trace) -> int:
-    budget = CAPTURED_BYTES.get(plan.net.device.type, CAPTURED_BYTES["cpu"])
+    budget = BATCH_BYTES.get(plan.net.device.type, BATCH_BYTES["cpu"])
     return int(np.clip(budget // max(1, traced.bytes_per_sample), 1, LARGEST_BATCH))
 
 
@@ -282,6 +271,12 @@ def _compute(plan: Plan, passes: Passes, start: int, stop: int) -> Rows:
     batch = plan.samples.batch(start, stop, plan.net.device)
     found = plan.method.attribute(passes, batch)
     rows = {v.TARGET: found.target}
+    if not bool(found.target.isfinite().all()):
+        first = start + int((~found.target.isfinite()).nonzero()[0])
+        raise InputError(
+            came=f"a target that is not finite, first for sample {first}",
+            expected="finite numbers from the network and the target",
+        )
     extras = {"steps": found.steps, "converged": found.converged}
     rows |= {name: values for name, values in extras.items() if values is not None}
     rows |= {

@@ -88,7 +88,7 @@ def unknown_name(kind: str, name: object, known: Iterable[object]) -> UnknownNam
       try: 'layer1'
     """
     names = [str(n) for n in known]
-    near = difflib.get_close_matches(str(name), names, n=5, cutoff=0.4)
+    near = difflib.get_close_matches(str(name), names, n=5, cutoff=0.6)
     shown = near or names[:10]
     more = f" ({len(names)} in all)" if len(names) > len(shown) else ""
     return UnknownNameError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -13,7 +13,12 @@ from torch import nn
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
-from neurocodec.nn.capture import Item, Layer
+from neurocodec.nn.layer import Item, Layer
+
+RESERVED: Final = ("time", "stimulus", "target", "steps", "converged")
+"""Names at the root of a result, which no layer can have."""
+ONE_DIMENSIONAL: Final = (nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d)
+"""Modules whose three-dimensional output is (sample, channel, position), not tokens."""
 
 
 @dataclass(frozen=True, init=False)
@@ -106,7 +111,14 @@ class Network:
     def dtype(self) -> torch.dtype:
         """Floating-point type of the module's parameters."""
         kinds = (p.dtype for p in self.module.parameters() if p.is_floating_point())
-        return next(kinds, torch.float32)
+        found = next(kinds, torch.float32)
+        if found not in (torch.float32, torch.float64):
+            raise InputError(
+                came=f"a network of {found}",
+                expected="torch.float32 or torch.float64: sums along a path need the digits",
+                hint="nc.Network(module.float(), ...)",
+            )
+        return found
 
     @property
     def weights_sha256(self) -> str:
@@ -156,6 +168,12 @@ class Network:
         InputError
             Where the network has `size` outputs but names for another number.
         """
+        for name, values in self.output_coords.items():
+            if len(values) != size:
+                raise InputError(
+                    came=f"output_coords[{name!r}] of length {len(values)} for {size} outputs",
+                    expected="one value for each output",
+                )
         if self.outputs is None:
             return [str(i) for i in range(size)]
         if len(self.outputs) != size:
@@ -168,11 +186,16 @@ class Network:
 
 def _device(name: str | torch.device) -> torch.device:
     try:
-        return torch.device(name)
-    except RuntimeError as error:
+        place = torch.device(name)
+        if place.type not in ("cuda", "meta"):
+            torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(
-            came=f"device={str(name)!r}", expected="a device that torch knows", hint="device='cuda'"
+            came=f"device={str(name)!r}, which this machine does not have",
+            expected="a device that torch can use here",
+            hint="device='cpu', or device=None to stay where the network is",
         ) from error
+    return place
 
 
 def _named_layers(
@@ -182,13 +205,18 @@ def _named_layers(
         layers = [layers]
     named = dict(layers) if isinstance(layers, Mapping) else {name: name for name in layers}
     found = {a: x if isinstance(x, Layer) else Layer(x) for a, x in named.items()}
-    parts = dict(module.named_modules())
-    for layer in found.values():
+    parts = dict(module.named_modules(remove_duplicate=False))
+    for alias, layer in found.items():
         if layer.module not in parts:
             raise unknown_name("layer", layer.module, (n for n in parts if n))
-    for alias in found:
-        if "/" in alias or not alias:
-            raise InputError(came=f"layer alias {alias!r}", expected="a name without '/'")
+        if "/" in alias or not alias or alias in RESERVED:
+            raise InputError(
+                came=f"layer alias {alias!r}",
+                expected=f"a name without '/' that is none of {RESERVED}",
+                hint=f"layers={{'layer1': {layer.module!r}}}",
+            )
+        if layer.layout is None and isinstance(parts[layer.module], ONE_DIMENSIONAL):
+            found[alias] = replace(layer, layout="maps")
     return found
 
 

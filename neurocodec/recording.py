@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import xarray as xr
 
 from neurocodec import labels
@@ -86,7 +87,8 @@ def recorded_rates(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
     if v.CELL not in rate.coords or not set(names) <= set(rate[v.CELL].values):
         logger.info("the recorded cells are not those of the model; they are not compared")
         return None
-    found = rate.sel({v.CELL: names, v.TIME: rates[v.TIME].values}).transpose(v.TIME, v.CELL)
+    found = _at_times(rate.sel({v.CELL: names}), rates).transpose(v.TIME, v.CELL)
+    labels.require_finite(found, "the recorded firing rates, at times at which the model responds,")
     return labels.labelled(
         found.values,
         (v.TIME, v.CELL),
@@ -94,6 +96,22 @@ def recorded_rates(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
         name="recorded_firing_rate",
         comment="simulated retina" if movie.attrs.get("simulated") else "recorded",
     )
+
+
+def _at_times(rate: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
+    """Recorded rates at the model's times; without labels, the frames that have a response."""
+    if v.TIME not in rates.coords:
+        skipped = rate.sizes[v.TIME] - rates.sizes[v.TIME]
+        return rate.isel({v.TIME: slice(skipped, None)})
+    missing = ~np.isin(rates[v.TIME].values, rate[v.TIME].values)
+    if missing.any():
+        raise InputError(
+            came=f"a recording without {int(missing.sum())} of the model's times, the first at"
+            f" {float(rates[v.TIME].values[missing][0]):g} s",
+            expected="stimulus and recording on one time axis",
+            hint="recording.interp(time=movie.time), if you mean to resample",
+        )
+    return rate.sel({v.TIME: rates[v.TIME].values})
 
 
 def _firing_rate(movie: xr.Dataset) -> xr.DataArray | None:

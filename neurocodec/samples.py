@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError
+from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import labelled, require_finite, stamp
 from neurocodec.network import Network
 from neurocodec.nn.capture import Capture
@@ -44,6 +44,7 @@ class Samples:
     coords: dict[str, xr.Variable]
     dim: str
     history: int | None
+    dims: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, net: Network, stimulus: xr.DataArray) -> Self:
@@ -61,8 +62,9 @@ class Samples:
         coords = {
             str(name): c.variable for name, c in along.coords.items() if c.dims == (net.sample_dim,)
         }
-        values = torch.from_numpy(np.ascontiguousarray(stimulus.values)).to(net.dtype)
-        return cls(values, coords, net.sample_dim, net.history)
+        values = torch.tensor(stimulus.values, dtype=net.dtype)
+        dims = tuple(map(str, stimulus.dims[1:]))
+        return cls(values, coords, net.sample_dim, net.history, dims)
 
     def __len__(self) -> int:
         return len(self.values) - (0 if self.history is None else self.history - 1)
@@ -75,11 +77,38 @@ class Samples:
         return Batch(windows(frames, self.history), frames, start)
 
     def few(self, device: torch.device) -> Tensor:
-        """Return the first and the last sample, to trace a network with."""
-        ends = [self.batch(0, 1, device).x]
-        if len(self) > 1:
-            ends.append(self.batch(len(self) - 1, len(self), device).x)
-        return torch.cat(ends)
+        """Copies of the first, a middle and the last sample, to trace a network with."""
+        places = sorted({0, len(self) // 2, len(self) - 1})
+        return torch.cat([self.batch(i, i + 1, device).x for i in places])
+
+    def baseline(self, wanted: Any) -> Tensor:
+        """Where paths start, of shape (1, ...): zeros, the mean, a number, or a given sample.
+
+        Raises
+        ------
+        InputError
+            Where it does not have the shape of a sample (or of a frame), or is not finite.
+        """
+        one = self.batch(0, 1, torch.device("cpu")).x
+        if wanted is None or (isinstance(wanted, str) and wanted == "zeros"):
+            return torch.zeros_like(one)
+        if isinstance(wanted, str):
+            if wanted != "mean":
+                raise unknown_name("baseline", wanted, ("mean", "zeros"))
+            return self.mean()
+        if isinstance(wanted, xr.DataArray):
+            wanted = wanted.transpose(*(d for d in self.dims if d in wanted.dims), ...)
+        values = torch.tensor(np.asarray(wanted), dtype=one.dtype)
+        try:
+            values = values.expand_as(one).contiguous()
+        except RuntimeError:
+            values = one * torch.nan
+        if not bool(values.isfinite().all()):
+            raise InputError(
+                came=f"a baseline of shape {np.shape(wanted)}, or with NaN",
+                expected=f"'zeros', 'mean', a number, or a sample of shape {tuple(one.shape[1:])}",
+            )
+        return values
 
     def mean(self) -> Tensor:
         """Mean sample, of shape (1, ...): mean image, or a window of the mean frame."""
@@ -102,6 +131,11 @@ def _checked(net: Network, stimulus: xr.DataArray) -> xr.DataArray:
         rest = [d for d in IMAGE_DIMS if d in rest]
     stimulus = stimulus.transpose(dim, *rest)
     _check_shape(net, stimulus)
+    if stimulus.dtype.kind not in "fiub" or not stimulus.size:
+        raise InputError(
+            came=f"a stimulus of {stimulus.dtype} with {dict(stimulus.sizes)}",
+            expected="real numbers, at least one sample",
+        )
     require_finite(stimulus, "the stimulus")
     return stimulus
 
@@ -165,6 +199,17 @@ def batches(size: int, batch_size: int, *, progress: bool, what: str) -> Iterato
             shown.update(stop - start)
 
 
+def require_batch_size(batch_size: int | None) -> None:
+    """Refuse a batch size that is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> require_batch_size(16)
+    """
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise InputError(came=f"batch_size={batch_size!r}", expected="a whole number, at least 1")
+
+
 def bar(size: int, what: str, *, progress: bool, done: int = 0) -> tqdm[NoReturn]:
     """Progress bar over samples.
 
@@ -223,6 +268,7 @@ def respond(
     >>> respond(Network(nn.Linear(3, 2), layers=[]), images).sizes
     Frozen({'stimulus': 4, 'category': 2})
     """
+    require_batch_size(batch_size)
     placed = net.on(device)
     samples = Samples.of(net, stimulus)
     rows: list[Tensor] = []

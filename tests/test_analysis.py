@@ -201,3 +201,23 @@ def test_a_dataset_without_stimulus_is_refused():
         stimulus_of(small_recording()[["firing_rate"]])
     with pytest.raises(InputError, match="movie of type ndarray"):
         stimulus_of(np.zeros(3))
+
+
+def test_a_recording_on_other_times_is_refused() -> None:
+    times = np.arange(10) / 100
+    rates = xr.DataArray(np.ones((10, 1)), {"time": times, "cell": ["a"]}, ("time", "cell"))
+    late = xr.Dataset({"firing_rate": rates.isel(time=slice(3, None))})
+    with pytest.raises(InputError, match="without 3 of the model's times, the first at 0 s"):
+        recorded_rates(late, rates)
+    joined = xr.Dataset({"firing_rate": rates.where(rates.time > 0.05)})
+    with pytest.raises(InputError, match="NaN"):
+        recorded_rates(joined, rates)
+
+
+def test_a_recording_without_times_is_aligned_at_its_end() -> None:
+    cells = {"cell": ["a"]}
+    recorded = xr.Dataset({"firing_rate": (("time", "cell"), np.arange(10.0)[:, None])}, cells)
+    rates = xr.DataArray(np.zeros((7, 1)), cells, ("time", "cell"))
+    found = recorded_rates(recorded, rates)
+    assert found is not None
+    assert found.values[:, 0].tolist() == [3, 4, 5, 6, 7, 8, 9]

@@ -4,7 +4,8 @@ from networks import convolutional, two_layers
 from torch import nn
 
 from neurocodec.errors import CaptureError, UnknownNameError
-from neurocodec.nn.capture import Capture, Layer, borrowed
+from neurocodec.nn.capture import Capture, borrowed
+from neurocodec.nn.layer import Layer
 from neurocodec.nn.tracing import trace
 
 

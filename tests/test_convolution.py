@@ -1,5 +1,7 @@
 """The faster form of convolutions against torch's own, and the module given back."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from networks import convolutional, images, retina, seeded
@@ -7,7 +9,8 @@ from torch import nn
 
 import neurocodec as nc
 from neurocodec.nn import convolution
-from neurocodec.nn.capture import Capture, Layer, borrowed
+from neurocodec.nn.capture import Capture, Pass, borrowed
+from neurocodec.nn.layer import Layer
 from neurocodec.nn.passes import Prefix
 from neurocodec.nn.tracing import agree, quickened, trace
 
@@ -61,7 +64,7 @@ def test_pairs_are_found_and_captured_convolutions_keep_their_norm():
     for name, folded in (("1", True), ("0", False)):
         with Capture(module, {"a": Layer(name)}).attached() as capture:
             traced = trace(capture, x)
-            assert traced.normalised == {module[0]: module[1]}
+            assert traced.graph.normalised == ({module[0]: module[1]} if folded else {})
             with quickened(capture, traced, x):
                 assert "forward" in module[0].__dict__
                 assert ("forward" in module[1].__dict__) is folded
@@ -83,16 +86,27 @@ class Shared(nn.Module):
         return self.end(h + self.norm(h))
 
 
-def test_a_rewriting_that_does_not_agree_is_dropped():
+def test_a_convolution_that_is_used_twice_keeps_its_norm():
     module = seeded(Shared).eval()
     x = torch.from_numpy(images(2).values)
     module(x)
     with Capture(module, {"end": Layer("end")}).attached() as capture:
         traced = trace(capture, x)
-        assert traced.normalised
+        assert not traced.graph.normalised
         with quickened(capture, traced, x):
-            assert "forward" not in module.convolution.__dict__
-            assert torch.equal(capture.look(x).outputs, traced.done.outputs)
+            assert "forward" not in module.norm.__dict__
+            assert agree(capture.look(x), traced.done)
+
+
+def test_a_rewriting_that_does_not_agree_is_dropped():
+    module = convolutional()
+    x = torch.from_numpy(images(2).values)
+    with Capture(module, {"end": Layer("3")}).attached() as capture:
+        traced = trace(capture, x)
+        other = replace(traced, done=Pass(traced.done.outputs + 1, traced.done.hidden))
+        with quickened(capture, other, x):
+            assert "forward" not in module[0].__dict__
+            assert "forward" not in module[1].__dict__
 
 
 def test_prefix_is_skipped_with_zeros_and_comes_back():

@@ -6,63 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neurocodec.errors import CaptureError, unknown_name
-
-Item: TypeAlias = int | str | None
-Layout: TypeAlias = Literal["vector", "tokens", "maps"]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Where in a module an activation is read.
-
-    Parameters
-    ----------
-    module
-        Name of the submodule, as in `torch.nn.Module.named_modules`.
-    at
-        Its ``"output"``, or its first positional ``"input"``.
-    occurrence
-        Which call, from 0, of a submodule that runs several times in one pass.
-    item
-        Which item of an output that is a tuple (int) or dict (str).
-    layout
-        ``"maps"`` (sample, channel, y, x), ``"tokens"`` (sample, token, channel) or ``"vector"``
-        (sample, channel); None takes it from the number of dimensions (4, 3 or 2).
-    token
-        One token, such as 0 for the class token; None sums over all tokens.
-
-    Examples
-    --------
-    >>> Layer("blocks.3", token=0).at
-    'output'
-    """
-
-    module: str
-    at: Literal["output", "input"] = "output"
-    occurrence: int | None = None
-    item: Item = None
-    layout: Layout | None = None
-    token: int | None = None
-
-    def channels_first(self, activation: Tensor) -> Tensor:
-        """View an activation of this layer as (sample, channel, positions...)."""
-        layout = self.layout or {2: "vector", 3: "tokens", 4: "maps"}.get(activation.ndim)
-        if layout is None:
-            raise CaptureError(
-                came=f"an activation of shape {tuple(activation.shape)} at {self.module!r}",
-                expected="(sample, channel), (sample, token, channel) or (sample, channel, y, x)",
-                hint=f"nc.Layer({self.module!r}, layout='maps')",
-            )
-        if layout == "tokens":
-            activation = activation.movedim(-1, 1)
-            return activation if self.token is None else activation[..., self.token]
-        return activation
+from neurocodec.nn.layer import Item, Layer, answer, pick, put
 
 
 @dataclass
@@ -128,7 +78,7 @@ def _cuda_devices(module: nn.Module) -> list[int]:
 
 def _refuse_batch_statistics(module: nn.Module) -> None:
     for name, part in module.named_modules():
-        if isinstance(part, nn.modules.batchnorm._NormBase) and part.running_mean is None:  # noqa: SLF001
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:  # noqa: SLF001
             raise CaptureError(
                 came=f"{type(part).__name__} {name!r}, which normalises over the batch",
                 expected="samples that do not depend on each other",
@@ -151,6 +101,8 @@ class Capture:
     protected
         Aliases whose activation is changed in place further on (torchvision's ReLUs): the network
         goes on with a copy of these. Found by the passes themselves.
+    changes_input
+        Whether the network works in place on its input: it is then given a copy. Found likewise.
 
     Examples
     --------
@@ -165,7 +117,9 @@ class Capture:
     layers: Mapping[str, Layer]
     select: Item = None
     protected: set[str] = field(default_factory=set)
+    changes_input: bool = False
     _looked: bool = field(default=False, repr=False)
+    _off: bool = field(default=False, repr=False)
     _hidden: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _versions: dict[str, int] = field(default_factory=dict, repr=False)
     _replace: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
@@ -174,7 +128,7 @@ class Capture:
     @contextmanager
     def attached(self) -> Iterator[Capture]:
         """Borrow the module and hook its layers for the length of a ``with`` block."""
-        parts = dict(self.module.named_modules())
+        parts = dict(self.module.named_modules(remove_duplicate=False))
         for layer in self.layers.values():
             if layer.module not in parts:
                 raise unknown_name("layer", layer.module, (n for n in parts if n))
@@ -199,26 +153,51 @@ class Capture:
         -------
         Pass
             Where gradients are enabled, every activation is part of a graph that starts at the
-            earliest captured layer, so that a backward pass ends there. (The first such pass is
-            preceded by one without gradients that finds the layers to protect: in-place
-            operations on the start of a graph are an error.)
+            earliest captured layer, so that a backward pass ends there. The first pass is
+            preceded by one on a copy that finds out what the network changes in place.
         """
-        if torch.is_grad_enabled() and not self._looked:
+        if not self._looked:
+            self._looked = True
             with torch.no_grad():
-                self.run(x[:1])
-        self._looked = True
+                self._learn(x[:1].clone())
+        at_input = any(layer.at == "input" for layer in self.layers.values())
+        if torch.is_grad_enabled() and at_input and not x.requires_grad:
+            x = x.detach().requires_grad_()
+        return self._once(x.clone() if self.changes_input else x, replace)
+
+    def _learn(self, x: Tensor) -> None:
+        """Find out what the network changes in place: its input, and captured activations."""
+        version = x._version  # noqa: SLF001
+        before = x.clone()
+        self._once(x)
+        self.changes_input = x._version != version  # noqa: SLF001
+        if self.protected:
+            self._once(before)
+
+    def _once(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
         self._forget()
         self._replace = replace or {}
-        if torch.is_grad_enabled() and any(la.at == "input" for la in self.layers.values()):
-            x = x.detach().requires_grad_()
         outputs = answer(self.module(x), self.select)
         changed = {a for a, h in self._hidden.items() if h._version != self._versions[a]}  # noqa: SLF001
-        if changed - self.protected:
-            self.protected |= changed
-            return self.run(x, replace)
         done = Pass(outputs, self._hidden)
         self._forget()
-        return done
+        if changed & self.protected:
+            raise CaptureError(
+                came=f"layers {sorted(changed)}, whose activations are changed in place elsewhere",
+                expected="layers whose output only goes on from the layer itself",
+                hint="another layer, or the same operation with inplace=False",
+            )
+        self.protected |= changed
+        return self._once(x, replace) if changed and torch.is_grad_enabled() else done
+
+    def bare(self, x: Tensor) -> Tensor:
+        """Answer of the module without any capture and without gradients."""
+        self._off = True
+        try:
+            with torch.no_grad():
+                return answer(self.module(x.clone()), self.select)
+        finally:
+            self._off = False
 
     def look(self, x: Tensor) -> Pass:
         """Run the module once without gradients."""
@@ -246,6 +225,8 @@ class Capture:
         return part.register_forward_hook(on_output)
 
     def _visit(self, alias: str, layer: Layer, value: Any) -> Any:
+        if self._off:
+            return None
         call = self._calls[alias]
         self._calls[alias] += 1
         if layer.occurrence not in (None, call):
@@ -256,89 +237,16 @@ class Capture:
                 expected="which of its calls is meant",
                 hint=f"nc.Layer({layer.module!r}, occurrence=0)",
             )
-        tensor = self._take(alias, _pick(value, layer))
-        return _put(value, layer.item, tensor)
+        tensor = self._take(alias, pick(value, layer))
+        return put(value, layer.item, tensor)
 
     def _take(self, alias: str, tensor: Tensor) -> Tensor:
         tensor = self._replace.get(alias, tensor)
         if torch.is_grad_enabled() and not tensor.requires_grad:
             tensor = tensor.detach().requires_grad_()
+        elif torch.is_grad_enabled() and self.layers[alias].at == "output":
+            # a node of its own: a module that returns its input shares that with what is beside it
+            tensor = tensor.view_as(tensor)
         self._hidden[alias] = tensor
         self._versions[alias] = tensor._version  # noqa: SLF001
         return tensor.clone() if alias in self.protected else tensor
-
-
-def _pick(value: Any, layer: Layer) -> Tensor:
-    where = f"the {layer.at} of layer {layer.module!r}"
-    tensor = value if layer.item is None else _item(value, layer.item, where)
-    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-        raise CaptureError(
-            came=f"{where} is {_kind(tensor)}",
-            expected="a tensor of real numbers",
-            hint=f"nc.Layer({layer.module!r}, item=0)",
-        )
-    return tensor
-
-
-def _put(value: Any, item: Item, tensor: Tensor) -> Any:
-    if item is None:
-        return tensor
-    if isinstance(value, Mapping):
-        return type(value)({**value, item: tensor})  # type: ignore[call-arg]
-    parts = [tensor if i == item else part for i, part in enumerate(value)]
-    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-
-
-def _item(value: Any, item: int | str, where: str) -> Any:
-    try:
-        return value[item]
-    except (KeyError, IndexError, TypeError) as error:
-        names = list(value) if isinstance(value, Mapping) else range(len(value))
-        raise unknown_name(f"item in {where} ({_kind(value)})", item, names) from error
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"a dict with keys {list(value)}"
-    if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {len(value)}"
-    if isinstance(value, Tensor):
-        return f"a tensor of {value.dtype}"
-    return f"of type {type(value).__name__}"
-
-
-def answer(outputs: Any, select: Item = None) -> Tensor:
-    """Take the network's answer (sample, output) out of what its module returned.
-
-    Parameters
-    ----------
-    outputs
-        A tensor, or a tuple or dict that holds one.
-    select
-        Which item of a tuple (int) or dict (str).
-
-    Raises
-    ------
-    CaptureError
-        Where it is not one tensor of shape (sample, output); says how to select.
-
-    Examples
-    --------
-    >>> answer({"logits": torch.zeros(2, 3)}, "logits").shape
-    torch.Size([2, 3])
-    """
-    tensor = outputs if select is None else _item(outputs, select, "the network's output")
-    if not isinstance(tensor, Tensor):
-        first = next(iter(tensor), 0) if isinstance(tensor, Mapping) else 0
-        raise CaptureError(
-            came=f"the network returns {_kind(tensor)}",
-            expected="one tensor of shape (sample, output)",
-            hint=f"nc.Network(module, ..., select={first!r})",
-        )
-    if tensor.ndim != 2:
-        raise CaptureError(
-            came=f"the network returns a tensor of shape {tuple(tensor.shape)}",
-            expected="shape (sample, output)",
-            hint="torch.nn.Sequential(module, torch.nn.Flatten())",
-        )
-    return tensor

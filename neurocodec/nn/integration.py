@@ -62,6 +62,11 @@ class IntegratedGradients(Method):
             raise unknown_name("rule", self.rule, ("trapezoid", "right"))
         if self.steps != "auto" and (not isinstance(self.steps, int) or self.steps < 1):
             raise InputError(came=f"steps={self.steps!r}", expected="a whole number or 'auto'")
+        if self.max_steps < 1 or not self.tolerance > 0:
+            raise InputError(
+                came=f"max_steps={self.max_steps}, tolerance={self.tolerance}",
+                expected="at least one step, and a tolerance above 0",
+            )
 
     def attribute(self, passes: Passes, batch: Batch) -> Attribution:
         """One backward pass and at most one forward pass per point of the path."""
@@ -79,34 +84,44 @@ class IntegratedGradients(Method):
         found = self._integrate(passes, batch, steps)
         taken = torch.full_like(found.target, steps, dtype=torch.int64)
         missing = _missing(found, self.tolerance)
-        while bool(missing.any()) and steps < self.max_steps:
+        while bool(_any(missing).any()) and steps < self.max_steps:
             steps = min(2 * steps, self.max_steps)
-            index = missing.nonzero().flatten()
+            index = _any(missing).nonzero().flatten()
             better = self._integrate(passes, batch.take(index), steps)
-            _overwrite(found, better, index)
+            still = _missing(better, self.tolerance)
+            for alias, absent in missing.items():
+                _overwrite(found, better, alias, index, absent[index])
+                absent[index] &= still[alias]
             taken[index] = steps
-            missing[index] = _missing(better, self.tolerance)
-        return replace(found, steps=taken, converged=~missing)
+        return replace(found, steps=taken, converged=~_any(missing))
 
 
 def _held(passes: Passes) -> bool:
     return bool(getattr(passes.target, "hold", False))
 
 
-def _missing(found: Attribution, tolerance: float) -> Tensor:
-    missing = torch.zeros_like(found.target, dtype=torch.bool)
-    for alias, values in found.values.items():
-        flat = values.flatten(1)
-        error = (flat.sum(1) - found.change[alias]).abs()
-        rounding = torch.finfo(values.dtype).eps * 10 * flat.abs().sum(1)
-        missing |= error > tolerance * found.change[alias].abs() + rounding
-    return missing
+def _missing(found: Attribution, tolerance: float) -> dict[str, Tensor]:
+    return {
+        alias: _misses(values.flatten(1), found.change[alias], tolerance)
+        for alias, values in found.values.items()
+    }
 
 
-def _overwrite(found: Attribution, better: Attribution, index: Tensor) -> None:
-    for alias, values in better.values.items():
-        found.values[alias][index] = values
-        found.change[alias][index] = better.change[alias]
+def _misses(values: Tensor, change: Tensor, tolerance: float) -> Tensor:
+    rounding = torch.finfo(values.dtype).eps * 10 * values.abs().sum(1)
+    return (values.sum(1) - change).abs() > tolerance * change.abs() + rounding
+
+
+def _any(missing: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(missing.values())).any(0)
+
+
+def _overwrite(
+    found: Attribution, better: Attribution, alias: str, index: Tensor, wanted: Tensor
+) -> None:
+    """Replace what missed in this layer alone, so that a layer does not depend on the others."""
+    found.values[alias][index[wanted]] = better.values[alias][wanted]
+    found.change[alias][index[wanted]] = better.change[alias][wanted]
 
 
 def _along_input(
@@ -133,8 +148,8 @@ def _along_hidden(
             for k in range(steps + 1)
         )
         points = (passes.point(batch.x, target, {alias: h}, [alias]) for h in line)
-        first, last = _walk(points, (alias,), sums, rule)
-        change[alias] = last.target - first.target
+        _, last = _walk(points, (alias,), sums, rule)
+        change[alias] = passes.change(last)
     return Attribution(sums, only(passes, end.hidden), last.target, change)
 
 

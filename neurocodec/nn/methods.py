@@ -197,10 +197,10 @@ class SmoothGrad(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.sigma < 0 or self.samples < 1:
+        if self.sigma < 0 or self.samples < 1 or not 0 <= self.seed < 2**23:
             raise InputError(
-                came=f"SmoothGrad(sigma={self.sigma}, samples={self.samples})",
-                expected="sigma of at least 0 and at least 1 sample",
+                came=f"SmoothGrad(sigma={self.sigma}, samples={self.samples}, seed={self.seed})",
+                expected="sigma of at least 0, at least 1 sample, a seed from 0 to 8388607",
             )
 
     def attribute(self, passes: Passes, batch: Batch) -> Attribution:

@@ -237,7 +237,8 @@ class Prefix:
         modules = trace.prefix
         if not modules or not all(isinstance(m, AFFINE) for m, _ in modules):
             return None
-        return cls(trace.order[0], modules, _window_convolution([m for m, _ in modules]))
+        windowed = _window_convolution([m for m, _ in modules])
+        return cls(trace.order[0], modules, windowed if windowed in trace.graph.direct else None)
 
     def convolve(self, batch: Batch) -> Tensor | None:
         """Make the layer's activation for consecutive windows of a movie, by FFT."""

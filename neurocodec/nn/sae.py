@@ -88,6 +88,7 @@ class SparseConfig:
     def __post_init__(self) -> None:
         if self.sign not in get_args(Sign):
             raise unknown_name("sign", self.sign, get_args(Sign))
+        _require("seed", self.seed, 0 <= self.seed < 2**63, "an integer of at least 0")
         _require("threshold", self.threshold, 0 < self.threshold < 1, "between 0 and 1, open")
         _require("validation", self.validation, 0 <= self.validation < 1, "from 0 to below 1")
         for name in ("expansion", "learning_rate"):

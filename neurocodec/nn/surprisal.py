@@ -95,9 +95,12 @@ class Mahalanobis(Target):
         >>> sorted(target.heldout)
         ['fitted', 'heldout']
         """
+        if not 0 <= holdout < 1:
+            raise InputError(came=f"holdout={holdout}", expected="a share from 0 to below 1")
         rows, names = _rows(responses)
         used = rows[: max(2, round(len(rows) * (1 - holdout)))]
         target = cls(used.mean(0), _covariance(used, shrinkage), names)
+        logger.info("condition number of the covariance: %.3g", target.condition_number)
         if len(used) < len(rows):
             parts = {"fitted": used, "heldout": rows[len(used) :]}
             scores = {k: float(target(torch.from_numpy(x)).mean()) for k, x in parts.items()}
@@ -208,15 +211,20 @@ def _covariance(rows: NDArray[np.float64], shrinkage: Shrinkage | None) -> NDArr
 
 
 def _check_covariance(mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> None:
-    if covariance.shape != (len(mean), len(mean)) or not np.allclose(covariance, covariance.T):
+    finite = np.isfinite(mean).all() and np.isfinite(covariance).all()
+    square = covariance.shape == (len(mean), len(mean))
+    if not finite or not square or not np.allclose(covariance, covariance.T):
         raise InputError(
             came=f"a covariance of shape {covariance.shape} for a mean of {len(mean)}",
-            expected=f"a symmetric matrix of shape ({len(mean)}, {len(mean)})",
+            expected=f"finite numbers, a symmetric matrix of shape ({len(mean)}, {len(mean)})",
         )
-    values = np.linalg.eigvalsh(covariance)
+    # of the correlations: outputs with different units or rates are not singular for that
+    scale = np.sqrt(np.clip(np.diag(covariance), np.finfo(np.float64).tiny, None))
+    values = np.linalg.eigvalsh(covariance / scale / scale[:, None])
     if values[0] <= values[-1] / MAX_CONDITION_NUMBER:
         raise InputError(
-            came=f"a singular covariance: eigenvalues from {values[0]:.3g} to {values[-1]:.3g}",
+            came=f"a singular covariance: its correlations have eigenvalues from {values[0]:.3g}"
+            f" to {values[-1]:.3g}",
             expected=f"a condition number below {MAX_CONDITION_NUMBER:.0e}",
             hint="nc.targets.Surprisal.fit(responses, shrinkage='ledoit-wolf')",
         )

@@ -64,7 +64,7 @@ class Output(Target):
             if self.which not in names:
                 raise unknown_name("output", self.which, names)
             return replace(self, which=list(names).index(self.which))
-        if not -len(names) <= self.which < len(names):
+        if not isinstance(self.which, int) or not -len(names) <= self.which < len(names):
             raise InputError(
                 came=f"output {self.which} of a network with {len(names)} outputs",
                 expected=f"a position from 0 to {len(names) - 1}, or a name",
@@ -183,7 +183,8 @@ class Entropy(Target):
             logp = outputs.log_softmax(-1)
             return -(logp.exp() * logp).sum(-1) / _LN2
         _require_distribution(outputs)
-        bits: Tensor = torch.special.entr(outputs) / _LN2
+        # at p = 0 the derivative of p log p is infinite, and its product with zero no number
+        bits: Tensor = torch.special.entr(outputs.clamp(min=torch.finfo(outputs.dtype).tiny)) / _LN2
         return bits.sum(-1)
 
 
@@ -260,7 +261,16 @@ class Feature(Target):
         projected = torch.einsum("bc...,c->b...", outputs, outputs.new_tensor(self.vector))
         if self.position is not None:
             where = (self.position,) if isinstance(self.position, int) else self.position
-            for index in where:
-                projected = projected[:, index]
-            return projected
+            return self._at(projected, where)
         return projected.reshape(len(projected), -1).sum(1)
+
+    def _at(self, projected: Tensor, where: tuple[int, ...]) -> Tensor:
+        sizes = projected.shape[1:]
+        if len(where) != len(sizes) or any(i >= n for i, n in zip(where, sizes, strict=False)):
+            raise InputError(
+                came=f"position {where} in {self.name!r}",
+                expected=f"a position inside of {tuple(sizes)}",
+            )
+        for index in where:
+            projected = projected[:, index]
+        return projected

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.capture import Capture, Pass
 from neurocodec.nn.convolution import rewritten
+from neurocodec.nn.graph import Inspection, inspect
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +35,22 @@ class Trace:
         Aliases of the captured layers, in the order in which they ran.
     prefix
         Leaf modules that ran up to the first captured layer, with the shape of their output.
-    normalised
-        Convolutions -> the batch norm that takes their output, where they run once.
+    graph
+        What the autograd graph shows.
     done
         Outputs and activations of the traced samples.
     """
 
     order: tuple[str, ...]
     prefix: tuple[tuple[nn.Module, torch.Size], ...]
-    normalised: dict[nn.Module, nn.Module]
+    graph: Inspection
     done: Pass
 
     @property
     def bytes_per_sample(self) -> int:
-        """Size of one sample's captured activations."""
-        return sum(h[0].numel() * h.element_size() for h in self.done.hidden.values())
+        """Size of what one sample's pass keeps: captured activations, or more for a gradient."""
+        captured = sum(h[0].numel() * h.element_size() for h in self.done.hidden.values())
+        return max(captured, self.graph.saved_bytes)
 
 
 @dataclass
@@ -57,16 +59,13 @@ class _Log:
     ran: list[str] = field(default_factory=list)
     leaves: dict[nn.Module, torch.Size] = field(default_factory=dict)
     whole: bool = True
-    made: dict[int, tuple[nn.Module, Tensor]] = field(default_factory=dict)
-    normalised: dict[nn.Module, nn.Module] = field(default_factory=dict)
 
     def restart(self, *_: object) -> None:
         """Forget a pass that is being repeated, as after layers to protect were found."""
-        self.ran, self.leaves, self.whole, self.made, self.normalised = [], {}, True, {}, {}
+        self.ran, self.leaves, self.whole = [], {}, True
 
-    def note(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def note(self, name: str, module: nn.Module, output: Any) -> None:
         self.ran.append(name)
-        self._note_norm(module, args, output)
         first = self.capture.first_seen
         reached = first is not None and self.capture.layers[first].module != name
         if reached or next(module.children(), None) is not None:
@@ -74,18 +73,6 @@ class _Log:
         self.whole &= isinstance(output, Tensor) and module not in self.leaves
         if isinstance(output, Tensor):
             self.leaves[module] = output.shape
-
-    def _note_norm(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if isinstance(module, nn.Conv2d):
-            # the tensor is kept, so that its id cannot be given to another one
-            self.made[id(output)] = module, output
-        elif type(module) is nn.BatchNorm2d and len(args) == 1 and id(args[0]) in self.made:
-            self.normalised[self.made[id(args[0])][0]] = module
-
-    def once(self, names: dict[nn.Module, str]) -> dict[nn.Module, nn.Module]:
-        """Pairs of convolution and batch norm of which each runs once in a pass."""
-        pairs = self.normalised.items()
-        return {c: n for c, n in pairs if all(self.ran.count(names[m]) == 1 for m in (c, n))}
 
 
 def trace(capture: Capture, x: Tensor) -> Trace:
@@ -108,7 +95,7 @@ def trace(capture: Capture, x: Tensor) -> Trace:
 
     Examples
     --------
-    >>> from neurocodec.nn.capture import Layer
+    >>> from neurocodec.nn.layer import Layer
     >>> module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> with Capture(module, {"b": Layer("2"), "a": Layer("1")}).attached() as capture:
     ...     trace(capture, torch.zeros(2, 2)).order
@@ -117,14 +104,18 @@ def trace(capture: Capture, x: Tensor) -> Trace:
     log = _Log(capture)
     with torch.no_grad(), _logged(capture.module, log):
         done = _run(capture, x)
+    if not bool(done.outputs.isfinite().all()):
+        raise InputError(
+            came="a network that answers with NaN or infinity", expected="finite numbers"
+        )
     _require_all(capture, done, log.ran)
-    if len(x) > 1:
-        _require_independent(capture, x, done)
+    _require_unchanged(capture, x, done)
+    _require_samples(capture, x, done)
+    found = inspect(capture, x)
     first = next(iter(done.hidden), None)
     whole = log.whole and first is not None and capture.layers[first].at == "output"
-    prefix = tuple(log.leaves.items()) if whole else ()
-    names = {part: name for name, part in capture.module.named_modules()}
-    return Trace(tuple(done.hidden), prefix, log.once(names), done)
+    prefix = tuple(log.leaves.items()) if whole and found.affine else ()
+    return Trace(tuple(done.hidden), prefix, found, done)
 
 
 def agree(a: Pass, b: Pass) -> bool:
@@ -154,7 +145,7 @@ def quickened(capture: Capture, traced: Trace, x: Tensor) -> Iterator[None]:
     """
     captured = {layer.module for layer in capture.layers.values()}
     names = {part: name for name, part in capture.module.named_modules()}
-    free = {c: n for c, n in traced.normalised.items() if names[c] not in captured}
+    free = {c: n for c, n in traced.graph.normalised.items() if names[c] not in captured}
     with ExitStack() as stack:
         stack.enter_context(rewritten(capture.module, free))
         if not agree(capture.look(x), traced.done):
@@ -170,7 +161,7 @@ def _logged(module: nn.Module, log: _Log) -> Iterator[None]:
         for name, part in module.named_modules():
             if name:
                 hook = part.register_forward_hook(
-                    lambda part, args, output, name=name: log.note(name, part, args, output)
+                    lambda part, _args, output, name=name: log.note(name, part, output)
                 )
                 stack.callback(hook.remove)
         yield
@@ -205,11 +196,29 @@ def _require_all(capture: Capture, done: Pass, ran: list[str]) -> None:
         )
 
 
-def _require_independent(capture: Capture, x: Tensor, together: Pass) -> None:
-    with torch.no_grad():
-        alone = capture.run(x[:1]).outputs[0]
-    difference = (together.outputs[0] - alone).abs().max()
-    if difference > JOINT_TOLERANCE * together.outputs[0].abs().max():
+def _require_unchanged(capture: Capture, x: Tensor, done: Pass) -> None:
+    """Refuse a network whose answer the hooks themselves change."""
+    if not agree(Pass(capture.bare(x), {}), Pass(done.outputs, {})):
+        raise CaptureError(
+            came="a network whose answer changes when its layers are looked at",
+            expected="layers whose output is not changed in place by what stands beside them",
+            hint="other layers, or the same operation with inplace=False",
+        )
+
+
+def _require_samples(capture: Capture, x: Tensor, together: Pass) -> None:
+    """Refuse activations and answers that are not one per sample, each by itself."""
+    alone = capture.look(x[:1])
+    for size, done in ((len(x), together), (1, alone)):
+        for alias, h in done.hidden.items():
+            if h.ndim < 2 or len(h) != size:
+                raise CaptureError(
+                    came=f"layer {alias!r} of shape {tuple(h.shape)} for {size} samples",
+                    expected="an activation with the sample axis first",
+                    hint="a layer whose output is (sample, channel, ...)",
+                )
+    difference = (together.outputs[0] - alone.outputs[0]).abs().max()
+    if not difference <= JOINT_TOLERANCE * together.outputs[0].abs().max():
         raise CaptureError(
             came=f"the answer to a sample changes by {float(difference):.3g} with its neighbours",
             expected="a network that treats the samples of a batch one by one",

@@ -111,7 +111,7 @@ def open(path: PathLike, *, lazy: bool = False) -> Any:  # noqa: A001 - reads as
     source = Path(path)
     form = format_of(source)
     _require_present(source)
-    with _damage_reported(source):
+    with damage_reported(source):
         groups = form.read(source)
         result = decode(groups) if lazy else _loaded(groups)
         name = kind_of(groups)
@@ -233,7 +233,7 @@ def require_free(target: Path, *, overwrite: bool) -> None:
 
 def _is_result(path: Path) -> bool:
     try:
-        with _damage_reported(path):
+        with damage_reported(path):
             groups = format_of(path).read(path)
     except StorageError:
         return False
@@ -250,7 +250,14 @@ def _loaded(groups: dict[str, xr.Dataset]) -> Result:
 
 
 @contextmanager
-def _damage_reported(path: Path) -> Iterator[None]:
+def damage_reported(path: Path) -> Iterator[None]:
+    """Say of a file that cannot be read that it is damaged, whatever its reader raises.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
     try:
         yield
     except NeurocodecError:

@@ -24,7 +24,15 @@ from safetensors.numpy import load_file, save_file
 from neurocodec.errors import InputError, StorageError
 from neurocodec.storage.attributes import PREFIX, dumps
 from neurocodec.storage.encoding import StoredGroup, StoredVariable, encode, stored_values
-from neurocodec.storage.files import PARTS, PathLike, fill, open, require_free, whole_file  # noqa: A004
+from neurocodec.storage.files import (
+    PARTS,
+    PathLike,
+    damage_reported,
+    fill,
+    open,  # noqa: A004
+    require_free,
+    whole_file,
+)
 from neurocodec.storage.formats import Arrays, format_of
 
 RUN: Final = PREFIX + "run"
@@ -192,8 +200,9 @@ class RunWriter:
         if not self._path.exists():
             require_free(self._path, overwrite=False)
             return False
-        root = self._format.read(self._path)["/"]
-        root.close()
+        with damage_reported(self._path):
+            root = self._format.read(self._path)["/"]
+            root.close()
         if RUN not in root.attrs:
             require_free(self._path, overwrite=False)
         self._require_same(json.loads(root.attrs[RUN]), self._path)
@@ -205,7 +214,9 @@ class RunWriter:
             shutil.rmtree(scratch)
         record = self._folder / "run.json"
         if record.exists():
-            self._require_same(json.loads(record.read_text("utf-8")), self._folder)
+            with damage_reported(record):
+                facts = json.loads(record.read_text("utf-8"))
+            self._require_same(facts, self._folder)
         elif any(self._folder.iterdir()):
             require_free(self._folder, overwrite=False)
         else:

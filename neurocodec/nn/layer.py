@@ -1,0 +1,190 @@
+"""Where in a module an activation is read, and how it is taken out of what the module returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+from torch import Tensor
+
+from neurocodec.errors import CaptureError, unknown_name
+
+Item: TypeAlias = int | str | None
+Layout: TypeAlias = Literal["vector", "tokens", "maps"]
+At: TypeAlias = Literal["output", "input"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Where in a module an activation is read.
+
+    Parameters
+    ----------
+    module
+        Name of the submodule, as in `torch.nn.Module.named_modules`.
+    at
+        Its ``"output"``, or its first positional ``"input"``.
+    occurrence
+        Which call, from 0, of a submodule that runs several times in one pass.
+    item
+        Which item of an output that is a tuple (int) or dict (str).
+    layout
+        ``"maps"`` (sample, channel, positions...), ``"tokens"`` (sample, positions..., channel) or
+        ``"vector"`` (sample, channel); None takes it from the number of dimensions (4, 3 or 2)
+        and from the module (three dimensions of a Conv1d are maps).
+    token
+        One token, such as 0 for the class token; None sums over all tokens.
+
+    Examples
+    --------
+    >>> Layer("blocks.3", token=0).at
+    'output'
+    """
+
+    module: str
+    at: At = "output"
+    occurrence: int | None = None
+    item: Item = None
+    layout: Layout | None = None
+    token: int | None = None
+
+    def __post_init__(self) -> None:
+        for what, value, known in (
+            ("at", self.at, get_args(At)),
+            ("layout", self.layout, (None, *get_args(Layout))),
+        ):
+            if value not in known:
+                raise unknown_name(f"value of Layer({what}=...)", value, known)
+
+    def channels_first(self, activation: Tensor) -> Tensor:
+        """View an activation of this layer as (sample, channel, positions...)."""
+        layout = self.layout or {2: "vector", 3: "tokens", 4: "maps"}.get(activation.ndim)
+        if layout is None:
+            raise CaptureError(
+                came=f"an activation of shape {tuple(activation.shape)} at {self.module!r}",
+                expected="(sample, channel), (sample, token, channel) or (sample, channel, y, x)",
+                hint=f"nc.Layer({self.module!r}, layout='maps')",
+            )
+        if layout == "tokens":
+            activation = activation.movedim(-1, 1)
+            return activation if self.token is None else self._one_token(activation)
+        return activation
+
+    def _one_token(self, activation: Tensor) -> Tensor:
+        count = activation.shape[-1]
+        if self.token is None or not -count <= self.token < count:
+            raise CaptureError(
+                came=f"token {self.token} of layer {self.module!r}, which has {count}",
+                expected=f"a position from 0 to {count - 1}",
+            )
+        return activation[..., self.token]
+
+
+def pick(value: Any, layer: Layer) -> Tensor:
+    """Take the activation of a layer out of what its module returned or took.
+
+    Parameters
+    ----------
+    value
+        A tensor, or a tuple or dict that holds one.
+    layer
+        Says which.
+
+    Raises
+    ------
+    CaptureError
+        Where it is no tensor of real numbers.
+    """
+    where = f"the {layer.at} of layer {layer.module!r}"
+    tensor = value if layer.item is None else _item(value, layer.item, where)
+    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+        raise CaptureError(
+            came=f"{where} is {_kind(tensor)}",
+            expected="a tensor of real numbers",
+            hint=f"nc.Layer({layer.module!r}, item=0)",
+        )
+    return tensor
+
+
+def put(value: Any, item: Item, tensor: Tensor) -> Any:
+    """Put a tensor in the place of one item of a tuple or dict, or of the whole.
+
+    Parameters
+    ----------
+    value
+        What the module returned.
+    item
+        Which item; None for the whole.
+    tensor
+        What is put there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> put((1, 2), -1, torch.ones(1))
+    (1, tensor([1.]))
+    """
+    if item is None:
+        return tensor
+    if isinstance(value, Mapping):
+        return type(value)({**value, item: tensor})  # type: ignore[call-arg]
+    place = range(len(value))[int(item)]
+    parts = [tensor if i == place else part for i, part in enumerate(value)]
+    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+
+
+def _item(value: Any, item: int | str, where: str) -> Any:
+    try:
+        return value[item]
+    except (KeyError, IndexError, TypeError) as error:
+        names = list(value) if isinstance(value, Mapping) else range(len(value))
+        raise unknown_name(f"item in {where} ({_kind(value)})", item, names) from error
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a dict with keys {list(value)}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, Tensor):
+        return f"a tensor of {value.dtype}"
+    return f"of type {type(value).__name__}"
+
+
+def answer(outputs: Any, select: Item = None) -> Tensor:
+    """Take the network's answer (sample, output) out of what its module returned.
+
+    Parameters
+    ----------
+    outputs
+        A tensor, or a tuple or dict that holds one.
+    select
+        Which item of a tuple (int) or dict (str).
+
+    Raises
+    ------
+    CaptureError
+        Where it is not one tensor of shape (sample, output); says how to select.
+
+    Examples
+    --------
+    >>> import torch
+    >>> answer({"logits": torch.zeros(2, 3)}, "logits").shape
+    torch.Size([2, 3])
+    """
+    tensor = outputs if select is None else _item(outputs, select, "the network's output")
+    if not isinstance(tensor, Tensor):
+        first = next(iter(tensor), 0) if isinstance(tensor, Mapping) else 0
+        raise CaptureError(
+            came=f"the network returns {_kind(tensor)}",
+            expected="one tensor of shape (sample, output)",
+            hint=f"nc.Network(module, ..., select={first!r})",
+        )
+    if tensor.ndim != 2:
+        raise CaptureError(
+            came=f"the network returns a tensor of shape {tuple(tensor.shape)}",
+            expected="shape (sample, output)",
+            hint="torch.nn.Sequential(module, torch.nn.Flatten())",
+        )
+    return tensor
