@@ -2,9 +2,10 @@
 
     python benchmarks/contributions.py [retina] [resnet50] [--repeats 5] [--device cpu]
 
-Every row is measured in this run. Times are medians over repeats that are taken in turn (ours,
-floor, Captum, copying, ours, ...), so that a drift of the machine's speed meets all of them; peak
-memory is that of a fresh process that does one of them, above what it held before.
+Every row is measured in this run, each in a fresh process: the median time per sample over repeats
+after one to warm up, and the peak memory above what the process held before. `integrated` works on
+batches of the size that the competitors get, `own_batch` on those that `nc.contributions` chooses;
+both include all set-up.
 
 - floor: one forward pass and one backward pass to the first captured layer, parameters frozen.
 - Captum: `LayerConductance`, once per layer, as it works on one layer at a time; all steps at
@@ -26,7 +27,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ def retina(device: str) -> Case:
     torch.manual_seed(0)
     module = RetinaCNN(RetinaConfig(cells=16)).eval().to(device)
     net = nc.Network(module, layers=LAYERS, history=40)
-    values = np.random.default_rng(0).normal(size=(39 + 128, 50, 50)).astype("float32")
+    values = np.random.default_rng(0).normal(size=(39 + 512, 50, 50)).astype("float32")
     stimulus = xr.DataArray(values, dims=("time", "y", "x"))
     target = targets.Surprisal.fit(nc.respond(net, stimulus))
     windows = torch.from_numpy(values).unfold(0, 40, 1).permute(0, 3, 1, 2)
@@ -78,10 +79,17 @@ def resnet50(device: str) -> Case:
     module = torchvision.models.resnet50().eval().to(device)
     names = [f"layer{s}.{b}" for s, n in enumerate((3, 4, 6, 3), 1) for b in range(n)]
     net = nc.Network(module, layers=names)
-    values = np.random.default_rng(0).normal(size=(32, 3, 224, 224)).astype("float32")
+    values = np.random.default_rng(0).normal(size=(16, 3, 224, 224)).astype("float32")
     stimulus = xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
     x = torch.from_numpy(values[:8]).to(device)
     return Case("resnet50", net, stimulus, x, targets.TopK(1), 10, 8, captum_batch=32)
+
+
+class Figures(NamedTuple):
+    """Median seconds per sample, and peak memory in MB above what was held before."""
+
+    seconds: float
+    memory: float
 
 
 CASES = {"retina": retina, "resnet50": resnet50}
@@ -137,7 +145,7 @@ def floor(case: Case) -> float:
 
     hook = first.register_forward_hook(leaf)
     module.requires_grad_(requires_grad=False)
-    rounds = max(1, len(case.stimulus) // len(case.x) // 4)
+    rounds = 4
     start = time.perf_counter()
     for _ in range(rounds):
         value = case.target(module(case.x)).sum()
@@ -187,70 +195,59 @@ def copying(case: Case) -> float:
     return (time.perf_counter() - start) / len(case.x)
 
 
-def peak(name: str, device: str, competitor: Callable[[Case], float]) -> float:
-    """Peak memory in MB of one competitor in a process of its own, above what it held before."""
+SLOW = (captum, copying)
+"""Competitors that are run twice only."""
+
+
+def measured(name: str, device: str, competitor: Callable[[Case], float], repeats: int) -> Figures:
+    """Time and peak memory of one competitor, in a process of its own."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_peak, name, device, competitor).result()
+        return pool.submit(_measure, name, device, competitor, repeats).result()
 
 
-def _peak(name: str, device: str, competitor: Callable[[Case], float]) -> float:
+def _measure(name: str, device: str, competitor: Callable[[Case], float], repeats: int) -> Figures:
     warnings.simplefilter("ignore")
     case = CASES[name](device)
+    floor(case)  # libraries allocate their own buffers on first use
+    before = _held(device)
+    times = [competitor(case) for _ in range(2 if competitor in SLOW else repeats + 1)]
+    return Figures(statistics.median(times[1:]), (_peak(device) - before) / 2**20)
+
+
+def _held(device: str) -> int:
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        competitor(case)
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    act_grad(case)  # libraries allocate their own buffers on first use
-    before = _resident("VmRSS")
+        return torch.cuda.memory_allocated()
     Path("/proc/self/clear_refs").write_text("5")  # peak := present size
-    competitor(case)
-    return (_resident("VmHWM") - before) / 2**10
+    return _resident("VmRSS")
+
+
+def _peak(device: str) -> int:
+    return torch.cuda.max_memory_allocated() if device.startswith("cuda") else _resident("VmHWM")
 
 
 def _resident(what: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(what)).split()[1])
-
-
-def timed(case: Case, repeats: int, competitors: list[Callable[[Case], float]]) -> dict[str, float]:
-    """Median seconds per sample, competitors taken in turn after one round of warming up."""
-    times: dict[str, list[float]] = {c.__name__: [] for c in competitors}
-    for i in range(repeats + 1):
-        for competitor in competitors:
-            seconds = competitor(case)
-            if i or competitor in (captum, copying):
-                times[competitor.__name__].append(seconds)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return 1024 * int(next(line for line in lines if line.startswith(what)).split()[1])
 
 
 def report(name: str, device: str, repeats: int) -> None:
     """Print one case's table."""
     case = CASES[name](device)
-    found = timed(case, repeats, [integrated, own_batch, act_grad, floor, captum, copying])
-    competitors = (
-        integrated,
-        own_batch,
-        act_grad,
-        floor,
-        captum,
-        copying,
-        integrated_10,
-        integrated_50,
-    )
-    memory: dict[str, Any] = {c.__name__: peak(name, device, c) for c in competitors}
+    competitors = (integrated, own_batch, act_grad, floor, captum, copying)
+    found = {c.__name__: measured(name, device, c, repeats) for c in competitors}
     shape = f"batch {case.batch}, {case.steps} steps, {len(case.layers)} layers"
     print(f"\n{case.name}: {shape}, {device}")
-    print(f"{'':16}{'ms / sample':>14}{'time / ours':>14}{'peak MB':>10}{'memory / ours':>15}")
-    for key, seconds in found.items():
-        ratio, size = seconds / found["integrated"], memory[key] / memory["integrated"]
-        print(f"{key:16}{1e3 * seconds:14.2f}{ratio:14.2f}{memory[key]:10.0f}{size:15.2f}")
-    floors, steps = case.steps + 1, found["integrated"] / found["floor"]
-    print(f"ActGrad / floor: {found['act_grad'] / found['floor']:.2f}")
-    print(f"IntegratedGradients / ({floors} floors): {steps / floors:.2f}")
-    flat = memory["integrated_50"] / memory["integrated_10"]
-    print(f"peak memory, 50 steps / 10 steps: {flat:.3f}", flush=True)
+    print(f"{'':14}{'ms / sample':>12}{'/ integrated':>14}{'/ own_batch':>13}{'peak MB':>10}")
+    for key, (seconds, memory) in found.items():
+        ratios = [seconds / found[k].seconds for k in ("integrated", "own_batch")]
+        print(f"{key:14}{1e3 * seconds:12.2f}{ratios[0]:14.2f}{ratios[1]:13.2f}{memory:10.0f}")
+    steps, one = found["integrated"].seconds, found["floor"].seconds
+    print(f"ActGrad / floor: {found['act_grad'].seconds / one:.2f}")
+    print(f"IntegratedGradients / ({case.steps + 1} floors): {steps / one / (case.steps + 1):.2f}")
+    few, many = (measured(name, device, c, 1).memory for c in (integrated_10, integrated_50))
+    print(f"peak memory, 50 steps / 10 steps: {many:.0f} / {few:.0f} MB", flush=True)
 
 
 def main() -> None:
