@@ -1,15 +1,17 @@
 """The same convolutional network, computed faster on the CPU for the length of a run.
 
 Three rewritings, none of which changes a parameter of the module, all checked against the plain
-network on the first samples and dropped where the check fails (measured on 2 cores, torch 2.15):
+network on the first samples and dropped where the check fails (figures: benchmarks/convolution.py,
+2 cores, torch 2.15):
 
 - Batch norm in evaluation mode is an affine map and is folded into the convolution before it.
 - Kernels are laid out channels last, and so are the activations that they make (with the folding:
-  ResNet-50, forward and backward pass for 8 images, 0.30 s in place of 0.44 s).
+  ResNet-50, forward and backward pass for 8 images, 0.31 s in place of 0.46 s).
 - The gradient of a convolution of stride 1 with respect to its input is a convolution with the
   mirrored kernels. For large kernels torch's general backward routine takes twice as long as its
-  forward routine for the same work (8 to 8 channels, 11x11, 16 samples: 2.95 ms and 1.54 ms), so
-  the forward routine is called both ways; these keep the plain layout, which is faster for them.
+  forward routine for the same work (8 to 8 channels, 11x11, 16 samples: 1.57 ms and 0.72 ms; by
+  the forward routine 0.82 ms), so that is called both ways; these keep the plain layout, which is
+  faster for them.
 """
 
 from __future__ import annotations
