@@ -24,7 +24,6 @@ INTERNEURON: Final = "interneuron"
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
 CONTRIBUTION: Final = "contribution"
-GRADIENT: Final = "gradient"
 TARGET: Final = "target"
 
 EXCITATORY: Final = "excitatory"

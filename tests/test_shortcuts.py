@@ -39,7 +39,7 @@ def plain_outputs(module, stimulus):
 def test_a_functional_nonlinearity_before_the_first_layer_is_seen_though_the_start_is_blank():
     net = nc.Network(
         of_module(
-            lambda self, x: self.end(functional.relu(self.first(functional.relu(x)))),
+            lambda self, x: self.end(functional.relu(self.first(functional.relu(x - 0.5)))),
             first=lambda: nn.Conv2d(6, 3, 5),
             end=lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)),
         ),
@@ -57,13 +57,28 @@ def test_a_functional_nonlinearity_before_the_first_layer_is_seen_though_the_sta
 
 def test_results_do_not_depend_on_the_order_of_the_samples():
     module = of_module(
-        lambda self, x: self.end(functional.relu(self.first(functional.relu(x)))),
+        lambda self, x: self.end(functional.relu(self.first(functional.relu(x - 0.5)))),
         first=lambda: nn.Linear(4, 3),
         end=lambda: nn.Linear(3, 2),
     )
     net = nc.Network(module, ["first"])
     values = np.random.default_rng(0).normal(size=(12, 4))
-    values[:6] = np.abs(values[:6])
+    values[:6] *= 0.1  # so small that what precedes the layer answers nothing to them
+    method = methods.IntegratedGradients(steps=20)
+    a = net_contribution(run(net, vectors(values), method), "first")
+    b = net_contribution(run(net, vectors(values[::-1]), method), "first")[::-1]
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_way_around_the_layer_that_is_silent_on_the_first_samples_is_seen():
+    def forward(self, x):
+        beside = 1 + functional.relu(x - 0.5).sum(1, keepdim=True)
+        return self.end(functional.relu(self.first(x))) * beside
+
+    module = of_module(forward, first=lambda: nn.Linear(4, 3), end=lambda: nn.Linear(3, 2))
+    net = nc.Network(module, ["first"])
+    values = np.random.default_rng(0).normal(size=(12, 4))
+    values[:6] *= 0.1
     method = methods.IntegratedGradients(steps=20)
     a = net_contribution(run(net, vectors(values), method), "first")
     b = net_contribution(run(net, vectors(values[::-1]), method), "first")[::-1]

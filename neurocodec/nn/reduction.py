@@ -28,17 +28,6 @@ def slices(values: Tensor) -> Iterator[slice]:
         yield slice(start, min(start + size, rows))
 
 
-def product(a: Tensor, b: Tensor, less: Tensor | None = None) -> Tensor:
-    """Compute ``(a - less) * b``.
-
-    Examples
-    --------
-    >>> product(torch.tensor([3.0]), torch.tensor([2.0]), torch.tensor([1.0]))
-    tensor([4.])
-    """
-    return a * b if less is None else (a - less) * b
-
-
 def sum_positions(values: Tensor) -> Tensor:
     """Sum (sample, channel, positions...) over positions (CODEC eq. 33).
 
