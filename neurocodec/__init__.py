@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neurocodec import errors, labels, plotting, vocabulary
     from neurocodec.analysis import analyse_retina
+    from neurocodec.baselines import BaselineModes
     from neurocodec.cells import cluster_agreement, cluster_cells, correlate
     from neurocodec.contribution import contributions
+    from neurocodec.decomposition import Decomposition
+    from neurocodec.ensembles import fit_modes
     from neurocodec.modes import SparseModes
     from neurocodec.network import Network
     from neurocodec.nn import methods, targets
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
     from neurocodec.population import as_cells
     from neurocodec.samples import respond
     from neurocodec.simulation import simulate_retina
+    from neurocodec.stability import mode_stability
     from neurocodec.storage import open, save  # noqa: A004
+    from neurocodec.tuning import sweep
     from neurocodec.zoo import (
         datasets_available,
         load_dataset,
@@ -33,6 +38,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "BaselineModes": "neurocodec.baselines:BaselineModes",
+    "Decomposition": "neurocodec.decomposition:Decomposition",
     "Layer": "neurocodec.nn.layer:Layer",
     "Network": "neurocodec.network:Network",
     "contributions": "neurocodec.contribution:contributions",
@@ -44,10 +51,12 @@ _PUBLIC = {
     "correlate": "neurocodec.cells:correlate",
     "datasets_available": "neurocodec.zoo:datasets_available",
     "errors": "neurocodec.errors",
+    "fit_modes": "neurocodec.ensembles:fit_modes",
     "labels": "neurocodec.labels",
     "load_dataset": "neurocodec.zoo:load_dataset",
     "load_model": "neurocodec.zoo:load_model",
     "methods": "neurocodec.nn.methods",
+    "mode_stability": "neurocodec.stability:mode_stability",
     "models_available": "neurocodec.zoo:models_available",
     "open": "neurocodec.storage:open",
     "plotting": "neurocodec.plotting",
@@ -55,12 +64,15 @@ _PUBLIC = {
     "save": "neurocodec.storage:save",
     "save_model": "neurocodec.zoo:save_model",
     "simulate_retina": "neurocodec.simulation:simulate_retina",
+    "sweep": "neurocodec.tuning:sweep",
     "targets": "neurocodec.nn.targets",
     "vocabulary": "neurocodec.vocabulary",
 }
 """Public name -> module, or module:attribute."""
 
 __all__ = [
+    "BaselineModes",
+    "Decomposition",
     "Layer",
     "Network",
     "SparseModes",
@@ -73,10 +85,12 @@ __all__ = [
     "correlate",
     "datasets_available",
     "errors",
+    "fit_modes",
     "labels",
     "load_dataset",
     "load_model",
     "methods",
+    "mode_stability",
     "models_available",
     "open",
     "plotting",
@@ -84,6 +98,7 @@ __all__ = [
     "save",
     "save_model",
     "simulate_retina",
+    "sweep",
     "targets",
     "vocabulary",
 ]

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import xarray as xr
 
+from neurocodec.decomposition import Decomposition
 from neurocodec.labels import PROVENANCE, provenance
-from neurocodec.modes import SparseModes
 
 WIDTH = 100
 """Longest line of the provenance; what is longer is cut."""
 
 
-def describe(result: xr.DataArray | xr.Dataset | xr.DataTree | SparseModes) -> str:
+def describe(result: xr.DataArray | xr.Dataset | xr.DataTree | Decomposition) -> str:
     """Describe a result: its variables with dims, units and meaning, and its provenance.
 
     Parameters
@@ -35,8 +35,8 @@ def describe(result: xr.DataArray | xr.Dataset | xr.DataTree | SparseModes) -> s
       firing_rate (time: 2) float64, Hz: firing rate
     """
     lines = [type(result).__name__]
-    if isinstance(result, SparseModes):
-        lines.append(f"  {result.dictionary.sizes['mode']} modes, held-out R2 {result.r2:.3f}")
+    if isinstance(result, Decomposition):
+        lines += _scores(result)
         result = result.to_tree().drop_nodes("weights")
     if isinstance(result, xr.DataArray):
         lines.append(_variable(str(result.name), result))
@@ -45,6 +45,16 @@ def describe(result: xr.DataArray | xr.Dataset | xr.DataTree | SparseModes) -> s
     else:
         lines += [line for node in result.subtree for line in _node(node)]
     return "\n".join([*lines, *_provenance(result)])
+
+
+def _scores(modes: Decomposition) -> Iterator[str]:
+    found = modes.summary
+    names = ("r2", "r2_pooled", "r2_train", "r2_pooled_train", "alive_share")
+    r2, pooled, train, train_pooled, alive = (float(found[name]) for name in names)
+    count = found.sizes["mode"]
+    yield f"  {count} modes, held-out R2 {r2:.3f} per channel, {pooled:.3f} pooled"
+    yield f"  training R2 {train:.3f} per channel, {train_pooled:.3f} pooled"
+    yield f"  {alive:.0%} of the modes alive; {modes.l0:.3g} active on a row on average"
 
 
 def _node(node: xr.DataTree) -> Iterator[str]:

@@ -151,8 +151,17 @@ def require_dims(data: xr.DataArray, dims: Iterable[str], what: str) -> xr.DataA
     return data.transpose(*wanted)
 
 
-def require_finite(data: xr.DataArray, what: str) -> None:
+def require_finite(data: xr.DataArray, what: str, start: int = 0) -> None:
     """Refuse NaN and infinity, naming the first place.
+
+    Parameters
+    ----------
+    data
+        A labelled array, or a block of rows of one.
+    what
+        What the array is, for the message.
+    start
+        Place of the first row of the block.
 
     Examples
     --------
@@ -161,7 +170,8 @@ def require_finite(data: xr.DataArray, what: str) -> None:
     values = np.asarray(data.values)
     if np.issubdtype(values.dtype, np.inexact) and not np.isfinite(values).all():
         bad = ~np.isfinite(values)
-        first = dict(zip(map(str, data.dims), (int(i[0]) for i in np.nonzero(bad)), strict=True))
+        place = [int(i[0]) + (0 if axis else start) for axis, i in enumerate(np.nonzero(bad))]
+        first = dict(zip(map(str, data.dims), place, strict=True))
         raise InputError(
             came=f"{what} with {int(bad.sum())} NaN or infinite values, the first at {first}",
             expected="finite numbers",

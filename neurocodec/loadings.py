@@ -1,121 +1,57 @@
-"""Loadings, dictionary, scores and history of a fitted autoencoder as labelled arrays."""
+"""Loadings, dictionary and history of a fit as labelled arrays."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.typing import NDArray
-from torch import Tensor
 
 from neurocodec import labels
 from neurocodec import rows as row
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError
-from neurocodec.kernels import scores
-from neurocodec.nn.sae import SparseAutoencoder
-from neurocodec.nn.sae_training import Epoch
-
-_CHUNK: Final = 8192
-"""Rows that are encoded at a time."""
 
 
-def global_scale(matrix: NDArray[Any]) -> float:
-    """One standard deviation over all entries, by which every row is divided.
+def loadings(
+    values: NDArray[Any], dim: str, coords: Mapping[str, xr.Variable] | None = None
+) -> xr.DataArray:
+    """Label loadings.
 
     Parameters
     ----------
-    matrix
-        Rows by features.
-
-    Raises
-    ------
-    InputError
-        Where there are fewer than two rows, or all entries are the same.
-
-    Examples
-    --------
-    >>> global_scale(np.array([[0.0], [2.0]]))
-    1.0
-    """
-    if len(matrix) < 2 or not matrix.size:
-        raise InputError(
-            came=f"{len(matrix)} rows of {matrix.shape[1]} channels to fit",
-            expected="at least 2 rows and 1 channel, besides the rows held out",
-        )
-    scale = float(np.std(matrix, dtype=np.float64))
-    if scale == 0 or np.ptp(matrix) == 0:
-        raise InputError(
-            came=f"rows that are all {matrix.flat[0]:.3g}",
-            expected="rows that vary",
-            hint="another layer, sign or target; contributions of a silent network are all zero",
-        )
-    return scale
-
-
-def scaled_tensor(matrix: NDArray[Any], scale: float) -> Tensor:
-    """Divide rows by the scale, as a float32 tensor on the CPU.
-
-    Parameters
-    ----------
-    matrix
-        Rows by features.
-    scale
-        As `global_scale` returns it.
-
-    Examples
-    --------
-    >>> scaled_tensor(np.array([[2.0, 4.0]]), 2.0).tolist()
-    [[1.0, 2.0]]
-    """
-    return torch.from_numpy(np.ascontiguousarray(matrix / scale, dtype=np.float32))
-
-
-@torch.no_grad()
-def encode(model: SparseAutoencoder, rows: xr.DataArray, scale: float) -> xr.DataArray:
-    """Loadings of rows.
-
-    Parameters
-    ----------
-    model
-        On the CPU.
-    rows
-        As `neurocodec.rows.select_rows` returns them.
-    scale
-        What the rows are divided by.
+    values
+        (samples, modes).
+    dim
+        Dim of the samples.
+    coords
+        Of the samples.
 
     Returns
     -------
     xarray.DataArray
-        `loading` (samples, mode), with the coordinates of the samples.
+        `loading` (samples, mode).
 
     Examples
     --------
-    >>> from neurocodec.nn.sae import SparseConfig
-    >>> model = SparseAutoencoder(2, 3, SparseConfig(), torch.Generator().manual_seed(0))
-    >>> encode(model, xr.DataArray([[1.0, 0.0]], dims=("time", "channel")), 1.0).sizes["mode"]
+    >>> loadings(np.zeros((4, 3)), "time").sizes["mode"]
     3
     """
-    dim = str(rows.dims[0])
-    tensor = scaled_tensor(row.matrix(rows), scale)
-    values = torch.cat([model.encode(part) for part in torch.split(tensor, _CHUNK)]).numpy()
-    coords = {v.MODE: np.arange(values.shape[1]), **row.coords_along(rows, (dim,))}
-    return labels.labelled(values, (dim, v.MODE), coords, name="loading")
+    along = {v.MODE: np.arange(values.shape[1]), **(coords or {})}
+    return labels.labelled(values, (dim, v.MODE), along, name="loading")
 
 
-def dictionary(model: SparseAutoencoder, rows: xr.DataArray, scale: float) -> xr.DataArray:
-    """Modes by channels, in the units and with the sign of the data.
+def dictionary(atoms: NDArray[Any], like: xr.DataArray, scale: float) -> xr.DataArray:
+    """Label modes by channels, in the units and with the sign of the data.
 
     Parameters
     ----------
-    model
-        On the CPU.
-    rows
-        The rows fitted, which give labels, units and sign.
+    atoms
+        (modes, features), of rows divided by `scale` with the inhibitory part turned positive.
+    like
+        Rows that give labels, units and sign.
     scale
         What the rows were divided by.
 
@@ -127,91 +63,66 @@ def dictionary(model: SparseAutoencoder, rows: xr.DataArray, scale: float) -> xr
 
     Examples
     --------
-    >>> from neurocodec.nn.sae import SparseConfig
-    >>> model = SparseAutoencoder(2, 3, SparseConfig(), torch.Generator().manual_seed(0))
-    >>> dictionary(model, xr.DataArray([[1.0, 0.0]], dims=("time", "channel")), 1.0).dims
-    ('mode', 'channel')
+    >>> like = xr.DataArray([[1.0, 0.0]], dims=("time", "channel"))
+    >>> dictionary(np.eye(2), like, 3.0).values.tolist()
+    [[3.0, 0.0], [0.0, 3.0]]
     """
-    atoms = model.dictionary.detach().numpy() * np.float32(scale) * row.polarity(rows)
-    atoms = atoms + np.float32(0.0)  # -0.0 of the inhibitory part becomes 0.0
-    features = tuple(map(str, rows.dims[1:]))
-    coords = {v.MODE: np.arange(len(atoms)), **row.coords_along(rows, features)}
-    return labels.labelled(
-        atoms.reshape(len(atoms), *rows.shape[1:]),
-        (v.MODE, *features),
-        coords,
-        name="dictionary",
-        units=str(rows.attrs.get("units", "")),
-        variable=rows.name if rows.name in v.VARIABLES else "contribution",
-    )
+    return _features(atoms, like, scale, name="dictionary")
 
 
-def fit_result(
-    model: SparseAutoencoder, rows: xr.DataArray, scale: float, held: NDArray[np.bool_]
-) -> xr.Dataset:
-    """Dictionary, loadings and scores of a fit.
+def offset(values: NDArray[Any], like: xr.DataArray, scale: float) -> xr.DataArray:
+    """Label what is added to loadings times dictionary.
 
     Parameters
     ----------
-    model
-        On the CPU.
-    rows
-        The rows fitted and held out.
-    scale
-        What the rows were divided by.
-    held
-        True where a row was held out.
+    values
+        (features,), of scaled rows as in `dictionary`.
+    like, scale
+        As in `dictionary`.
 
     Returns
     -------
-    xarray.Dataset
-        `dictionary`, `loading` (with coord `held_out`), and the scalars `r2` and `r2_pooled` on
-        held-out rows (NaN where there are none), `r2_train`, `l0`, `alive`.
+    xarray.DataArray
+        `offset` (channel), or (sign, channel).
 
     Examples
     --------
-    >>> from neurocodec.nn.sae import SparseConfig
-    >>> model = SparseAutoencoder(2, 3, SparseConfig(), torch.Generator().manual_seed(0))
-    >>> rows = xr.DataArray([[1.0, 0.0], [0.0, 1.0]], dims=("time", "channel"))
-    >>> float(fit_result(model, rows, 1.0, np.array([False, True])).alive)
-    0.0
+    >>> offset(np.ones(2), xr.DataArray([[1.0, 0.0]], dims=("time", "channel")), 3.0).values
+    array([3., 3.], dtype=float32)
     """
-    loadings = encode(model, rows, scale)
-    modes = dictionary(model, rows, scale)
-    x = np.asarray(rows.values).reshape(len(rows), -1)
-    made = loadings.values @ modes.values.reshape(len(modes), -1)
-    active = loadings.values > 0
-    nothing = not held.any()
-    found = {
-        "r2": float("nan") if nothing else scores.r2(x[held], made[held]),
-        "r2_pooled": float("nan") if nothing else scores.r2_pooled(x[held], made[held]),
-        "r2_train": scores.r2(x[~held], made[~held]),
-        "l0": float(active.sum(axis=1).mean()),
-        "alive": float(active.any(axis=0).mean()),
-    }
-    scalars = {name: labels.labelled(value, (), name=name) for name, value in found.items()}
-    marked = loadings.assign_coords(held_out=(rows.dims[0], held))
-    return xr.Dataset({"dictionary": modes, "loading": marked, **scalars})
+    return _features(values[None], like, scale, name="offset").isel({v.MODE: 0}, drop=True)
 
 
-def history(epochs: Sequence[Epoch]) -> xr.Dataset:
-    """How a fit went, over `epoch`, with the coordinate `phase`.
+def _features(values: NDArray[Any], like: xr.DataArray, scale: float, *, name: str) -> xr.DataArray:
+    made = values.astype(np.float32) * np.float32(scale) * row.polarity(like)
+    made = made + np.float32(0.0)  # -0.0 of the inhibitory part becomes 0.0
+    features = tuple(map(str, like.dims[1:]))
+    return labels.labelled(
+        made.reshape(len(made), *like.shape[1:]),
+        (v.MODE, *features),
+        {v.MODE: np.arange(len(made)), **row.coords_along(like, features)},
+        name=name,
+        units=str(like.attrs.get("units", "")),
+        variable=like.name if like.name in v.VARIABLES else "contribution",
+    )
+
+
+def history(epochs: Sequence[Any]) -> xr.Dataset:
+    """Label how a fit went, over `epoch`.
 
     Parameters
     ----------
     epochs
-        One entry per epoch.
+        One `neurocodec.nn.sparse.running.Epoch` per epoch.
 
     Examples
     --------
-    >>> history([Epoch("dictionary", 1.0, 0.5, 0.4, 3.0, 1.0)]).r2.values.tolist()
+    >>> from neurocodec.nn.sparse.running import Epoch
+    >>> history([Epoch(1.0, 1.1, 0.5, 0.4, 3.0, 1.0)]).r2.values.tolist()
     [0.4]
     """
-    names = [f.name for f in dataclasses.fields(Epoch) if f.name != "phase"]
-    coords = {
-        "epoch": np.arange(1, len(epochs) + 1),
-        "phase": ("epoch", np.array([e.phase for e in epochs], dtype=str)),
-    }
+    coords = {"epoch": np.arange(1, len(epochs) + 1)}
+    names = [f.name for f in dataclasses.fields(epochs[0])] if epochs else []
     return xr.Dataset(
         {
             name: labels.labelled([getattr(e, name) for e in epochs], ("epoch",), coords, name=name)

@@ -3,59 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import logging
-import warnings
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Final, Self
+from pathlib import Path
+from typing import Any, Self
 
-import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels, storage
-from neurocodec import loadings as results
-from neurocodec import rows as row
-from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, NeurocodecWarning, StorageError
-from neurocodec.kernels.splits import held_out
-from neurocodec.nn.sae import Sign, SparseAutoencoder, SparseConfig
-from neurocodec.nn.sae_training import choose_device, fit
-
-_log = logging.getLogger(__name__)
-
-_STATE: Final = "sparse_modes"
-"""Attribute that holds what is no array: one JSON string."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Fitted:
-    """What a fit leaves behind."""
-
-    model: SparseAutoencoder
-    scale: float
-    result: xr.Dataset
-    history: xr.Dataset
+from neurocodec import labels
+from neurocodec import loadings as labelling
+from neurocodec.blocks import MEMORY, Data, Rows, opened, require_memory
+from neurocodec.coders import Matrix, SparseCoder, choose_device
+from neurocodec.decomposition import Decomposition
+from neurocodec.errors import InputError
+from neurocodec.fitted import finish
+from neurocodec.nn.sparse.config import Atoms, Encoder, Precision, Sign, SparseConfig, Sparsifier
+from neurocodec.nn.sparse.fitting import build, fit
+from neurocodec.nn.sparse.running import Checkpoint
+from neurocodec.nn.sparse.source import Resident, Source, Streamed
+from neurocodec.preparation import Prepared, prepare
 
 
-class SparseModes:
+class SparseModes(Decomposition):
     """Sparse decomposition of contributions into modes (CODEC sec. 4).
 
-    Rows are divided by one global standard deviation. A dictionary is learned by sparse coding,
-    starting at data rows; then an autoencoder (multilayer perceptron with layer norm, gates with
-    a threshold times magnitudes, dictionary) is trained to make the same modes fire and to
-    reconstruct the rows. Part of the rows is held out of all of this: whole blocks of a movie
-    (neighbouring frames are alike), single rows of still images.
+    Rows are divided by one global standard deviation, and reconstructed as sparse non-negative
+    loadings times a dictionary. Part of the rows is held out of the fit: whole blocks of a movie
+    (neighbouring frames are alike), single rows of still images. Same seed, same result: bit for
+    bit on the CPU.
 
     Parameters
     ----------
-    expansion, threshold, seed, sign, nonnegative, l1_loading, l1_dictionary, support_weight, \
-learning_rate, dictionary_epochs, epochs, batch_size, hidden, validation
-        As in `neurocodec.nn.sae.SparseConfig`, which has the defaults.
+    expansion, threshold, seed, sign, nonnegative, encoder, sparsifier, active, l1_loading, \
+l2_loading, l1_dictionary, atoms, candidates, relaxation, learning_rate, epochs, patience, \
+batch_size, hidden, precision, validation
+        As in `neurocodec.nn.sparse.config.SparseConfig`, which has the defaults. With
+        ``validation=0`` nothing is held out, and `r2` and `r2_pooled` are NaN.
     device
-        Where to fit; where None, the first CUDA device if there is one. Loadings are always
-        computed on the CPU, so that they are the same before and after saving.
+        Where to fit and to compute loadings; where None, the first CUDA device if there is one,
+        else the CPU. Modes of a file are computed there as well: what was fitted on a GPU can be
+        used without one, and then agrees to rounding, not to the bit.
+    memory
+        Bytes that rows and loadings may take. More rows are read block by block in every epoch,
+        and their loadings are not kept.
     progress
         Whether to show a progress bar.
 
@@ -66,8 +58,9 @@ learning_rate, dictionary_epochs, epochs, batch_size, hidden, validation
 
     Examples
     --------
+    >>> import numpy as np
     >>> rows = xr.DataArray(np.random.default_rng(0).random((200, 4)), dims=("time", "channel"))
-    >>> modes = SparseModes(expansion=2, epochs=5, dictionary_epochs=5, progress=False).fit(rows)
+    >>> modes = SparseModes(expansion=2, epochs=5, progress=False).fit(rows)
     >>> modes.dictionary.shape, modes.loadings.dims
     ((8, 4), ('time', 'mode'))
     """
@@ -80,50 +73,137 @@ learning_rate, dictionary_epochs, epochs, batch_size, hidden, validation
         seed: int = SparseConfig.seed,
         sign: Sign = SparseConfig.sign,
         nonnegative: bool = SparseConfig.nonnegative,
+        encoder: Encoder = SparseConfig.encoder,
+        sparsifier: Sparsifier = SparseConfig.sparsifier,
+        active: int | None = SparseConfig.active,
         l1_loading: float = SparseConfig.l1_loading,
+        l2_loading: float = SparseConfig.l2_loading,
         l1_dictionary: float = SparseConfig.l1_dictionary,
-        support_weight: float = SparseConfig.support_weight,
+        atoms: Atoms = SparseConfig.atoms,
+        candidates: int = SparseConfig.candidates,
+        relaxation: float = SparseConfig.relaxation,
         learning_rate: float = SparseConfig.learning_rate,
-        dictionary_epochs: int = SparseConfig.dictionary_epochs,
         epochs: int = SparseConfig.epochs,
+        patience: int | None = SparseConfig.patience,
         batch_size: int = SparseConfig.batch_size,
         hidden: int | None = SparseConfig.hidden,
+        precision: Precision = SparseConfig.precision,
         validation: float = SparseConfig.validation,
         device: str | torch.device | None = None,
+        memory: int = MEMORY,
         progress: bool = True,
     ) -> None:
+        super().__init__(sign=sign)
+        self.memory = require_memory(memory)
         self.config = SparseConfig(
             expansion=expansion,
             threshold=threshold,
             seed=seed,
             sign=sign,
             nonnegative=nonnegative,
+            encoder=encoder,
+            sparsifier=sparsifier,
+            active=active,
             l1_loading=l1_loading,
+            l2_loading=l2_loading,
             l1_dictionary=l1_dictionary,
-            support_weight=support_weight,
+            atoms=atoms,
+            candidates=candidates,
+            relaxation=relaxation,
             learning_rate=learning_rate,
-            dictionary_epochs=dictionary_epochs,
             epochs=epochs,
+            patience=patience,
             batch_size=batch_size,
             hidden=hidden,
+            precision=precision,
             validation=validation,
         )
-        self._device = choose_device(device)
+        self.device = choose_device(device)
         self._progress = progress
-        self._state: _Fitted | None = None
+
+    @classmethod
+    def preset(
+        cls,
+        name: str,
+        *,
+        device: str | torch.device | None = None,
+        memory: int = MEMORY,
+        progress: bool = True,
+        **changes: Any,
+    ) -> Self:
+        """Settings by name, some of them changed.
+
+        Parameters
+        ----------
+        name
+            "sparse_coding" (the defaults), "topk", "batch_topk", "jump_relu", "archetypal",
+            "paper_resnet50" or "paper_retina" (the values of CODEC's authors).
+        device, memory, progress
+            As in the class.
+        **changes
+            Settings that are to be others.
+
+        Raises
+        ------
+        UnknownNameError
+            Where there is no such preset or setting.
+
+        Examples
+        --------
+        >>> SparseModes.preset("paper_retina", epochs=100).config.threshold
+        0.9
+        """
+        config = SparseConfig.preset(name, **changes)
+        return cls.of(config, device=device, memory=memory, progress=progress)
+
+    @classmethod
+    def of(
+        cls,
+        config: SparseConfig,
+        *,
+        device: str | torch.device | None = None,
+        memory: int = MEMORY,
+        progress: bool = True,
+    ) -> Self:
+        """Make modes that are not fitted yet from one object with all settings."""
+        fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+        return cls(**fields, device=device, memory=memory, progress=progress)
+
+    def copy(self, **changes: Any) -> Self:
+        """Make modes that are not fitted yet, with the settings of these, some of them changed.
+
+        Examples
+        --------
+        >>> SparseModes(expansion=3).copy(seed=1).config.expansion
+        3
+        """
+        config = dataclasses.replace(self.config, **changes)
+        return self.of(config, device=self.device, memory=self.memory, progress=self._progress)
 
     def __repr__(self) -> str:
-        size = "not fitted" if self._state is None else f"{self.dictionary.sizes[v.MODE]} modes"
-        return f"<SparseModes ({size}) {self.config}>"
+        return f"<SparseModes ({self._size()}) {self.config}>"
 
-    def fit(self, data: row.Contributions) -> Self:
+    def fit(
+        self,
+        data: Data,
+        *,
+        layer: str | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+    ) -> Self:
         """Find the modes of contributions, or of any other rows.
 
         Parameters
         ----------
         data
             A layer of the tree that `nc.contributions` returns, its `contribution` (samples,
-            sign, channel), or any array (samples, channel), which is taken as it is.
+            sign, channel), any array (samples, channel), which is taken as it is, or the path of
+            a file with one of these (".nc", ".zarr"). What does not fit into `memory` is read
+            block by block, also where it was opened with ``nc.open(path, lazy=True)``.
+        layer
+            Which layer of a tree or file.
+        checkpoint
+            A ".safetensors" file for the state of the fit. A killed fit that is started again
+            with the same call continues, with the same result; the file is removed at the end.
 
         Returns
         -------
@@ -135,204 +215,113 @@ learning_rate, dictionary_epochs, epochs, batch_size, hidden, validation
         InputError
             Where values are NaN, do not vary at all, are too few, or are negative while the
             dictionary may not be.
+        StorageError
+            Where a file cannot be read, or the checkpoint is of other settings or rows.
 
         Warns
         -----
         NeurocodecWarning
             Where there are fewer rows than modes.
         """
-        rows = row.select_rows(data, self.config.sign)
-        matrix = row.matrix(rows)
-        held = self._held_out(rows)
-        scale = results.global_scale(matrix[~held])
-        self._check(matrix[~held])
-        scaled = results.scaled_tensor(matrix, scale).to(self._device)
-        mask = torch.as_tensor(held, device=self._device)
-        trained = fit(scaled[~mask], scaled[mask], self.config, progress=self._progress)
-        model = trained.model.cpu()
-        result = labels.stamp(
-            results.fit_result(model, rows, scale, held),
-            "nc.SparseModes.fit",
-            config=self.config,
-            scale=scale,
-            data=labels.fingerprint(rows),
-            contributions=labels.provenance(rows) or _origin(data),
-        )
-        self._state = _Fitted(model, scale, result, results.history(trained.history))
+        with opened(data, layer) as (array, origin):
+            prepared = self.prepare(array, origin)
+            fit_together([self], [prepared], checkpoint=checkpoint, progress=self._progress)
         return self
 
-    def transform(self, data: row.Contributions) -> xr.DataArray:
-        """Loadings of rows, which need not be those that were fitted.
-
-        Parameters
-        ----------
-        data
-            As `fit` takes it, with the same channels.
-
-        Returns
-        -------
-        xarray.DataArray
-            `loading` (samples, mode), at least 0; 1 is a mode's mean where it is active.
-
-        Raises
-        ------
-        InputError
-            Where the channels are others than those fitted; the message names them.
-        """
-        fitted = self._fitted()
-        rows = row.select_rows(data, self.config.sign)
-        row.require_same_features(rows, self.dictionary)
-        return results.encode(fitted.model, rows, fitted.scale)
-
-    def inverse_transform(self, loadings: xr.DataArray) -> xr.DataArray:
-        """Rows that loadings stand for: loadings times dictionary, in the units of the data.
-
-        Parameters
-        ----------
-        loadings
-            (samples, mode), all modes; set some to zero to see what the others make.
-
-        Returns
-        -------
-        xarray.DataArray
-            (samples, channel), or (samples, sign, channel) where both signs were fitted.
-        """
-        dim = labels.sample_dim(loadings)
-        z = labels.require_dims(loadings, (dim, v.MODE), "loadings")
-        labels.require_same(z, self.dictionary, v.MODE, "loadings and dictionary")
-        made = np.tensordot(z.values, self.dictionary.values, axes=1)
-        features = tuple(map(str, self.dictionary.dims[1:]))
-        coords = {**row.coords_along(z, (dim,)), **row.coords_along(self.dictionary, features)}
-        name = self.dictionary.attrs["variable"]
-        return labels.labelled(
-            made, (dim, *features), coords, name=name, units=self.dictionary.attrs["units"]
+    def prepare(self, array: xr.DataArray, origin: dict[str, Any]) -> Prepared:
+        """Look through the rows and choose those to hold out; see `preparation.prepare`."""
+        config = self.config
+        retry = f"nc.SparseModes(sign={config.sign!r}, nonnegative=False)"
+        return prepare(
+            Rows.of(array, config.sign),
+            config.modes,
+            validation=config.validation,
+            seed=config.seed,
+            nonnegative=retry if config.nonnegative else "",
+            memory=self.memory,
+            origin=origin,
         )
-
-    @property
-    def dictionary(self) -> xr.DataArray:
-        """Modes (mode, channel) in the units of the data, each at its typical strength."""
-        return self._fitted().result["dictionary"]
-
-    @property
-    def loadings(self) -> xr.DataArray:
-        """Loadings (samples, mode) of the rows fitted; coord `held_out` marks those that were."""
-        return self._fitted().result["loading"]
 
     @property
     def history(self) -> xr.Dataset:
-        """Loss, R2, number of active modes and part alive over `epoch`, with its `phase`."""
+        """Loss, R2, number of active modes and part alive, over `epoch`.
+
+        R2 and losses are those of a sample of rows while the fit goes on; `summary` has the
+        scores of all rows with the final modes.
+        """
         return self._fitted().history
 
-    @property
-    def r2(self) -> float:
-        """R2 per feature, averaged over the features that vary, on held-out rows."""
-        return float(self._fitted().result["r2"])
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments that make the same object again."""
+        return dataclasses.asdict(self.config)
 
-    @property
-    def r2_pooled(self) -> float:
-        """R2 of all entries against their grand mean (CODEC), on held-out rows."""
-        return float(self._fitted().result["r2_pooled"])
+    def _coder(self, arrays: Mapping[str, NDArray[Any]], features: int) -> SparseCoder:
+        return SparseCoder.from_arrays(arrays, build(features, self.config), self.device)
 
-    @property
-    def r2_train(self) -> float:
-        """R2 per feature, averaged over the features that vary, on the rows fitted."""
-        return float(self._fitted().result["r2_train"])
 
-    @property
-    def l0(self) -> float:
-        """Mean number of active modes of a row."""
-        return float(self._fitted().result["l0"])
+def fit_together(
+    modes: Sequence[SparseModes],
+    prepared: Sequence[Prepared],
+    *,
+    checkpoint: str | PathLike[str] | None = None,
+    progress: bool = True,
+) -> None:
+    """Fit modes side by side, as one stack of tensors.
 
-    @property
-    def alive(self) -> float:
-        """Part of the modes that are active on some row."""
-        return float(self._fitted().result["alive"])
+    Parameters
+    ----------
+    modes
+        Their settings differ at most in seed, threshold, penalties and learning rate.
+    prepared
+        Rows for each: as many training rows, held-out rows and features. Those of a file are
+        fitted alone.
+    checkpoint
+        As in `SparseModes.fit`.
+    progress
+        Whether to show a progress bar.
+    """
+    device, configs = modes[0].device, [m.config for m in modes]
+    where = None
+    if checkpoint is not None:
+        identity = {"config": configs, "data": [p.fingerprint for p in prepared]}
+        where = Checkpoint(_checkpoint_path(checkpoint), labels.plain(identity))
+    source, held = _source(prepared, device), _held(prepared, device)
+    found = fit(source, held, configs, checkpoint=where, progress=progress)
+    for one, rows, result in zip(modes, prepared, found, strict=True):
+        coder = SparseCoder.of(result.model, device)
+        history = labelling.history(result.history)
+        done = finish(rows, coder, "nc.SparseModes.fit", history=history, config=one.config)
+        one.adopt(done)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write to netCDF (".nc") or Zarr (".zarr"); `SparseModes.load` gives back the same."""
-        storage.save(self, path)
 
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        StorageError
-            Where the file holds something else.
-        """
-        found = storage.open(path)
-        if not isinstance(found, cls):
-            raise StorageError(
-                came=f"{str(path)!r}, which holds a {type(found).__name__}",
-                expected="fitted SparseModes",
-                hint=f"nc.open({str(path)!r})",
-            )
-        return found
-
-    def to_tree(self) -> xr.DataTree:
-        """Everything that was fitted, as one tree: results, `history` and `weights`."""
-        fitted = self._fitted()
-        state = {"config": dataclasses.asdict(self.config), "scale": fitted.scale}
-        weights = xr.Dataset(
-            {
-                name: ([f"{name}_{axis}" for axis in range(tensor.ndim)], tensor.numpy().copy())
-                for name, tensor in fitted.model.state_dict().items()
-            }
+def _checkpoint_path(path: str | PathLike[str]) -> Path:
+    found = Path(path)
+    if found.suffix != ".safetensors" or not found.parent.is_dir():
+        raise InputError(
+            came=f"checkpoint={str(path)!r}",
+            expected="a file that ends in '.safetensors', in a folder that exists",
+            hint="checkpoint='modes.safetensors'",
         )
-        root = fitted.result.assign_attrs({_STATE: json.dumps(state)})
-        nodes = {"/": root, "/history": fitted.history, "/weights": weights}
-        return xr.DataTree.from_dict(nodes)
-
-    @classmethod
-    def from_tree(cls, tree: xr.DataTree) -> Self:
-        """Make from what `to_tree` gave."""
-        root = tree.to_dataset(inherit=False)
-        state = json.loads(root.attrs.pop(_STATE))
-        modes = cls(**state["config"], device="cpu")
-        dictionary = root["dictionary"]
-        features = dictionary[0].size
-        generator = torch.Generator().manual_seed(modes.config.seed)
-        model = SparseAutoencoder(features, len(dictionary), modes.config, generator)
-        weights = tree.children["weights"].to_dataset(inherit=False)
-        model.load_state_dict({str(k): torch.tensor(w.values) for k, w in weights.items()})
-        model.eval().requires_grad_(requires_grad=False)
-        history = tree.children["history"].to_dataset(inherit=False)
-        modes._state = _Fitted(model, state["scale"], root, history)
-        return modes
-
-    def _fitted(self) -> _Fitted:
-        if self._state is None:
-            raise InputError(
-                came="SparseModes that are not fitted",
-                expected="fitted ones",
-                hint="modes = nc.SparseModes().fit(tree['layer'])",
-            )
-        return self._state
-
-    def _held_out(self, rows: xr.DataArray) -> NDArray[np.bool_]:
-        series = rows.dims[0] == v.TIME
-        return held_out(len(rows), self.config.validation, self.config.seed, series=series)
-
-    def _check(self, matrix: NDArray[Any]) -> None:
-        if self.config.nonnegative and matrix.min() < 0:
-            raise InputError(
-                came=f"rows down to {matrix.min():.3g} for a non-negative dictionary",
-                expected="values of at least 0 (at most 0 for the inhibitory part)",
-                hint=f"nc.SparseModes(sign={self.config.sign!r}, nonnegative=False)",
-            )
-        constant = int((np.ptp(matrix, axis=0) == 0).sum())
-        if constant:
-            _log.info("%d of %d channels are constant: no part of R2", constant, matrix.shape[1])
-        count = self.config.modes(matrix.shape[1])
-        if len(matrix) < count:
-            message = (
-                f"{len(matrix)} rows to fit are fewer than {count} modes, so that each mode can "
-                "be a row; fit more rows, or a smaller expansion"
-            )
-            warnings.warn(message, NeurocodecWarning, stacklevel=3)
+    return found
 
 
-def _origin(data: row.Contributions) -> dict[str, Any]:
-    """Provenance of the tree that a layer is part of: the stamp is at its root."""
-    return labels.provenance(data.root if isinstance(data, xr.DataTree) else data)
+def _source(prepared: Sequence[Prepared], device: torch.device) -> Source:
+    first = prepared[0]
+    if not first.resident:
+        return Streamed(first, first.rows.features, ~first.held, first.block, device)
+    return Resident(_shared_or_stacked(prepared, device, lambda p: p.select(~p.held)))
+
+
+def _held(prepared: Sequence[Prepared], device: torch.device) -> Source:
+    return Resident(_shared_or_stacked(prepared, device, Prepared.held_sample))
+
+
+def _shared_or_stacked(
+    prepared: Sequence[Prepared], device: torch.device, select: Callable[[Prepared], Matrix]
+) -> torch.Tensor:
+    """Rows of all fits; one copy of them where all fits have the same."""
+    first = prepared[0]
+    if all(p is first for p in prepared):
+        rows = torch.from_numpy(select(first)).to(device)
+        return rows.expand(len(prepared), *rows.shape)
+    return torch.stack([torch.from_numpy(select(p)) for p in prepared]).to(device)

@@ -16,7 +16,7 @@ from neurocodec.errors import InputError, unknown_name
 Contributions: TypeAlias = xr.DataArray | xr.Dataset | xr.DataTree
 
 
-def select_rows(data: Contributions, sign: str) -> xr.DataArray:
+def select_rows(data: Contributions, sign: str, start: int = 0) -> xr.DataArray:
     """Samples by channels of the wanted sign.
 
     Parameters
@@ -26,6 +26,8 @@ def select_rows(data: Contributions, sign: str) -> xr.DataArray:
         (samples, channel), which is taken as it is.
     sign
         "excitatory" (values >= 0), "inhibitory" (values <= 0), "net" (their sum) or "both".
+    start
+        Place of the first sample in the whole that the data are a block of, for messages.
 
     Returns
     -------
@@ -46,18 +48,35 @@ def select_rows(data: Contributions, sign: str) -> xr.DataArray:
     >>> select_rows(parts, "inhibitory").values.tolist(), select_rows(parts, "net").values.tolist()
     ([[-1.0]], [[1.0]])
     """
-    array = _array(data)
+    array = contribution_of(data)
     dim = labels.sample_dim(array)
     if v.SIGN not in array.dims:
         rows = labels.require_dims(array, (dim, v.CHANNEL), "rows")
     else:
         parts = labels.require_dims(array, (dim, v.SIGN, v.CHANNEL), "contributions")
         rows = _signed(parts, sign)
-    labels.require_finite(rows, "rows")
+    labels.require_finite(rows, "rows", start)
     return rows
 
 
-def _array(data: Contributions) -> xr.DataArray:
+def contribution_of(data: Contributions) -> xr.DataArray:
+    """Return an array as it is, and of a layer its `contribution`.
+
+    Parameters
+    ----------
+    data
+        A layer of a contribution tree, or an array.
+
+    Raises
+    ------
+    InputError
+        Where there is no `contribution`; the layers are named where there are some.
+
+    Examples
+    --------
+    >>> contribution_of(xr.Dataset({"contribution": ("time", [1.0])})).dims
+    ('time',)
+    """
     if isinstance(data, xr.DataArray):
         return data
     if not isinstance(data, xr.Dataset | xr.DataTree):

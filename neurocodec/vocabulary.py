@@ -20,6 +20,8 @@ MODE: Final = "mode"
 SIGN: Final = "sign"
 REPEAT: Final = "repeat"
 INTERNEURON: Final = "interneuron"
+FIT: Final = "fit"
+SEED: Final = "seed"
 
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
@@ -61,25 +63,56 @@ class Term:
 VARIABLES: Final = {
     t.name: t
     for t in (
+        Term(
+            "above_chance",
+            "whether a mode is stable, and not found in shuffled rows",
+            DIMENSIONLESS,
+        ),
         Term("activation", "activation of a hidden channel"),
+        Term(
+            "active_share",
+            "firing rate of the mode: part of the rows on which it is active",
+            DIMENSIONLESS,
+        ),
         Term("adjusted_rand_index", "adjusted Rand index", DIMENSIONLESS),
         Term("alive", "part of the modes that are active on some row", DIMENSIONLESS),
+        Term("alive_share", "part of the modes that are active on some row", DIMENSIONLESS),
+        Term("chance", "cosine of a mode with the closest mode of shuffled rows", DIMENSIONLESS),
+        Term(
+            "chance_replicated_share",
+            "part of the modes of shuffled rows replicated across seeds",
+            DIMENSIONLESS,
+        ),
         Term("cluster", "cluster of a cell", DIMENSIONLESS),
         Term("completeness_error", "sum of contributions minus change of the target"),
         Term("contribution", "contribution of a hidden channel to the target"),
         Term("converged", "whether the completeness error met the tolerance"),
         Term("correlation", "Pearson correlation", DIMENSIONLESS),
         Term("dictionary", "channels of a contribution mode"),
+        Term("explained_variance", "loss of pooled R2 without the mode", DIMENSIONLESS),
         Term("firing_rate", "firing rate", HERTZ),
         Term("gradient", "gradient of the target with respect to a hidden channel"),
+        Term("hoyer", "Hoyer sparsity of the channels of a mode", DIMENSIONLESS),
         Term("irf", "instantaneous receptive field"),
         Term("l0", "mean number of active modes of a row", DIMENSIONLESS),
+        Term("l0_share", "mean part of the modes that are active on a row", DIMENSIONLESS),
         Term("loading", "loading of a contribution mode", DIMENSIONLESS),
         Term("loss", "training loss", DIMENSIONLESS),
+        Term("loss_train", "loss on training rows", DIMENSIONLESS),
+        Term("matched_cosine", "cosine of a mode with that of all other fits", DIMENSIONLESS),
         Term("membrane_potential", "membrane potential"),
         Term("n_clusters", "number of clusters", DIMENSIONLESS),
+        Term("offset", "what is added to loadings times dictionary"),
+        Term(
+            "pairwise_replicated", "part of the modes of a fit that another fit has", DIMENSIONLESS
+        ),
         Term("r2", "R2 per feature on held-out rows, mean over features", DIMENSIONLESS),
+        Term("r2_feature", "R2 of a channel on held-out rows", DIMENSIONLESS),
+        Term("r2_feature_train", "R2 of a channel on training rows", DIMENSIONLESS),
         Term("r2_pooled", "R2 of all entries against their mean, held-out rows", DIMENSIONLESS),
+        Term(
+            "r2_pooled_train", "R2 of all entries against their mean, training rows", DIMENSIONLESS
+        ),
         Term("r2_train", "R2 per feature on training rows, mean over features", DIMENSIONLESS),
         Term("recorded_firing_rate", "recorded firing rate", HERTZ),
         Term(
@@ -87,11 +120,17 @@ VARIABLES: Final = {
             "completeness error divided by the change of the target",
             DIMENSIONLESS,
         ),
+        Term("replicated", "part of the fits that have a mode", DIMENSIONLESS),
+        Term("replicated_share", "part of the modes replicated across seeds", DIMENSIONLESS),
         Term("response", "output of the network"),
         Term("silhouette", "mean silhouette of a clustering", DIMENSIONLESS),
         Term("spike_count", "number of spikes in a bin", DIMENSIONLESS),
+        Term("stability", "median over fits of the matched cosine of a mode", DIMENSIONLESS),
         Term("steps", "steps along the path from baseline to sample", DIMENSIONLESS),
         Term("stimulus", "light intensity"),
+        Term("top_channel", "channels with the largest weights in a mode", DIMENSIONLESS),
+        Term("top_sign", "signs of the channels with the largest weights in a mode", DIMENSIONLESS),
+        Term("top_weight", "weights of the top channels"),
         Term("target", "scalar that the network's output is reduced to"),
     )
 }

@@ -27,7 +27,9 @@ ORDER = (
     {"nn"},
     {"network", "samples", "recording"},
     {"contribution", "completeness", "rows", "loadings", "modes", "population", "cells"}
-    | {"fields", "maps", "perturb", "statistics"},
+    | {"fields", "maps", "perturb", "statistics"}
+    | {"ensembles", "stacks", "stability", "tuning", "blocks", "preparation", "coders", "fitted"}
+    | {"decomposition", "summary", "baselines", "baseline_coders"},
     {"adapters"},
     {"zoo"},
     {"analysis", "description"},

@@ -11,7 +11,7 @@ from neurocodec import labels
 from neurocodec.errors import InputError, NeurocodecWarning, StorageError
 from neurocodec.kernels import scores
 
-QUICK = {"expansion": 2, "epochs": 8, "dictionary_epochs": 8, "hidden": 32, "progress": False}
+QUICK = {"expansion": 2, "epochs": 8, "progress": False, "device": "cpu"}
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_everything_is_labelled(tree, modes):
     assert modes.loadings.held_out.sum() == 40
     assert (modes.loadings >= 0).all()
     assert (modes.dictionary >= 0).all()
-    assert modes.history.sizes["epoch"] == 16
+    assert modes.history.sizes["epoch"] == 8
     for result in (modes.dictionary, modes.loadings, *modes.history.data_vars.values()):
         assert result.name
         assert {"units", "long_name"} <= set(result.attrs)
@@ -93,7 +93,7 @@ def test_a_reconstruction_is_loadings_times_dictionary_with_the_labels_of_the_da
 def test_modes_explain_new_rows_of_the_same_kind():
     data = tree_of(1500)["conv1"]
     first, last = data.isel(time=slice(1200)), data.isel(time=slice(1200, None))
-    settings = QUICK | {"epochs": 60, "dictionary_epochs": 40, "hidden": 64}
+    settings = QUICK | {"epochs": 40}
     modes = nc.SparseModes(**settings).fit(first)
     new = last.contribution.sel(sign="excitatory")
     assert scores.r2(new, modes.inverse_transform(modes.transform(last))) > 0.75

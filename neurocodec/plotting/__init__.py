@@ -7,6 +7,7 @@ from neurocodec.plotting.overview import plot_overview
 from neurocodec.plotting.responses import plot_responses
 from neurocodec.plotting.stimulus import plot_stimulus
 from neurocodec.plotting.timeline import excerpt
+from neurocodec.plotting.trust import plot_stability, plot_sweep
 
 __all__ = [
     "excerpt",
@@ -17,5 +18,7 @@ __all__ = [
     "plot_overview",
     "plot_responses",
     "plot_silhouette",
+    "plot_stability",
     "plot_stimulus",
+    "plot_sweep",
 ]

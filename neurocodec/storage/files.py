@@ -22,7 +22,10 @@ PathLike: TypeAlias = str | os.PathLike[str]
 PARTS: Final = ".parts"
 """Ending of the folder, beside its result, of a run that is not finished."""
 
-_FITTED: Final = {"SparseModes": "neurocodec.modes:SparseModes"}
+_FITTED: Final = {
+    "SparseModes": "neurocodec.modes:SparseModes",
+    "BaselineModes": "neurocodec.baselines:BaselineModes",
+}
 """Class with `to_tree()` and `from_tree(tree)` -> where it is; imported when it is needed."""
 
 

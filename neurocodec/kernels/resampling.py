@@ -1,0 +1,61 @@
+"""Rows drawn again, and rows whose columns no longer go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def bootstrap_rows(size: int, seed: int | list[int], *, series: bool) -> NDArray[np.intp]:
+    """Draw as many rows as there are, with replacement.
+
+    Neighbouring frames of a movie are nearly copies of each other; of a series whole blocks are
+    drawn (moving blocks, Künsch 1989), of n^(1/3) rows or one in a hundred, what is longer.
+
+    Parameters
+    ----------
+    size
+        Number of rows.
+    seed
+        Seed of the draw.
+    series
+        Whether neighbouring rows are alike.
+
+    Returns
+    -------
+    numpy.ndarray
+        Positions of the rows drawn.
+
+    Examples
+    --------
+    >>> drawn = bootstrap_rows(1000, seed=0, series=True)
+    >>> len(drawn), int((np.diff(drawn) == 1).sum())  # 100 blocks of 10
+    (1000, 900)
+    """
+    random = np.random.default_rng(seed)
+    if not series:
+        return random.integers(size, size=size)
+    length = min(size, max(1, round(size ** (1 / 3)), round(size / 100)))
+    starts = random.integers(size - length + 1, size=-(-size // length))
+    return np.asarray((starts[:, None] + np.arange(length)).ravel()[:size])
+
+
+def shuffle_columns(matrix: NDArray[Any], seed: int | list[int]) -> NDArray[Any]:
+    """Permute each column by itself: its values stay, what goes together does not.
+
+    Parameters
+    ----------
+    matrix
+        Rows by columns.
+    seed
+        Seed of the permutations.
+
+    Examples
+    --------
+    >>> shuffled = shuffle_columns(np.arange(6).reshape(3, 2), seed=0)
+    >>> np.sort(shuffled, axis=0).tolist()
+    [[0, 1], [2, 3], [4, 5]]
+    """
+    return np.random.default_rng(seed).permuted(matrix, axis=0)

@@ -1,0 +1,1 @@
+"""Sparse decompositions of rows into modes: settings, models and how they are fitted."""

@@ -1,0 +1,261 @@
+"""Settings of a fit of sparse modes: one frozen configuration, and presets by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal, get_args
+
+from neurocodec.errors import InputError, unknown_name
+
+Sign = Literal["excitatory", "inhibitory", "net", "both"]
+Encoder = Literal["inference", "mlp", "linear"]
+Sparsifier = Literal["share", "gate", "topk", "batch_topk", "jump_relu"]
+Atoms = Literal["free", "archetypal"]
+Precision = Literal["float32", "bfloat16"]
+
+SPARSIFIERS: Final[Mapping[str, tuple[Sparsifier, ...]]] = MappingProxyType(
+    {
+        "inference": ("share", "topk"),
+        "mlp": ("gate", "topk", "batch_topk", "jump_relu"),
+        "linear": ("topk", "batch_topk", "jump_relu"),
+    }
+)
+"""Which sparsifiers an encoder can have."""
+
+
+@dataclass(frozen=True)
+class SparseConfig:
+    """Everything that a fit of sparse modes depends on, apart from the data.
+
+    Parameters
+    ----------
+    expansion
+        Number of modes per channel (CODEC: 3 for ResNet-50, 10 for the retina).
+    threshold
+        With sparsifier "share": the strongest loadings of a row that together have this share of
+        its energy (sum of squares) are kept, and the others are zero. With "gate" (CODEC sec.
+        4): a loading whose gate is below this is zero. Between 0 and 1.
+    seed
+        Seed of the split, the start and the order of the rows.
+    sign
+        Which part of the contributions is decomposed: "excitatory" (positive part),
+        "inhibitory" (negative part), "net" (their sum) or "both" (side by side).
+    nonnegative
+        Whether the dictionary is not negative (apart from the sign of the inhibitory part).
+    encoder
+        How loadings come from a row: "inference" solves for them (elastic net), "mlp" and
+        "linear" are trained to predict them.
+    sparsifier
+        What makes most loadings zero: "share" (see `threshold`), "gate" (hard threshold on a
+        sigmoid), "topk" (the `active` largest of a row), "batch_topk" (the `active` largest per
+        row on average over a batch, a fixed threshold afterwards), "jump_relu" (a threshold per
+        mode, learned).
+    active
+        Number of active modes of a row for "topk" and "batch_topk", and the target of
+        "jump_relu"; where None, a tenth of the modes.
+    l1_loading
+        L1 penalty on the loadings. With "inference": in units of the typical length of a row,
+        so that a row lets a mode fire that explains more than this part of it. Else: weight of
+        the mean loading in the loss.
+    l2_loading
+        Ridge penalty on the loadings, only for "inference": similar modes fire together
+        (grouping of the elastic net; Zou and Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x),
+        which makes modes and loadings stable.
+    l1_dictionary
+        Weight of the L1 norm of the dictionary in the loss; only for trained encoders.
+    atoms
+        "free", or "archetypal": each mode is a convex combination of `candidates` plus a
+        deviation of norm up to `relaxation` (Fel et al. 2025, arXiv:2502.12892).
+    candidates
+        Number of k-means centres of the rows that archetypal modes are combined from.
+    relaxation
+        Largest norm of the deviation, in units of the norm of a mode.
+    learning_rate
+        Of Adam, at its highest; it falls to zero along half a cosine. Only for trained encoders.
+    epochs
+        Passes over the rows, at most.
+    patience
+        A fit stops when the loss on held-out rows has not fallen for so many epochs; None: never.
+    batch_size
+        Rows per step; fewer where an epoch would have less than 16 steps.
+    hidden
+        Width of the hidden layer of "mlp"; where None, the number of channels.
+    precision
+        Of the products while fitting: "float32" or "bfloat16" (mixed). Only for trained encoders.
+    validation
+        Part of the rows that is held out.
+
+    Raises
+    ------
+    InputError
+        Where a value is out of its range, or the sparsifier does not go with the encoder.
+
+    Examples
+    --------
+    >>> SparseConfig(expansion=3).modes(64)
+    192
+    >>> SparseConfig.preset("topk", active=4).encoder
+    'linear'
+    """
+
+    expansion: float = 10
+    threshold: float = 0.9
+    seed: int = 0
+    sign: Sign = "excitatory"
+    nonnegative: bool = True
+    encoder: Encoder = "inference"
+    sparsifier: Sparsifier = "share"
+    active: int | None = None
+    l1_loading: float = 0.045
+    l2_loading: float = 0.35
+    l1_dictionary: float = 0.0
+    atoms: Atoms = "free"
+    candidates: int = 500
+    relaxation: float = 0.3
+    learning_rate: float = 3e-3
+    epochs: int = 80
+    patience: int | None = None
+    batch_size: int = 256
+    hidden: int | None = None
+    precision: Precision = "float32"
+    validation: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise unknown_name(name, getattr(self, name), choices)
+        for name, (right, expected) in _RANGES.items():
+            value = getattr(self, name)
+            if not _holds(right, value):
+                raise InputError(came=f"{name}={value!r}", expected=expected)
+        if self.sparsifier not in SPARSIFIERS[self.encoder]:
+            raise InputError(
+                came=f"sparsifier={self.sparsifier!r} with encoder={self.encoder!r}",
+                expected=f"one of {', '.join(map(repr, SPARSIFIERS[self.encoder]))}",
+                hint=f"nc.SparseModes.preset({self.sparsifier!r})"
+                if self.sparsifier in PRESETS
+                else f"sparsifier={SPARSIFIERS[self.encoder][0]!r}",
+            )
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> SparseConfig:
+        """Settings by name, some of them changed.
+
+        Parameters
+        ----------
+        name
+            "sparse_coding" (the defaults), "topk", "batch_topk", "jump_relu", "archetypal",
+            "paper_resnet50" or "paper_retina" (the values of CODEC's authors).
+        **changes
+            Fields that are to be others.
+
+        Raises
+        ------
+        UnknownNameError
+            Where there is no such preset.
+        InputError
+            Where there is no such field.
+
+        Examples
+        --------
+        >>> SparseConfig.preset("paper_retina").epochs
+        800
+        """
+        if name not in PRESETS:
+            raise unknown_name("preset", name, [*PRESETS])
+        known = [f.name for f in dataclasses.fields(cls)]
+        for field in changes:
+            if field not in known:
+                raise unknown_name("setting", field, known)
+        return cls(**{**PRESETS[name], **changes})
+
+    def modes(self, channels: int) -> int:
+        """Number of modes for so many channels, at least one."""
+        return max(1, round(self.expansion * channels))
+
+    def active_modes(self, modes: int) -> int:
+        """Number of active modes of a row that "topk", "batch_topk" and "jump_relu" aim at."""
+        return min(modes, max(1, round(0.1 * modes)) if self.active is None else self.active)
+
+
+_AUTHORS: Final = {"encoder": "mlp", "sparsifier": "gate", "batch_size": 128, "l1_loading": 0.0}
+_TRAINED: Final = {"encoder": "linear", "epochs": 100, "l1_loading": 0.0}
+
+PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "sparse_coding": {},
+        "topk": {**_TRAINED, "sparsifier": "topk"},
+        "batch_topk": {**_TRAINED, "sparsifier": "batch_topk"},
+        "jump_relu": {**_TRAINED, "sparsifier": "jump_relu"},
+        "archetypal": {"atoms": "archetypal"},
+        "paper_resnet50": {
+            **_AUTHORS,
+            "expansion": 3,
+            "threshold": 0.8,
+            "learning_rate": 5e-5,
+            "epochs": 300,
+            "l1_dictionary": 5e-5,
+        },
+        "paper_retina": {
+            **_AUTHORS,
+            "expansion": 10,
+            "threshold": 0.9,
+            "learning_rate": 1e-5,
+            "epochs": 800,
+            "l1_dictionary": 1e-4,
+        },
+    }
+)
+"""Settings by name; those of the paper are the authors' (design sec. 6)."""
+
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "sign": get_args(Sign),
+        "encoder": get_args(Encoder),
+        "sparsifier": get_args(Sparsifier),
+        "atoms": get_args(Atoms),
+        "precision": get_args(Precision),
+    }
+)
+
+
+def _holds(right: Any, value: object) -> bool:
+    try:
+        return bool(right(value))
+    except TypeError:
+        return False
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+_POSITIVE: Final = (lambda x: 0 < x < math.inf, "a number above 0")
+_WEIGHT: Final = (lambda x: 0 <= x < math.inf, "a number of at least 0")
+_NUMBER: Final = (_count, "an integer above 0")
+_NUMBER_OR_NONE: Final = (lambda x: x is None or _count(x), "an integer above 0, or None")
+
+_RANGES: Final[Mapping[str, tuple[Any, str]]] = MappingProxyType(
+    {
+        "seed": (lambda x: isinstance(x, int) and 0 <= x < 2**63, "an integer of at least 0"),
+        "threshold": (lambda x: 0 < x < 1, "between 0 and 1, open"),
+        "validation": (lambda x: 0 <= x < 1, "from 0 to below 1"),
+        "nonnegative": (lambda x: isinstance(x, bool), "True or False"),
+        "expansion": _POSITIVE,
+        "learning_rate": _POSITIVE,
+        "l1_loading": _WEIGHT,
+        "l2_loading": _WEIGHT,
+        "l1_dictionary": _WEIGHT,
+        "relaxation": _WEIGHT,
+        "candidates": _NUMBER,
+        "epochs": _NUMBER,
+        "batch_size": _NUMBER,
+        "active": _NUMBER_OR_NONE,
+        "hidden": _NUMBER_OR_NONE,
+        "patience": _NUMBER_OR_NONE,
+    }
+)

@@ -1,0 +1,222 @@
+"""Where the rows of a fit come from: memory, or a file that is read block by block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Source(Protocol):
+    """Rows for one or several fits side by side, scaled, on the device to fit on.
+
+    All fits have as many rows and channels; the rows may be others.
+    """
+
+    @property
+    def fits(self) -> int:
+        """Number of fits."""
+
+    @property
+    def count(self) -> int:
+        """Number of rows of each fit."""
+
+    @property
+    def channels(self) -> int:
+        """Length of a row."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are given out."""
+
+    @property
+    def resident(self) -> bool:
+        """Whether all rows come as one block, always in the same order."""
+
+    def blocks(self, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+        """Every row once, as (fits, rows, channels).
+
+        Parameters
+        ----------
+        generator
+            Draws the order of the blocks, where there are several; in order where None.
+        """
+
+
+@dataclass(frozen=True)
+class Resident:
+    """Rows in memory.
+
+    Parameters
+    ----------
+    rows
+        Shape (fits, rows, channels); may be an expanded view, where all fits share their rows.
+
+    Examples
+    --------
+    >>> source = Resident(torch.zeros(1, 4, 2))
+    >>> source.count, source.channels, len(list(source.blocks()))
+    (4, 2, 1)
+    """
+
+    rows: Tensor
+
+    @property
+    def fits(self) -> int:
+        """Number of fits."""
+        return self.rows.shape[0]
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return self.rows.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """Length of a row."""
+        return self.rows.shape[2]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.rows.device
+
+    @property
+    def resident(self) -> bool:
+        """True."""
+        return True
+
+    def blocks(self, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+        """All rows."""
+        del generator
+        yield self.rows
+
+
+def sample_rows(source: Source, most: int) -> Tensor:
+    """Rows of a source at equal distances, (fits, rows, channels).
+
+    Parameters
+    ----------
+    source
+        Where rows come from.
+    most
+        Number of rows, at most.
+
+    Examples
+    --------
+    >>> sample_rows(Resident(torch.arange(6.0).view(1, 6, 1)), 3).flatten().tolist()
+    [0.0, 2.0, 4.0]
+    """
+    step = max(1, math.ceil(source.count / most))
+    parts, seen = [torch.zeros(source.fits, 0, source.channels, device=source.device)], 0
+    for rows in source.blocks():
+        # cloned, as a view would keep the whole block in memory
+        parts.append(rows[:, (-seen) % step :: step].clone())
+        seen += rows.shape[1]
+    return torch.cat(parts, dim=1)
+
+
+class Reader(Protocol):
+    """Rows of a file."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows from `start` to below `stop`, scaled, (rows, channels) of float32."""
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Rows of one fit that are read block by block, some of them left out.
+
+    Parameters
+    ----------
+    read
+        Gives rows.
+    channels
+        Length of a row.
+    wanted
+        True where a row belongs to this source; one value per row of the file.
+    block
+        Rows that are read at a time.
+    device
+        Where rows are given out.
+
+    Examples
+    --------
+    >>> from neurocodec.nn.sparse.source import ArrayReader
+    >>> wanted = np.array([True, True, False, True])
+    >>> read = ArrayReader(np.arange(4.0)[:, None])
+    >>> source = Streamed(read, 1, wanted, block=2, device=torch.device("cpu"))
+    >>> [block[0, :, 0].tolist() for block in source.blocks()]
+    [[0.0, 1.0], [3.0]]
+    """
+
+    read: Reader
+    channels: int
+    wanted: NDArray[np.bool_]
+    block: int
+    device: torch.device
+
+    @property
+    def fits(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def count(self) -> int:
+        """Number of rows that belong to this source."""
+        return int(self.wanted.sum())
+
+    @property
+    def resident(self) -> bool:
+        """False."""
+        return False
+
+    def blocks(self, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+        """Every row once, in blocks that follow each other in random order."""
+        for start in self._starts(generator):
+            stop = min(start + self.block, len(self.read))
+            rows = self.read(start, stop)[self.wanted[start:stop]]
+            if len(rows):
+                yield torch.from_numpy(np.ascontiguousarray(rows)).float()[None].to(self.device)
+
+    def _starts(self, generator: torch.Generator | None) -> Sequence[int]:
+        starts = range(0, len(self.read), self.block)
+        if generator is None:
+            return starts
+        order = torch.randperm(len(starts), generator=generator, device=generator.device)
+        return [starts[i] for i in order.tolist()]
+
+
+@dataclass(frozen=True)
+class ArrayReader:
+    """Reads rows of an array, as a stand-in for a file.
+
+    Parameters
+    ----------
+    array
+        Shape (rows, channels).
+
+    Examples
+    --------
+    >>> ArrayReader(np.eye(3))(1, 2).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+
+    array: NDArray[Any]
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.array)
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows from `start` to below `stop`."""
+        return np.asarray(self.array[start:stop], dtype=np.float32)

@@ -1,0 +1,157 @@
+"""Matching of modes, their consensus, and resampling: properties, and every permutation tried."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from neurocodec.errors import InputError
+from neurocodec.kernels.matching import consensus_modes, cosine_similarity, match_modes
+from neurocodec.kernels.resampling import bootstrap_rows, shuffle_columns
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def random_modes(seed, modes, channels, *, signed=False):
+    random = np.random.default_rng(seed)
+    made = random.exponential(size=(modes, channels))
+    return made * random.choice([-1.0, 1.0], size=made.shape) if signed else made
+
+
+def best_total(a, b):
+    """Largest sum of cosines over every way to pair modes, by trying them all."""
+    cosine = 1 - cdist(a, b, "cosine")
+    if len(a) > len(b):
+        cosine = cosine.T
+    rows = range(len(cosine))
+    return max(
+        cosine[rows, list(p)].sum()
+        for p in itertools.permutations(range(cosine.shape[1]), len(rows))
+    )
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 5), st.booleans())
+def test_no_other_pairing_has_a_larger_sum(seed, m, n, signed):
+    a, b = (random_modes(s, k, 4, signed=signed) for s, k in ((seed, m), (seed + 1, n)))
+    index, cosine = match_modes(a, b)
+    assert cosine.sum() == pytest.approx(best_total(a, b))
+    used = index[index >= 0]
+    assert len(used) == len({*used}) == min(m, n)
+    np.testing.assert_allclose(
+        cosine[index >= 0], (1 - cdist(a, b, "cosine"))[index >= 0, used], atol=1e-12
+    )
+    assert (cosine[index < 0] == 0).all()
+
+
+@given(seeds, st.integers(2, 8))
+def test_order_and_strength_of_modes_do_not_matter(seed, count):
+    random = np.random.default_rng(seed)
+    a = random_modes(seed, count, 12)
+    order = random.permutation(count)
+    scale = 10.0 ** random.uniform(-200, 200, size=(count, 1))
+    index, cosine = match_modes(a, (a * scale)[order])
+    np.testing.assert_array_equal(order[index], np.arange(count))
+    np.testing.assert_allclose(cosine, 1.0)
+
+
+def test_a_sign_matters_and_a_zero_mode_is_like_nothing():
+    a = np.eye(2)
+    assert cosine_similarity(a, -a).tolist() == [[-1, 0], [0, -1]]
+    assert match_modes(a, [[0.0, 0.0], [1.0, 0.0]])[1].tolist() == [1.0, 0.0]
+
+
+@given(seeds)
+def test_consensus_of_copies_is_what_was_copied(seed):
+    random = np.random.default_rng(seed)
+    true = random_modes(seed, 6, 20)
+    order = [random.permutation(6) for _ in range(4)]
+    copies = [true[o] * random.uniform(0.1, 9.0, size=(6, 1)) for o in order]
+    found = consensus_modes(copies)
+    names = np.stack([o[i] for o, i in zip(order, found.index, strict=True)])
+    assert (names == names[0]).all()  # each consensus mode is one true mode, in all copies
+    np.testing.assert_allclose(match_modes(found.modes, true)[1], 1.0)
+    np.testing.assert_allclose(found.cosine, 1.0)
+    np.testing.assert_allclose(np.linalg.norm(found.modes, axis=1), 1.0)
+
+
+def test_consensus_is_nearer_to_the_truth_than_its_parts():
+    random = np.random.default_rng(0)
+    true = random_modes(0, 8, 30)
+    noisy = [true[random.permutation(8)] + 0.5 * random.standard_normal((8, 30)) for _ in range(6)]
+    parts = np.mean([match_modes(true, d)[1].mean() for d in noisy])
+    whole = match_modes(true, consensus_modes(noisy).modes)[1].mean()
+    assert 1 - whole < (1 - parts) / 4  # about a sixth: a mean of six
+
+
+def test_order_of_the_dictionaries_does_not_matter():
+    dictionaries = [random_modes(s, 5, 9) for s in range(3)]
+    there, back = (consensus_modes(d) for d in (dictionaries, dictionaries[::-1]))
+    index, cosine = match_modes(there.modes, back.modes)
+    np.testing.assert_allclose(cosine, 1.0)
+    np.testing.assert_allclose(there.cosine, back.cosine[::-1][:, index], atol=1e-6)
+
+
+def test_two_dictionaries_are_compared_with_each_other_not_with_their_mean():
+    a, b = random_modes(1, 6, 10), random_modes(2, 6, 10)
+    direct = match_modes(a, b)[1]
+    found = consensus_modes([a, b])
+    np.testing.assert_allclose(found.cosine[0], found.cosine[1])
+    np.testing.assert_allclose(np.sort(found.cosine[0]), np.sort(direct))
+
+
+def test_a_dictionary_that_lacks_a_mode_does_not_blur_it():
+    true = np.eye(4)
+    lacking = true.copy()
+    lacking[3] = [0.3, 0.3, 0.3, 0.1]
+    found = consensus_modes([true, true, true, lacking, true[:3]])
+    index, cosine = match_modes(true, found.modes)
+    assert (cosine > 0.99).all()  # a plain mean would have 0.96
+    last = index[3]
+    assert found.index[4, last] == -1
+    assert found.cosine[4, last] == 0
+    assert found.cosine[3, last] < 0.3
+    assert (found.cosine[:3] > 0.99).all()
+
+
+def test_bad_dictionaries_are_named():
+    with pytest.raises(InputError, match="dictionaries of 2 and 3 channels"):
+        match_modes(np.eye(2), np.eye(3))
+    with pytest.raises(InputError, match="3 values finite"):
+        match_modes(np.eye(2), [[np.nan, 0.0], [0.0, 1.0]])
+    with pytest.raises(InputError, match=r"dictionaries of \[2, 0\] modes"):
+        consensus_modes([np.eye(2), np.zeros((0, 2))])
+    with pytest.raises(InputError, match="at least two"):
+        consensus_modes([np.eye(2)])
+
+
+@given(seeds, st.integers(1, 40), st.integers(1, 5))
+def test_shuffled_columns_keep_their_values(seed, size, columns):
+    rows = np.random.default_rng(seed).random((size, columns))
+    np.testing.assert_array_equal(
+        np.sort(shuffle_columns(rows, seed), axis=0), np.sort(rows, axis=0)
+    )
+
+
+def test_shuffled_columns_no_longer_go_together():
+    column = np.random.default_rng(0).random(4000)
+    rows = shuffle_columns(np.stack([column, column], axis=1), seed=1)
+    assert abs(np.corrcoef(rows.T)[0, 1]) < 0.06  # 4 standard errors
+
+
+@given(seeds, st.integers(1, 500), st.booleans())
+def test_as_many_rows_are_drawn_as_there_are(seed, size, series):
+    drawn = bootstrap_rows(size, seed, series=series)
+    assert drawn.shape == (size,)
+    assert drawn.min() >= 0
+    assert drawn.max() < size
+
+
+def test_of_a_series_blocks_are_drawn():
+    drawn = bootstrap_rows(8000, 0, series=True)
+    assert (np.diff(drawn) == 1).mean() > 0.98  # 1% of the rows, longer than 8000^(1/3)
+    single = bootstrap_rows(8000, 0, series=False)
+    assert (np.diff(single) == 1).mean() < 0.01
+    assert len({*single}) / 8000 == pytest.approx(1 - np.exp(-1), abs=0.02)
