@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from neurocodec.kernels.matching import match_modes
 from neurocodec.kernels.scores import r2, r2_pooled
 
 Matrix = NDArray[Any]
+Model = TypeVar("Model")
 Row = dict[str, str | float]
 """One line of a table: heading -> figure."""
 
@@ -170,3 +173,15 @@ def _processor() -> str:
     lines = described.read_text("utf-8").splitlines() if described.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor())
+
+
+def timed(make: Callable[[], Model]) -> tuple[Model, float]:
+    """Make something, and the seconds it took."""
+    start = time.perf_counter()
+    made = make()
+    return made, time.perf_counter() - start
+
+
+def say(row: Row) -> None:
+    """Show a line as soon as it is measured; the table is printed at the end."""
+    print("  ".join(f"{k} {as_text(x)}" for k, x in row.items()), file=sys.stderr, flush=True)

@@ -15,11 +15,14 @@ networks are kept in `--cache`.
 - alive: part of the modes that are active on some row.
 - recovered: part of the planted modes that are found at cosine >= 0.9, matched by the Hungarian
   method; replicated: the same for the alive modes of one seed in another, over all pairs.
-- `time`: seconds of a whole fit of ours bound the time to any R2 below its own. The recipe's own
-  threshold of 0.9 is reached by no unit at the start on 16 channels, so that nothing is learned;
-  the same recipe with a threshold of 0.6 is run beside it.
-- class r: per alive mode the largest correlation with a class indicator, median over modes; on
-  held-out rows and on all rows.
+- `time`: ours is fitted whole, with more and more epochs, and timed whole (scores included), until
+  both R2 (per feature, pooled) are at least the recipe's at its end. The recipe's own threshold of
+  0.9 is reached by no unit at the start on 16 channels, so that nothing is learned; the same recipe
+  with a threshold of 0.6 is run beside it.
+- by chance: what is replicated of fits to the same rows with each channel shuffled over the rows,
+  two seeds; it keeps each channel's distribution and breaks the combinations.
+- class r: per alive mode the largest correlation of its loading with a class indicator on held-out
+  rows, median over modes; on or off: of whether it is active.
 """
 
 from __future__ import annotations
@@ -27,9 +30,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,10 +40,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import authors_recipe
+import numpy as np
 import torch
 from authors_recipe import RESNET50, RETINA, Recipe
 from mode_baselines import BASELINES
-from mode_rows import Split, cifar_rows, excitatory, retina_rows, retina_tree
+from mode_rows import Split, cifar_rows, excitatory, retina_tree
 from mode_scores import (
     REPLICATED,
     Decomposition,
@@ -50,23 +52,27 @@ from mode_scores import (
     Ours,
     Row,
     alive_modes,
-    as_text,
     averaged,
     class_correlation,
     machine,
     quality,
-    rebuilt,
     replication,
+    say,
     table,
+    timed,
 )
+from mode_time import duration
 
 from neurocodec.errors import NeurocodecWarning
 from neurocodec.kernels.matching import match_modes
-from neurocodec.kernels.scores import r2, r2_pooled
+from neurocodec.kernels.splits import held_out
 from neurocodec.simulation.planted import planted_rows
 
 Fit = Callable[[Matrix, int], Decomposition]
 """Rows and a seed -> a decomposition."""
+
+
+OURS = "SparseModes"
 
 
 class Case(NamedTuple):
@@ -80,7 +86,7 @@ class Case(NamedTuple):
 def planted(options: argparse.Namespace) -> list[Row]:
     """Planted modes: how many come back."""
     count, channels = options.rows or 5000, options.channels or 64
-    fits: dict[str, Fit] = {"SparseModes": _ours("stimulus", options, options.modes / channels)}
+    fits: dict[str, Fit] = {OURS: _ours("stimulus", options, options.modes / channels)}
     fits |= {name: _baseline(make, options.modes) for name, make in BASELINES.items()}
     rows = list[Row]()
     for name, fit in _wanted(fits, options).items():
@@ -91,7 +97,7 @@ def planted(options: argparse.Namespace) -> list[Row]:
             )
             found.append(_recovery(fit, Split(f"planted {seed}", x, count), truth, seed))
         rows.append({"": name, "seeds": len(found), **averaged(found)})
-        _say(rows[-1])
+        say(rows[-1])
     return rows
 
 
@@ -101,7 +107,7 @@ def _wanted(fits: dict[str, Fit], options: argparse.Namespace) -> dict[str, Fit]
 
 def _recovery(fit: Fit, split: Split, truth: Matrix, seed: int) -> Row:
     fitted, held = split.parts
-    model, seconds = _timed(partial(fit, fitted, seed))
+    model, seconds = timed(partial(fit, fitted, seed))
     cosine = match_modes(truth, model.dictionary)[1]
     recovered = float((cosine >= REPLICATED).mean())
     figures = quality(model, fitted, held)
@@ -123,12 +129,19 @@ def retina(options: argparse.Namespace) -> list[Row]:
     """Contributions of the bundled retina model, both layers."""
     tree = retina_tree(options.cache, options.duration)
     layers = {str(name): excitatory(node) for name, node in tree.children.items()}
-    splits = [Split(name, x, round(0.9 * len(x))) for name, x in layers.items()]
+    splits = [_blocks_out(name, x) for name, x in layers.items()]
+    splits += [Split(f"{name}, last tenth", x, round(0.9 * len(x))) for name, x in layers.items()]
     fits: dict[str, Fit] = {
-        "SparseModes": _ours("time", options),
+        OURS: _ours("time", options),
         "authors' recipe": _authors(RETINA, options),
     }
     return _over_seeds(fits, splits, options)
+
+
+def _blocks_out(name: str, rows: Matrix) -> Split:
+    """A tenth of a movie held out in blocks, put last."""
+    held = held_out(len(rows), 0.1, seed=0, series=True)
+    return Split(f"{name}, blocks", np.concatenate([rows[~held], rows[held]]), int((~held).sum()))
 
 
 def cifar(options: argparse.Namespace) -> list[Row]:
@@ -138,7 +151,7 @@ def cifar(options: argparse.Namespace) -> list[Row]:
         print("skipped: the weights of ResNet-56 are not there, see mode_rows.SHARED")
         return []
     fits: dict[str, Fit] = {
-        "SparseModes": _ours("stimulus", options, 3),
+        OURS: _ours("stimulus", options, 3),
         "authors' recipe": _authors(RESNET50, options),
     }
     return _over_seeds(fits, splits, options)
@@ -152,7 +165,7 @@ def _over_seeds(
     for split in splits:
         for name, fit in _wanted(fits, options).items():
             rows.append(_replicated(Case(name, fit, split), options.seeds))
-            _say(rows[-1])
+            say(rows[-1])
     return rows
 
 
@@ -162,13 +175,24 @@ def _replicated(case: Case, seeds: Sequence[int]) -> Row:
     fitted, held = split.parts
     figures, dictionaries = list[Row](), list[Matrix]()
     for seed in seeds:
-        model, seconds = _timed(partial(case.fit, fitted, seed))
+        model, seconds = timed(partial(case.fit, fitted, seed))
         alive = alive_modes(model, split.rows)
         dictionaries.append(model.dictionary[alive])
         classes = _classes(model, split, alive)
         figures.append({**quality(model, fitted, held), **classes, "seconds": seconds})
     again = replication(dictionaries) if len(seeds) > 1 else {}
+    if case.name == OURS and again:
+        again["by chance"] = _by_chance(case, seeds[:2])
     return {"rows": split.name, "": case.name, "seeds": len(seeds), **averaged(figures), **again}
+
+
+def _by_chance(case: Case, seeds: Sequence[int]) -> float:
+    """What is replicated where each channel is shuffled over the rows."""
+    random, rows = np.random.default_rng(0), case.split.parts[0]
+    shuffled = np.stack([random.permutation(column) for column in rows.T], axis=1)
+    models = [case.fit(shuffled, seed) for seed in seeds]
+    dictionaries = [m.dictionary[alive_modes(m, shuffled)] for m in models]
+    return float(replication(dictionaries)["replicated"])
 
 
 def _classes(model: Decomposition, split: Split, alive: Matrix) -> Row:
@@ -177,9 +201,10 @@ def _classes(model: Decomposition, split: Split, alive: Matrix) -> Row:
         return {}
     loadings = model.loadings(split.rows)[:, alive]
     held = slice(split.fitted, None)
+    classes = split.classes[held]
     return {
-        "class r held out": class_correlation(loadings[held], split.classes[held]),
-        "class r all": class_correlation(loadings, split.classes),
+        "class r": class_correlation(loadings[held], classes),
+        "class r, on or off": class_correlation((loadings[held] > 0).astype(float), classes),
     }
 
 
@@ -188,90 +213,6 @@ def _authors(recipe: Recipe, options: argparse.Namespace) -> Fit:
     return lambda rows, seed: authors_recipe.fit(
         rows, replace(recipe, seed=seed, epochs=epochs), device=options.device
     )
-
-
-def duration(options: argparse.Namespace) -> list[Row]:
-    """Seconds of a whole fit against those of the authors' recipe, at more than one threshold."""
-    wide = options.device.startswith("cuda") or options.channels is not None
-    split = _wide_rows(options) if wide else retina_rows(options.cache, options.rows or 6000)
-    recipe, thresholds = (RESNET50, (0.8,)) if wide else (RETINA, (0.9, 0.6))
-    recipe = replace(recipe, epochs=options.epochs or recipe.epochs, seed=options.seeds[0])
-    recipe = replace(recipe, expansion=options.expansion or recipe.expansion)
-    fit = _ours("stimulus" if wide else "time", options, recipe.expansion)
-    fitted, held = split.parts
-    ours, seconds = _timed(partial(fit, fitted, recipe.seed))
-    figures = quality(ours, fitted, held)
-    rows: list[Row] = [
-        {"rows": split.name, "": "SparseModes, whole fit", **figures, "seconds": seconds}
-    ]
-    _say(rows[-1])
-    for threshold in options.thresholds or thresholds:
-        rows.append(
-            _recipe_row(split, replace(recipe, threshold=threshold), options.device, rows[0])
-        )
-        _say(rows[-1])
-    return rows
-
-
-def _recipe_row(split: Split, recipe: Recipe, device: str, ours: Row) -> Row:
-    """Figures of the recipe, and its seconds as multiples of those of the whole fit of ours."""
-    found, course = _watched(split, recipe, device)
-    last, seconds = course[-1], float(ours["seconds"])
-    first = next(c.seconds for c in course if c.r2 >= last.r2)
-    reached = float(ours["R2"]) >= last.r2 and float(ours["R2 pooled"]) >= last.r2_pooled
-    return {
-        "rows": split.name,
-        "": f"authors' recipe, threshold {recipe.threshold:g}, {recipe.epochs} epochs",
-        **quality(found, *split.parts),
-        "seconds": last.seconds,
-        "seconds to its R2": first,
-        "ours reaches its R2": "yes" if reached else "no",
-        "seconds / ours": last.seconds / seconds,
-        "seconds to its R2 / ours": first / seconds,
-    }
-
-
-class Moment(NamedTuple):
-    """Seconds of training so far, and the R2 of held-out rows then, per feature and pooled."""
-
-    seconds: float
-    r2: float
-    r2_pooled: float
-
-
-def _wide_rows(options: argparse.Namespace) -> Split:
-    """Simulated rows for a GPU: as many planted modes as channels, a tenth of the rows held out."""
-    count, channels = options.rows or 50_000, options.channels or 2048
-    active = min(32, channels)
-    x, _ = planted_rows(
-        count * 10 // 9, channels, channels, active=active, noise=0.1, seed=options.seeds[0]
-    )
-    return Split(f"simulated, {count} x {channels}", x.astype("float32"), count)
-
-
-def _watched(
-    split: Split, recipe: Recipe, device: str
-) -> tuple[authors_recipe.Fitted, list[Moment]]:
-    """Run the recipe and follow its R2."""
-    fitted, held = split.parts
-    course = list[Moment]()
-
-    def watch(model: authors_recipe.Fitted, _epoch: int) -> None:
-        made = rebuilt(model, held)
-        course.append(Moment(model.seconds, r2(held, made), r2_pooled(held, made)))
-
-    return authors_recipe.fit(fitted, recipe, device=device, watch=watch), course
-
-
-def _timed(make: Callable[[], Decomposition]) -> tuple[Decomposition, float]:
-    start = time.perf_counter()
-    made = make()
-    return made, time.perf_counter() - start
-
-
-def _say(row: Row) -> None:
-    """Show a line as soon as it is measured; the table is printed at the end."""
-    print("  ".join(f"{k} {as_text(x)}" for k, x in row.items()), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -22,8 +22,8 @@ class InferenceModel(SparseModel):
     2. The sparsifier sets all but the strongest to zero.
     3. The others are fitted again with the ridge alone, as an L1 penalty makes all too small.
 
-    A row twice as large has loadings about twice as large, and a row's loadings depend on no
-    other row.
+    The penalty has the unit of the typical row: what is far weaker than that, such as a quiet
+    moment, has no active mode. A row's loadings depend on no other row.
 
     Parameters
     ----------

@@ -26,7 +26,16 @@ from neurocodec.nn.sparse.starting import begin, revive
 from neurocodec.nn.sparse.threads import threads_for
 
 _PER_FIT: Final = frozenset(
-    {"seed", "threshold", "l1_loading", "l1_dictionary", "learning_rate", "validation", "patience"}
+    {
+        "seed",
+        "threshold",
+        "l1_loading",
+        "l2_loading",
+        "l1_dictionary",
+        "learning_rate",
+        "validation",
+        "patience",
+    }
 )
 """Settings that may differ between fits side by side; the split and stopping are not ours."""
 _WARMUP_STEPS: Final = 20
