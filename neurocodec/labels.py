@@ -337,4 +337,9 @@ def _feed(digest: Any, part: NDArray[Any] | xr.DataArray | str | bytes) -> None:
     else:
         array = np.ascontiguousarray(part)
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array.tobytes() if array.dtype == object else array.data.cast("B"))
+        if array.dtype.kind in "OT":  # bytes of objects are pointers, others in every process
+            digest.update(repr(array.tolist()).encode())
+        else:
+            digest.update(
+                array.view("i8" if array.dtype.kind in "mM" else array.dtype).data.cast("B")
+            )

@@ -97,7 +97,7 @@ def contribution_of(data: Contributions) -> xr.DataArray:
 
 def _signed(parts: xr.DataArray, sign: str) -> xr.DataArray:
     if sign == "net":
-        return parts.sum(v.SIGN, keep_attrs=True)
+        return parts.sum(v.SIGN, skipna=False, keep_attrs=True)
     if v.SIGN not in parts.coords:
         raise InputError(
             came="contributions whose dim 'sign' has no labels",
@@ -199,6 +199,7 @@ missing 5, not fitted 4
       try: data.sel(channel=modes.dictionary.channel)
     """
     labels.require_dims(rows, (labels.sample_dim(rows), *map(str, dictionary.dims[1:])), "rows")
+    _require_same_sign(rows, dictionary)
     here, there = (
         a[v.CHANNEL].values.tolist() if v.CHANNEL in a.coords else list(range(a.sizes[v.CHANNEL]))
         for a in (rows, dictionary)
@@ -211,6 +212,20 @@ missing 5, not fitted 4
         expected="the same 'channel' in the same order",
         hint="data.sel(channel=modes.dictionary.channel)",
     )
+
+
+def _require_same_sign(rows: xr.DataArray, dictionary: xr.DataArray) -> None:
+    """Rows of another sign than the modes', or negative ones that do not say so, are refused."""
+    here, there = (
+        str(a[v.SIGN].values) if v.SIGN in a.coords and not a[v.SIGN].ndim else "none"
+        for a in (rows, dictionary)
+    )
+    if here != there and (here != "none" or there == v.INHIBITORY):
+        raise InputError(
+            came=f"rows with the sign {here}, for modes that were fitted to {there}",
+            expected="the same coordinate 'sign'",
+            hint="modes.transform(tree['layer']), which has both signs",
+        )
 
 
 def _difference(here: list[Any], there: list[Any]) -> str:

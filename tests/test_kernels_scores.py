@@ -74,3 +74,17 @@ def test_nothing_is_held_out_where_nothing_is_asked_or_possible():
 def test_another_seed_holds_out_other_rows():
     a, b = (held_out(100, 0.1, seed=seed, series=False) for seed in (0, 1))
     assert (a != b).any()
+
+
+def test_a_feature_that_varies_by_rounding_alone_is_constant():
+    random = np.random.default_rng(0)
+    data = random.random((50, 2)).astype(np.float32)
+    rounded = np.float32(1.0) + np.float32(1.2e-7) * random.integers(0, 2, (50, 1))
+    data = np.hstack([data, rounded.astype(np.float32)])
+    made = data + np.float32(1e-3)
+    assert np.isnan(r2_features(data, made)[2])
+    np.testing.assert_allclose(r2(data, made), r2(data[:, :2], made[:, :2]))
+    small = data[:, :2] * 1e-12
+    np.testing.assert_allclose(
+        r2(small, 0.9 * small), r2(data[:, :2], 0.9 * data[:, :2]), rtol=1e-5
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,3 +176,22 @@ def test_fingerprint_of_labelled_data_covers_dims_and_coordinates() -> None:
     prints = [labels.fingerprint(a) for a in (mine, *others)]
     assert len({*prints}) == len(prints)
     assert labels.fingerprint(mine.assign_attrs(units="Hz")) == prints[0]
+
+
+def test_fingerprints_take_dates_and_text_of_any_kind():
+    days = np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[ns]")
+    a, b = (xr.DataArray([1.0, 2.0], {"time": t}, ("time",)) for t in (days, days + 1))
+    assert labels.fingerprint(a) == labels.fingerprint(a.copy(deep=True))
+    assert labels.fingerprint(a) != labels.fingerprint(b)
+
+
+def test_fingerprints_of_objects_are_the_same_in_every_process():
+    code = (
+        "import numpy as np; from neurocodec.labels import fingerprint; "
+        "print(fingerprint(np.array(['cell ' + str(i) for i in range(3)], dtype=object)))"
+    )
+    command = [sys.executable, "-c", code]
+    found = {
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)
+    }
+    assert len(found) == 1

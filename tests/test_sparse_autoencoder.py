@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from neurocodec.errors import InputError
 from neurocodec.kernels.matching import match_modes
 from neurocodec.kernels.scores import r2
 from neurocodec.nn.sparse.autoencoder import Autoencoder, stacked
 from neurocodec.nn.sparse.config import PRESETS, SparseConfig
-from neurocodec.nn.sparse.encoders import LinearEncoder, MlpEncoder
+from neurocodec.nn.sparse.encoders import LinearEncoder, MlpEncoder, trained_encoder
 from neurocodec.nn.sparse.running import Checkpoint, Fit, run
 from neurocodec.nn.sparse.scoring import reached
 from neurocodec.nn.sparse.source import ArrayReader, Resident, Streamed
@@ -25,12 +28,13 @@ from neurocodec.nn.sparse.training import AutoencoderTraining
 from neurocodec.simulation.planted import planted_rows
 
 TRAINED = [name for name in PRESETS if SparseConfig.preset(name).encoder != "inference"]
+ARCHETYPAL = {"atoms": "archetypal", "candidates": 40}
 ALSO: dict[str, dict[str, Any]] = {
     "mlp_topk": {"encoder": "mlp", "sparsifier": "topk"},
     "mlp_batch_topk": {"encoder": "mlp", "sparsifier": "batch_topk"},
     "mlp_jump_relu": {"encoder": "mlp", "sparsifier": "jump_relu"},
-    "archetypal_topk": {"encoder": "linear", "sparsifier": "topk", "atoms": "archetypal"},
-    "archetypal_gate": {"encoder": "mlp", "sparsifier": "gate", "atoms": "archetypal"},
+    "archetypal_topk": {"encoder": "linear", "sparsifier": "topk", **ARCHETYPAL},
+    "archetypal_gate": {"encoder": "mlp", "sparsifier": "gate", **ARCHETYPAL},
 }
 EACH = [*TRAINED, *ALSO]
 
@@ -46,7 +50,7 @@ def one_thread() -> Iterator[None]:
 
 def configured(name: str, **changes: Any) -> SparseConfig:
     if name in ALSO:
-        return SparseConfig(**{"candidates": 40, "epochs": 100, **ALSO[name], **changes})
+        return SparseConfig(**{"epochs": 100, **ALSO[name], **changes})
     return SparseConfig.preset(name, **changes)
 
 
@@ -149,8 +153,12 @@ def test_few_modes_are_dead_at_the_end_and_rows_are_explained(name: str) -> None
 @pytest.mark.parametrize("name", ["topk", "jump_relu"])
 def test_planted_modes_are_found(name: str) -> None:
     rows, atoms = planted(2000)
-    fit = fitted(configured(name, expansion=16 / 12, active=2, epochs=60), rows)
-    assert np.mean(match_modes(atoms, fit.model.dictionary.numpy())[1] >= 0.9) >= 0.7
+    configs = [
+        configured(name, expansion=16 / 12, active=2, epochs=60, seed=seed) for seed in range(8)
+    ]
+    fits = run(training(configs, rows), 8, 60, progress=False)
+    alike = [match_modes(atoms, fit.model.dictionary.numpy())[1] for fit in fits]
+    assert np.mean(np.array(alike) >= 0.9) >= 0.6  # single fits vary by 0.1
 
 
 @pytest.mark.parametrize("name", ["batch_topk", "jump_relu"])
@@ -337,3 +345,113 @@ def test_what_cannot_go_side_by_side_is_refused() -> None:
     rows = Resident(planted()[0][None])
     with pytest.raises(InputError, match="2 configurations for 1 fits"):
         AutoencoderTraining(rows, rows, [topk, topk])
+
+
+def finite(fit: Fit, rows: torch.Tensor) -> bool:
+    made = fit.model.decode(fit.model.encode(rows))
+    return all(bool(t.isfinite().all()) for t in (made, *fit.model.state_dict().values()))
+
+
+@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("epochs", [1, 12])
+def test_many_modes_on_few_rows_are_numbers(name: str, epochs: int) -> None:
+    for seed in range(2):
+        rows = torch.rand(8, 4, generator=generator(seed))
+        config = configured(name, expansion=10, active=1, epochs=epochs, seed=seed)
+        assert finite(run(training([config], rows, held=0), 1, epochs, progress=False)[0], rows)
+
+
+@pytest.mark.parametrize("name", ["jump_relu", "mlp_jump_relu"])
+def test_each_mode_fires_on_the_row_that_it_starts_from(name: str) -> None:
+    rows = torch.rand(8, 4, generator=generator())
+    model = begin(rows, configured(name, expansion=10, active=1), generator())
+    assert (model.encode(rows) > 0).sum(dim=0).tolist() == [1] * 40
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(EACH),
+    shape=st.tuples(st.integers(3, 60), st.integers(1, 6)),
+    expansion=st.floats(0.5, 10),
+    empty=st.sampled_from([0.5, 0.9, 1.0]),
+    seed=st.integers(0, 99),
+)
+def test_rows_that_are_few_and_mostly_zero_give_numbers(
+    name: str, shape: tuple[int, int], expansion: float, empty: float, seed: int
+) -> None:
+    rows = torch.rand(shape, generator=generator(seed))
+    rows *= torch.rand(shape, generator=generator(seed + 1)) >= empty
+    config = configured(name, expansion=expansion, epochs=3, seed=seed)
+    fits = training([config], rows, held=len(rows) // 10 * (seed % 2))
+    assert finite(run(fits, 1, 3, progress=False)[0], rows)
+
+
+@pytest.mark.parametrize("name", ["mlp_topk", "mlp_batch_topk", "mlp_jump_relu"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_an_mlp_of_few_channels_reconstructs_better_than_nothing(name: str, channels: int) -> None:
+    rows = planted(300, channels, channels + 1)[0]
+    model = fitted(configured(name, expansion=4, active=2, epochs=20), rows).model
+    left = rows - model.decode(model.encode(rows))
+    assert float(left.square().mean()) < 0.5 * float(rows.square().mean())
+
+
+def test_a_tied_mlp_has_bounded_weights_where_hidden_units_tell_rows_apart_badly() -> None:
+    rows = planted(300, 2, 3)[0]
+    length = rows.square().mean(dim=1).sqrt()
+    for hidden in (1, 2, 8):
+        encoder = MlpEncoder(2, 300, hidden, generator(), gated=False)
+        encoder.tie(torch.arange(300), rows, rows, rows)
+        assert encoder.outward.abs().max().item() < 20, hidden
+        torch.testing.assert_close(encoder(rows).diagonal(), length, rtol=1e-4, atol=1e-4)
+
+
+def test_an_mlp_has_hidden_units_enough_to_normalise() -> None:
+    def width(channels: int, **changes: Any) -> int:
+        encoder = trained_encoder(channels, configured("mlp_topk", **changes), generator())
+        assert isinstance(encoder, MlpEncoder)
+        return encoder.hidden
+
+    assert [width(1), width(8), width(20), width(20, hidden=3)] == [8, 8, 20, 3]
+
+
+class HostReads(TorchDispatchMode):
+    """Counts how often the value of a tensor is asked for: a GPU has to finish first."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("rates", [(1e-3, 1e-3), (1e-3, 1e-4)])
+def test_a_step_asks_for_no_value(name: str, rates: tuple[float, float]) -> None:
+    fits = training([configured(name, learning_rate=rate) for rate in rates])
+    rows = fits.source.rows[:, :64]  # type: ignore[attr-defined]
+    with HostReads() as reads:
+        fits._step(rows)
+        assert reads.count == 0
+        float(rows.sum())
+        assert reads.count == 1
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_finished_model_has_memory_for_itself_alone(*, kept: bool) -> None:
+    fits = training([configured("archetypal_topk", seed=seed) for seed in range(3)])
+    fits.epoch()
+    if kept:
+        fits.keep(1)
+    expected = fits.fits[1].dictionary.clone()
+    model = fits.models()[1]
+    fits.epoch()
+    assert torch.equal(model.dictionary, expected)
+    assert [name for name, _ in model.named_buffers()] == ["threshold"]
+    for name, tensor in model.state_dict().items():
+        assert tensor.untyped_storage().nbytes() == tensor.nbytes, name
+
+
+def test_a_fit_that_diverges_says_so() -> None:
+    config = configured("jump_relu", epochs=12, learning_rate=1e4)
+    with pytest.raises(InputError, match=r"a loss of (nan|inf) in epoch \d+"):
+        fitted(config)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurocodec.kernels.scores import CONSTANT
+
 Vector = NDArray[np.float64]
 
 
@@ -60,8 +62,9 @@ class Moments:
 
     @property
     def varies(self) -> NDArray[np.bool_]:
-        """Whether a feature has more than one value."""
-        return np.asarray(self.high > self.low)
+        """Whether a feature varies by more than rounding, see `neurocodec.kernels.scores`."""
+        energy = self.squares + self.count * self.mean**2
+        return np.asarray(self.squares > CONSTANT * energy)
 
     @property
     def pooled_squares(self) -> float:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurocodec.errors import InputError
+
+CONSTANT: Final = 1e-12
+"""A feature is constant where its variance is at most this part of its mean square: what rounding
+of float32 makes of equal values is a hundred times less, and no part of R2 should be about that."""
 
 
 def r2_features(data: ArrayLike, reconstruction: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
@@ -93,16 +99,16 @@ def r2_pooled(data: ArrayLike, reconstruction: ArrayLike) -> float:
 def _sums_of_squares(
     data: ArrayLike, reconstruction: ArrayLike, axis: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Residual and total sums of squares; the total of a constant feature is exactly zero."""
+    """Residual and total sums of squares; the total of a constant feature is zero."""
     x, y = (np.asarray(v, dtype=np.float64) for v in (data, reconstruction))
     if x.shape != y.shape:
         raise InputError(
             came=f"data of shape {x.shape} and a reconstruction of shape {y.shape}",
             expected="the same shape",
         )
-    constant = x.max(axis=axis, initial=-np.inf) == x.min(axis=axis, initial=np.inf)
     total = ((x - x.mean(axis=axis, keepdims=True)) ** 2).sum(axis=axis)
-    return ((x - y) ** 2).sum(axis=axis), np.where(constant, 0.0, total)
+    varies = total > CONSTANT * (x**2).sum(axis=axis)
+    return ((x - y) ** 2).sum(axis=axis), np.where(varies, total, 0.0)
 
 
 def _one_minus_ratio(

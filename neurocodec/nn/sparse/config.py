@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
+import numpy as np
+
 from neurocodec.errors import InputError, unknown_name
 
 Sign = Literal["excitatory", "inhibitory", "net", "both"]
@@ -83,7 +85,7 @@ class SparseConfig:
     batch_size
         Rows per step; fewer where an epoch would have less than 16 steps.
     hidden
-        Width of the hidden layer of "mlp"; where None, the number of channels.
+        Width of the hidden layer of "mlp"; where None, the number of channels, at least 8.
     precision
         Of the products while fitting: "float32" or "bfloat16" (mixed). Only for trained encoders.
     validation
@@ -92,7 +94,8 @@ class SparseConfig:
     Raises
     ------
     InputError
-        Where a value is out of its range, or the sparsifier does not go with the encoder.
+        Where a value is out of its range, the sparsifier does not go with the encoder, or a
+        setting was changed that these do not use.
 
     Examples
     --------
@@ -125,6 +128,10 @@ class SparseConfig:
     validation: float = 0.1
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):  # so that every setting can be written as JSON
+                object.__setattr__(self, field.name, value.item())
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown_name(name, getattr(self, name), choices)
@@ -140,6 +147,19 @@ class SparseConfig:
                 if self.sparsifier in PRESETS
                 else f"sparsifier={SPARSIFIERS[self.encoder][0]!r}",
             )
+        self._require_used()
+
+    def _require_used(self) -> None:
+        """Refuse settings that would change nothing, so that nobody believes they did."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value != field.default and field.name in self.unused():
+                raise InputError(
+                    came=f"{field.name}={value!r}, which encoder={self.encoder!r} with "
+                    f"sparsifier={self.sparsifier!r} and atoms={self.atoms!r} does not use",
+                    expected="settings that have an effect",
+                    hint=f"leave out {field.name}=",
+                )
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> SparseConfig:
@@ -165,13 +185,34 @@ class SparseConfig:
         >>> SparseConfig.preset("paper_retina").epochs
         800
         """
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise unknown_name("preset", name, [*PRESETS])
         known = [f.name for f in dataclasses.fields(cls)]
         for field in changes:
             if field not in known:
                 raise unknown_name("setting", field, known)
         return cls(**{**PRESETS[name], **changes})
+
+    def unused(self) -> tuple[str, ...]:
+        """Names of the settings that this encoder, sparsifier and dictionary do not use.
+
+        Examples
+        --------
+        >>> SparseConfig.preset("topk").unused()
+        ('l2_loading', 'hidden', 'threshold', 'candidates', 'relaxation')
+        """
+        found = ["l2_loading"]
+        if self.encoder == "inference":
+            found = ["l1_dictionary", "learning_rate", "precision"]
+        if self.encoder != "mlp":
+            found.append("hidden")
+        if self.sparsifier == "share":
+            found.append("active")
+        elif self.sparsifier != "gate":
+            found.append("threshold")
+        if self.atoms == "free":
+            found += ["candidates", "relaxation"]
+        return tuple(found)
 
     def modes(self, channels: int) -> int:
         """Number of modes for so many channels, at least one."""
@@ -241,7 +282,10 @@ _NUMBER_OR_NONE: Final = (lambda x: x is None or _count(x), "an integer above 0,
 
 _RANGES: Final[Mapping[str, tuple[Any, str]]] = MappingProxyType(
     {
-        "seed": (lambda x: isinstance(x, int) and 0 <= x < 2**63, "an integer of at least 0"),
+        "seed": (
+            lambda x: isinstance(x, int) and not isinstance(x, bool) and 0 <= x < 2**63,
+            "an integer of at least 0",
+        ),
         "threshold": (lambda x: 0 < x < 1, "between 0 and 1, open"),
         "validation": (lambda x: 0 <= x < 1, "from 0 to below 1"),
         "nonnegative": (lambda x: isinstance(x, bool), "True or False"),

@@ -228,7 +228,7 @@ def least_squares_dictionary(
     Returns
     -------
     torch.Tensor
-        D, shape (modes, channels).
+        D, shape (modes, channels); the atoms where no code is above zero.
 
     Examples
     --------
@@ -243,6 +243,8 @@ def least_squares_dictionary(
     explained = (second @ atoms * atoms).sum()
     scaled = (cross * atoms).sum() / explained.clamp_min(_TINY) * atoms
     weight = tie * second.diagonal().mean()
+    if not second.any():
+        return atoms.clone()
     gram = second + weight * torch.eye(len(second), dtype=second.dtype, device=second.device)
     goal = cross + weight * scaled
     if not nonnegative and tie > 0:

@@ -17,6 +17,10 @@ from neurocodec.nn.sparse.config import SparseConfig
 
 DROPOUT: Final = 0.05
 """Part of the hidden units that are left out of a training step (the authors' scripts)."""
+_LEAST_HIDDEN: Final = 8
+"""Hidden units at least: layer norm makes one of them constant, and two of them a sign."""
+_LEAST_DEVIATION: Final = 1e-2
+"""Least squared deviation of a row's features from their mean, relative to their mean square."""
 _TINY: Final = 1e-8
 _EPS: Final = 1e-5
 
@@ -118,14 +122,21 @@ class MlpEncoder(nn.Module):
 
     @torch.no_grad()
     def tie(self, modes: Tensor, atoms: Tensor, seeds: Tensor, rows: Tensor) -> None:
-        """Let modes be driven as far as hidden units are as at their seeds, from 0 (mean) to 1."""
+        """Let modes be driven as far as hidden units are as at their seeds, from 0 (mean) to 1.
+
+        Where the hidden layer hardly tells a seed from the mean, the drive at the mean is nearer
+        to 1, so that no weight is above 1 / sqrt(`_LEAST_DEVIATION`) in units of the features.
+        """
         del atoms
-        mean = self._features(rows).mean(dim=0)
+        features = self._features(rows)
+        mean = features.mean(dim=0)
         deviation = self._features(seeds) - mean
-        norm = deviation.square().sum(dim=1, keepdim=True).clamp_min(_TINY)
-        weight = (deviation / norm).T
+        least = _LEAST_DEVIATION * features.square().sum(dim=1).mean() + _TINY
+        norm = deviation.square().sum(dim=1)
+        bounded = torch.maximum(norm, least)
+        weight = (deviation / bounded[:, None]).T
         self.outward[:, modes] = weight
-        self.outward_bias[modes] = -mean @ weight
+        self.outward_bias[modes] = (1.0 - norm / bounded) - mean @ weight
 
     @torch.no_grad()
     def scale(self, modes: Tensor, factor: Tensor) -> None:
@@ -162,7 +173,7 @@ def trained_encoder(
     modes = config.modes(channels)
     if config.encoder == "linear":
         return LinearEncoder(channels, modes, generator)
-    hidden = config.hidden or channels
+    hidden = config.hidden or max(_LEAST_HIDDEN, channels)
     return MlpEncoder(channels, modes, hidden, generator, gated=config.sparsifier == "gate")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from neurocodec.errors import StorageError
+from neurocodec.errors import InputError, StorageError
 from neurocodec.nn.checkpoint import read_tensors, write_tensors
 from neurocodec.nn.sparse.model import SparseModel
 
@@ -92,7 +92,7 @@ class Checkpoint:
     Parameters
     ----------
     path
-        A ".safetensors" file; removed when the fit is done.
+        A ".safetensors" file. Whoever asked for the fit removes it when the result is safe.
     identity
         What the fit is of (settings, data); a file with another identity is refused.
     every
@@ -156,6 +156,8 @@ def run(
     ------
     StorageError
         Where the checkpoint is of other settings or data.
+    InputError
+        Where the loss is no longer finite.
     """
     state = _Progress([[] for _ in range(fits)], [math.inf] * fits, [0] * fits)
     if checkpoint is not None and checkpoint.path.exists():
@@ -171,10 +173,7 @@ def run(
             if checkpoint is not None and time.monotonic() - written >= checkpoint.every:
                 _write(training, state, checkpoint)
                 written = time.monotonic()
-    models = training.models()
-    if checkpoint is not None:
-        checkpoint.path.unlink(missing_ok=True)
-    return [Fit(m, h) for m, h in zip(models, state.histories, strict=True)]
+    return [Fit(m, h) for m, h in zip(training.models(), state.histories, strict=True)]
 
 
 def _one_epoch(training: Training, state: _Progress, patience: int | None, bar: tqdm[Any]) -> None:
@@ -183,6 +182,12 @@ def _one_epoch(training: Training, state: _Progress, patience: int | None, bar: 
     for fit, result in enumerate(results):
         if stopped[fit]:
             continue
+        if not math.isfinite(result.loss_train):
+            raise InputError(
+                came=f"a loss of {result.loss_train} in epoch {state.done + 1}",
+                expected="a fit that stays finite",
+                hint="a smaller learning_rate, or other rows",
+            )
         state.histories[fit].append(result)
         loss = result.loss_train if math.isnan(result.loss) else result.loss
         if loss < state.best[fit]:

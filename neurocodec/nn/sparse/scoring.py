@@ -10,12 +10,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from neurocodec.kernels.scores import CONSTANT
 from neurocodec.nn.sparse.autoencoder import Autoencoder
 
 _LOADINGS: Final = 2**23
 """Loadings that are computed at a time."""
-_CONSTANT: Final = 1e-10
-"""A feature is constant where its variance is below this part of its mean square."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,6 @@ def _r2(means: Tensor) -> Tensor:
     """Average R2 from the mean, the mean square and the mean squared residual of each feature."""
     mean, square, left = means
     variance = square - mean.square()
-    varies = variance > _CONSTANT * square
+    varies = variance > CONSTANT * square
     ratio = torch.where(varies, 1.0 - left / variance, torch.nan)
     return ratio.nanmean(dim=-1)

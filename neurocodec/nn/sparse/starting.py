@@ -20,6 +20,8 @@ from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.dictionary import spread_rows
 
 _TINY: Final = 1e-8
+_MARGIN: Final = 1e-4
+"""By how much the rows that a mode fires on exceed its threshold: far above float32 rounding."""
 _LOGIT_GAIN: Final = 4.0
 """Difference of a gate's logit between the mean row and the row that its mode starts from."""
 _REVIVED_SHARE: Final = 0.2
@@ -59,7 +61,7 @@ def begin(rows: Tensor, config: SparseConfig, generator: torch.Generator) -> Aut
     length = torch.linalg.vector_norm(rows, dim=1).mean()
     _tie(model, modes, unit_rows(atoms), atoms * length, rows)
     made = model.decode(model.encode(rows))
-    _strengthen(model, modes, (rows * made).sum() / made.square().sum().clamp_min(_TINY))
+    _strengthen(model, modes, _fitting_size(rows, made))
     model.constrain()
     model.follow(model.encode(rows))
     return model
@@ -82,8 +84,7 @@ def revive(model: Autoencoder, dead: Tensor, rows: Tensor, generator: torch.Gene
     """
     left = rows - model.decode(model.encode(rows))
     left = left.clamp_min(0.0) if model.config.nonnegative else left
-    energy = left.square().sum(dim=1) + _TINY
-    drawn = torch.multinomial(energy, len(dead), replacement=True, generator=generator)
+    drawn = torch.multinomial(_badness(left), len(dead), replacement=True, generator=generator)
     atoms = unit_rows(left[drawn])
     least = _least_to_fire(model, rows)
     _tie(model, dead, atoms, rows[drawn], rows)
@@ -93,6 +94,22 @@ def revive(model: Autoencoder, dead: Tensor, rows: Tensor, generator: torch.Gene
     else:
         _strengthen(model, dead, _to_win(model.encoder(rows)[:, dead], least, model))
     model.constrain()
+
+
+def _fitting_size(rows: Tensor, made: Tensor) -> Tensor:
+    """Factor of a reconstruction that fits rows best; 1 where no factor above 0 makes it fit."""
+    factor = (rows * made).sum() / made.square().sum().clamp_min(_TINY)
+    found: Tensor = torch.where((factor > 0) & factor.isfinite(), factor, 1.0)
+    return found
+
+
+def _badness(left: Tensor) -> Tensor:
+    """Energy of what is left of each row, relative to the largest, as weights of a draw.
+
+    Always finite and never all 0: a fit that diverges is refused for its loss, not here.
+    """
+    energy = left.square().sum(dim=1)
+    return (energy / energy.max().clamp_min(_TINY)).nan_to_num(nan=1.0) + _TINY
 
 
 def _wanted(loadings: Tensor, projections: Tensor) -> Tensor:
@@ -140,9 +157,10 @@ def _tie(model: Autoencoder, modes: Tensor, atoms: Tensor, seeds: Tensor, rows: 
 
 
 def _exceeded(model: Autoencoder, modes: Tensor, rows: Tensor, share: float) -> Tensor:
-    """Drive of each mode that a share of the rows reaches, at least one row."""
+    """A little less than the drive of each mode that a share of the rows has, at least one row."""
     drive = model.encoder(rows)[:, modes].sort(dim=0, descending=True).values
-    reached: Tensor = drive[max(0, math.ceil(share * len(rows)) - 1)] - _TINY
+    reached: Tensor = drive[max(0, math.ceil(share * len(rows)) - 1)]
+    reached -= _MARGIN * reached.abs().clamp_min(1.0 if model.gated else 0.0)
     return reached
 
 

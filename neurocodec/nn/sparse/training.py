@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,10 +95,10 @@ class AutoencoderTraining:
             self._numbers(configs, "l1_loading"),
             self._numbers(configs, "l1_dictionary"),
         )
-        self.rates = self._numbers(configs, "learning_rate")
-        self.optimizer = torch.optim.Adam(
-            self.whole.parameters(), lr=float(self.rates.max()), fused=True
-        )
+        rates = self._numbers(configs, "learning_rate")
+        self.highest_rate = float(rates.max())
+        self.rate_ratios = None if bool((rates == rates[0]).all()) else rates / rates.max()
+        self.optimizer = torch.optim.Adam(self.whole.parameters(), lr=self.highest_rate, fused=True)
         self.steps, self.epochs = 0, 0
         self.kept: dict[int, dict[str, Tensor]] = {}
 
@@ -153,9 +152,10 @@ class AutoencoderTraining:
         }
 
     def _model(self, fit: int) -> Autoencoder:
-        model = copy.deepcopy(self.fits[fit])
-        if fit in self.kept:
-            model.load_state_dict(self.kept[fit])
+        """A model of its own: fits are views of the stack, whose memory a copy would drag along."""
+        generator = torch.Generator(self.source.device)
+        model = Autoencoder(self.source.channels, self.fits[fit].config, generator)
+        model.load_state_dict(self.kept.get(fit, self.fits[fit].state_dict()))
         return model.eval().requires_grad_(requires_grad=False)
 
     def _numbers(self, configs: Sequence[SparseConfig], name: str) -> Tensor:
@@ -196,20 +196,19 @@ class AutoencoderTraining:
         warm = min(1.0, (self.steps + 1) / _WARMUP_STEPS)
         fall = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.steps / total)))
         for group in self.optimizer.param_groups:
-            group["lr"] = float(self.rates.max()) * warm * fall
+            group["lr"] = self.highest_rate * warm * fall
 
     @contextmanager
     def _own_rates(self) -> Iterator[None]:
         """Let each fit move by its own learning rate: Adam's steps are proportional to it."""
-        ratio = self.rates / self.rates.max()
-        if bool((ratio == 1.0).all()):
+        if self.rate_ratios is None:
             yield
             return
         before = [p.detach().clone() for p in self.whole.parameters()]
         yield
         with torch.no_grad():
             for parameter, old in zip(self.whole.parameters(), before, strict=True):
-                part = ratio.view(-1, *[1] * (parameter.ndim - 1))
+                part = self.rate_ratios.view(-1, *[1] * (parameter.ndim - 1))
                 parameter.copy_(torch.lerp(old, parameter, part))
 
     def _dropout(self, rows: int) -> Tensor | None:
