@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import pairwise_distances_argmin
 
 from neurocodec.coders import STRENGTH, Arrays, Coder, Matrix
-from neurocodec.errors import NeurocodecWarning
+from neurocodec.errors import InputError, warn
 
+Found = TypeVar("Found")
 Method = Literal["pca", "nmf", "dictionary_learning", "ica", "kmeans"]
 
 ESTIMATORS: Final[Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]]] = {
@@ -46,6 +47,8 @@ ESTIMATORS: Final[Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]]] = 
 """Class and settings of each method, where they are not scikit-learn's own."""
 
 _FACTORIZATION: Final = ("tol", "max_iter", "alpha_W", "l1_ratio", "solver", "beta_loss")
+_RANK: Final = 1e-6
+"""Part of the largest singular value below which one is rounding of float32."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,13 @@ class LinearCoder(Coder):
         atoms = estimator.inverse_transform(np.eye(modes)) - mean
         projection = estimator.transform(mean + np.eye(features)) - estimator.transform(mean)
         return cls(_ones(modes), _single(atoms), _single(mean[0]), _single(projection))
+
+    def widened(self, varies: NDArray[np.bool_], row: NDArray[np.float64]) -> Self:
+        """Add the features that were left out: zero in every mode, and in `mean` as in `row`."""
+        atoms = np.zeros((len(self.atoms), len(varies)), dtype=np.float32)
+        projection, mean = atoms.T.copy(), row.astype(np.float32)
+        atoms[:, varies], projection[varies], mean[varies] = self.atoms, self.projection, self.mean
+        return replace(self, atoms=atoms, mean=mean, projection=projection)
 
     @property
     def offset(self) -> Matrix:
@@ -133,9 +143,9 @@ class SolvingCoder(Coder):
         if not len(rows):
             return np.zeros((0, len(self.atoms)), dtype=np.float32)
         solve = _SOLVERS[self.method]
-        # in float64, as scikit-learn's solvers miss their tolerances in float32
-        with convergence_reported(self.method):
-            return _single(solve(rows.astype(float), self.atoms.astype(float), self.settings))
+        # scikit-learn's solvers miss their tolerances in float32
+        x, atoms = rows.astype(float), self.atoms.astype(float)
+        return _single(computed(self.method, self.settings, lambda: solve(x, atoms, self.settings)))
 
     def weak_atoms(self) -> Matrix:
         """Modes by features."""
@@ -168,7 +178,7 @@ def coder_of(method: Method, estimator: Any, settings: Mapping[str, Any]) -> Cod
         modes = len(estimator.components_)
         return LinearCoder.of(estimator, modes, estimator.n_features_in_)
     atoms = estimator.cluster_centers_ if method == "kmeans" else estimator.components_
-    return SolvingCoder(_ones(len(atoms)), _single(atoms), method, _whole(method, settings))
+    return SolvingCoder(_ones(len(atoms)), _single(atoms), method, whole_settings(method, settings))
 
 
 def coder_from(method: Method, arrays: Arrays, settings: Mapping[str, Any]) -> Coder:
@@ -190,37 +200,104 @@ def coder_from(method: Method, arrays: Arrays, settings: Mapping[str, Any]) -> C
     """
     if method in ("pca", "ica"):
         return LinearCoder(**arrays)
-    return SolvingCoder(**arrays, method=method, settings=_whole(method, settings))
+    return SolvingCoder(**arrays, method=method, settings=whole_settings(method, settings))
 
 
-@contextmanager
-def convergence_reported(method: str) -> Iterator[None]:
-    """One warning of ours in place of scikit-learn's many.
+def computed(method: str, settings: Mapping[str, Any], compute: Callable[[], Found]) -> Found:
+    """Let scikit-learn compute: its errors and warnings become ours, NumPy's state stays.
 
     Parameters
     ----------
     method
-        Named in the warning.
+        Named in messages.
+    settings
+        Keyword arguments of the estimator, named in the error.
+    compute
+        What is to be computed.
+
+    Raises
+    ------
+    InputError
+        Where scikit-learn refuses a setting, or the rows with these settings.
 
     Warns
     -----
     NeurocodecWarning
-        Where a solver stopped before it converged.
+        Where a solver stopped before it converged: one in place of scikit-learn's many.
+
+    Examples
+    --------
+    >>> computed("pca", {"tol": -1}, lambda: PCA(tol=-1).fit(np.eye(2)))
+    Traceback (most recent call last):
+    ...
+    neurocodec.errors.InputError: 'pca' of scikit-learn with {'tol': -1}
+      expected: The 'tol' parameter of PCA must be a float in the range [0.0, inf). Got -1 instead.
     """
-    with warnings.catch_warnings(record=True) as caught:
+    with _random_state_kept(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        try:
+            found = compute()
+        except (ValueError, TypeError) as error:
+            came = f"{method!r} of scikit-learn with {dict(settings) or 'its own settings'}"
+            raise InputError(came=came, expected=str(error)) from error
+    _report(method, caught)
+    return found
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """Give NumPy's global state back: ``lasso_cd`` draws from it, though its result needs none."""
+    state = np.random.get_state(legacy=False)  # noqa: NPY002  nothing is drawn from it here
+    try:
         yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
+def _report(method: str, caught: list[warnings.WarningMessage]) -> None:
     for one in caught:
         if not issubclass(one.category, ConvergenceWarning):
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     found = [str(one.message) for one in caught if issubclass(one.category, ConvergenceWarning)]
     if found:
-        message = f"{method!r} stopped before it converged: {found[0]}"
-        warnings.warn(message, NeurocodecWarning, stacklevel=5)
+        warn(f"{method!r} stopped before it converged: {found[0]}")
 
 
-def _whole(method: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting of the estimator, also those at scikit-learn's default."""
+def independent_columns(rows: NDArray[np.float64]) -> int:
+    """Rank of rows about their mean, each column at standard deviation 1.
+
+    Parameters
+    ----------
+    rows
+        Samples by features that all vary; what float32 cannot tell apart is dependent.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).random((20, 2))
+    >>> independent_columns(np.c_[x, x.sum(axis=1)])
+    2
+    """
+    if not rows.size:
+        return 0
+    power = np.linalg.eigvalsh(np.atleast_2d(np.corrcoef(rows, rowvar=False)))
+    return int((power > _RANK**2 * power.max()).sum())
+
+
+def whole_settings(method: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting of the estimator, also those at scikit-learn's default.
+
+    Parameters
+    ----------
+    method
+        Name of the method.
+    settings
+        Keyword arguments that the user gave.
+
+    Examples
+    --------
+    >>> whole_settings("nmf", {"tol": 0.1})["max_iter"]
+    500
+    """
     make, defaults = ESTIMATORS[method]
     return dict(make(**{**defaults, **settings}).get_params())
 

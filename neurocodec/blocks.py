@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from neurocodec import labels, storage
 from neurocodec import rows as row
+from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 
 Data: TypeAlias = row.Contributions | str | PathLike[str]
@@ -27,6 +28,8 @@ BLOCK: Final = 8192
 _PARTS: Final = 16
 """A block and what is computed from it take about this part of the memory that may be used."""
 _LEAST: Final = 64
+_AS_NUMBERS: Final = {"c": "abs(data) or data.real", "m": "data / np.timedelta64(1, 's')"}
+"""What to type for data of a kind that is no real number."""
 
 
 @contextmanager
@@ -67,20 +70,29 @@ def opened(data: Data, layer: str | None = None) -> Iterator[tuple[xr.DataArray,
 
 
 def _array_of(data: row.Contributions, layer: str | None) -> tuple[xr.DataArray, dict[str, Any]]:
-    chosen = data
-    if layer is not None:
-        if not isinstance(data, xr.DataTree):
-            raise InputError(
-                came=f"layer={layer!r} with a {type(data).__name__}",
-                expected="a tree of layers, or no layer",
-                hint="fit(data)",
-            )
-        if layer not in data.children:
-            raise unknown_name("layer", layer, data.children)
-        chosen = data[layer]
+    chosen = data if layer is None else _layer_of(data, layer)
     array = row.contribution_of(chosen)
     root = chosen.root if isinstance(chosen, xr.DataTree) else chosen
-    return array, labels.provenance(array) or labels.provenance(root)
+    return _with_labels(array), labels.provenance(array) or labels.provenance(root)
+
+
+def _layer_of(data: row.Contributions, layer: str) -> xr.DataTree:
+    if not isinstance(data, xr.DataTree) or not data.children:
+        one = "single layer" if isinstance(data, xr.DataTree) else type(data).__name__
+        raise InputError(
+            came=f"layer={layer!r} with a {one}",
+            expected="a tree of layers, or no layer",
+            hint="leave out layer=",
+        )
+    if not isinstance(layer, str) or layer not in data.children:
+        raise unknown_name("layer", layer, data.children)
+    return data.children[layer]
+
+
+def _with_labels(array: xr.DataArray) -> xr.DataArray:
+    """Read coordinates at once: labels of a result must not depend on a file that may change."""
+    read = {name: c.variable.copy(deep=False).load() for name, c in array.coords.items()}
+    return array.assign_coords(read)
 
 
 def _require_layer_named(found: object, layer: str | None, path: Data) -> None:
@@ -120,7 +132,11 @@ class Rows:
     @classmethod
     def of(cls, array: xr.DataArray, sign: str) -> Self:
         """Check the dims and signs of an array, without reading it."""
-        nothing = array.isel({labels.sample_dim(array): slice(0, 0)})
+        dim = labels.sample_dim(array)
+        signs = [v.SIGN] if v.SIGN in array.dims else []
+        labels.require_dims(array, (dim, *signs, v.CHANNEL), "contributions" if signs else "rows")
+        _require_real(array)
+        nothing = array.isel({dim: slice(0, 0)})
         return cls(array, sign, row.select_rows(nothing, sign))
 
     def __len__(self) -> int:
@@ -138,8 +154,9 @@ class Rows:
 
     @property
     def coords(self) -> Mapping[str, xr.Variable]:
-        """Coordinates of the samples."""
-        return row.coords_along(self.array, (self.dim,))
+        """Coordinates of the samples, and the sign that was selected."""
+        scalars = row.coords_along(self.like, ())
+        return {**row.coords_along(self.array, (self.dim,)), **scalars}
 
     def block(self, start: int, stop: int) -> xr.DataArray:
         """Labelled rows from `start` to below `stop`; NaN is an error that names the row."""
@@ -157,6 +174,15 @@ class Rows:
     def loaded(self) -> Rows:
         """The same rows, in memory."""
         return Rows.of(row.select_rows(self.array, self.sign), self.sign)
+
+
+def _require_real(array: xr.DataArray) -> None:
+    if array.dtype.kind not in "biuf":
+        raise InputError(
+            came=f"rows of dtype {array.dtype}",
+            expected="real numbers",
+            hint=_AS_NUMBERS.get(array.dtype.kind, "data.astype(float)"),
+        )
 
 
 class Fingerprint:
@@ -233,19 +259,20 @@ def block_size(memory: int, width: int) -> int:
     return int(min(BLOCK, max(_LEAST, memory // (_PARTS * 4 * width))))
 
 
-def require_memory(memory: int) -> int:
+def require_memory(memory: float) -> int:
     """Refuse what is no number of bytes.
 
     Parameters
     ----------
     memory
-        Bytes.
+        Bytes; 2e9 is a whole number as well.
 
     Examples
     --------
-    >>> require_memory(2**20)
-    1048576
+    >>> require_memory(2**20), require_memory(2e9)
+    (1048576, 2000000000)
     """
-    if isinstance(memory, bool) or not isinstance(memory, int) or memory <= 0:
+    number = isinstance(memory, int | float | np.number) and not isinstance(memory, bool)
+    if not number or memory <= 0 or not float(memory).is_integer():
         raise InputError(came=f"memory={memory!r}", expected="a number of bytes", hint="2**31")
-    return memory
+    return int(memory)

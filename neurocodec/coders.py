@@ -155,7 +155,7 @@ def choose_device(name: str | torch.device | None) -> torch.device:
     Raises
     ------
     InputError
-        Where the device does not exist here.
+        Where the device does not exist here, or does not compute.
 
     Examples
     --------
@@ -164,13 +164,16 @@ def choose_device(name: str | torch.device | None) -> torch.device:
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    expected = "'cpu'" + (" or 'cuda'" if torch.cuda.is_available() else "")
+    if not isinstance(name, str | torch.device) or str(name).startswith("meta"):
+        raise InputError(came=f"device={name!r}", expected=expected, hint="device='cpu'")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             came=f"device={str(name)!r}, which this machine does not have",
-            expected="'cpu'" + (" or 'cuda'" if torch.cuda.is_available() else ""),
+            expected=expected,
             hint="device='cpu'",
         ) from error
     return device

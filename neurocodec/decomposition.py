@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from neurocodec import labels, storage
 from neurocodec import loadings as labelling
 from neurocodec import rows as row
 from neurocodec import vocabulary as v
-from neurocodec.blocks import MEMORY, Data, Rows, block_size, fingerprint_of, opened
+from neurocodec.blocks import MEMORY, Data, Fingerprint, Rows, block_size, fingerprint_of, opened
 from neurocodec.coders import Coder
 from neurocodec.errors import InputError, StorageError
 from neurocodec.fitted import Fitted, as_tree, state_of
@@ -37,6 +38,12 @@ class Decomposition(ABC):
     ----------
     memory : int
         Bytes that rows and loadings may take.
+
+    Examples
+    --------
+    >>> import neurocodec as nc
+    >>> [issubclass(kind, Decomposition) for kind in (nc.SparseModes, nc.BaselineModes)]
+    [True, True]
     """
 
     memory: int = MEMORY
@@ -84,35 +91,45 @@ class Decomposition(ABC):
         Raises
         ------
         InputError
-            Where the channels are others than those fitted; the message names them.
+            Where the channels, the variable or its units are others than those fitted; the
+            message names them.
         StorageError
             Where `out` holds something else.
         """
-        fitted = self._fitted()
+        self._fitted()
         with opened(data, layer) as (array, _):
             rows = Rows.of(array, self._sign)
-            row.require_same_features(rows.like, self.dictionary)
-            if out is not None:
-                return self._streamed(rows, out)
-            parts = [_encode(fitted, rows, *part) for part in rows.ranges()]
-            nothing = np.zeros((0, fitted.coder.modes), dtype=np.float32)
-            return labelling.loadings(np.concatenate([nothing, *parts]), rows.dim, rows.coords)
+            _require_alike(rows, self.dictionary)
+            return self._encoded(rows) if out is None else self._streamed(rows, out)
+
+    def _encoded(self, rows: Rows) -> xr.DataArray:
+        fitted, digest = self._fitted(), Fingerprint(rows)
+        parts = [np.zeros((0, fitted.coder.modes), dtype=np.float32)]
+        for start, stop in rows.ranges():
+            matrix = rows.matrix(start, stop)
+            digest.add(matrix)
+            parts.append(_encode(fitted, matrix))
+        found = labelling.loadings(np.concatenate(parts), rows.dim, rows.coords)
+        return labels.stamp(found, **self._facts("transform", data=digest.text))
 
     def _streamed(self, rows: Rows, out: str | PathLike[str]) -> xr.DataArray:
         fitted, size = self._fitted(), len(rows)
-        facts = {
-            "function": f"nc.{type(self).__name__}.transform",
-            "modes": labels.fingerprint(self.dictionary),
-            "data": fingerprint_of(rows),
-        }
-        with storage.RunWriter(out, facts=facts, size=size) as run:
+        facts = self._facts("transform", data=fingerprint_of(rows))
+        with _writer(out, facts, size) as run:
             block = block_size(self.memory, rows.features + fitted.coder.modes)
             for part in run.missing(block):
-                run.write(part.start, {"loading": _encode(fitted, rows, part.start, part.stop)})
+                encoded = _encode(fitted, rows.matrix(part.start, part.stop))
+                run.write(part.start, {"loading": encoded})
             empty = np.broadcast_to(np.float32(0), (size, fitted.coder.modes))
-            template = labelling.loadings(empty, rows.dim, rows.coords).to_dataset()
-            tree = run.finish(labels.stamp(xr.DataTree(template), **facts))
+            loading = labelling.loadings(empty, rows.dim, rows.coords)
+            template = xr.DataTree(labels.stamp(loading, **facts).to_dataset())
+            tree = run.finish(labels.stamp(template, **facts))
         return tree.data_vars["loading"]
+
+    def _facts(self, method: str, **facts: str) -> dict[str, str]:
+        """Provenance of what is made with these modes."""
+        function = f"nc.{type(self).__name__}.{method}"
+        return {"function": function, "modes": labels.fingerprint(self.dictionary), **facts}
 
     def inverse_transform(self, loadings: xr.DataArray) -> xr.DataArray:
         """Rows that loadings stand for: loadings times dictionary, in the units of the data.
@@ -126,19 +143,24 @@ class Decomposition(ABC):
         -------
         xarray.DataArray
             (samples, channel), or (samples, sign, channel) where both signs were fitted.
+
+        Raises
+        ------
+        InputError
+            Where they are no DataArray, or modes are missing.
         """
-        dim = labels.sample_dim(loadings)
-        z = labels.require_dims(loadings, (dim, v.MODE), "loadings")
-        labels.require_same(z, self.dictionary, v.MODE, "loadings and dictionary")
+        z, dim = _checked_loadings(loadings, self.dictionary)
         made = np.tensordot(z.values, self.dictionary.values, axes=1)
         if "offset" in self._fitted().result:
             made = made + self._fitted().result["offset"].values
         features = tuple(map(str, self.dictionary.dims[1:]))
         coords = {**row.coords_along(z, (dim,)), **row.coords_along(self.dictionary, features)}
-        name = self.dictionary.attrs["variable"]
-        return labels.labelled(
+        name = self.dictionary.attrs["variable"] or v.CONTRIBUTION
+        rows = labels.labelled(
             made, (dim, *features), coords, name=name, units=self.dictionary.attrs["units"]
         )
+        facts = self._facts("inverse_transform", loadings=labels.fingerprint(z))
+        return labels.stamp(rows, **facts)
 
     @property
     def dictionary(self) -> xr.DataArray:
@@ -171,10 +193,12 @@ class Decomposition(ABC):
         part of all rows on which it is active), `explained_variance` (what pooled R2 of the
         held-out rows loses when the loading of this mode is set to 0 and all others stay; of the
         training rows where none are held out), `hoyer` (Hoyer sparsity of its channels, 1 for a
-        single channel), `top_channel` and `top_weight` (mode, rank), with `top_sign` where both
-        signs were fitted. Per channel: `r2_feature`, `r2_feature_train`, NaN for channels that
-        do not vary. Per fit: `r2`, `r2_pooled` (held-out rows; NaN where there are none),
-        `r2_train`, `r2_pooled_train`, `l0`, `alive_share`.
+        single channel), `nearest_cosine` (largest cosine with another alive mode; near 1 for
+        copies, NaN for dead modes), `top_channel` and `top_weight` (mode, rank), with `top_sign`
+        where both signs were fitted. Per channel: `r2_feature`, `r2_feature_train`, NaN for
+        channels that do not vary. Per fit: `r2`, `r2_pooled` (held-out rows; NaN where there are
+        none), `r2_train`, `r2_pooled_train`, `l0`, `alive_share`, `distinct_share` (part of the
+        alive modes that is left where, of modes with cosines of at least 0.99, one is kept).
         """
         return self._fitted().summary
 
@@ -259,6 +283,64 @@ class Decomposition(ABC):
         return "not fitted" if self._state is None else f"{self.dictionary.sizes[v.MODE]} modes"
 
 
-def _encode(fitted: Fitted, rows: Rows, start: int, stop: int) -> NDArray[np.float32]:
-    scaled = np.ascontiguousarray(rows.matrix(start, stop) / fitted.scale, dtype=np.float32)
-    return fitted.coder.encode(scaled)
+def _encode(fitted: Fitted, matrix: NDArray[Any]) -> NDArray[np.float32]:
+    return fitted.coder.encode(np.ascontiguousarray(matrix / fitted.scale, dtype=np.float32))
+
+
+def _require_alike(rows: Rows, dictionary: xr.DataArray) -> None:
+    """Refuse rows of other dims, of another variable or unit, or with other features."""
+    features, wanted = rows.like.dims[1:], dictionary.dims[1:]
+    if features != wanted:
+        raise InputError(
+            came=f"rows of shape {(len(rows), *rows.like.shape[1:])} with dims {rows.like.dims}",
+            expected=f"dims {(rows.dim, *wanted)}, as the modes were fitted to",
+            hint="modes.transform(tree['layer'])",
+        )
+    name = rows.like.name if rows.like.name in v.VARIABLES else ""
+    units = str(rows.like.attrs.get("units", ""))
+    for what, here, there in (
+        ("variable", name, dictionary.attrs["variable"]),
+        ("units", units, dictionary.attrs["units"]),
+    ):
+        if here and there and here != there:
+            raise InputError(
+                came=f"rows with the {what} {here!r}, for modes that were fitted to {there!r}",
+                expected=f"the same {what}",
+                hint=f"modes.transform(data[{there!r}])" if what == "variable" else "",
+            )
+    row.require_same_features(rows.like, dictionary)
+
+
+def _checked_loadings(loadings: object, dictionary: xr.DataArray) -> tuple[xr.DataArray, str]:
+    """Loadings (samples, mode) of all modes, and the dim of the samples."""
+    if not isinstance(loadings, xr.DataArray):
+        raise InputError(
+            came=f"loadings of type {type(loadings).__name__}",
+            expected="an xarray.DataArray with dims (samples, 'mode')",
+            hint="modes.loadings, or xr.DataArray(values, dims=('time', 'mode'))",
+        )
+    dim = labels.sample_dim(loadings)
+    z = labels.require_dims(loadings, (dim, v.MODE), "loadings")
+    try:
+        labels.require_same(z, dictionary, v.MODE, "loadings and dictionary")
+    except InputError as error:
+        raise InputError(
+            came=error.came,
+            expected="all modes that were fitted; set some to zero to see what the others make",
+            hint="modes.loadings.where(modes.loadings.mode < 3, 0)",
+        ) from error
+    return z, dim
+
+
+def _writer(out: str | PathLike[str], facts: dict[str, str], size: int) -> storage.RunWriter:
+    """Start or go on with a run, and say what tells loadings from others."""
+    try:
+        return storage.RunWriter(out, facts=facts, size=size)
+    except StorageError as error:
+        if not Path(out).parent.is_dir():
+            raise
+        raise StorageError(
+            came=error.came,
+            expected="a free path, or loadings of the same modes and data, to go on with them",
+            hint=error.hint.removesuffix(", or overwrite=True"),
+        ) from error

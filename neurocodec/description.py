@@ -49,12 +49,13 @@ def describe(result: xr.DataArray | xr.Dataset | xr.DataTree | Decomposition) ->
 
 def _scores(modes: Decomposition) -> Iterator[str]:
     found = modes.summary
-    names = ("r2", "r2_pooled", "r2_train", "r2_pooled_train", "alive_share")
-    r2, pooled, train, train_pooled, alive = (float(found[name]) for name in names)
+    names = ("r2", "r2_pooled", "r2_train", "r2_pooled_train", "alive_share", "distinct_share")
+    r2, pooled, train, train_pooled, alive, distinct = (float(found[name]) for name in names)
     count = found.sizes["mode"]
     yield f"  {count} modes, held-out R2 {r2:.3f} per channel, {pooled:.3f} pooled"
     yield f"  training R2 {train:.3f} per channel, {train_pooled:.3f} pooled"
     yield f"  {alive:.0%} of the modes alive; {modes.l0:.3g} active on a row on average"
+    yield f"  {distinct:.0%} of the alive modes distinct: all others are near-copies of these"
 
 
 def _node(node: xr.DataTree) -> Iterator[str]:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import permutations
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
-from neurocodec import rows as row
 from neurocodec.blocks import Data, opened
 from neurocodec.errors import InputError
-from neurocodec.kernels.matching import match_modes
 from neurocodec.modes import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig
-from neurocodec.stacks import fit_side_by_side
+from neurocodec.stacks import fit_side_by_side, prepare_all
 
 
 def settings_of(modes: object) -> SparseConfig:
@@ -64,21 +60,52 @@ def seed_list(seeds: int | Sequence[int], least: int) -> list[int]:
     Raises
     ------
     InputError
-        Where there are fewer, or one comes twice.
+        Where there are fewer, one comes twice, or they are no whole numbers of at least 0.
 
     Examples
     --------
     >>> seed_list(3, least=2), seed_list([5, 7], least=2)
     ([0, 1, 2], [5, 7])
     """
-    found = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
-    if len(found) < least or len({*found}) < len(found):
+    given: Any = range(seeds) if _whole(seeds) else seeds
+    right = isinstance(given, Sequence | np.ndarray) and all(_whole(s) and s >= 0 for s in given)
+    if not right or len(given) < least or len({*given}) < len(given):
         raise InputError(
             came=f"seeds={seeds!r}",
-            expected=f"a number of at least {least}, or as many different seeds",
+            expected=f"a number of at least {least}, or as many different seeds of at least 0",
             hint="seeds=5 or seeds=[0, 1, 2]",
         )
-    return found
+    return [int(seed) for seed in given]
+
+
+def _whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def require_count(name: str, value: int, least: int) -> int:
+    """Refuse what is no whole number, or too small.
+
+    Parameters
+    ----------
+    name
+        Of the argument.
+    value
+        What came.
+    least
+        The smallest that is right.
+
+    Examples
+    --------
+    >>> require_count("shuffles", np.int64(2), least=1)
+    2
+    """
+    if not _whole(value) or value < least:
+        raise InputError(
+            came=f"{name}={value!r}",
+            expected=f"a whole number of at least {least}",
+            hint=f"{name}={max(least, 2)}",
+        )
+    return int(value)
 
 
 def fit_modes(
@@ -137,12 +164,16 @@ def fit_modes(
     made = [t.copy() for t in templates * (number // len(templates))]
     with ExitStack() as stack:
         found = [stack.enter_context(opened(*place)) for place in places]
-        arrays = [(_in_memory(array, made[0].memory), origin) for array, origin in found]
+        arrays = [(in_memory(array, made[0].memory), origin) for array, origin in found]
         fit_side_by_side(made, arrays * (number // len(places)), progress=progress)
     return made
 
 
 def _places(data: Data | Sequence[Data], layers: Sequence[str] | None) -> list[tuple[Any, Any]]:
+    if isinstance(layers, str):
+        raise InputError(
+            came=f"layers={layers!r}", expected="a list of layers", hint=f"layers=[{layers!r}]"
+        )
     if layers is not None:
         return [(data, layer) for layer in layers]
     several = data if isinstance(data, list | tuple) else [data]
@@ -156,8 +187,21 @@ def _templates(modes: object) -> list[SparseModes]:
     return [one if isinstance(one, SparseModes) else SparseModes() for one in several]
 
 
-def _in_memory(array: xr.DataArray, memory: int) -> xr.DataArray:
-    """Read a small array once for all fits; a large one stays in its file."""
+def in_memory(array: xr.DataArray, memory: int) -> xr.DataArray:
+    """Read a small array once for all fits; a large one stays in its file.
+
+    Parameters
+    ----------
+    array
+        May be lazy.
+    memory
+        Bytes that it may have.
+
+    Examples
+    --------
+    >>> in_memory(xr.DataArray([1.0], dims="time"), 2**20).values.tolist()
+    [1.0]
+    """
     return array.compute() if array.nbytes <= memory else array
 
 
@@ -168,21 +212,24 @@ def fit_all(
     like: SparseModes | None = None,
     progress: bool,
     title: str = "fits",
+    told: set[str] | None = None,
 ) -> list[SparseModes]:
     """Fit the same rows, or other ones each, with each of several settings.
 
     Parameters
     ----------
     rows
-        As `neurocodec.rows.select_rows` returns them, or a list of these.
+        As `neurocodec.blocks.opened` gives them, or a list of these.
     configs
         Settings of each fit.
     like
-        Gives the device and the memory.
+        Gives the device and the memory; where it shows no progress, neither do these.
     progress
         Whether to show a progress bar.
     title
         Written before the bar.
+    told
+        Warnings that were given before, as `neurocodec.stacks.prepare_all` takes them.
 
     Examples
     --------
@@ -191,11 +238,48 @@ def fit_all(
     >>> [fit.dictionary.shape for fit in fit_all(rows, [quick, quick], progress=False)]
     [(2, 2), (2, 2)]
     """
-    template = SparseModes() if like is None else like
-    made = [template.copy(**_keywords(config)) for config in configs]
+    made = _made(configs, like)
     arrays = [rows] * len(made) if isinstance(rows, xr.DataArray) else rows
-    fit_side_by_side(made, [(a, {}) for a in arrays], progress=progress, title=title)
+    places = [(a, dict[str, Any]()) for a in arrays]
+    fit_side_by_side(made, places, progress=progress, title=title, told=told)
     return made
+
+
+def check_all(
+    rows: xr.DataArray,
+    configs: Sequence[SparseConfig],
+    *,
+    like: SparseModes | None = None,
+    told: set[str] | None = None,
+) -> None:
+    """Refuse rows that a fit with one of several settings would refuse, before any is fitted.
+
+    Parameters
+    ----------
+    rows, configs, like, told
+        As `fit_all` takes them.
+
+    Raises
+    ------
+    InputError
+        Where the rows are refused by `nc.SparseModes.fit`.
+
+    Examples
+    --------
+    >>> check_all(xr.DataArray(-np.eye(3), dims=("time", "channel")), [SparseConfig()])
+    Traceback (most recent call last):
+    ...
+    neurocodec.errors.InputError: rows down to -1 for a non-negative dictionary
+      expected: values of at least 0 (at most 0 for the inhibitory part)
+      try: nc.SparseModes(sign='excitatory', nonnegative=False)
+    """
+    made = _made(configs, like)
+    prepare_all(made, [(rows, {})] * len(made), told)
+
+
+def _made(configs: Sequence[SparseConfig], like: SparseModes | None) -> list[SparseModes]:
+    template = SparseModes() if like is None else like
+    return [template.copy(**_keywords(config)) for config in configs]
 
 
 def _keywords(config: SparseConfig) -> dict[str, Any]:
@@ -222,72 +306,20 @@ def alive_atoms(modes: SparseModes) -> NDArray[np.float64]:
     return np.asarray(atoms[modes.summary["alive"].values & atoms.any(axis=1)])
 
 
-def replication(atoms: Sequence[NDArray[Any]], cosine: float) -> NDArray[np.float64]:
-    """Part of the modes of one fit that another fit has, for each two fits.
-
-    Parameters
-    ----------
-    atoms
-        Modes by features, of each fit.
-    cosine
-        Matched modes count as the same from here on.
-
-    Returns
-    -------
-    numpy.ndarray
-        (fit, other fit); 1 on the diagonal, 0 for a fit without modes.
-
-    Examples
-    --------
-    >>> replication([np.eye(2), np.array([[0.0, 3.0]])], 0.9).tolist()
-    [[1.0, 0.5], [1.0, 1.0]]
-    """
-    share = np.eye(len(atoms))
-    for i, j in permutations(range(len(atoms)), 2):
-        if len(atoms[i]) and len(atoms[j]):
-            share[i, j] = (match_modes(atoms[i], atoms[j])[1] >= cosine).mean()
-    return share
-
-
-def mean_off_diagonal(square: NDArray[np.float64]) -> float:
-    """Mean over all pairs of different fits; NaN where there is one fit.
-
-    Parameters
-    ----------
-    square
-        (fit, other fit).
-
-    Examples
-    --------
-    >>> mean_off_diagonal(np.array([[1.0, 0.5], [0.25, 1.0]]))
-    0.375
-    """
-    pairs = square[~np.eye(len(square), dtype=bool)]
-    return float(pairs.mean()) if pairs.size else float("nan")
-
-
-def require_cosine(cosine: float) -> None:
+def require_cosine(cosine: float) -> float:
     """Refuse a threshold that is no cosine above 0.
+
+    Parameters
+    ----------
+    cosine
+        What came.
 
     Examples
     --------
     >>> require_cosine(0.9)
+    0.9
     """
-    if not 0 < cosine <= 1:
+    number = isinstance(cosine, int | float | np.integer | np.floating)
+    if not number or isinstance(cosine, bool) or not 0 < cosine <= 1:
         raise InputError(came=f"cosine={cosine!r}", expected="above 0, up to 1", hint="cosine=0.9")
-
-
-def origin(data: row.Contributions) -> dict[str, Any]:
-    """Provenance of the data, or of the tree that they are a layer of.
-
-    Parameters
-    ----------
-    data
-        Contributions.
-
-    Examples
-    --------
-    >>> origin(xr.DataArray([1.0], dims="time"))
-    {}
-    """
-    return labels.provenance(data.root if isinstance(data, xr.DataTree) else data)
+    return float(cosine)

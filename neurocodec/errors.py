@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+import warnings
 from collections.abc import Iterable
 
 
@@ -64,6 +66,28 @@ class UnknownNameError(InputError, LookupError):
 
 class NeurocodecWarning(UserWarning):
     """A result was computed, but the data or settings give a reason to doubt it."""
+
+
+def warn(message: str) -> None:
+    """Warn of a doubtful result, at the line outside neurocodec that led to it.
+
+    Parameters
+    ----------
+    message
+        The reason to doubt it.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as found:
+    ...     warnings.simplefilter("always")
+    ...     warn("few rows")
+    >>> str(found[0].message)
+    'few rows'
+    """
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("neurocodec."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, NeurocodecWarning, stacklevel=level)
 
 
 def unknown_name(kind: str, name: object, known: Iterable[object]) -> UnknownNameError:

@@ -86,16 +86,16 @@ def finish(
         found["loading"] = labelling.loadings(
             values, prepared.rows.dim, prepared.rows.coords
         ).assign_coords(held_out=(prepared.rows.dim, prepared.held))
-    result = labels.stamp(
-        xr.Dataset(found),
-        function,
+    known = {
         **facts,
-        scale=prepared.scale,
-        data=prepared.fingerprint,
-        contributions=prepared.origin,
-    )
-    summary = summaries.summary(coded.tally, coder, atoms)
-    how = xr.Dataset() if history is None else history
+        "scale": prepared.scale,
+        "data": prepared.fingerprint,
+        "contributions": prepared.origin,
+    }
+    stamped = {name: labels.stamp(array, function, **known) for name, array in found.items()}
+    result = labels.stamp(xr.Dataset(stamped), function, **known)
+    summary = labels.stamp(summaries.summary(coded.tally, coder, atoms), function, **known)
+    how = labels.stamp(history, function, **known) if history else xr.Dataset()
     return Fitted(strong, prepared.scale, result, summary, how)
 
 
@@ -116,7 +116,7 @@ def as_tree(fitted: Fitted, settings: Mapping[str, Any]) -> xr.DataTree:
             for name, values in fitted.coder.arrays().items()
         }
     )
-    root = fitted.result.assign_attrs({_STATE: json.dumps(state)})
+    root = fitted.result.assign_attrs({_STATE: json.dumps(labels.plain(state))})
     nodes = {"/": root, "/summary": fitted.summary, "/weights": weights}
     if fitted.history:
         nodes["/history"] = fitted.history
@@ -165,7 +165,15 @@ def state_of(tree: xr.DataTree) -> State:
     tree
         Of any decomposition.
     """
-    nodes = {name: child.to_dataset(inherit=False) for name, child in tree.children.items()}
     root = tree.to_dataset(inherit=False)
+    nodes = {
+        name: _with_own_labels(child.to_dataset(inherit=False), root)
+        for name, child in tree.children.items()
+    }
     state = json.loads(root.attrs.pop(_STATE))
     return State(state["settings"], state["scale"], {"": root, **nodes})
+
+
+def _with_own_labels(child: xr.Dataset, root: xr.Dataset) -> xr.Dataset:
+    """Give back the labels that a tree holds once, at its root."""
+    return child.assign_coords({d: root[d] for d in child.dims if d in root.coords})

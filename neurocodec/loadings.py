@@ -59,7 +59,7 @@ def dictionary(atoms: NDArray[Any], like: xr.DataArray, scale: float) -> xr.Data
     -------
     xarray.DataArray
         `dictionary` (mode, channel), or (mode, sign, channel); attribute `variable` names what
-        was decomposed.
+        was decomposed, "" where that is no variable of the vocabulary.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def _features(values: NDArray[Any], like: xr.DataArray, scale: float, *, name: s
         {v.MODE: np.arange(len(made)), **row.coords_along(like, features)},
         name=name,
         units=str(like.attrs.get("units", "")),
-        variable=like.name if like.name in v.VARIABLES else "contribution",
+        variable=like.name if like.name in v.VARIABLES else "",
     )
 
 

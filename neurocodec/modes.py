@@ -5,23 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any, Self
 
 import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
 from neurocodec import loadings as labelling
 from neurocodec.blocks import MEMORY, Data, Rows, opened, require_memory
+from neurocodec.checkpoints import checkpoint_of
 from neurocodec.coders import Matrix, SparseCoder, choose_device
 from neurocodec.decomposition import Decomposition
-from neurocodec.errors import InputError
+from neurocodec.errors import unknown_name, warn
 from neurocodec.fitted import finish
 from neurocodec.nn.sparse.config import Atoms, Encoder, Precision, Sign, SparseConfig, Sparsifier
 from neurocodec.nn.sparse.fitting import build, fit
-from neurocodec.nn.sparse.running import Checkpoint
 from neurocodec.nn.sparse.source import Resident, Source, Streamed
 from neurocodec.preparation import Prepared, prepare
 
@@ -90,7 +88,7 @@ batch_size, hidden, precision, validation
         precision: Precision = SparseConfig.precision,
         validation: float = SparseConfig.validation,
         device: str | torch.device | None = None,
-        memory: int = MEMORY,
+        memory: float = MEMORY,
         progress: bool = True,
     ) -> None:
         super().__init__(sign=sign)
@@ -119,7 +117,7 @@ batch_size, hidden, precision, validation
             validation=validation,
         )
         self.device = choose_device(device)
-        self._progress = progress
+        self.progress = progress
 
     @classmethod
     def preset(
@@ -127,7 +125,7 @@ batch_size, hidden, precision, validation
         name: str,
         *,
         device: str | torch.device | None = None,
-        memory: int = MEMORY,
+        memory: float = MEMORY,
         progress: bool = True,
         **changes: Any,
     ) -> Self:
@@ -162,7 +160,7 @@ batch_size, hidden, precision, validation
         config: SparseConfig,
         *,
         device: str | torch.device | None = None,
-        memory: int = MEMORY,
+        memory: float = MEMORY,
         progress: bool = True,
     ) -> Self:
         """Make modes that are not fitted yet from one object with all settings."""
@@ -172,13 +170,27 @@ batch_size, hidden, precision, validation
     def copy(self, **changes: Any) -> Self:
         """Make modes that are not fitted yet, with the settings of these, some of them changed.
 
+        Parameters
+        ----------
+        **changes
+            Keyword arguments of the class, `device`, `memory` and `progress` as well.
+
+        Raises
+        ------
+        UnknownNameError
+            Where there is no such setting.
+
         Examples
         --------
         >>> SparseModes(expansion=3).copy(seed=1).config.expansion
         3
         """
-        config = dataclasses.replace(self.config, **changes)
-        return self.of(config, device=self.device, memory=self.memory, progress=self._progress)
+        around = {"device": self.device, "memory": self.memory, "progress": self.progress}
+        now = {**self.settings(), **around}
+        for name in changes:
+            if name not in now:
+                raise unknown_name("setting", name, now)
+        return type(self)(**{**now, **changes})
 
     def __repr__(self) -> str:
         return f"<SparseModes ({self._size()}) {self.config}>"
@@ -216,24 +228,27 @@ batch_size, hidden, precision, validation
             Where values are NaN, do not vary at all, are too few, or are negative while the
             dictionary may not be.
         StorageError
-            Where a file cannot be read, or the checkpoint is of other settings or rows.
+            Where a file cannot be read, or the checkpoint is of other settings or rows, another
+            kind of device or other versions of neurocodec or torch.
 
         Warns
         -----
         NeurocodecWarning
-            Where there are fewer rows than modes.
+            Where there are fewer rows than modes, or fewer modes than `active`.
         """
         with opened(data, layer) as (array, origin):
             prepared = self.prepare(array, origin)
-            fit_together([self], [prepared], checkpoint=checkpoint, progress=self._progress)
+            fit_together([self], [prepared], checkpoint=checkpoint, progress=self.progress)
         return self
 
     def prepare(self, array: xr.DataArray, origin: dict[str, Any]) -> Prepared:
         """Look through the rows and choose those to hold out; see `preparation.prepare`."""
         config = self.config
         retry = f"nc.SparseModes(sign={config.sign!r}, nonnegative=False)"
+        rows = Rows.of(array, config.sign)
+        _report_active(config, config.modes(rows.features))
         return prepare(
-            Rows.of(array, config.sign),
+            rows,
             config.modes,
             validation=config.validation,
             seed=config.seed,
@@ -281,10 +296,7 @@ def fit_together(
         Whether to show a progress bar.
     """
     device, configs = modes[0].device, [m.config for m in modes]
-    where = None
-    if checkpoint is not None:
-        identity = {"config": configs, "data": [p.fingerprint for p in prepared]}
-        where = Checkpoint(_checkpoint_path(checkpoint), labels.plain(identity))
+    where = checkpoint_of(checkpoint, configs, prepared, device)
     source, held = _source(prepared, device), _held(prepared, device)
     found = fit(source, held, configs, checkpoint=where, progress=progress)
     for one, rows, result in zip(modes, prepared, found, strict=True):
@@ -292,17 +304,13 @@ def fit_together(
         history = labelling.history(result.history)
         done = finish(rows, coder, "nc.SparseModes.fit", history=history, config=one.config)
         one.adopt(done)
+    if where is not None:
+        where.path.unlink(missing_ok=True)  # not before, as encoding the rows may fail
 
 
-def _checkpoint_path(path: str | PathLike[str]) -> Path:
-    found = Path(path)
-    if found.suffix != ".safetensors" or not found.parent.is_dir():
-        raise InputError(
-            came=f"checkpoint={str(path)!r}",
-            expected="a file that ends in '.safetensors', in a folder that exists",
-            hint="checkpoint='modes.safetensors'",
-        )
-    return found
+def _report_active(config: SparseConfig, modes: int) -> None:
+    if config.active is not None and config.active > modes:
+        warn(f"active={config.active} is more than the {modes} modes there are: all are active")
 
 
 def _source(prepared: Sequence[Prepared], device: torch.device) -> Source:

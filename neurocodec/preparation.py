@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.blocks import BLOCK, Fingerprint, Rows, block_size
-from neurocodec.errors import InputError, NeurocodecWarning
+from neurocodec.errors import InputError, warn
 from neurocodec.kernels.moments import Moments
 from neurocodec.kernels.splits import held_out
 
@@ -197,8 +196,7 @@ def _report(training: Moments, modes: int) -> None:
     if constant:
         _log.info("%d of %d channels are constant: no part of R2", constant, training.mean.size)
     if training.count < modes:
-        message = (
+        warn(
             f"{training.count} rows to fit are fewer than {modes} modes, so that each mode can "
             "be a row; fit more rows, or a smaller expansion"
         )
-        warnings.warn(message, NeurocodecWarning, stacklevel=4)

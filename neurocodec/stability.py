@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,20 +14,23 @@ from numpy.typing import NDArray
 from neurocodec import ensembles, labels
 from neurocodec import rows as row
 from neurocodec import vocabulary as v
+from neurocodec.blocks import Data, opened
 from neurocodec.errors import InputError
 from neurocodec.kernels.matching import (
     UNMATCHED,
     Consensus,
     consensus_modes,
     cosine_similarity,
+    nearest_cosine,
 )
-from neurocodec.kernels.resampling import bootstrap_rows, shuffle_columns
+from neurocodec.kernels.replication import found_share, mean_off_diagonal, replication
+from neurocodec.kernels.resampling import resample_training, shuffle_columns
+from neurocodec.kernels.splits import held_out
 from neurocodec.modes import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig
 
 _OTHER: Final = "fit_other"
 
-_CHANCE_QUANTILE: Final = 0.95
 _RESAMPLED, _SHUFFLED = 1, 2
 """Streams of random numbers beside those of the fits."""
 
@@ -34,9 +38,10 @@ Atoms = list[NDArray[np.float64]]
 
 
 def mode_stability(
-    data: row.Contributions,
+    data: Data,
     modes: SparseModes | None = None,
     *,
+    layer: str | None = None,
     seeds: int | Sequence[int] = 5,
     bootstrap: int = 0,
     shuffles: int = 1,
@@ -52,10 +57,27 @@ def mode_stability(
 
     Chance: each channel is permuted over the rows by itself, which keeps what it does alone and
     breaks all combinations, and modes are fitted to that. Channels that are sparse and
-    independent have stable modes as well, of one channel each. Therefore a mode is called above
-    chance where the fits agree on it (`stability` of at least `cosine`) and no mode of shuffled
-    rows is as close to it (`chance` below `cosine`). With few channels and many modes some mode
-    is near every direction, and this is strict: raise `cosine`, or compare the two figures.
+    independent have stable modes as well, of one channel each; and of many modes for few
+    channels some are near every direction. Therefore `chance` is the largest cosine of a mode
+    with any mode of any fit to shuffled rows, and a mode is above chance where
+
+        stability >= cosine  and  stability > chance + (1 - cosine) / 2.
+
+    The margin is needed since fits with other seeds share their rows, and the noise in them,
+    while shuffled rows are others: stable modes of independent channels exceed their chance,
+    but only by a little.
+
+    How to read the shares: `replicated_share` is the part of the modes of one seed that another
+    has, `found_in_shuffled_share` the part that a fit to shuffled rows has, matched alike. Modes
+    that replicate but are found in shuffled rows as well are no combinations of channels; where
+    both shares are high, `above_chance_share` says how many modes are left.
+    `chance_replicated_share` is how far fits to shuffled rows agree with each other; high values
+    say that stability is easy here, not that the modes are those of chance. Where
+    `distinct_share` is far below 1, many modes are near-copies (`nearest_cosine`), and shares of
+    modes count these several times: fit fewer modes.
+
+    Rows held out of a fit are never resampled, so that none of them is a copy of a training row.
+    Rows and their copies are kept in memory.
 
     Parameters
     ----------
@@ -63,12 +85,14 @@ def mode_stability(
         As `nc.SparseModes.fit` takes it.
     modes
         Whose settings to use, fitted or not; where None, the defaults.
+    layer
+        Which layer of a tree or file.
     seeds
         Number of fits that differ in their seed (start, order of rows, rows held out), or the
         seeds.
     bootstrap
-        Number of further fits, each to rows drawn with replacement: in blocks for a movie, one
-        by one for still images.
+        Number of further fits, each to training rows drawn with replacement: in blocks for a
+        movie, one by one for still images.
     shuffles
         Number of times that the channels are permuted; two fits each.
     cosine
@@ -82,11 +106,12 @@ def mode_stability(
         Per mode of the consensus, sorted by `stability`: `dictionary` (mode, channel) in the
         units of the data at its typical strength, `matched_cosine` (fit, mode; 0 where a fit has
         none), `stability` (its median over fits), `replicated` (part of the fits at `cosine` or
-        above), `chance` (95 % quantile, over the fits to shuffled rows, of the cosine with their
-        closest mode), `above_chance`. Per fit, with coords `seed` and `kind` ("seed" or
-        "bootstrap"): `r2`, `l0`, `alive`, and `pairwise_replicated` (fit, fit_other), the part
-        of one fit's modes that the other has. In all: `replicated_share`, its mean over pairs of
-        seeds, and `chance_replicated_share`, the same for shuffled rows.
+        above), `chance`, `above_chance`, `nearest_cosine` (with another mode of the consensus).
+        Per fit, with coords `seed` and `kind` ("seed" or "bootstrap"): `r2`, `l0`, `alive`,
+        `distinct_share` (part of the alive modes, when of modes within cosine 0.99 of each other
+        one is counted), and `pairwise_replicated` (fit, fit_other), the part of one fit's modes
+        that the other has. In all: `replicated_share`, its mean over pairs of seeds,
+        `found_in_shuffled_share`, `above_chance_share` and `chance_replicated_share`.
 
     Raises
     ------
@@ -104,20 +129,22 @@ def mode_stability(
     """
     config = ensembles.settings_of(modes)
     chosen = ensembles.seed_list(seeds, least=2)
-    _require_counts(bootstrap, shuffles)
-    ensembles.require_cosine(cosine)
-    rows = row.select_rows(data, config.sign)
-    fits = _fits(rows, config, chosen, bootstrap, modes, progress=progress)
+    bootstrap = ensembles.require_count("bootstrap", bootstrap, least=0)
+    shuffles = ensembles.require_count("shuffles", shuffles, least=1)
+    cosine = ensembles.require_cosine(cosine)
+    with opened(data, layer) as (array, origin):
+        rows = row.select_rows(array, config.sign).compute()
+    how = _How(modes, progress, set())
+    fits = _fits(rows, config, chosen, bootstrap, how)
     atoms = [_alive(fit) for fit in fits]
-    shuffled = _shuffled(rows, config, chosen, shuffles, modes, progress=progress)
+    shuffled = _shuffled(rows, config, chosen, shuffles, how)
     agreed = consensus_modes(atoms)
-    found = {
-        **_of_modes(agreed, atoms, fits[0].dictionary, shuffled, cosine),
-        **_of_fits(fits, atoms, cosine),
-        **_shares(atoms[: len(chosen)], shuffled, cosine),
-    }
+    of_modes = _of_modes(agreed, atoms, fits[0].dictionary, shuffled, cosine)
+    above = float(of_modes["above_chance"].mean())
+    shares = _shares(atoms[: len(chosen)], shuffled, cosine, above)
+    found = xr.Dataset({**of_modes, **_of_fits(fits, atoms, cosine), **shares})
     return labels.stamp(
-        xr.Dataset(found).assign_coords(_fit_coords(chosen, bootstrap)),
+        found.assign_coords(_fit_coords(chosen, bootstrap)),
         "nc.mode_stability",
         config=config,
         seeds=chosen,
@@ -125,16 +152,24 @@ def mode_stability(
         shuffles=shuffles,
         cosine=cosine,
         data=labels.fingerprint(rows),
-        contributions=ensembles.origin(data),
+        contributions=origin,
     )
 
 
-def _require_counts(bootstrap: int, shuffles: int) -> None:
-    for name, value, least in (("bootstrap", bootstrap, 0), ("shuffles", shuffles, 1)):
-        if not isinstance(value, int) or value < least:
-            raise InputError(
-                came=f"{name}={value!r}", expected=f"a whole number of at least {least}"
-            )
+@dataclass(frozen=True)
+class _How:
+    """What all fits of a call share: device and memory, progress bars, warnings given."""
+
+    like: SparseModes | None
+    progress: bool
+    told: set[str]
+
+    def fit(
+        self, arrays: list[xr.DataArray], configs: list[SparseConfig], title: str
+    ) -> list[SparseModes]:
+        return ensembles.fit_all(
+            arrays, configs, like=self.like, progress=self.progress, title=title, told=self.told
+        )
 
 
 def _with_seeds(config: SparseConfig, seeds: Sequence[int]) -> list[SparseConfig]:
@@ -146,18 +181,20 @@ def _fits(
     config: SparseConfig,
     seeds: list[int],
     bootstrap: int,
-    like: SparseModes | None,
-    *,
-    progress: bool,
+    how: _How,
 ) -> list[SparseModes]:
     """Fits to the rows with each seed, then to resampled rows."""
     series = rows.dims[0] == v.TIME
-    arrays, again = [rows] * len(seeds), [seeds[i % len(seeds)] for i in range(bootstrap)]
-    for i in range(bootstrap):
-        drawn = bootstrap_rows(len(rows), [seeds[0], _RESAMPLED, i], series=series)
+    arrays, again = [rows] * len(seeds), _cycled(seeds, bootstrap)
+    for i, seed in enumerate(again):
+        held = held_out(len(rows), config.validation, seed, series=series)
+        drawn = resample_training(held, [seeds[0], _RESAMPLED, i], series=series)
         arrays.append(rows.copy(data=rows.values[drawn]))
-    configs = _with_seeds(config, [*seeds, *again])
-    return ensembles.fit_all(arrays, configs, like=like, progress=progress, title="fits")
+    return how.fit(arrays, _with_seeds(config, [*seeds, *again]), "fits")
+
+
+def _cycled(seeds: list[int], count: int) -> list[int]:
+    return [seeds[i % len(seeds)] for i in range(count)]
 
 
 def _shuffled(
@@ -165,9 +202,7 @@ def _shuffled(
     config: SparseConfig,
     seeds: list[int],
     shuffles: int,
-    like: SparseModes | None,
-    *,
-    progress: bool,
+    how: _How,
 ) -> list[Atoms]:
     """Modes of shuffled rows: of two seeds for each shuffle."""
     flat = rows.values.reshape(len(rows), -1)
@@ -175,13 +210,8 @@ def _shuffled(
         rows.copy(data=shuffle_columns(flat, [seeds[0], _SHUFFLED, i]).reshape(rows.shape))
         for i in range(shuffles)
     ]
-    fits = ensembles.fit_all(
-        [array for array in broken for _ in seeds[:2]],
-        _with_seeds(config, seeds[:2]) * shuffles,
-        like=like,
-        progress=progress,
-        title="shuffled rows",
-    )
+    arrays = [array for array in broken for _ in seeds[:2]]
+    fits = how.fit(arrays, _with_seeds(config, seeds[:2]) * shuffles, "shuffled rows")
     atoms = [ensembles.alive_atoms(fit) for fit in fits]
     return [atoms[2 * i : 2 * i + 2] for i in range(shuffles)]
 
@@ -207,6 +237,7 @@ def _of_modes(
     """Variables that have the dim `mode`, the most stable one first."""
     stability = np.median(agreed.cosine, axis=0)
     chance = _chance(agreed.modes, shuffled)
+    above = (stability >= cosine) & (stability > chance + (1 - cosine) / 2)
     order = np.argsort(-stability, kind="stable")
     strong = agreed.modes * _strength(agreed, atoms)[:, None]
     mode = (v.MODE,)
@@ -215,7 +246,8 @@ def _of_modes(
         "stability": (stability[order], mode),
         "replicated": ((agreed.cosine >= cosine).mean(axis=0)[order], mode),
         "chance": (chance[order], mode),
-        "above_chance": (((stability >= cosine) & (chance < cosine))[order], mode),
+        "above_chance": (above[order], mode),
+        "nearest_cosine": (nearest_cosine(agreed.modes)[order], mode),
     }
     coords = {v.MODE: np.arange(len(order))}
     made = {
@@ -243,40 +275,43 @@ def _strength(agreed: Consensus, atoms: Atoms) -> NDArray[np.float64]:
 
 
 def _chance(modes: NDArray[np.float64], shuffled: list[Atoms]) -> NDArray[np.float64]:
-    """Cosine of each mode with the closest one of shuffled rows."""
+    """Cosine of each mode with the closest one of all fits to shuffled rows; 0 without any."""
     fits = [atoms for pair in shuffled for atoms in pair if len(atoms)]
     if not fits:
         return np.zeros(len(modes))
-    closest = [cosine_similarity(modes, atoms).max(axis=1) for atoms in fits]
-    return np.asarray(np.quantile(closest, _CHANCE_QUANTILE, axis=0))
+    return np.asarray(cosine_similarity(modes, np.concatenate(fits)).max(axis=1))
 
 
 def _of_fits(fits: list[SparseModes], atoms: Atoms, cosine: float) -> dict[str, xr.DataArray]:
     """Variables that have the dim `fit` and no other but `fit_other`."""
-    scores = {
-        name: labels.labelled([getattr(fit, name) for fit in fits], (v.FIT,), name=name)
-        for name in ("r2", "l0", "alive")
-    }
+    values = {name: [getattr(fit, name) for fit in fits] for name in ("r2", "l0", "alive")}
+    values["distinct_share"] = [float(fit.summary["distinct_share"]) for fit in fits]
+    scores = {name: labels.labelled(x, (v.FIT,), name=name) for name, x in values.items()}
     name = "pairwise_replicated"
-    pairs = labels.labelled(ensembles.replication(atoms, cosine), (v.FIT, _OTHER), name=name)
+    pairs = labels.labelled(replication(atoms, cosine), (v.FIT, _OTHER), name=name)
     return {**scores, name: pairs}
 
 
-def _shares(atoms: Atoms, shuffled: list[Atoms], cosine: float) -> dict[str, xr.DataArray]:
+def _shares(
+    atoms: Atoms, shuffled: list[Atoms], cosine: float, above: float
+) -> dict[str, xr.DataArray]:
     """How many modes replicate across seeds, and how many do where there are no combinations."""
-    share = ensembles.mean_off_diagonal(ensembles.replication(atoms, cosine))
-    chance = [ensembles.mean_off_diagonal(ensembles.replication(pair, cosine)) for pair in shuffled]
-    found = {"replicated_share": share, "chance_replicated_share": float(np.mean(chance))}
+    chance = [mean_off_diagonal(replication(pair, cosine)) for pair in shuffled]
+    found = {
+        "replicated_share": mean_off_diagonal(replication(atoms, cosine)),
+        "found_in_shuffled_share": found_share(atoms, [a for p in shuffled for a in p], cosine),
+        "above_chance_share": above,
+        "chance_replicated_share": float(np.mean(chance)),
+    }
     return {name: labels.labelled(value, (), name=name) for name, value in found.items()}
 
 
 def _fit_coords(seeds: list[int], bootstrap: int) -> dict[str, Any]:
-    drawn = [seeds[i % len(seeds)] for i in range(bootstrap)]
     kinds = ["seed"] * len(seeds) + ["bootstrap"] * bootstrap
     count = np.arange(len(kinds))
     return {
         v.FIT: count,
         _OTHER: count,
-        "seed": (v.FIT, np.array([*seeds, *drawn])),
+        "seed": (v.FIT, np.array([*seeds, *_cycled(seeds, bootstrap)])),
         "kind": (v.FIT, np.array(kinds, dtype=str)),
     }

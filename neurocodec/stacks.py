@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import warnings
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, Final
@@ -10,6 +12,7 @@ from typing import Any, Final
 import xarray as xr
 from tqdm.auto import tqdm
 
+from neurocodec.errors import NeurocodecWarning, warn
 from neurocodec.modes import SparseModes, fit_together
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.preparation import Prepared
@@ -31,7 +34,8 @@ def fit_side_by_side(
     arrays: Sequence[tuple[xr.DataArray, dict[str, Any]]],
     *,
     progress: bool,
-    title: str = "fits",
+    title: str = "",
+    told: set[str] | None = None,
 ) -> None:
     """Fit each of several modes to its rows, in as few stacks as possible.
 
@@ -42,31 +46,76 @@ def fit_side_by_side(
     arrays
         Rows of each, and their provenance.
     progress
-        Whether to show a progress bar.
+        Whether to show a progress bar, where all of `modes` may.
     title
-        Written before the bar.
+        Written before the bar over stacks; where empty, a single stack has its own bar only.
+    told
+        Warnings that were given before, as `prepare_all` takes them.
     """
-    prepared = _prepared(modes, arrays)
+    prepared = prepare_all(modes, arrays, told)
     groups = _groups(modes, prepared)
-    alone = len(groups) == 1
-    for group in tqdm(groups, desc=title, unit="stack", disable=alone or not progress):
+    alone, shown = len(groups) == 1, progress and all(one.progress for one in modes)
+    hidden = not shown or (alone and not title)
+    for group in tqdm(groups, desc=title or "fits", unit="stack", disable=hidden):
         chosen = [modes[i] for i in group], [prepared[i] for i in group]
-        fit_together(*chosen, progress=alone and progress)
+        fit_together(*chosen, progress=alone and shown)
 
 
-def _prepared(
-    modes: Sequence[SparseModes], arrays: Sequence[tuple[xr.DataArray, dict[str, Any]]]
+def prepare_all(
+    modes: Sequence[SparseModes],
+    arrays: Sequence[tuple[xr.DataArray, dict[str, Any]]],
+    told: set[str] | None = None,
 ) -> list[Prepared]:
-    """Rows of each fit; those with the same rows held out share them."""
+    """Check the rows of each fit and choose those to hold out; equal ones are shared.
+
+    Parameters
+    ----------
+    modes
+        Not fitted yet.
+    arrays
+        Rows of each, and their provenance.
+    told
+        Warnings that were given before, without their numbers: none of them is given again, and
+        new ones are added.
+
+    Raises
+    ------
+    InputError
+        Where rows are refused by `nc.SparseModes.fit`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = xr.DataArray(np.eye(9), dims=("time", "channel"))
+    >>> made = prepare_all([SparseModes(expansion=0.5)] * 2, [(rows, {})] * 2)
+    >>> made[0] is made[1], int(made[0].held.sum())
+    (True, 1)
+    """
+    told = set() if told is None else told
     known = dict[tuple[Any, ...], Prepared]()
     found = []
     for one, (array, origin) in zip(modes, arrays, strict=True):
         c = one.config
         key = (id(array), c.sign, c.seed, c.validation, c.expansion, c.nonnegative, one.memory)
         if key not in known:
-            known[key] = one.prepare(array, origin)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                known[key] = one.prepare(array, origin)
+            _pass_on(caught, told)
         found.append(known[key])
     return found
+
+
+def _pass_on(caught: Sequence[warnings.WarningMessage], told: set[str]) -> None:
+    """Give each warning of ours once, whatever the numbers in it, and all others as they came."""
+    for one in caught:
+        if not issubclass(one.category, NeurocodecWarning):
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+            continue
+        kind = re.sub(r"\d+", "", str(one.message))
+        if kind not in told:
+            told.add(kind)
+            warn(str(one.message))
 
 
 def _groups(modes: Sequence[SparseModes], prepared: Sequence[Prepared]) -> list[list[int]]:

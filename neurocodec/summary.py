@@ -14,6 +14,7 @@ from neurocodec import labels
 from neurocodec import rows as row
 from neurocodec import vocabulary as v
 from neurocodec.coders import Coder
+from neurocodec.kernels.matching import distinct_modes, nearest_cosine
 from neurocodec.kernels.moments import LeftOut, ReconstructionScores
 from neurocodec.kernels.sparsity import hoyer
 from neurocodec.preparation import Prepared
@@ -157,6 +158,7 @@ def summary(tally: Tally, coder: Coder, dictionary: xr.DataArray) -> xr.Dataset:
         "active_share": share,
         "explained_variance": tally.explained_variance(atoms),
         "hoyer": hoyer(atoms, axis=1),
+        "nearest_cosine": _nearest(atoms, share > 0),
     }
     mode = {v.MODE: np.arange(len(atoms))}
     alive = labels.labelled(
@@ -168,9 +170,16 @@ def summary(tally: Tally, coder: Coder, dictionary: xr.DataArray) -> xr.Dataset:
             **{n: labels.labelled(x, (v.MODE,), mode, name=n) for n, x in found.items()},
             **_top(dictionary),
             **_of_channels(tally, dictionary),
-            **_of_fit(tally),
+            **_of_fit(tally, atoms * tally.strength[:, None]),
         }
     )
+
+
+def _nearest(atoms: NDArray[Any], alive: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Largest cosine of each alive mode with another one; NaN for dead modes."""
+    found = np.full(len(atoms), np.nan)
+    found[alive] = nearest_cosine(atoms[alive])
+    return found
 
 
 def _top(dictionary: xr.DataArray) -> Mapping[str, xr.DataArray]:
@@ -203,13 +212,16 @@ def _of_channels(tally: Tally, dictionary: xr.DataArray) -> Mapping[str, xr.Data
     }
 
 
-def _of_fit(tally: Tally) -> Mapping[str, xr.DataArray]:
+def _of_fit(tally: Tally, atoms: NDArray[Any]) -> Mapping[str, xr.DataArray]:
+    """Figures of the whole fit, with modes (modes, features) at their typical strength."""
+    alive = tally.active_share > 0
     found = {
         "r2": tally.held.r2,
         "r2_train": tally.training.r2,
         "r2_pooled": tally.held.r2_pooled,
         "r2_pooled_train": tally.training.r2_pooled,
         "l0": tally.l0,
-        "alive_share": float((tally.active_share > 0).mean()),
+        "alive_share": float(alive.mean()),
+        "distinct_share": float(distinct_modes(atoms[alive]).mean()) if alive.any() else np.nan,
     }
     return {name: labels.labelled(value, (), name=name) for name, value in found.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -15,15 +15,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import ensembles, labels, storage
-from neurocodec import rows as row
 from neurocodec import vocabulary as v
+from neurocodec.blocks import Data, Rows, fingerprint_of, opened
 from neurocodec.errors import InputError, StorageError, unknown_name
+from neurocodec.kernels.replication import mean_off_diagonal, replication
 from neurocodec.modes import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig
 
 _log = logging.getLogger(__name__)
 
-_SCORES: Final = ("r2", "r2_pooled", "r2_train", "l0", "l0_share", "alive")
+_SCORES: Final = ("r2", "r2_pooled", "r2_train", "l0", "l0_share", "alive", "distinct_share")
 """Figures of each fit."""
 _SHARED: Final = "replicated_share"
 """Figure of the fits of one grid point."""
@@ -33,9 +34,10 @@ Point: TypeAlias = tuple[int, ...]
 
 
 def sweep(
-    data: row.Contributions,
-    *,
+    data: Data,
     modes: SparseModes | None = None,
+    *,
+    layer: str | None = None,
     seeds: int | Sequence[int] = 2,
     cosine: float = 0.9,
     out: str | PathLike[str] | None = None,
@@ -50,6 +52,8 @@ def sweep(
         As `nc.SparseModes.fit` takes it.
     modes
         Gives the settings that are not swept, fitted or not; where None, the defaults.
+    layer
+        Which layer of a tree or file.
     seeds
         Number of fits of each combination, or their seeds.
     cosine
@@ -68,15 +72,17 @@ def sweep(
     -------
     xarray.Dataset
         With one dim per setting and `seed`: `r2`, `r2_pooled` (held-out rows), `r2_train`, `l0`
-        (mean number of active modes), `l0_share` (part of all modes), `alive`; without `seed`:
-        `replicated_share`, the part of the modes that another seed has, mean over pairs of seeds
-        (NaN for one seed). Values that are no numbers (None, names) are text in the coordinates.
+        (mean number of active modes), `l0_share` (part of all modes), `alive`, `distinct_share`
+        (part of the alive modes that are not near-copies); without `seed`: `replicated_share`,
+        the part of the modes that another seed has, mean over pairs of seeds (NaN for one seed).
+        Values that are no numbers (None, names) are text in the coordinates.
 
     Raises
     ------
     InputError
-        Where there is no setting of a name, a list is empty or holds a value twice or one that is
-        out of range. Everything is checked before the first fit.
+        Where there is no setting of a name, no fit of the grid uses it, a list is empty or holds
+        a value twice or one that is out of range, or the rows are refused by
+        `nc.SparseModes.fit`. Everything is checked before the first fit.
     StorageError
         Where `out` holds something else: other data, another grid, other settings.
 
@@ -84,38 +90,48 @@ def sweep(
     --------
     >>> rows = xr.DataArray(np.random.default_rng(0).random((99, 4)), dims=("time", "channel"))
     >>> quick = SparseModes(expansion=1, epochs=1)
-    >>> found = sweep(rows, modes=quick, l1_loading=[0.1, 0.4], progress=False)
+    >>> found = sweep(rows, quick, l1_loading=[0.1, 0.4], progress=False)
     >>> found.r2.dims, found.replicated_share.shape
     (('l1_loading', 'seed'), (2,))
     """
-    base = ensembles.settings_of(modes)
+    base, like = ensembles.settings_of(modes), SparseModes() if modes is None else modes
     chosen = ensembles.seed_list(seeds, least=1)
-    ensembles.require_cosine(cosine)
+    cosine = ensembles.require_cosine(cosine)
     grid = _grid(settings)
     configs = dict(_configs(base, grid, chosen))
-    rows = {sign: row.select_rows(data, sign) for sign in grid.get("sign", [base.sign])}
-    empty = labels.stamp(
-        _empty(grid, chosen),
-        "nc.sweep",
-        config=base,
-        settings=grid,
-        seeds=chosen,
-        cosine=cosine,
-        data=labels.fingerprint(*rows.values()),
-        contributions=ensembles.origin(data),
-    )
-    found = empty if out is None else _started(empty, Path(out))
-    for number, (point, here) in enumerate(configs.items(), start=1):
-        if not bool(found["l0"][point].isnull().any()):
-            continue
-        title = f"{number}/{len(configs)}"
-        fits = ensembles.fit_all(
-            rows[here[0].sign], here, like=modes, progress=progress, title=title
+    _require_used(grid, configs.values())
+    with opened(data, layer) as (array, origin):
+        rows, told = ensembles.in_memory(array, like.memory), set[str]()
+        first = [here[0] for here in configs.values()]
+        ensembles.check_all(rows, first, like=like, told=told)
+        empty = labels.stamp(
+            _empty(grid, chosen),
+            "nc.sweep",
+            config=base,
+            settings=grid,
+            seeds=chosen,
+            cosine=cosine,
+            data=[fingerprint_of(Rows.of(rows, s)) for s in grid.get("sign", [base.sign])],
+            contributions=origin,
         )
-        _enter(found, point, fits, cosine)
-        if out is not None:
-            storage.save(found, out)
+        found = empty if out is None else _started(empty, Path(out))
+        for point, here, title in _missing(found, configs):
+            fits = ensembles.fit_all(
+                rows, here, like=like, progress=progress, title=title, told=told
+            )
+            _enter(found, point, fits, cosine)
+            if out is not None:
+                storage.save(found, out)
     return found
+
+
+def _missing(
+    found: xr.Dataset, configs: Mapping[Point, list[SparseConfig]]
+) -> Iterator[tuple[Point, list[SparseConfig], str]]:
+    """Position, settings and title of each combination that is not fitted yet."""
+    for number, (point, here) in enumerate(configs.items(), start=1):
+        if bool(found["l0"][point].isnull().any()):
+            yield point, here, f"{number}/{len(configs)}"
 
 
 def _grid(settings: Mapping[str, Sequence[Any]]) -> Grid:
@@ -152,7 +168,33 @@ def _configs(
     """Position in the grid, and the settings of its fits."""
     for point in itertools.product(*(range(len(values)) for values in grid.values())):
         here = {name: values[i] for (name, values), i in zip(grid.items(), point, strict=True)}
-        yield point, [dataclasses.replace(base, **here, seed=seed) for seed in seeds]
+        yield point, [_replaced(base, here, seed) for seed in seeds]
+
+
+def _replaced(base: SparseConfig, here: Mapping[str, Any], seed: int) -> SparseConfig:
+    """Settings of one fit; where they do not go together, the combination is named."""
+    try:
+        return dataclasses.replace(base, **here, seed=seed)
+    except InputError as error:
+        point = ", ".join(f"{name}={value!r}" for name, value in here.items())
+        raise type(error)(
+            came=f"{error.came}, in the combination {point}",
+            expected=error.expected,
+            hint=error.hint,
+        ) from error
+
+
+def _require_used(grid: Grid, configs: Iterable[list[SparseConfig]]) -> None:
+    """Refuse a setting that changes nothing in any combination."""
+    never = set(grid).intersection(*(here[0].unused() for here in configs))
+    if never:
+        name = min(never)
+        raise InputError(
+            came=f"{name}={grid[name]}, which no combination uses",
+            expected="settings that have an effect",
+            hint=f"leave out {name}=, or modes=nc.SparseModes(...) with another encoder, "
+            "sparsifier or atoms",
+        )
 
 
 def _empty(grid: Grid, seeds: list[int]) -> xr.Dataset:
@@ -187,6 +229,8 @@ def _started(empty: xr.Dataset, path: Path) -> xr.Dataset:
     before = labels.provenance(found) if isinstance(found, xr.Dataset) else {}
     other = [k for k, now in labels.provenance(empty).items() if before.get(k) != now]
     other = [k for k in other if k != "versions"]
+    if not other and set(found.data_vars) != set(empty.data_vars):
+        other = ["figures"]
     if other:
         raise StorageError(
             came=f"{str(path)!r}, which is another run: {', '.join(other)} differ",
@@ -201,10 +245,14 @@ def _started(empty: xr.Dataset, path: Path) -> xr.Dataset:
 def _enter(found: xr.Dataset, point: Point, fits: list[SparseModes], cosine: float) -> None:
     """Write the figures of one combination into the result."""
     for name in _SCORES:
-        values = [
-            f.l0 / len(f.dictionary) if name == "l0_share" else getattr(f, name) for f in fits
-        ]
-        found[name][point] = values
+        found[name][point] = [_score(fit, name) for fit in fits]
     atoms = [ensembles.alive_atoms(fit) for fit in fits]
-    shares = ensembles.replication(atoms, cosine)
-    found[_SHARED][point] = ensembles.mean_off_diagonal(shares)
+    shares = replication(atoms, cosine)
+    found[_SHARED][point] = mean_off_diagonal(shares)
+
+
+def _score(fit: SparseModes, name: str) -> float:
+    if name == "l0_share":
+        return fit.l0 / len(fit.dictionary)
+    name = "alive_share" if name == "alive" else name
+    return float(fit.summary[name])

@@ -65,8 +65,11 @@ VARIABLES: Final = {
     for t in (
         Term(
             "above_chance",
-            "whether a mode is stable, and not found in shuffled rows",
+            "whether a mode is stable, and shuffled rows have none like it",
             DIMENSIONLESS,
+        ),
+        Term(
+            "above_chance_share", "part of the consensus modes that are above chance", DIMENSIONLESS
         ),
         Term("activation", "activation of a hidden channel"),
         Term(
@@ -89,19 +92,26 @@ VARIABLES: Final = {
         Term("converged", "whether the completeness error met the tolerance"),
         Term("correlation", "Pearson correlation", DIMENSIONLESS),
         Term("dictionary", "channels of a contribution mode"),
+        Term("distinct_share", "part of the alive modes that are not near-copies", DIMENSIONLESS),
         Term("explained_variance", "loss of pooled R2 without the mode", DIMENSIONLESS),
         Term("firing_rate", "firing rate", HERTZ),
+        Term(
+            "found_in_shuffled_share",
+            "part of the modes that a fit to shuffled rows has",
+            DIMENSIONLESS,
+        ),
         Term("gradient", "gradient of the target with respect to a hidden channel"),
         Term("hoyer", "Hoyer sparsity of the channels of a mode", DIMENSIONLESS),
         Term("irf", "instantaneous receptive field"),
         Term("l0", "mean number of active modes of a row", DIMENSIONLESS),
         Term("l0_share", "mean part of the modes that are active on a row", DIMENSIONLESS),
         Term("loading", "loading of a contribution mode", DIMENSIONLESS),
-        Term("loss", "training loss", DIMENSIONLESS),
+        Term("loss", "loss on held-out rows", DIMENSIONLESS),
         Term("loss_train", "loss on training rows", DIMENSIONLESS),
         Term("matched_cosine", "cosine of a mode with that of all other fits", DIMENSIONLESS),
         Term("membrane_potential", "membrane potential"),
         Term("n_clusters", "number of clusters", DIMENSIONLESS),
+        Term("nearest_cosine", "largest cosine with another alive mode", DIMENSIONLESS),
         Term("offset", "what is added to loadings times dictionary"),
         Term(
             "pairwise_replicated", "part of the modes of a fit that another fit has", DIMENSIONLESS

@@ -82,7 +82,11 @@ def test_the_face_is_that_of_sparse_modes(fitted):
     assert isinstance(fitted, nc.Decomposition)
     assert isinstance(sparse, nc.Decomposition)
     assert fitted.dictionary.dims == sparse.dictionary.dims
-    assert fitted.dictionary.attrs == sparse.dictionary.attrs
+    ours, theirs = (
+        {k: a for k, a in modes.dictionary.attrs.items() if k != labels.PROVENANCE}
+        for modes in (fitted, sparse)
+    )
+    assert ours == theirs
     assert set(fitted.summary) == set(sparse.summary)
     assert fitted.loadings.label.values.tolist() == sparse.loadings.label.values.tolist()
     np.testing.assert_array_equal(fitted.loadings.held_out, sparse.loadings.held_out)
@@ -159,6 +163,149 @@ def test_silent_channels_are_reported(caplog):
 def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         nc.BaselineModes(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_components": 3}, r"n_components=3\n  expected: modes=.*\n  try: modes=20"),
+        ({"n_clusters": 3}, "try: modes=20"),
+        ({"random_state": 3}, r"random_state=3\n.*\n  try: seed=0"),
+        ({"split_sign": True}, "split_sign=True"),
+        ({"modes": True}, "modes=True"),
+        ({"modes": 2.0}, "modes=2.0"),
+        ({"modes": "a"}, "modes='a'"),
+        ({"seed": -3}, "seed=-3"),
+        ({"seed": "a"}, "seed='a'"),
+        ({"seed": 2**32}, "seed=4294967296"),
+        ({"seed": True}, "seed=True"),
+        ({"expansion": "a"}, "expansion='a'"),
+        ({"expansion": np.nan}, "expansion=nan"),
+        ({"expansion": np.inf}, "expansion=inf"),
+        ({"validation": "a"}, "validation='a'"),
+        ({"validation": np.nan}, "validation=nan"),
+        ({"dict_init": np.eye(3)}, "dict_init of type ndarray"),
+    ],
+)
+def test_wrong_settings_say_what_to_type(settings, message):
+    with pytest.raises(InputError, match=message):
+        nc.BaselineModes("dictionary_learning", **settings)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("nmf", {"max_iter": "a"}),
+        ("nmf", {"init": "foo"}),
+        ("nmf", {"modes": 9, "init": "nndsvd"}),
+        ("pca", {"svd_solver": "foo"}),
+        ("ica", {"fun": "foo"}),
+        ("kmeans", {"n_init": "foo"}),
+        ("dictionary_learning", {"transform_algorithm": "omp"}),
+    ],
+)
+def test_what_scikit_learn_refuses_is_named(method, settings):
+    name = [*settings][-1]
+    with pytest.raises(InputError, match=f"'{method}' of scikit-learn with .*{name}") as caught:
+        nc.BaselineModes(method, **settings).fit(rows_of())
+    assert caught.value.expected == str(caught.value.__cause__)
+
+
+def test_numbers_of_numpy_are_those_of_python(tmp_path):
+    given = {"modes": np.int64(2), "seed": np.int32(1), "validation": np.float32(0.25)}
+    modes = nc.BaselineModes("nmf", **given, tol=np.float32(0.5)).fit(rows_of())
+    plain = nc.BaselineModes("nmf", modes=2, seed=1, validation=0.25, tol=0.5).fit(rows_of())
+    assert modes.settings() == plain.settings()
+    modes.save(tmp_path / "modes.nc")
+    again = nc.BaselineModes.load(tmp_path / "modes.nc")
+    xr.testing.assert_identical(again.to_tree(), plain.to_tree())
+
+
+def with_constant(value, place, rows):
+    found = rows.copy()
+    found[:, place] = value
+    return found
+
+
+def mixed_rows():
+    """Independent and far from normal, so that ICA converges."""
+    generator = np.random.default_rng(0)
+    mixing = np.eye(6) + 0.2 * generator.random((6, 6))
+    return rows_of().copy(data=generator.exponential(size=(400, 6)) @ mixing)
+
+
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_ica_leaves_constant_channels_out(place):
+    rows = with_constant(0.25, place, mixed_rows())
+    modes = nc.BaselineModes("ica", tol=1e-3).fit(rows)
+    others = [c for c in range(6) if c != place]
+    without = nc.BaselineModes("ica", tol=1e-3).fit(rows.isel(channel=others))
+    assert modes.dictionary.shape == (5, 6)
+    assert (modes.dictionary.isel(channel=place) == 0).all()
+    made = modes.inverse_transform(modes.loadings)
+    np.testing.assert_allclose(made[:, place], 0.25, rtol=1e-6)
+    # the scale differs, as the constant is part of it; ICA divides by the deviation itself
+    cosine = np.corrcoef(modes.loadings.T, without.loadings.T)[:5, 5:]
+    np.testing.assert_allclose(np.abs(cosine).max(axis=1), 1.0, atol=1e-3)
+    np.testing.assert_allclose(made, rows, atol=1e-4)
+    moved = modes.transform(with_constant(7.0, place, rows))
+    np.testing.assert_array_equal(moved, modes.transform(rows))
+
+
+@pytest.mark.parametrize("size", [{"modes": 6}, {"expansion": 1}])
+@pytest.mark.parametrize("other", [0.5, "copy", "sum"])
+def test_ica_has_no_more_modes_than_independent_channels(size, other):
+    rows = mixed_rows()
+    values = {"copy": rows[:, 1], "sum": rows[:, 1] + 2 * rows[:, 3]}.get(other, other)
+    with pytest.raises(InputError, match=r"(?s)at most 5 modes for 'ica'.*modes=5\)"):
+        nc.BaselineModes("ica", **size).fit(with_constant(values, 4, rows))
+    made = nc.BaselineModes("ica", modes=5, tol=1e-3).fit(with_constant(values, 4, rows))
+    assert np.abs(made.dictionary).max() < 100 * rows.max()
+
+
+def test_ica_of_channels_that_are_all_constant_is_refused():
+    rows = xr.DataArray(np.tile([0.0, 1.0, 2.0], (50, 1)), dims=("time", "channel"))
+    with pytest.raises(InputError, match="at most 0 modes.*\n  try: rows that vary"):
+        nc.BaselineModes("ica").fit(rows)
+
+
+def test_nmf_has_more_modes_than_channels():
+    given = {"modes": 9, "max_iter": 3000, "tol": 1e-4, "validation": 0.0}
+    modes = nc.BaselineModes("nmf", **given).fit(rows_of())
+    again = nc.BaselineModes("nmf", **given).fit(rows_of())
+    other = nc.BaselineModes("nmf", **given, seed=1).fit(rows_of())
+    assert modes.dictionary.shape == (9, 6)
+    assert modes.r2_train > 0.95
+    np.testing.assert_array_equal(modes.dictionary, again.dictionary)
+    assert not np.allclose(modes.dictionary, other.dictionary)
+
+
+def test_dictionary_learning_of_negative_rows_needs_a_sign():
+    rows = xr.DataArray(np.random.default_rng(0).standard_normal((80, 3)), dims=("time", "channel"))
+    with pytest.raises(InputError, match=r"(?s)rows down to -.*positive_dict=False"):
+        nc.BaselineModes("dictionary_learning").fit(rows)
+    for signed in ("positive_dict", "positive_code"):
+        modes = nc.BaselineModes("dictionary_learning", modes=3, alpha=0.2, **{signed: False})
+        assert modes.fit(rows).r2_train > 0.3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_global_random_state_is_given_back(method):
+    before = np.random.get_state(legacy=False)  # noqa: NPY002  is what must not change
+    modes = nc.BaselineModes(method, modes=4, **METHODS[method]).fit(rows_of())
+    modes.transform(rows_of())
+    with pytest.raises(InputError):
+        nc.BaselineModes("dictionary_learning", tol="a").fit(rows_of())
+    after = np.random.get_state(legacy=False)  # noqa: NPY002
+    assert before["state"]["pos"] == after["state"]["pos"]
+    np.testing.assert_array_equal(before["state"]["key"], after["state"]["key"])
+
+
+def test_the_warning_is_at_the_line_of_the_caller():
+    modes = nc.BaselineModes("nmf", modes=5, max_iter=2, tol=1e-9)
+    with pytest.warns(NeurocodecWarning) as caught:
+        modes.fit(rows_of())
+    assert {w.filename for w in caught} == {__file__}
 
 
 @pytest.mark.parametrize("method", ["pca", "ica"])

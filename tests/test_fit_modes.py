@@ -10,7 +10,7 @@ import xarray as xr
 from planted import planted_rows
 
 import neurocodec as nc
-from neurocodec import labels, stacks
+from neurocodec import checkpoints, labels, stacks
 from neurocodec.errors import InputError, StorageError, UnknownNameError
 from neurocodec.nn.sparse import running
 from neurocodec.nn.sparse.config import PRESETS, SparseConfig
@@ -101,6 +101,8 @@ def test_wrong_lists_are_refused():
     rows = rows_of()
     with pytest.raises(InputError, match="2 data and 3 modes"):
         nc.fit_modes([rows, rows], [nc.SparseModes(**QUICK)] * 3)
+    with pytest.raises(InputError, match=r"layers=\['a'\]"):
+        nc.fit_modes(rows, layers="a")
     with pytest.raises(InputError, match="modes of type str"):
         nc.fit_modes(rows, "topk")
 
@@ -127,34 +129,75 @@ def test_a_killed_fit_continues_with_the_same_result(preset, tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(running.Checkpoint, "every", 0.0)
         patch.setattr(running, "write_tensors", write_and_die)
-        patch.setattr("neurocodec.modes.Checkpoint", _impatient)
+        patch.setattr("neurocodec.checkpoints.Checkpoint", _impatient)
         with pytest.raises(Killed):
             modes().fit(rows_of(), checkpoint=file)
     assert written == [1, 2, 3]
     assert file.exists()
-    with pytest.raises(StorageError, match="another fit: config"):
+    with pytest.raises(StorageError, match="another fit: seed was 0, is 4\n"):
         modes().copy(seed=4).fit(rows_of(), checkpoint=file)
-    with pytest.raises(StorageError, match="another fit: data"):
+    with pytest.raises(StorageError, match="another fit: data was"):
         modes().fit(rows_of(seed=1), checkpoint=file)
     again = modes().fit(rows_of(), checkpoint=file)
     xr.testing.assert_identical(again.to_tree(), whole.to_tree())
     assert not file.exists()
 
 
+def test_a_checkpoint_stays_until_the_result_is_safe(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    file = tmp_path / "modes.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr("neurocodec.checkpoints.Checkpoint", _impatient)
+        patch.setattr("neurocodec.modes.finish", full)
+        with pytest.raises(MemoryError):
+            nc.SparseModes(**QUICK).fit(rows_of(), checkpoint=file)
+    assert file.exists()
+    with pytest.raises(StorageError) as found:
+        nc.SparseModes(**QUICK | {"expansion": 2}, seed=3).fit(rows_of(), checkpoint=file)
+    assert found.value.came.endswith("fit: expansion was 1, is 2, seed was 0, is 3")
+    nc.SparseModes(**QUICK).fit(rows_of(), checkpoint=file)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("other", ["block", "device", "neurocodec", "torch"])
+def test_a_checkpoint_of_other_circumstances_is_refused(other, tmp_path):
+    file = tmp_path / "modes.safetensors"
+    rows, modes = rows_of(), nc.SparseModes(**QUICK)
+    prepared = modes.prepare(rows, {})
+    known = checkpoints.identity([modes.config], [prepared], modes.device)
+    assert (known["block"], known["device"], known["fits"]) == (0, "cpu", 1)
+    assert known["torch"] == torch.__version__.partition("+")[0]
+    running.write_tensors(file, {"x": torch.zeros(1)}, {"identity": {**known, other: "else"}})
+    with pytest.raises(StorageError, match=f"another fit: {other} was 'else', is [^,]*\n"):
+        modes.fit(rows, checkpoint=file)
+
+
+def test_fits_side_by_side_are_told_apart_by_what_differs():
+    configs = [SparseConfig(seed=1, threshold=0.8), SparseConfig(seed=2, threshold=0.8)]
+    found = checkpoints.identity(configs, [], torch.device("cuda", 1))
+    assert (found["seed"], found["threshold"], found["fits"]) == ([1, 2], 0.8, 2)
+    assert found["device"] == "cuda"
+    rows = rows_of(samples=1000)
+    few = nc.SparseModes(**QUICK, memory=2**12).prepare(rows, {})
+    assert checkpoints.identity(configs[:1], [few], torch.device("cpu"))["block"] == few.block > 0
+
+
 def _impatient(path, identity):
     return running.Checkpoint(path, identity, every=0.0)
 
 
-@pytest.mark.parametrize("path", ["modes.nc", "no/such/folder/modes.safetensors"])
+@pytest.mark.parametrize("path", ["modes.nc", "no/such/folder/modes.safetensors", 3])
 def test_a_checkpoint_is_a_safetensors_file(path):
     with pytest.raises(InputError, match="checkpoint=.*safetensors"):
         nc.SparseModes(**QUICK).fit(rows_of(), checkpoint=path)
-    assert not Path(path).exists()
+    assert not Path(str(path)).exists()
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_fits_and_comes_back_from_a_file(name, tmp_path):
-    changes = {"expansion": 2, "epochs": 3, "candidates": 20}
+    changes = {"expansion": 2, "epochs": 3} | ({"candidates": 20} if name == "archetypal" else {})
     modes = nc.SparseModes.preset(name, **changes, device="cpu", progress=False).fit(rows_of())
     assert modes.config == SparseConfig.preset(name, **changes)
     assert np.isfinite(modes.loadings).all()
@@ -176,7 +219,7 @@ def test_wrong_presets_are_refused():
 def test_every_setting_is_a_keyword_with_the_same_default():
     assert nc.SparseModes().config == SparseConfig()
     changed = SparseConfig.preset(
-        "topk", expansion=2, sign="net", nonnegative=False, active=3, patience=2, hidden=4
+        "topk", expansion=2, sign="net", nonnegative=False, active=3, patience=2, batch_size=64
     )
     fields = {f.name: getattr(changed, f.name) for f in dataclasses.fields(changed)}
     assert nc.SparseModes(**fields).config == changed

@@ -29,7 +29,7 @@ ORDER = (
     {"contribution", "completeness", "rows", "loadings", "modes", "population", "cells"}
     | {"fields", "maps", "perturb", "statistics"}
     | {"ensembles", "stacks", "stability", "tuning", "blocks", "preparation", "coders", "fitted"}
-    | {"decomposition", "summary", "baselines", "baseline_coders"},
+    | {"decomposition", "summary", "baselines", "baseline_coders", "checkpoints"},
     {"adapters"},
     {"zoo"},
     {"analysis", "description"},

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from neurocodec.errors import InputError
-from neurocodec.kernels.matching import consensus_modes, cosine_similarity, match_modes
-from neurocodec.kernels.resampling import bootstrap_rows, shuffle_columns
+from neurocodec.kernels.matching import (
+    consensus_modes,
+    cosine_similarity,
+    distinct_modes,
+    match_modes,
+    nearest_cosine,
+)
+from neurocodec.kernels.replication import found_share, mean_off_diagonal, replication
+from neurocodec.kernels.resampling import bootstrap_rows, resample_training, shuffle_columns
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -116,6 +123,50 @@ def test_a_dictionary_that_lacks_a_mode_does_not_blur_it():
     assert (found.cosine[:3] > 0.99).all()
 
 
+@given(seeds, st.integers(1, 12), st.floats(0.5, 0.99))
+def test_distinct_modes_stand_for_all(seed, count, cosine):
+    modes = random_modes(seed, count, 3)
+    kept = distinct_modes(modes, cosine)
+    similar = 1 - cdist(modes, modes, "cosine")
+    among = similar[np.ix_(kept, kept)] - np.eye(kept.sum())
+    assert (among < cosine + 1e-9).all()  # none of them resemble each other
+    norms = np.linalg.norm(modes, axis=1)
+    for mode in np.flatnonzero(~kept):  # what is left out resembles a stronger one that is kept
+        alike = kept & (similar[mode] >= cosine - 1e-9)
+        assert norms[alike].max() >= norms[mode]
+    np.testing.assert_array_equal(distinct_modes(1e-3 * modes, cosine), kept)
+
+
+def test_copies_are_counted_once_and_zeros_never():
+    true = np.eye(3)
+    assert distinct_modes(np.concatenate([true, 2 * true, -true])).tolist() == (
+        [False] * 3 + [True] * 6
+    )
+    assert distinct_modes(np.zeros((2, 3))).tolist() == [False, False]
+    assert distinct_modes(np.zeros((0, 3))).shape == (0,)
+    chain = np.array([[np.cos(x), np.sin(x)] for x in (0.0, 0.1, 0.2)]) * [[2], [3], [1]]
+    assert distinct_modes(chain, 0.99).tolist() == [False, True, False]
+    assert distinct_modes(chain[::2], 0.99).tolist() == [True, True]
+
+
+@given(seeds, st.integers(2, 8))
+def test_nearest_is_the_largest_cosine_with_another(seed, count):
+    modes = random_modes(seed, count, 3, signed=True)
+    similar = 1 - cdist(modes, modes, "cosine")
+    expected = [np.delete(row, i).max() for i, row in enumerate(similar)]
+    np.testing.assert_allclose(nearest_cosine(modes), expected, atol=1e-12)
+    assert np.isnan(nearest_cosine(modes[:1])).all()
+    assert nearest_cosine(modes[:0]).shape == (0,)
+
+
+def test_replication_counts_the_modes_of_the_first():
+    a, b, none = np.eye(3), np.eye(3)[:1], np.zeros((0, 3))
+    assert replication([a, b], 0.9)[0, 1] == pytest.approx(1 / 3)
+    assert replication([a, b], 0.9)[1, 0] == 1
+    assert found_share([a, b], [b, none], 0.9) == pytest.approx((1 / 3 + 0 + 1 + 0) / 4)
+    assert np.isnan(mean_off_diagonal(np.ones((1, 1))))
+
+
 def test_bad_dictionaries_are_named():
     with pytest.raises(InputError, match="dictionaries of 2 and 3 channels"):
         match_modes(np.eye(2), np.eye(3))
@@ -155,3 +206,12 @@ def test_of_a_series_blocks_are_drawn():
     single = bootstrap_rows(8000, 0, series=False)
     assert (np.diff(single) == 1).mean() < 0.01
     assert len({*single}) / 8000 == pytest.approx(1 - np.exp(-1), abs=0.02)
+
+
+@given(seeds, st.integers(2, 300), st.booleans())
+def test_held_out_rows_stay_and_are_not_drawn(seed, size, series):
+    held = np.random.default_rng(seed).random(size) < 0.3
+    held[0] = False
+    drawn = resample_training(held, seed, series=series)
+    np.testing.assert_array_equal(drawn[held], np.flatnonzero(held))
+    assert not held[drawn[~held]].any()

@@ -68,7 +68,12 @@ def test_modes_are_rows_from_the_most_stable_down():
     medians = right.collections[-1]
     np.testing.assert_allclose(medians.get_offsets()[:, 0], result.stability[::-1])
     np.testing.assert_allclose(medians.get_offsets()[:, 1], range(4))
-    assert right.get_title(loc="left") == "2 of 4 modes stable, 1 of them above chance"
+    assert right.get_title(loc="left") == (
+        "2 of 4 modes stable (cosine >= 0.85), 1 also above chance"
+    )
+    assert "each mode / its largest" in left.get_xlabel()
+    legend = {text.get_text() for text in left.figure.legends[0].get_texts()}
+    assert {"chance: closest mode of shuffled rows", "not both"} < legend
     assert right.lines[0].get_xdata()[0] == 0.85
     low, high = right.get_xlim()
     assert low < 0.5  # the lowest chance

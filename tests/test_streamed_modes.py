@@ -10,6 +10,7 @@ from planted import planted_rows
 
 import neurocodec as nc
 from neurocodec import labels
+from neurocodec.blocks import opened
 from neurocodec.errors import InputError, StorageError, UnknownNameError
 from neurocodec.kernels import scores
 from neurocodec.nn.sparse import learning
@@ -99,14 +100,45 @@ def test_loadings_are_not_kept_but_written(path, tree, streamed, tmp_path):
     np.testing.assert_array_equal(z.time, tree.time)
     again = nc.open(out)
     np.testing.assert_array_equal(again["loading"], z)
-    assert labels.provenance(again)["function"] == "nc.SparseModes.transform"
+    for written in (again, again["loading"], z, streamed.transform(tree["conv1"])):
+        record = labels.provenance(written)
+        assert record["function"] == "nc.SparseModes.transform"
+        assert record["modes"] == labels.fingerprint(streamed.dictionary)
+        assert record["data"] == labels.provenance(z)["data"]
 
 
 def test_a_file_of_other_loadings_is_not_mixed_with_these(path, streamed, resident, tmp_path):
     out = tmp_path / "z.nc"
     streamed.transform(path, layer="conv1", out=out).close()
-    with pytest.raises(StorageError, match="modes"):
+    with pytest.raises(StorageError, match="modes was .*\n.*the same modes and data"):
         resident.transform(path, layer="conv1", out=out)
+    resident.save(tmp_path / "modes.nc")
+    with pytest.raises(StorageError, match="the same modes and data") as found:
+        resident.transform(path, layer="conv1", out=tmp_path / "modes.nc")
+    assert "overwrite" not in str(found.value)
+    with pytest.raises(StorageError, match="mkdir"):
+        resident.transform(path, layer="conv1", out=tmp_path / "none" / "z.nc")
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_labels_are_those_of_the_file_when_it_was_read(tree, resident, tmp_path, suffix):
+    path = tmp_path / f"run{suffix}"
+
+    def write(first):
+        trial = ("time", first + np.arange(tree.sizes["time"]))
+        kind = ("channel", first + np.arange(8.0))
+        layer = tree["conv1"].to_dataset().assign_coords(trial=trial, depth=kind)
+        nc.save(xr.DataTree.from_dict({"/conv1": layer}), path, overwrite=True)
+
+    write(0.0)
+    with opened(path, "conv1") as (array, _):
+        pass
+    found = resident.transform(path, layer="conv1")
+    fitted = nc.SparseModes(**QUICK | {"epochs": 1}).fit(path, layer="conv1")
+    write(1000.0)
+    for trial in (array.trial, found.trial, fitted.loadings.trial):
+        np.testing.assert_array_equal(trial, np.arange(tree.sizes["time"]))
+    np.testing.assert_array_equal(fitted.dictionary.depth, np.arange(8.0))
 
 
 def test_a_round_trip_keeps_streamed_modes(streamed, tree, tmp_path):
@@ -159,8 +191,15 @@ def test_a_file_asks_for_a_layer_and_offers_near_names(path):
         nc.SparseModes(**QUICK).fit(path)
     with pytest.raises(UnknownNameError, match="'conv1'"):
         nc.SparseModes(**QUICK).fit(path, layer="conv2")
-    with pytest.raises(InputError, match="a tree of layers"):
+    with pytest.raises(UnknownNameError, match="conv1"):
+        nc.SparseModes(**QUICK).fit(path, layer=["conv1"])
+    with pytest.raises(InputError, match="DataArray\n.*a tree of layers.*\n.*leave out layer="):
         nc.SparseModes(**QUICK).fit(xr.DataArray(np.eye(3)), layer="conv1")
+
+
+def test_a_layer_of_a_layer_is_refused(tree):
+    with pytest.raises(InputError, match="single layer\n.*a tree of layers.*\n.*leave out layer="):
+        nc.SparseModes(**QUICK).fit(tree["conv1"], layer="conv1")
 
 
 def test_files_of_something_else_are_refused(tmp_path, resident):
@@ -222,6 +261,14 @@ def test_memory_of_writing_loadings_does_not_grow_with_the_rows(files, tmp_path,
     assert many - few < 0.2 * (MANY - FEW) * 48 * 4
 
 
-def test_memory_is_a_number_of_bytes():
-    with pytest.raises(InputError, match="memory=0"):
-        nc.SparseModes(memory=0)
+@pytest.mark.parametrize("memory", [0, -1, 0.5, 2**20 + 0.5, np.inf, np.nan, True, "2e9", None])
+def test_memory_is_a_number_of_bytes(memory):
+    with pytest.raises(InputError, match="memory="):
+        nc.SparseModes(memory=memory)
+
+
+@pytest.mark.parametrize("memory", [2e9, np.float32(2e9), np.int64(2_000_000_000)])
+def test_memory_may_be_any_whole_number(memory):
+    found = nc.SparseModes(memory=memory).memory
+    assert found == 2_000_000_000
+    assert isinstance(found, int)

@@ -9,8 +9,29 @@ from planted import planted_rows
 
 import neurocodec as nc
 from neurocodec import labels
+from neurocodec.coders import Coder
 from neurocodec.description import describe
 from neurocodec.kernels import scores
+from neurocodec.loadings import dictionary
+from neurocodec.summary import Tally, summary
+
+
+class Planted(Coder):
+    """Modes that were never fitted."""
+
+    def __init__(self, strength, atoms):
+        object.__setattr__(self, "strength", strength)
+        object.__setattr__(self, "atoms", atoms)
+
+    def weak_loadings(self, rows):
+        return rows @ np.linalg.pinv(self.atoms)
+
+    def weak_atoms(self):
+        return self.atoms
+
+    def arrays(self):
+        return {}
+
 
 QUICK = {"expansion": 2, "epochs": 8, "progress": False, "device": "cpu"}
 
@@ -87,6 +108,68 @@ def test_loadings_are_1_on_average_where_a_mode_is_active_in_training(found):
     assert (mean > 0).any()
 
 
+def test_the_nearest_cosine_is_with_another_alive_mode(found):
+    _, modes = found
+    atoms = modes.dictionary.values.astype(float)
+    cosine = atoms @ atoms.T / np.outer(*2 * [np.linalg.norm(atoms, axis=1)])
+    np.fill_diagonal(cosine, -2)
+    np.testing.assert_allclose(modes.summary.nearest_cosine, cosine.max(axis=1), atol=1e-6)
+
+
+def test_of_near_copies_one_is_distinct_and_dead_modes_do_not_count():
+    rows = rows_of(samples=4, channels=3).isel(channel=slice(3))
+    tally = Tally(4, 3, held=False)
+    loadings = np.array([[2.0, 1.0, 1.0, 0.0]] * 4)
+    tally.add(rows.values, loadings, rows.values, np.zeros(4, bool))
+    atoms = np.array([[1, 0, 0], [1, 0.01, 0], [0, 1, 1], [0, 1, 1]], dtype=np.float32)
+    found = summary(tally, Planted(np.ones(4, np.float32), atoms), dictionary(atoms, rows, 1.0))
+    close = 1 / np.sqrt(1 + 1e-4)
+    third = 0.01 / np.sqrt(2 * (1 + 1e-4))
+    np.testing.assert_allclose(found.nearest_cosine, [close, close, third, np.nan], atol=1e-6)
+    assert float(found.distinct_share) == pytest.approx(2 / 3)
+
+
+def test_what_is_made_says_how(found):
+    rows, modes = found
+    name = f"nc.{type(modes).__name__}"
+    for result in (modes.dictionary, modes.loadings, modes.summary):
+        record = labels.provenance(result)
+        assert record["function"] == f"{name}.fit"
+        assert record["data"] == labels.fingerprint(rows)
+    facts = {"modes": labels.fingerprint(modes.dictionary)}
+    z = modes.transform(rows)
+    assert labels.provenance(z).items() >= (facts | {"function": f"{name}.transform"}).items()
+    made = modes.inverse_transform(z)
+    facts = facts | {"loadings": labels.fingerprint(z), "function": f"{name}.inverse_transform"}
+    assert labels.provenance(made).items() >= facts.items()
+    other = modes.transform(2 * rows)
+    assert labels.provenance(other)["data"] != labels.provenance(z)["data"]
+
+
+def test_of_near_copies_the_strongest_is_kept():
+    rows = rows_of(samples=3, channels=2)
+    angles = np.deg2rad([0.0, 6.0, 12.0])  # the outer two are close to the middle one alone
+    atoms = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    coder = Planted(np.ones(3, np.float32), atoms)
+    for loadings, share in (([1.0, 9.0, 1.0], 1 / 3), ([9.0, 1.0, 8.0], 2 / 3)):
+        tally = Tally(3, 2, held=False)
+        tally.add(rows.values, np.array([loadings] * 3), rows.values, np.zeros(3, bool))
+        found = summary(tally, coder, dictionary(atoms, rows, 1.0))
+        assert float(found.distinct_share) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_a_summary_comes_back_with_all_its_labels(found, tmp_path, suffix):
+    _, modes = found
+    path = tmp_path / f"modes{suffix}"
+    modes.save(path)
+    again = nc.open(path)
+    xr.testing.assert_identical(again.summary, modes.summary)
+    assert again.summary.channel.values.tolist() == list(range(10, 16))
+    xr.testing.assert_identical(again.dictionary, modes.dictionary)
+    xr.testing.assert_identical(again.loadings, modes.loadings)
+
+
 def test_everything_has_units_and_a_meaning(found):
     _, modes = found
     for name, array in modes.summary.data_vars.items():
@@ -101,6 +184,8 @@ def test_a_description_starts_with_the_scores(found):
     lines = describe(modes).splitlines()
     assert lines[0] == type(modes).__name__
     assert lines[1].startswith(f"  {len(modes.dictionary)} modes, held-out R2 {modes.r2:.3f}")
+    share = float(modes.summary.distinct_share)
+    assert any(f"{share:.0%} of the alive modes distinct" in line for line in lines)
     assert any("firing rate of the mode" in line for line in lines)
     assert not any("strength" in line for line in lines)
 

@@ -7,7 +7,9 @@ import xarray as xr
 
 import neurocodec as nc
 from neurocodec import ensembles, labels
-from neurocodec.errors import InputError, StorageError, UnknownNameError
+from neurocodec.errors import InputError, NeurocodecWarning, StorageError, UnknownNameError
+from neurocodec.kernels.matching import distinct_modes
+from neurocodec.kernels.replication import replication
 from neurocodec.simulation.planted import planted_rows
 
 QUICK = {"expansion": 1, "epochs": 8}
@@ -51,7 +53,9 @@ def test_every_point_is_the_fit_made_by_hand(found):
     for name in ("r2", "r2_pooled", "r2_train", "l0", "alive"):
         np.testing.assert_allclose(here[name], [getattr(f, name) for f in fits], rtol=1e-4)
     np.testing.assert_allclose(here.l0_share, [f.l0 / 10 for f in fits])
-    pairs = ensembles.replication([ensembles.alive_atoms(f) for f in fits], 0.9)
+    distinct = [distinct_modes(ensembles.alive_atoms(f)).mean() for f in fits]
+    np.testing.assert_allclose(here.distinct_share, distinct)
+    pairs = replication([ensembles.alive_atoms(f) for f in fits], 0.9)
     assert float(here.replicated_share) == pytest.approx((pairs[0, 1] + pairs[1, 0]) / 2)
     assert not any(array.isnull().any() for array in found.data_vars.values())
 
@@ -72,7 +76,8 @@ def test_everything_is_labelled_and_comes_back_from_a_file(found, tmp_path):
 
 
 def test_settings_that_are_no_numbers_become_text():
-    found = run(hidden=[None, 16], seeds=1)
+    mlp = nc.SparseModes.preset("topk", **{**QUICK, "encoder": "mlp"})
+    found = run(modes=mlp, hidden=[None, 16], seeds=1)
     assert found.hidden.values.tolist() == ["None", "16"]
     assert found.replicated_share.isnull().all()  # one seed has no pair
     values = some_rows().values
@@ -157,6 +162,10 @@ def test_two_runs_are_not_mixed(other, message, tmp_path):
         ({"seed": [1, 2]}, InputError, r"seeds=\[1, 2\]"),
         ({"threshold": [0.5, 2.0]}, InputError, "threshold=2.0"),
         ({"expansion": [1], "seeds": 0}, InputError, "seeds=0"),
+        ({"expansion": [1], "seeds": 1.5}, InputError, "seeds=1.5"),
+        ({"hidden": [8, 16], "expansion": [1]}, InputError, "hidden=8.* expansion=1"),
+        ({"learning_rate": [3e-3]}, InputError, "learning_rate=.*no combination uses"),
+        ({"sparsifier": ["share", "gate"]}, InputError, "combination sparsifier='gate'"),
         ({"expansion": [1], "cosine": 0.0}, InputError, "cosine=0.0"),
     ],
 )
@@ -165,3 +174,57 @@ def test_bad_grids_are_named_before_any_fit(settings, error, message, monkeypatc
     with pytest.raises(error, match=message):
         run(**settings)
     assert not made
+
+
+def test_rows_are_checked_before_any_fit(monkeypatch):
+    made = count_fits(monkeypatch)
+    signed = some_rows() - 1.0
+    with pytest.raises(InputError, match="non-negative dictionary"):
+        nc.sweep(signed, nc.SparseModes(**QUICK), nonnegative=[False, True], progress=False)
+    assert not made
+
+
+def test_a_file_and_a_layer_are_taken(tmp_path, monkeypatch):
+    tree = xr.DataTree.from_dict({"/conv1": xr.Dataset({"contribution": some_rows()})})
+    nc.save(tree, tmp_path / "run.nc")
+    quick = nc.SparseModes(**QUICK, progress=False)
+    expected = nc.sweep(tree["conv1"], quick, l1_loading=[0.1])
+    streamed = quick.copy(memory=10_000)  # too little for the rows
+    for data in (tree, tmp_path / "run.nc"):
+        assert nc.sweep(data, quick, layer="conv1", l1_loading=[0.1]).identical(expected)
+        again = nc.sweep(data, streamed, layer="conv1", l1_loading=[0.1])
+        np.testing.assert_allclose(again.r2, expected.r2, atol=0.1)
+    out = tmp_path / "sweep.nc"
+    nc.sweep(tree, quick, layer="conv1", l1_loading=[0.1], out=out)
+    made = count_fits(monkeypatch)
+    nc.sweep(tmp_path / "run.nc", quick, layer="conv1", l1_loading=[0.1], out=out)
+    assert not made  # the same rows, wherever they are
+
+
+def test_few_rows_are_said_once_where_the_call_is():
+    with pytest.warns(NeurocodecWarning, match="fewer than") as caught:
+        nc.sweep(
+            some_rows()[:30],
+            nc.SparseModes(epochs=1, progress=False),
+            expansion=[10, 12],
+            l1_loading=[0.1, 0.2],
+        )
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_a_file_of_other_figures_is_not_continued(tmp_path):
+    out = tmp_path / "sweep.nc"
+    nc.save(run(l1_loading=[0.1], seeds=1).drop_vars("distinct_share"), out)
+    with pytest.raises(StorageError, match="figures differ"):
+        run(l1_loading=[0.1], seeds=1, out=out)
+
+
+def test_bars_of_combinations_have_their_number(capfd):
+    modes = nc.SparseModes(expansion=1, epochs=1)
+    nc.sweep(some_rows(), modes, l1_loading=[0.1, 0.2])
+    shown = capfd.readouterr().err
+    assert "1/2" in shown
+    assert "2/2" in shown
+    nc.sweep(some_rows(), modes.copy(progress=False), l1_loading=[0.1, 0.2])
+    assert not capfd.readouterr().err

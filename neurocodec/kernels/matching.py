@@ -118,6 +118,73 @@ def match_modes(a: ArrayLike, b: ArrayLike) -> tuple[Indices, Matrix]:
     return index, cosine
 
 
+def nearest_cosine(modes: ArrayLike) -> Matrix:
+    """Cosine of each mode with the closest other mode of the same dictionary.
+
+    Parameters
+    ----------
+    modes
+        (modes, channels).
+
+    Returns
+    -------
+    numpy.ndarray
+        One per mode; NaN where there is no other.
+
+    Raises
+    ------
+    InputError
+        Where there are not two dimensions, or values are NaN or infinite.
+
+    Examples
+    --------
+    >>> nearest_cosine([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]).tolist()
+    [0.0, 1.0, 1.0]
+    """
+    similarity = cosine_similarity(modes, modes)
+    np.fill_diagonal(similarity, -np.inf)
+    nearest = similarity.max(axis=1, initial=-np.inf)
+    return np.where(np.isfinite(nearest), nearest, np.nan)
+
+
+def distinct_modes(modes: ArrayLike, cosine: float = 0.99) -> NDArray[np.bool_]:
+    """Choose one of all modes that are nearly copies of each other.
+
+    The strongest mode (largest norm) is kept first, then each next one that no kept mode
+    resembles.
+
+    Parameters
+    ----------
+    modes
+        (modes, channels).
+    cosine
+        Modes are nearly copies of each other from here on.
+
+    Returns
+    -------
+    numpy.ndarray
+        True for the modes kept; a mode that is zero is not.
+
+    Raises
+    ------
+    InputError
+        Where there are not two dimensions, or values are NaN or infinite.
+
+    Examples
+    --------
+    >>> distinct_modes([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]).tolist()
+    [True, False, True]
+    """
+    similar = cosine_similarity(modes, modes) >= cosine
+    norms = np.linalg.norm(np.asarray(modes, dtype=np.float64), axis=1)
+    free, kept = norms > 0, np.zeros(len(norms), dtype=bool)
+    for mode in np.argsort(-norms, kind="stable"):
+        if free[mode]:
+            kept[mode] = True
+            free &= ~similar[mode]
+    return kept
+
+
 @dataclass(frozen=True)
 class Consensus:
     """What several dictionaries agree on.

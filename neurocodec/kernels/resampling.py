@@ -42,6 +42,40 @@ def bootstrap_rows(size: int, seed: int | list[int], *, series: bool) -> NDArray
     return np.asarray((starts[:, None] + np.arange(length)).ravel()[:size])
 
 
+def resample_training(
+    held: NDArray[np.bool_], seed: int | list[int], *, series: bool
+) -> NDArray[np.intp]:
+    """Draw the training rows again, with replacement; a row that is held out stays itself.
+
+    So no held-out row is a copy of a training row, which would be scored as if it were new.
+
+    Parameters
+    ----------
+    held
+        True where a row is held out.
+    seed
+        Seed of the draw.
+    series
+        Whether neighbouring rows are alike. Then blocks are drawn, as in `bootstrap_rows`; one
+        that comes to rows held out goes on behind them.
+
+    Returns
+    -------
+    numpy.ndarray
+        For each row, the position of the row that takes its place.
+
+    Examples
+    --------
+    >>> held = np.array([False, True, False])
+    >>> drawn = resample_training(held, seed=0, series=False)
+    >>> int(drawn[1]), 1 in drawn[[0, 2]]
+    (1, False)
+    """
+    training, drawn = np.flatnonzero(~held), np.arange(len(held))
+    drawn[training] = training[bootstrap_rows(len(training), seed, series=series)]
+    return drawn
+
+
 def shuffle_columns(matrix: NDArray[Any], seed: int | list[int]) -> NDArray[Any]:
     """Permute each column by itself: its values stay, what goes together does not.
 

@@ -53,9 +53,11 @@ def plot_stability(result: xr.Dataset, *, note: str = "", figure: Figure | None 
     Returns
     -------
     matplotlib.figure.Figure
-        One mode per row, the most stable at the top. Left its channels; right its cosine with
-        the other fits, one dot per fit and a tick at the median, over a band that reaches as far
-        as the closest mode of shuffled rows. Modes above chance are coloured.
+        One mode per row, the most stable at the top. Left its channels, each mode divided by its
+        largest; right its cosine with the other fits, one dot per fit and a tick at the median,
+        over a bar that reaches as far as the closest mode of shuffled rows. A vertical line is at
+        the cosine from which a mode is stable. Modes above chance are coloured: those whose tick
+        is beyond the line, and beyond the bar by the margin of `nc.mode_stability`.
 
     Raises
     ------
@@ -77,6 +79,7 @@ def plot_stability(result: xr.Dataset, *, note: str = "", figure: Figure | None 
     figure = figure or style.new_figure(min(0.11 * len(order) + 1.8, _TALLEST))
     left, right = figure.subplots(1, 2, width_ratios=[1, 2], sharey=True)
     draw_dictionary(left, shown["dictionary"], "consensus modes")
+    left.set_xlabel("channel (each mode / its largest)", fontsize=style.TEXT)
     left.yaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_ylabel("mode", fontsize=style.TEXT)
     draw_matches(right, shown)
@@ -89,7 +92,7 @@ def _headline(result: xr.Dataset) -> str:
     count, above = result.sizes[v.MODE], int(result["above_chance"].sum())
     cosine = labels.provenance(result).get("cosine", 0.9)
     stable = int((result["stability"] >= cosine).sum())
-    return f"{stable} of {count} modes stable, {above} of them above chance"
+    return f"{stable} of {count} modes stable (cosine >= {cosine:g}), {above} also above chance"
 
 
 def draw_matches(ax: Axes, result: xr.Dataset) -> None:
@@ -108,7 +111,7 @@ def draw_matches(ax: Axes, result: xr.Dataset) -> None:
         result["chance"].values,
         height=1.0,
         color=style.RECORDED,
-        label="closest of shuffled rows",
+        label="chance: closest mode of shuffled rows",
     )
     ax.axvline(labels.provenance(result).get("cosine", 0.9), color=style.MUTED, linewidth=0.8)
     colors = np.where(result["above_chance"].values, style.CATEGORIES[0], style.MUTED)
@@ -124,8 +127,8 @@ def draw_matches(ax: Axes, result: xr.Dataset) -> None:
 def _describe(ax: Axes, dots: str) -> None:
     """Entries of the legend that no single artist stands for."""
     blue = style.CATEGORIES[0]
-    ax.plot([], [], ".", color=blue, label=f"above chance ({dots})")
-    ax.plot([], [], ".", color=style.MUTED, label="not above chance")
+    ax.plot([], [], ".", color=blue, label=f"stable and above chance ({dots})")
+    ax.plot([], [], ".", color=style.MUTED, label="not both")
     ax.plot([], [], "|", color=style.INK, markeredgewidth=1.6, label="median over fits")
 
 
