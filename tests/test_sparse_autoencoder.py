@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from array_reader import ArrayReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,7 +23,7 @@ from neurocodec.nn.sparse.config import PRESETS, SparseConfig
 from neurocodec.nn.sparse.encoders import LinearEncoder, MlpEncoder, trained_encoder
 from neurocodec.nn.sparse.running import Checkpoint, Fit, run
 from neurocodec.nn.sparse.scoring import reached
-from neurocodec.nn.sparse.source import ArrayReader, Resident, Streamed
+from neurocodec.nn.sparse.source import Resident, Streamed
 from neurocodec.nn.sparse.starting import begin, revive
 from neurocodec.nn.sparse.training import AutoencoderTraining
 from neurocodec.simulation.planted import planted_rows

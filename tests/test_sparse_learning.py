@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from array_reader import ArrayReader
 from planted import matched_cosine, planted_rows
 from scipy.optimize import nnls
 
@@ -13,7 +14,7 @@ from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.fitting import build, fit
 from neurocodec.nn.sparse.learning import InferenceTraining
 from neurocodec.nn.sparse.running import Checkpoint
-from neurocodec.nn.sparse.source import ArrayReader, Resident, Streamed
+from neurocodec.nn.sparse.source import Resident, Streamed
 
 
 @pytest.fixture(autouse=True)

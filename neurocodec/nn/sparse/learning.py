@@ -22,7 +22,7 @@ from neurocodec.nn.sparse.dictionary import (
 from neurocodec.nn.sparse.inference import InferenceModel, sparsify
 from neurocodec.nn.sparse.model import SparseModel
 from neurocodec.nn.sparse.running import Epoch
-from neurocodec.nn.sparse.source import Source, sample_rows
+from neurocodec.nn.sparse.source import Source, batch_rows, sample_rows
 
 _EASING: Final = 0.4
 """Part of the epochs in which the penalties fall to their values. They start at `_STRICT` times
@@ -35,8 +35,6 @@ _REVIVE_UNTIL: Final = 0.8
 _WARM_STEPS: Final = 10
 """Steps of the elastic net on a batch that starts at its codes of the epoch before."""
 _COLD_STEPS: Final = 40
-_LEAST_STEPS: Final = 16
-"""Batches that an epoch has at least; batches of few rows are smaller."""
 _SAMPLE: Final = 2000
 """Rows, at equal distances, that the scores of an epoch are taken on."""
 _START_ROWS: Final = 20_000
@@ -120,7 +118,7 @@ class InferenceTraining:
     def _learn(self, rows: Tensor, codes: Tensor, penalties: tuple[Tensor, Tensor]) -> None:
         """Go through the rows in batches; `codes` are brought up to date in place."""
         order = draw_orders(rows.shape[1], self.generators)
-        size = max(1, min(self.configs[0].batch_size, self.source.count // _LEAST_STEPS))
+        size = batch_rows(self.source, self.configs[0].batch_size)
         fit = torch.arange(len(order), device=order.device)[:, None]
         for batch in torch.split(order, size, dim=1):
             part = rows[fit, batch]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+_LEAST_STEPS: Final = 16
 
 
 class Source(Protocol):
@@ -98,6 +100,24 @@ class Resident:
         yield self.rows
 
 
+def batch_rows(source: Source, wanted: int) -> int:
+    """Rows per step: as many as wanted, but so few that an epoch has 16 steps.
+
+    Parameters
+    ----------
+    source
+        Training rows.
+    wanted
+        Rows per step where there are enough.
+
+    Examples
+    --------
+    >>> batch_rows(Resident(torch.zeros(1, 160, 2)), 256)
+    10
+    """
+    return max(1, min(wanted, source.count // _LEAST_STEPS))
+
+
 def sample_rows(source: Source, most: int) -> Tensor:
     """Rows of a source at equal distances, (fits, rows, channels).
 
@@ -151,10 +171,14 @@ class Streamed:
 
     Examples
     --------
-    >>> from neurocodec.nn.sparse.source import ArrayReader
+    >>> class Numbers:
+    ...     def __len__(self):
+    ...         return 4
+    ...
+    ...     def __call__(self, start, stop):
+    ...         return np.arange(start, stop, dtype=np.float32)[:, None]
     >>> wanted = np.array([True, True, False, True])
-    >>> read = ArrayReader(np.arange(4.0)[:, None])
-    >>> source = Streamed(read, 1, wanted, block=2, device=torch.device("cpu"))
+    >>> source = Streamed(Numbers(), 1, wanted, block=2, device=torch.device("cpu"))
     >>> [block[0, :, 0].tolist() for block in source.blocks()]
     [[0.0, 1.0], [3.0]]
     """
@@ -194,29 +218,3 @@ class Streamed:
             return starts
         order = torch.randperm(len(starts), generator=generator, device=generator.device)
         return [starts[i] for i in order.tolist()]
-
-
-@dataclass(frozen=True)
-class ArrayReader:
-    """Reads rows of an array, as a stand-in for a file.
-
-    Parameters
-    ----------
-    array
-        Shape (rows, channels).
-
-    Examples
-    --------
-    >>> ArrayReader(np.eye(3))(1, 2).tolist()
-    [[0.0, 1.0, 0.0]]
-    """
-
-    array: NDArray[Any]
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        return len(self.array)
-
-    def __call__(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows from `start` to below `stop`."""
-        return np.asarray(self.array[start:stop], dtype=np.float32)

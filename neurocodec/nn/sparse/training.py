@@ -20,7 +20,7 @@ from neurocodec.nn.sparse.encoders import MlpEncoder, draw_dropout
 from neurocodec.nn.sparse.model import SparseModel
 from neurocodec.nn.sparse.running import Epoch
 from neurocodec.nn.sparse.scoring import Reached, reached
-from neurocodec.nn.sparse.source import Source, sample_rows
+from neurocodec.nn.sparse.source import Source, batch_rows, sample_rows
 from neurocodec.nn.sparse.starting import begin, revive
 from neurocodec.nn.sparse.threads import threads_for
 
@@ -38,8 +38,6 @@ _PER_FIT: Final = frozenset(
 )
 """Settings that may differ between fits side by side; the split and stopping are not ours."""
 _WARMUP_STEPS: Final = 20
-_LEAST_STEPS: Final = 16
-"""Steps that an epoch has at least; batches of few rows are smaller."""
 _REVIVALS: Final = 50
 _REVIVE_UNTIL: Final = 0.9
 """Modes start again in this first part of the epochs, so that the last of them still learn."""
@@ -162,7 +160,7 @@ class AutoencoderTraining:
         return torch.tensor([getattr(c, name) for c in configs], device=self.source.device)
 
     def _batches(self) -> Iterator[Tensor]:
-        size = max(1, min(self.config.batch_size, self.source.count // _LEAST_STEPS))
+        size = batch_rows(self.source, self.config.batch_size)
         each = torch.arange(self.source.fits, device=self.source.device)[:, None]
         for block in self.source.blocks(self.generators[0]):
             order = draw_orders(block.shape[1], self.generators)
@@ -191,7 +189,7 @@ class AutoencoderTraining:
 
     def _set_rate(self) -> None:
         """Warm up, then fall along half a cosine over the epochs."""
-        size = max(1, min(self.config.batch_size, self.source.count // _LEAST_STEPS))
+        size = batch_rows(self.source, self.config.batch_size)
         total = self.config.epochs * max(1, self.source.count // size)
         warm = min(1.0, (self.steps + 1) / _WARMUP_STEPS)
         fall = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.steps / total)))
