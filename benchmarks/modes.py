@@ -7,7 +7,8 @@
     python benchmarks/modes.py time --device cuda
 
 Each prints a markdown table of figures measured in that run, and `--out FILE.json` writes them.
-`SparseModes` is fitted with its defaults but for the number of modes. *authors' recipe* is the
+`SparseModes` is fitted with its defaults but for the number of modes and what `--preset` and
+`--set l2_loading=0.5 epochs=10` change. *authors' recipe* is the
 autoencoder of the CODEC authors, see `authors_recipe.py`; it is run here, not quoted. Rows of
 networks are kept in `--cache`.
 
@@ -35,10 +36,10 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import authors_recipe
 import numpy as np
@@ -67,6 +68,7 @@ from mode_time import duration
 from neurocodec.errors import NeurocodecWarning
 from neurocodec.kernels.matching import distinct_modes, match_modes
 from neurocodec.kernels.splits import held_out
+from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.simulation.planted import planted_rows
 
 Fit = Callable[[Matrix, int], Decomposition]
@@ -117,9 +119,21 @@ def _recovery(fit: Fit, split: Split, truth: Matrix, seed: int) -> Row:
 
 
 def _ours(dim: str, options: argparse.Namespace, expansion: float | None = None) -> Fit:
-    """`SparseModes` with its defaults, but for the number of modes where one is given."""
-    settings = {} if expansion is None else {"expansion": expansion}
-    return lambda rows, seed: Ours(rows, dim, seed=seed, device=options.device, **settings)
+    """`SparseModes` with its defaults, but for the number of modes and what `--set` changes."""
+    changes = dict(options.set)
+    if expansion is not None:
+        changes.setdefault("expansion", expansion)
+    config = asdict(SparseConfig.preset(options.preset, **changes))
+    return lambda rows, seed: Ours(rows, dim, device=options.device, **{**config, "seed": seed})
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """NAME=VALUE with a value as JSON has it, or text."""
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 def _baseline(make: Callable[[Matrix, int, int], Decomposition], modes: int) -> Fit:
@@ -238,6 +252,8 @@ def parser() -> argparse.ArgumentParser:
     add("command", choices=COMMANDS)
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--only", nargs="+", metavar="NAME", help="competitors, by their names in the table")
+    add("--preset", default="sparse_coding", help="of SparseModes (%(default)s)")
+    add("--set", type=_setting, nargs="+", default=[], metavar="NAME=VALUE", help="its settings")
     add("--epochs", type=int, help="of the authors' recipe (its own number)")
     add("--rows", type=int, help="rows that are simulated, or taken of the retina's")
     add("--channels", type=int, help="of simulated rows (planted: 64, time on a GPU: 2048)")

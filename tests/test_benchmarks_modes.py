@@ -39,6 +39,14 @@ def test_planted_gives_the_same_figures_of_every_competitor(tmp_path, capsys):
     assert capsys.readouterr().out.count("| NMF |") == 1
 
 
+def test_settings_of_the_fit_can_be_changed(tmp_path):
+    words = ["--rows", 100, "--modes", 10, "--seeds", 0, "--only", "SparseModes"]
+    changes = ["--preset", "topk", "--set", "expansion=0.5", "active=1", "epochs=3"]
+    [row] = run(tmp_path, "planted", *words, *changes)
+    assert row["modes"] == 4
+    assert row["L0"] <= 1
+
+
 def test_time_compares_a_fit_with_the_recipe(tmp_path):
     words = ["--rows", 100, "--epochs", 2, "--expansion", 2, "--seeds", 0, "--thresholds", 0.8, 0.3]
     *ours, recipe, other = run(tmp_path, "time", *words)
