@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -12,12 +11,11 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from neurocodec import labels, storage
-from neurocodec import vocabulary as v
+from neurocodec import labels
 from neurocodec.cells import cluster_agreement, cluster_cells, correlate
-from neurocodec.completeness import completeness
 from neurocodec.contribution import contributions
-from neurocodec.errors import InputError, StorageError, unknown_name
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.modes import SparseModes
 from neurocodec.network import Network
 from neurocodec.nn.attribution import Method
@@ -25,122 +23,15 @@ from neurocodec.nn.target import Target
 from neurocodec.nn.targets import Mahalanobis, Output, Sum, Surprisal
 from neurocodec.recording import Movie, recorded_rates, simulated_parts, stimulus_of, with_types
 from neurocodec.samples import respond
+from neurocodec.storage.folders import existing_folder
 
 logger = logging.getLogger(__name__)
-
-CONTRIBUTIONS: Final = "contributions.nc"
-RESPONSES: Final = "responses.nc"
-CELLS: Final = "cells.nc"
 
 FITTED_TARGETS: Final[Mapping[str, type[Mahalanobis]]] = {
     "surprisal": Surprisal,
     "mahalanobis": Mahalanobis,
 }
 """Targets that are fitted to the model's firing rates, by name."""
-
-
-@dataclass(frozen=True)
-class RetinaAnalysis:
-    """What `analyse_retina` finds.
-
-    Parameters
-    ----------
-    model
-        Name of the network.
-    stimulus
-        The movie that was shown (time, y, x).
-    rates
-        Firing rates of the model's cells (time, cell), in Hz; coord `cell_type` where known.
-    recorded
-        Recorded rates of the same cells at the same times, where the movie came with them.
-    target
-        The scalar that was explained.
-    tree
-        Contributions, as `nc.contributions` returns them.
-    modes
-        Modes of the excitatory contributions of each layer.
-    correlation
-        Correlation (mode, cell) of each layer's loadings with the firing rates.
-    clusters
-        Clusters of the cells by their correlation with the modes of each layer.
-    unclustered
-        Layers whose cells could not be clustered, and why.
-    agreement
-        Adjusted Rand index between the clusterings, and with `cell_type` where known.
-    simulated
-        What of all this is simulated: "model", "movie", both or nothing.
-    """
-
-    model: str
-    stimulus: xr.DataArray
-    rates: xr.DataArray
-    recorded: xr.DataArray | None
-    target: Target
-    tree: xr.DataTree
-    modes: Mapping[str, SparseModes]
-    correlation: Mapping[str, xr.DataArray]
-    clusters: Mapping[str, xr.Dataset]
-    unclustered: Mapping[str, str]
-    agreement: xr.DataArray
-    simulated: tuple[str, ...]
-
-    @property
-    def layers(self) -> list[str]:
-        """Names of the layers, in the network's order."""
-        return list(self.tree.children)
-
-    @property
-    def completeness(self) -> xr.DataArray:
-        """Relative completeness error (layer, quantile) of the contributions."""
-        return completeness(self.tree)
-
-    def responses(self) -> xr.Dataset:
-        """Firing rates of the model, recorded ones, and how they correlate cell by cell."""
-        data = self.rates.to_dataset()
-        if self.recorded is not None:
-            match = xr.corr(self.rates, self.recorded, dim=v.TIME)
-            data["recorded_firing_rate"] = self.recorded
-            data["correlation"] = labels.labelled(match.values, (v.CELL,), name="correlation")
-        return labels.stamp(data, "nc.analyse_retina", rates=labels.provenance(self.rates))
-
-    def cells(self) -> xr.DataTree:
-        """Correlations and clusters of the cells layer by layer, and agreement at the root."""
-        nodes = {"/": xr.Dataset({"adjusted_rand_index": self.agreement})}
-        for layer, correlation in self.correlation.items():
-            found = {"correlation": correlation, **self.clusters.get(layer, {})}
-            nodes[f"/{layer}"] = xr.Dataset(found)
-        tree = xr.DataTree.from_dict(nodes)
-        return labels.stamp(tree, "nc.analyse_retina", contributions=labels.provenance(self.tree))
-
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write every result to a folder: contributions, responses, modes and cells.
-
-        Parameters
-        ----------
-        folder
-            Made where it does not exist; results of an earlier analysis are replaced.
-
-        Returns
-        -------
-        list of pathlib.Path
-            The files.
-
-        Raises
-        ------
-        StorageError
-            Where a file cannot be written.
-        """
-        return _save({CONTRIBUTIONS: self.tree, **self._derived()}, existing_folder(folder))
-
-    @property
-    def files(self) -> list[str]:
-        """Names of the files that `save` writes."""
-        return [CONTRIBUTIONS, *self._derived()]
-
-    def _derived(self) -> dict[str, Any]:
-        """File name -> what is made from the contributions."""
-        modes = {f"modes-{layer}.nc": found for layer, found in self.modes.items()}
-        return {RESPONSES: self.responses(), **modes, CELLS: self.cells()}
 
 
 def analyse_retina(
@@ -249,14 +140,8 @@ def analyse_retina(
         simulated=simulated_parts(net, stimulus),
     )
     if folder is not None:
-        _save(analysis._derived(), folder)  # noqa: SLF001 - the contributions are there already
+        analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
     return analysis
-
-
-def _save(results: Mapping[str, Any], folder: Path) -> list[Path]:
-    for name, result in results.items():
-        storage.save(result, folder / name)
-    return [folder / name for name in results]
 
 
 def _clusters(modes: Mapping[str, SparseModes], rates: xr.DataArray, seed: int) -> dict[str, Any]:
@@ -314,33 +199,3 @@ def _in_memory(tree: xr.DataTree) -> xr.DataTree:
     loaded = tree.load()
     tree.close()
     return loaded
-
-
-def existing_folder(path: str | Path) -> Path:
-    """Make a folder where there is none.
-
-    Parameters
-    ----------
-    path
-        Of the folder; its parents are made too.
-
-    Raises
-    ------
-    StorageError
-        Where something else is there, or it may not be made.
-
-    Examples
-    --------
-    >>> existing_folder(".").is_dir()
-    True
-    """
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            came=f"the folder {str(folder)!r}, which cannot be made: {error.strerror}",
-            expected="a folder that can be written to",
-            hint="another folder",
-        ) from error
-    return folder

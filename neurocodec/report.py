@@ -15,9 +15,10 @@ from matplotlib.figure import Figure
 
 from neurocodec import labels, plotting
 from neurocodec import vocabulary as v
-from neurocodec.analysis import CELLS, CONTRIBUTIONS, RESPONSES, RetinaAnalysis, existing_folder
+from neurocodec.findings import CELLS, CONTRIBUTIONS, RESPONSES, RetinaAnalysis
 from neurocodec.nn.targets import Mahalanobis, Output, Sum, Surprisal, Target
 from neurocodec.storage.files import whole_file
+from neurocodec.storage.folders import existing_folder
 
 REPORT: Final = "report.html"
 FIGURES: Final = "figures"

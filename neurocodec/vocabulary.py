@@ -20,6 +20,8 @@ MODE: Final = "mode"
 SIGN: Final = "sign"
 REPEAT: Final = "repeat"
 INTERNEURON: Final = "interneuron"
+COMPONENT: Final = "component"
+COMBINATION: Final = "combination"
 FIT: Final = "fit"
 SEED: Final = "seed"
 
@@ -100,11 +102,14 @@ VARIABLES: Final = {
             "part of the modes that a fit to shuffled rows has",
             DIMENSIONLESS,
         ),
+        Term("energy_share", "part of a field's energy in a component", DIMENSIONLESS),
+        Term("fluorescence", "fluorescence of an indicator, relative to its baseline"),
         Term("gradient", "gradient of the target with respect to a hidden channel"),
         Term("hoyer", "Hoyer sparsity of the channels of a mode", DIMENSIONLESS),
         Term("irf", "instantaneous receptive field"),
         Term("l0", "mean number of active modes of a row", DIMENSIONLESS),
         Term("l0_share", "mean part of the modes that are active on a row", DIMENSIONLESS),
+        Term("intensity", "light intensity inside of a stimulus", DIMENSIONLESS),
         Term("loading", "loading of a contribution mode", DIMENSIONLESS),
         Term("loss", "loss on held-out rows", DIMENSIONLESS),
         Term("loss_train", "loss on training rows", DIMENSIONLESS),
@@ -134,13 +139,16 @@ VARIABLES: Final = {
         Term("replicated_share", "part of the modes replicated across seeds", DIMENSIONLESS),
         Term("response", "output of the network"),
         Term("silhouette", "mean silhouette of a clustering", DIMENSIONLESS),
+        Term("spatial", "spatial component of a receptive field"),
         Term("spike_count", "number of spikes in a bin", DIMENSIONLESS),
+        Term("sta", "spike-triggered average"),
         Term("stability", "median over fits of the matched cosine of a mode", DIMENSIONLESS),
         Term("steps", "steps along the path from baseline to sample", DIMENSIONLESS),
         Term("stimulus", "light intensity"),
         Term("top_channel", "channels with the largest weights in a mode", DIMENSIONLESS),
         Term("top_sign", "signs of the channels with the largest weights in a mode", DIMENSIONLESS),
         Term("top_weight", "weights of the top channels"),
+        Term("temporal", "temporal component of a receptive field, of norm 1", DIMENSIONLESS),
         Term("target", "scalar that the network's output is reduced to"),
     )
 }

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from neurocodec.analysis import RetinaAnalysis, analyse_retina
+from neurocodec.analysis import analyse_retina
+from neurocodec.findings import RetinaAnalysis
 from neurocodec.labels import labelled, time_coordinate
 from neurocodec.network import Network
 from neurocodec.nn.retina import RetinaCNN, RetinaConfig

@@ -25,16 +25,17 @@ ORDER = (
     {"kernels"},
     {"simulation"},
     {"nn"},
-    {"network", "samples", "recording"},
+    {"network", "samples", "recording", "stimuli"},
     {"contribution", "completeness", "rows", "loadings", "modes", "population", "cells"}
-    | {"fields", "maps", "perturb", "statistics"}
+    | {"fields", "field_shapes", "clustering", "combinations", "interneurons"}
+    | {"maps", "perturb", "statistics"}
     | {"ensembles", "stacks", "stability", "tuning", "blocks", "preparation", "coders", "fitted"}
     | {"decomposition", "summary", "baselines", "baseline_coders", "checkpoints"},
     {"adapters"},
     {"zoo"},
-    {"analysis", "description"},
+    {"findings", "analysis", "description", "retina_fitting"},
     {"plotting"},
-    {"report"},
+    {"report", "explorer"},
     {"cli", "__main__"},
 )
 """Each part of the package imports from those above it and from its own row only."""

@@ -7,7 +7,7 @@ the first samples leave alone, and a branch that is silent on them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from neurocodec.nn.capture import Capture
+from neurocodec.nn.standardisation import Standardisation
 
 Node: TypeAlias = Any
 """A node of the graph: `tensor.grad_fn`."""
@@ -165,7 +166,7 @@ class Inspection:
         The first captured layer is an affine function of the input, and the answer depends on
         the input through it alone.
     direct
-        Convolutions that take the input itself.
+        Convolutions that take the input itself, or the standardised input.
     normalised
         Convolution -> the batch norm that alone takes its output; each runs once.
     saved_bytes
@@ -209,7 +210,7 @@ def inspect(capture: Capture, x: Tensor) -> Inspection:
 
     with ExitStack() as stack:
         for part in capture.module.modules():
-            if isinstance(part, nn.Conv2d | nn.BatchNorm2d):
+            if isinstance(part, nn.Conv2d | nn.BatchNorm2d | Standardisation):
                 stack.callback(part.register_forward_hook(note).remove)
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved))
@@ -221,7 +222,7 @@ def inspect(capture: Capture, x: Tensor) -> Inspection:
     if hidden is not None and hidden.grad_fn is not None:
         found.affine = is_affine(hidden.grad_fn) and not leads_around(root, hidden.grad_fn, leaf)
     once = {part: made[0] for part, made in nodes.items() if len(made) == 1 and made[0]}
-    found.direct = {part for part, node in once.items() if _takes(node, leaf)}
+    found.direct = {part for part, node in once.items() if _takes(node, leaf, once)}
     found.normalised = dict(_pairs(once, uses(root)))
     return found
 
@@ -233,8 +234,11 @@ def _made_by(node: Node) -> Node:
     return node
 
 
-def _takes(node: Node, leaf: Tensor) -> bool:
-    return any(getattr(n, "variable", None) is leaf for n in _inputs(node))
+def _takes(node: Node, leaf: Tensor, made: Mapping[nn.Module, Node]) -> bool:
+    """Whether an operation takes the input, as it is or standardised."""
+    taken = {n for p, n in made.items() if isinstance(p, Standardisation)} & {*_inputs(node)}
+    sources = [node, *(difference for n in taken for difference in _inputs(n))]
+    return any(getattr(n, "variable", None) is leaf for s in sources for n in _inputs(s))
 
 
 def _pairs(

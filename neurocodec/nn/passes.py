@@ -14,6 +14,7 @@ from neurocodec.errors import CaptureError
 from neurocodec.nn.capture import Capture, Pass
 from neurocodec.nn.convolution import replaced_forward
 from neurocodec.nn.movie import convolve_movie
+from neurocodec.nn.standardisation import Standardisation
 from neurocodec.nn.target import Target
 from neurocodec.nn.tracing import Trace, agree
 
@@ -30,6 +31,7 @@ AFFINE = (
     nn.AdaptiveAvgPool2d,
     nn.ZeroPad2d,
     nn.modules.dropout._DropoutNd,  # noqa: SLF001
+    Standardisation,
 )
 """Modules that are affine in evaluation mode."""
 
@@ -222,6 +224,8 @@ class Prefix:
         Leaf modules that run up to it, with the shape of their output.
     convolution
         The convolution that alone makes the layer from windows of a movie, where it does.
+    standardisation
+        What the frames go through before the convolution, where there is such a thing.
     spectra
         Its kernels' transforms, kept from batch to batch.
     """
@@ -229,6 +233,7 @@ class Prefix:
     layer: str
     modules: tuple[tuple[nn.Module, torch.Size], ...]
     convolution: nn.Conv2d | None = None
+    standardisation: Standardisation | None = None
     spectra: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -237,15 +242,21 @@ class Prefix:
         modules = trace.prefix
         if not modules or not all(isinstance(m, AFFINE) for m, _ in modules):
             return None
-        windowed = _window_convolution([m for m, _ in modules])
-        return cls(trace.order[0], modules, windowed if windowed in trace.graph.direct else None)
+        inner = [m for m, _ in modules]
+        first = inner[0] if isinstance(inner[0], Standardisation) else None
+        windowed = _window_convolution(inner if first is None else inner[1:])
+        direct = windowed if windowed in trace.graph.direct else None
+        return cls(trace.order[0], modules, direct, first)
 
     def convolve(self, batch: Batch) -> Tensor | None:
         """Make the layer's activation for consecutive windows of a movie, by FFT."""
         if batch.frames is None or self.convolution is None:
             return None
         weight, bias = self.convolution.weight, self.convolution.bias
-        return convolve_movie(batch.frames, weight, bias, spectra=self.spectra)
+        frames = (
+            batch.frames if self.standardisation is None else self.standardisation(batch.frames)
+        )
+        return convolve_movie(frames, weight, bias, spectra=self.spectra)
 
     @contextmanager
     def skipped(self) -> Iterator[None]:

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from neurocodec import vocabulary as v
-from neurocodec.analysis import RetinaAnalysis
 from neurocodec.errors import unknown_name
+from neurocodec.findings import RetinaAnalysis
 from neurocodec.plotting import style, timeline
 from neurocodec.plotting.contributions import draw_contributions
 from neurocodec.plotting.modes import draw_loadings, most_used

@@ -1,0 +1,1 @@
+"""Networks and recordings of other people's formats, as neurocodec takes them."""

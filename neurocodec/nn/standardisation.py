@@ -1,0 +1,51 @@
+"""The stimulus in the units that a network was trained in."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from neurocodec.errors import InputError
+
+
+class Standardisation(nn.Module):
+    """(stimulus - mean) / deviation, with one number each: the first module of a network.
+
+    A network that was trained on standardised frames takes raw ones through it. The mean is taken
+    off before anything is summed, so that light levels of a hundred and more cost no digits.
+
+    Parameters
+    ----------
+    mean
+        Mean intensity of the training stimulus.
+    deviation
+        Its standard deviation.
+
+    Raises
+    ------
+    InputError
+        Where a number is not finite, or the deviation is not above 0.
+
+    Examples
+    --------
+    >>> Standardisation(50.0, 10.0)(torch.tensor([70.0])).tolist()
+    [2.0]
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: float, deviation: float) -> None:
+        super().__init__()
+        numbers = torch.tensor([mean, deviation])
+        if not bool(numbers.isfinite().all()) or deviation <= 0:
+            raise InputError(
+                came=f"a stimulus of mean {mean} and standard deviation {deviation}",
+                expected="two finite numbers, the deviation above 0",
+            )
+        self.register_buffer("mean", torch.tensor(float(mean)))
+        self.register_buffer("deviation", torch.tensor(float(deviation)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardise frames, or windows of them."""
+        return (x - self.mean) / self.deviation
