@@ -29,6 +29,10 @@ ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
 CONTRIBUTION: Final = "contribution"
 TARGET: Final = "target"
+IRF: Final = "irf"
+TEMPORAL: Final = "temporal"
+SPATIAL: Final = "spatial"
+ENERGY_SHARE: Final = "energy_share"
 
 EXCITATORY: Final = "excitatory"
 INHIBITORY: Final = "inhibitory"
@@ -74,6 +78,7 @@ VARIABLES: Final = {
             "above_chance_share", "part of the consensus modes that are above chance", DIMENSIONLESS
         ),
         Term("activation", "activation of a hidden channel"),
+        Term("active", "whether a mode is active", DIMENSIONLESS),
         Term(
             "active_share",
             "firing rate of the mode: part of the rows on which it is active",
@@ -89,12 +94,17 @@ VARIABLES: Final = {
             DIMENSIONLESS,
         ),
         Term("cluster", "cluster of a cell", DIMENSIONLESS),
+        Term("co_clustering", "part of the resamples with both cells together", DIMENSIONLESS),
         Term("completeness_error", "sum of contributions minus change of the target"),
         Term("contribution", "contribution of a hidden channel to the target"),
         Term("converged", "whether the completeness error met the tolerance"),
         Term("correlation", "Pearson correlation", DIMENSIONLESS),
+        Term("correlation_ln", "Pearson correlation of the LN model", DIMENSIONLESS),
+        Term("count", "number of times", DIMENSIONLESS),
         Term("dictionary", "channels of a contribution mode"),
         Term("distinct_share", "part of the alive modes that are not near-copies", DIMENSIONLESS),
+        Term("driven_share", "part of the times at which a cell is driven", DIMENSIONLESS),
+        Term("explained", "cross-validated part of the variance explained", DIMENSIONLESS),
         Term("explained_variance", "loss of pooled R2 without the mode", DIMENSIONLESS),
         Term("firing_rate", "firing rate", HERTZ),
         Term(
@@ -114,6 +124,7 @@ VARIABLES: Final = {
         Term("loss", "loss on held-out rows", DIMENSIONLESS),
         Term("loss_train", "loss on training rows", DIMENSIONLESS),
         Term("matched_cosine", "cosine of a mode with that of all other fits", DIMENSIONLESS),
+        Term("mean_rate", "mean firing rate", HERTZ),
         Term("membrane_potential", "membrane potential"),
         Term("n_clusters", "number of clusters", DIMENSIONLESS),
         Term("nearest_cosine", "largest cosine with another alive mode", DIMENSIONLESS),
@@ -138,6 +149,8 @@ VARIABLES: Final = {
         Term("replicated", "part of the fits that have a mode", DIMENSIONLESS),
         Term("replicated_share", "part of the modes replicated across seeds", DIMENSIONLESS),
         Term("response", "output of the network"),
+        Term("share", "part of all times", DIMENSIONLESS),
+        Term("shuffled", "part of the variance explained by shifted loadings", DIMENSIONLESS),
         Term("silhouette", "mean silhouette of a clustering", DIMENSIONLESS),
         Term("spatial", "spatial component of a receptive field"),
         Term("spike_count", "number of spikes in a bin", DIMENSIONLESS),
@@ -149,6 +162,40 @@ VARIABLES: Final = {
         Term("top_sign", "signs of the channels with the largest weights in a mode", DIMENSIONLESS),
         Term("top_weight", "weights of the top channels"),
         Term("temporal", "temporal component of a receptive field, of norm 1", DIMENSIONLESS),
+        Term("y_center", "centre of a receptive field, y"),
+        Term("x_center", "centre of a receptive field, x"),
+        Term("radius", "radius of a receptive field's centre, one standard deviation"),
+        Term("polarity", "ON or OFF", DIMENSIONLESS),
+        Term("orientation", "preferred orientation: 0 along x, 90 along y", "degree"),
+        Term("orientation_index", "orientation index: 0 round, 1 a grating", DIMENSIONLESS),
+        Term("surround_strength", "part of the centre that the rest cancels", DIMENSIONLESS),
+        Term("biphasic_index", "smaller over larger phase of a time course", DIMENSIONLESS),
+        Term("peak_lag", "lag at which a time course is largest"),
         Term("target", "scalar that the network's output is reduced to"),
+        Term("best_channel", "channel of the best unit", DIMENSIONLESS),
+        Term("best_lag", "time of the recording after the best unit", SECONDS),
+        Term("best_layer", "layer of the best unit", DIMENSIONLESS),
+        Term("best_mode", "mode whose loading goes best with it", DIMENSIONLESS),
+        Term("best_pooling", "width over which the best unit's channel is pooled, in positions"),
+        Term("best_x", "column of the best unit in its map", DIMENSIONLESS),
+        Term("best_y", "row of the best unit in its map", DIMENSIONLESS),
+        Term("ceiling", "highest correlation that the repeats allow", DIMENSIONLESS),
+        Term("chance_correlation", "correlation reached by chance", DIMENSIONLESS),
+        Term("correlation_map", "correlation with every unit, all time", DIMENSIONLESS),
+        Term("correlation_selected", "correlation where the unit was chosen", DIMENSIONLESS),
+        Term("fold_correlation", "correlation on each held-out half", DIMENSIONLESS),
+        Term("mode_correlation", "correlation with every loading, all time", DIMENSIONLESS),
+        Term("normalized_correlation", "correlation divided by its ceiling", DIMENSIONLESS),
+        Term(
+            "normalized_correlation_ln",
+            "correlation of the LN model over the ceiling",
+            DIMENSIONLESS,
+        ),
+        Term("null_correlation", "correlation of shifted recordings", DIMENSIONLESS),
+        Term("p_value", "p-value", DIMENSIONLESS),
+        Term("stimulus_shift_x", "shift of the stimulus to the right", "pixel"),
+        Term("stimulus_shift_y", "shift of the stimulus downwards", "pixel"),
+        Term("unit_x_center", "centre of the best unit's receptive field, x", "pixel"),
+        Term("unit_y_center", "centre of the best unit's receptive field, y", "pixel"),
     )
 }

@@ -93,3 +93,24 @@ def shuffle_columns(matrix: NDArray[Any], seed: int | list[int]) -> NDArray[Any]
     [[0, 1], [2, 3], [4, 5]]
     """
     return np.random.default_rng(seed).permuted(matrix, axis=0)
+
+
+def gaussian_rows(rows: NDArray[np.float64], seed: int | list[int]) -> NDArray[np.float64]:
+    """Draw as many rows from one Gaussian with the mean and covariance of the rows that came.
+
+    Parameters
+    ----------
+    rows
+        (rows, columns); there may be fewer rows than columns.
+    seed
+        Seed of the draw.
+
+    Examples
+    --------
+    >>> drawn = gaussian_rows(np.array([[1.0, 2.0], [3.0, 6.0], [5.0, 10.0]]), seed=0)
+    >>> bool(np.allclose(drawn[:, 1], 2 * drawn[:, 0]))  # the plane of the rows is kept
+    True
+    """
+    mean = rows.mean(axis=0)
+    mixed = np.random.default_rng(seed).standard_normal((len(rows), len(rows)))
+    return np.asarray(mean + mixed @ (rows - mean) / np.sqrt(max(len(rows) - 1, 1)))

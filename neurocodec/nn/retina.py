@@ -12,9 +12,29 @@ from torch import Tensor, nn
 
 from neurocodec.errors import InputError
 from neurocodec.nn.movie import convolve_movie
+from neurocodec.nn.readouts import (
+    Exponential,
+    FactorisedReadout,
+    Gain,
+    GaussianReadout,
+    LocalReadout,
+)
+from neurocodec.nn.standardisation import Standardisation
+
+__all__ = [
+    "EPSILON",
+    "LAYERS",
+    "Exponential",
+    "Gain",
+    "GaussianNoise",
+    "LocalReadout",
+    "RetinaCNN",
+    "RetinaConfig",
+    "respond_to_movie",
+]
 
 BatchNorm = Literal["unit", "channel", "none"]
-Readout = Literal["dense", "convolutional"]
+Readout = Literal["dense", "convolutional", "factorised", "gaussian"]
 Nonlinearity = Literal["softplus", "exponential"]
 
 EPSILON = 1e-3
@@ -44,18 +64,27 @@ class RetinaConfig:
         "unit" normalises every unit of a feature map on its own, "channel" each channel.
     readout
         "dense" reads every unit of the second layer; "convolutional" is a third convolution of
-        which one unit per cell, the one nearest to its centre, is computed.
+        which one unit per cell, the one nearest to its centre, is computed; "factorised" and
+        "gaussian" are `neurocodec.nn.readouts.FactorisedReadout` and `GaussianReadout`.
     centers
-        Centre (row, column) of every cell in pixels, for the convolutional readout.
+        Centre (row, column) of every cell in pixels, for the convolutional readout, and where
+        the Gaussian one starts (the middle of the frame where None). The maps of the factorised
+        one start as the same Gaussian windows (at random where None).
     readout_kernel
         Side of the readout's kernel in pixels.
     nonlinearity
         Of the output.
     gain
-        Firing rate in Hz per unit of the nonlinearity. At the scale of the peak rates the
-        weights before it stay near 1, which is what optimisers and batch norms are made for.
+        Firing rate in Hz per unit of the nonlinearity, one for all cells or one per cell. At the
+        scale of the peak rates the weights before it stay near 1, which is what optimisers and
+        batch norms are made for.
     noise
         Standard deviation of the Gaussian noise added in training before each rectification.
+    readout_width
+        Standard deviation in pixels at which the Gaussian windows of these two start.
+    stimulus_mean, stimulus_deviation
+        The network itself subtracts the one and divides by the other, so that it takes frames in
+        the units of the recording; 0 and 1 where the frames are in units of contrast.
 
     Examples
     --------
@@ -70,11 +99,14 @@ class RetinaConfig:
     kernels: tuple[int, int] = (15, 11)
     batch_norm: BatchNorm = "unit"
     readout: Readout = "dense"
-    centers: tuple[tuple[int, int], ...] | None = None
+    centers: tuple[tuple[float, float], ...] | None = None
     readout_kernel: int = 11
     nonlinearity: Nonlinearity = "softplus"
-    gain: float = 1.0
+    gain: float | tuple[float, ...] = 1.0
     noise: float = 0.05
+    readout_width: float = 1.0
+    stimulus_mean: float = 0.0
+    stimulus_deviation: float = 1.0
 
     @property
     def feature_size(self) -> tuple[int, int]:
@@ -123,79 +155,6 @@ class GaussianNoise(nn.Module):
         return x + noise
 
 
-class LocalReadout(nn.Module):
-    """A convolution of which one unit per cell is computed.
-
-    Parameters
-    ----------
-    channels
-        Channels that come in.
-    kernel
-        Side of the square kernel.
-    corners
-        Row and column of each cell's kernel in the feature map.
-
-    Examples
-    --------
-    >>> LocalReadout(8, 11, [(0, 0), (3, 4)])(torch.zeros(5, 8, 26, 26)).shape
-    torch.Size([5, 2])
-    """
-
-    def __init__(self, channels: int, kernel: int, corners: list[tuple[int, int]]) -> None:
-        super().__init__()
-        bound = (channels * kernel**2) ** -0.5
-        self.weight = nn.Parameter(
-            torch.empty(len(corners), channels, kernel, kernel).uniform_(-bound, bound)
-        )
-        self.bias = nn.Parameter(torch.zeros(len(corners)))
-        self.corners = tuple(corners)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (sample, cell): each cell's kernel times the patch of `x` under it."""
-        side = self.weight.shape[-1]
-        patches = [
-            x[:, :, row : row + side, column : column + side] for row, column in self.corners
-        ]
-        return torch.einsum("nbcij,ncij->bn", torch.stack(patches), self.weight) + self.bias
-
-
-class Exponential(nn.Module):
-    """Exponential output nonlinearity.
-
-    Examples
-    --------
-    >>> Exponential()(torch.zeros(1)).tolist()
-    [1.0]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return `exp(x)`."""
-        return x.exp()
-
-
-class Gain(nn.Module):
-    """Multiply by a constant.
-
-    Parameters
-    ----------
-    factor
-        The constant.
-
-    Examples
-    --------
-    >>> Gain(20.0)(torch.ones(1)).tolist()
-    [20.0]
-    """
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return `factor * x`."""
-        return self.factor * x
-
-
 class RetinaCNN(nn.Module):
     """Model of the ganglion cells of a retina (Maheswaranathan et al. 2023; CODEC sec. 3).
 
@@ -231,6 +190,8 @@ class RetinaCNN(nn.Module):
             self.layer1 = _hidden_layer(config, 0)
             self.layer2 = _hidden_layer(config, 1)
             self.readout = _readout(config)
+        if (config.stimulus_mean, config.stimulus_deviation) != (0.0, 1.0):
+            self.standardisation = Standardisation(config.stimulus_mean, config.stimulus_deviation)
 
     @property
     def first_convolution(self) -> nn.Conv2d:
@@ -239,8 +200,13 @@ class RetinaCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the firing rates (sample, cell) of windows (sample, history, height, width)."""
-        rates: Tensor = self.readout(self.layer2(self.layer1(x)))
+        rates: Tensor = self.readout(self.layer2(self.layer1(self.standardised(x))))
         return rates
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Return frames, or windows of them, in the units that the first convolution sees."""
+        frames: Tensor = self.standardisation(x) if hasattr(self, "standardisation") else x
+        return frames
 
     def from_first_convolution(self, x: Tensor) -> Tensor:
         """Return the firing rates from the first convolution's output, whoever computed it."""
@@ -274,10 +240,22 @@ def respond_to_movie(module: RetinaCNN, frames: Tensor) -> Tensor:
     torch.Size([6, 2])
     """
     first = module.first_convolution
+    frames = module.standardised(frames)
     return module.from_first_convolution(convolve_movie(frames, first.weight, first.bias))
 
 
 def _check(config: RetinaConfig) -> None:
+    numbers = (config.cells, config.history, *config.channels, *config.kernels)
+    pairs = all(len(x) == 2 for x in (config.size, config.channels, config.kernels))
+    if not pairs or min(numbers) < 1 or not config.noise >= 0 or not config.readout_width > 0:
+        raise InputError(
+            came=f"{config.cells} cells, history={config.history}, channels={config.channels},"
+            f" kernels={config.kernels}, noise={config.noise},"
+            f" readout_width={config.readout_width}",
+            expected="two channels and two kernels, all of these numbers at least 1, noise at"
+            " least 0 and a width above 0",
+            hint="RetinaConfig(cells=5, channels=(8, 8), kernels=(15, 11))",
+        )
     inner = min(config.feature_size)
     needed = config.readout_kernel if config.readout == "convolutional" else 1
     if inner < needed:
@@ -286,11 +264,14 @@ def _check(config: RetinaConfig) -> None:
             expected=f"at least {needed} pixels for the {config.readout} readout",
             hint="larger frames (size=...) or smaller kernels (kernels=..., readout_kernel=...)",
         )
-    if config.readout == "convolutional" and len(config.centers or ()) != config.cells:
+    centred = config.readout == "convolutional" or (
+        config.readout in ("gaussian", "factorised") and config.centers is not None
+    )
+    if centred and len(config.centers or ()) != config.cells:
         raise InputError(
             came=f"{len(config.centers or ())} centres for {config.cells} cells",
-            expected="the centre (row, column) of every cell, for the convolutional readout",
-            hint="RetinaConfig(cells=2, readout='convolutional', centers=((20, 24), (25, 30)))",
+            expected=f"the centre (row, column) of every cell, for the {config.readout} readout",
+            hint=f"RetinaConfig(cells=2, readout={config.readout!r}, centers=((20, 24), (25, 30)))",
         )
 
 
@@ -318,6 +299,18 @@ def _readout(config: RetinaConfig) -> nn.Sequential:
         height, width = config.feature_size
         parts["flatten"] = nn.Flatten()
         parts["linear"] = nn.Linear(channels * height * width, config.cells)
+    elif config.readout == "factorised":
+        linear = FactorisedReadout(config.cells, channels, config.feature_size)
+        if config.centers is not None:
+            window = GaussianReadout(
+                _places(config), 1, config.feature_size, config.readout_width
+            ).window()
+            linear.map.data.copy_(window.detach())
+        parts["linear"] = linear
+    elif config.readout == "gaussian":
+        places = _places(config)
+        size, spread = config.feature_size, config.readout_width
+        parts["linear"] = GaussianReadout(places, channels, size, spread)
     else:
         parts["linear"] = LocalReadout(channels, config.readout_kernel, _corners(config))
     parts["normalisation"] = nn.BatchNorm1d(config.cells, eps=EPSILON)
@@ -327,12 +320,20 @@ def _readout(config: RetinaConfig) -> nn.Sequential:
     return nn.Sequential(parts)
 
 
+def _places(config: RetinaConfig) -> list[tuple[float, float]]:
+    """Centre of each cell in the feature map."""
+    half = (sum(config.kernels) - len(config.kernels)) / 2
+    middle = ((config.size[0] - 1) / 2, (config.size[1] - 1) / 2)
+    return [
+        (row - half, column - half) for row, column in config.centers or [middle] * config.cells
+    ]
+
+
 def _corners(config: RetinaConfig) -> list[tuple[int, int]]:
     """Corner of each cell's kernel, so that the middle of what it sees is at its centre."""
     half = (sum(config.kernels) - len(config.kernels) + config.readout_kernel - 1) // 2
     last = [n - config.readout_kernel for n in config.feature_size]
-    centers = config.centers or ()
     return [
-        (min(max(0, row - half), last[0]), min(max(0, column - half), last[1]))
-        for row, column in centers
+        (min(max(0, round(row) - half), last[0]), min(max(0, round(column) - half), last[1]))
+        for row, column in config.centers or ()
     ]

@@ -17,7 +17,7 @@ from neurocodec.nn.retina import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 Recording = tuple[Tensor, Tensor]
 """Movie (time, y, x) and spike counts (time, cell)."""
@@ -71,7 +71,9 @@ def noise_from(module: nn.Module, generator: torch.Generator) -> Iterator[None]:
             part.generator = before
 
 
-def poisson_loss(rates: Tensor, spike_counts: Tensor, bin_width: float) -> Tensor:
+def poisson_loss(
+    rates: Tensor, spike_counts: Tensor, bin_width: float, share: Tensor | None = None
+) -> Tensor:
     """Negative log likelihood of spike counts, without the part that no rate changes.
 
     `mean(r dt - n log(r dt))` over cells and bins.
@@ -84,6 +86,8 @@ def poisson_loss(rates: Tensor, spike_counts: Tensor, bin_width: float) -> Tenso
         Counts, or means of counts over repeats, of the same shape.
     bin_width
         In seconds.
+    share
+        Weight of each cell; 1 where None.
 
     Examples
     --------
@@ -91,7 +95,8 @@ def poisson_loss(rates: Tensor, spike_counts: Tensor, bin_width: float) -> Tenso
     1.0
     """
     expected = rates * bin_width
-    return (expected - spike_counts * torch.log(expected + TINY)).mean()
+    loss = expected - spike_counts * torch.log(expected + TINY)
+    return (loss if share is None else loss * share).mean()
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
@@ -226,3 +231,40 @@ def hold_out(
     check_recording("training movie", model, movie, least=least)
     check_recording("validation movie", model, validation, least=model.history + 1)
     return movie, validation
+
+
+def cut_blocks(
+    model: RetinaConfig, movie: Recording, blocks: Sequence[tuple[int, int]], *, least: int
+) -> list[Recording]:
+    """Cut parts out of a recording, as views, and check them.
+
+    Parameters
+    ----------
+    model
+        Architecture that the shapes must match.
+    movie
+        Movie and spike counts.
+    blocks
+        First frame, and frame after the last, of every part.
+    least
+        Frames that every part needs.
+
+    Raises
+    ------
+    InputError
+        As `check_recording`, and where there is no block.
+
+    Examples
+    --------
+    >>> model = RetinaConfig(cells=2, size=(9, 9))
+    >>> movie = torch.zeros(500, 9, 9), torch.zeros(500, 2)
+    >>> parts = cut_blocks(model, movie, [(0, 200), (300, 500)], least=100)
+    >>> [len(frames) for frames, _ in parts]
+    [200, 200]
+    """
+    if not blocks:
+        raise InputError(came="no blocks of the movie", expected="at least one (start, stop)")
+    parts = [(movie[0][start:stop], movie[1][start:stop]) for start, stop in blocks]
+    for (start, stop), part in zip(blocks, parts, strict=True):
+        check_recording(f"frames {start} to {stop} of the movie", model, part, least=least)
+    return parts

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,89 +26,26 @@ from neurocodec.nn.checkpoint import (
 )
 from neurocodec.nn.movie import convolve_movie
 from neurocodec.nn.retina import RetinaCNN
+from neurocodec.nn.separable_filters import SeparableFilters
 from neurocodec.nn.spikes import (
     TINY,
     Recording,
     correlation,
+    cut_blocks,
     hold_out,
     mode,
     noise_from,
     poisson_loss,
     predict,
 )
+from neurocodec.nn.training_config import Blocks, History, TrainingConfig
 from neurocodec.nn.whitening import FirstFilters
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How a retina model is trained.
-
-    Parameters
-    ----------
-    epochs
-        Passes over the movie, at most; the learning rate falls to zero over them (cosine).
-    learning_rate
-        Of Adam, at the start.
-    chunk
-        Consecutive responses that share one Fourier transform of the first convolution.
-    chunks_per_step
-        Chunks, from random places of the movie, that make one batch.
-    whiten
-        Move the first filters in the coordinates of `neurocodec.nn.whitening`.
-    l2
-        Weight of the sum of squares of all weights (not of biases and batch norms); of the first
-        filters it is that of their change, in the coordinates in which they are learned.
-    l1
-        Weight of the mean spike count that the model predicts.
-    patience
-        Epochs without a lower held-out loss after which training stops.
-    validation
-        Share of the movie, at its end, that is held out where no `validation` movie is given.
-    seed
-        Of the order of chunks and the noise; torch's own random state is left alone.
-    """
-
-    epochs: int = 30
-    learning_rate: float = 1e-2
-    chunk: int = 32
-    chunks_per_step: int = 4
-    whiten: bool = True
-    l2: float = 1e-5
-    l1: float = 1e-3
-    patience: int = 8
-    validation: float = 0.1
-    seed: int = 0
-
-
-@dataclass
-class History:
-    """What happened, epoch by epoch.
-
-    Parameters
-    ----------
-    loss
-        Training loss with its penalties.
-    validation_loss
-        Held-out Poisson loss, in nats per cell and bin.
-    validation_correlation
-        Median over cells of the held-out correlation of rate and spike count.
-    best_epoch
-        Epoch with the lowest held-out loss, whose weights the module ends with; -1 before any.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    validation_correlation: list[float] = field(default_factory=list)
-    best_epoch: int = -1
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that are done."""
-        return len(self.loss)
+__all__ = ["Blocks", "History", "TrainingConfig", "train_retina"]
 
 
 def train_retina(
@@ -119,6 +56,7 @@ def train_retina(
     *,
     bin_width: float = 0.01,
     validation: Recording | None = None,
+    blocks: Blocks | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> History:
@@ -139,6 +77,8 @@ def train_retina(
         Of the spike counts, in seconds.
     validation
         Held-out movie and spike counts, instead of the end of this movie.
+    blocks
+        Parts of this movie to train on and to hold out, instead of its beginning and end.
     checkpoint
         A file written after every epoch. If it is there, training goes on from it, and ends
         with the very weights of a run that was never interrupted.
@@ -167,14 +107,20 @@ def train_retina(
     2
     """
     config = config or TrainingConfig()
-    training, held_out = hold_out(
-        module.config,
-        (frames, spike_counts),
-        validation,
-        share=config.validation,
-        # The random shift of the chunks loses up to one of them.
-        least=module.config.history + 2 * config.chunk,
-    )
+    # The random shift of the chunks loses up to one of them.
+    least = module.config.history + 2 * config.chunk
+    if blocks is None:
+        share = config.validation
+        parts = hold_out(
+            module.config, (frames, spike_counts), validation, share=share, least=least
+        )
+        training, held_out = [parts[0]], [parts[1]]
+    else:
+        movie = (frames, spike_counts)
+        training = cut_blocks(module.config, movie, blocks.training, least=least)
+        held_out = cut_blocks(
+            module.config, movie, blocks.validation, least=module.config.history + 1
+        )
     run = _Run(module, config, bin_width, training, held_out)
     path = None if checkpoint is None else Path(checkpoint)
     run.start(path)
@@ -203,15 +149,15 @@ class _Run:
         module: RetinaCNN,
         config: TrainingConfig,
         bin_width: float,
-        training: Recording,
-        held_out: Recording,
+        training: Sequence[Recording],
+        held_out: Sequence[Recording],
     ) -> None:
         self.module, self.config, self.bin_width = module, config, bin_width
         self.training, self.held_out = training, held_out
         self.device = module.first_convolution.weight.device
-        self.filters = FirstFilters(module, training[0], whiten=config.whiten)
+        self.filters = _filters(module, training[0][0], config)
         others = [p for p in module.parameters() if p is not module.first_convolution.weight]
-        learned = [self.filters.steps, *others]
+        learned = [*self.filters.learned, *others]
         self.optimizer = torch.optim.Adam(learned, lr=config.learning_rate)
         self.history = History()
         self.best: dict[str, Tensor] = {}
@@ -235,7 +181,8 @@ class _Run:
         if path is not None and path.exists():
             self._read(path)
         else:
-            _match_output(self.module, self.training[1] / self.bin_width)
+            counts = torch.cat([counts for _, counts in self.training])
+            _match_output(self.module, counts / self.bin_width)
 
     def epoch(self) -> None:
         """Pass over the movie once, and look whether the held-out loss is the lowest so far."""
@@ -253,22 +200,31 @@ class _Run:
         self._validate()
 
     def _batches(self, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        frames, counts = self.training
         chunk, overlap = self.config.chunk, self.module.config.history - 1
         shift = int(torch.randint(chunk, (), generator=order))
         # Views: only the chunks of one batch are ever copied.
-        movies = frames[shift:].unfold(0, chunk + overlap, chunk).movedim(-1, 1)
-        answers = counts[shift + overlap :].unfold(0, chunk, chunk).movedim(-1, 1)
-        permutation = torch.randperm(len(movies), generator=order)
+        pieces = [
+            (
+                frames[shift:].unfold(0, chunk + overlap, chunk).movedim(-1, 1),
+                counts[shift + overlap :].unfold(0, chunk, chunk).movedim(-1, 1),
+            )
+            for frames, counts in self.training
+        ]
+        movies, answers = ([x for piece in p for x in piece] for p in zip(*pieces, strict=True))
+        permutation = torch.randperm(len(movies), generator=order).tolist()
         for start in range(0, len(movies), self.config.chunks_per_step):
             picked = permutation[start : start + self.config.chunks_per_step]
-            yield movies[picked], answers[picked]
+            yield (
+                torch.stack([movies[i] for i in picked]),
+                torch.stack([answers[i] for i in picked]),
+            )
 
     def _step(self, movies: Tensor, answers: Tensor) -> float:
         bias = self.module.first_convolution.bias
-        hidden = convolve_movie(movies.to(self.device), self.filters.weight(), bias)
+        frames = self.module.standardised(movies.to(self.device))
+        hidden = convolve_movie(frames, self.filters.weight(), bias)
         rates = self.module.from_first_convolution(hidden.flatten(0, 1))
-        loss = poisson_loss(rates, answers.flatten(0, 1).to(self.device), self.bin_width)
+        loss = self._loss(rates, answers.flatten(0, 1).to(self.device))
         loss = loss + self.config.l1 * self.bin_width * rates.mean()
         weights = [p for p in self.optimizer.param_groups[0]["params"] if p.ndim > 1]
         loss = loss + self.config.l2 * torch.stack([w.square().sum() for w in weights]).sum()
@@ -277,10 +233,18 @@ class _Run:
         self.optimizer.step()
         return loss.item()
 
+    def _loss(self, rates: Tensor, counts: Tensor) -> Tensor:
+        if not self.config.balance:
+            return poisson_loss(rates, counts, self.bin_width)
+        gain = torch.as_tensor(self.module.config.gain, device=rates.device).clamp_min(TINY)
+        share = (1 / gain) / (1 / gain).mean()
+        return poisson_loss(rates, counts, self.bin_width, share)
+
     def _validate(self) -> None:
-        frames, counts = self.held_out
-        rates, answers = predict(self.module, frames), counts[self.module.config.history - 1 :]
-        loss = poisson_loss(rates, answers, self.bin_width).item()
+        first = self.module.config.history - 1
+        rates = torch.cat([predict(self.module, frames) for frames, _ in self.held_out])
+        answers = torch.cat([counts[first:] for _, counts in self.held_out])
+        loss = self._loss(rates, answers).item()
         history = self.history
         if not math.isfinite(loss):
             raise InputError(
@@ -297,9 +261,13 @@ class _Run:
     @cached_property
     def _identity(self) -> dict[str, Any]:
         shapes = {name: list(p.shape) for name, p in self.module.named_parameters()}
-        data = digest(*self.training, *self.held_out)
-        config = dataclasses.asdict(self.config)
-        return {"config": config, "shapes": shapes, "data": data, "bin_width": self.bin_width}
+        data = digest(*(x for part in (*self.training, *self.held_out) for x in part))
+        config = _config_facts(self.config)
+        model = json.loads(json.dumps(self.module.config.to_dict()))
+        return {
+            "config": config, "model": model, "shapes": shapes, "data": data,
+            "bin_width": self.bin_width,
+        }  # fmt: skip
 
     def write(self, path: Path) -> None:
         """Replace the checkpoint."""
@@ -314,8 +282,9 @@ class _Run:
 
     def _read(self, path: Path) -> None:
         tensors, facts = read_tensors(path)
-        identity = self._identity
-        other = [k for k, value in identity.items() if facts.get("run", {}).get(k) != value]
+        identity, run = self._identity, facts.get("run", {})
+        run.setdefault("model", identity["model"])  # not in checkpoints of before
+        other = [k for k, value in identity.items() if run.get(k) != value]
         if other:
             raise StorageError(
                 came=f"the checkpoint {path} of another run: {', '.join(other)} differ",
@@ -332,10 +301,25 @@ class _Run:
 @torch.no_grad()
 def _match_output(module: RetinaCNN, rates: Tensor) -> None:
     """Start every cell at its mean rate."""
-    mean = (rates.mean(0) / module.config.gain).clamp_min(TINY)
+    gain = torch.as_tensor(module.config.gain).to(rates)
+    mean = (rates.mean(0) / gain).clamp_min(TINY)
     softplus = module.config.nonlinearity == "softplus"
     bias = mean + torch.log(-torch.expm1(-mean)) if softplus else mean.log()
     cast("nn.BatchNorm1d", module.readout.normalisation).bias.copy_(bias)
+
+
+def _filters(
+    module: RetinaCNN, frames: Tensor, config: TrainingConfig
+) -> FirstFilters | SeparableFilters:
+    if config.temporal_basis:
+        return SeparableFilters(module, config.temporal_basis, seed=config.seed)
+    return FirstFilters(module, module.standardised(frames), whiten=config.whiten)
+
+
+def _config_facts(config: TrainingConfig) -> dict[str, Any]:
+    """Leave out what is as it always was: checkpoints from before such a field stay valid."""
+    later = {"temporal_basis": 0, "balance": False}
+    return {k: x for k, x in dataclasses.asdict(config).items() if later.get(k, ...) != x}
 
 
 def _mix(*numbers: int) -> int:

@@ -126,6 +126,11 @@ class FirstFilters:
         reached = self.start[:, 1:, 1:-1, 1:-1] if whiten else self.start
         self.steps = torch.zeros_like(reached, requires_grad=True)
 
+    @property
+    def learned(self) -> list[Tensor]:
+        """What an optimiser moves."""
+        return [self.steps]
+
     def weight(self) -> Tensor:
         """Return the weight, differentiable in the steps."""
         steps = self.steps if self.kernel is None else expand(self.steps, self.kernel)

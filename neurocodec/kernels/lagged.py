@@ -1,0 +1,345 @@
+"""Traces against thousands of units at several lags: sums over blocks of time, best unit, chance.
+
+A recorded trace is compared with every unit of a model. The largest of thousands of correlations
+is large by chance, so that the unit is chosen on one half of the time and judged on the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg.blas import sgemm
+
+from neurocodec.errors import InputError
+from neurocodec.kernels.half_sums import HalfSums
+
+HALVES: Final = (0, 1)
+GAP: Final = -1
+"""Label of the times that belong to neither half."""
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.intp]
+Combine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def interleaved_halves(size: int, block: int, gap: int, margin: int = 0) -> NDArray[np.int8]:
+    """Cut time into blocks that belong to the two halves in turn.
+
+    Neighbouring times are nearly copies of each other, so that halves of single frames would not
+    be independent; the first `gap` times of every block but the first belong to neither.
+
+    Parameters
+    ----------
+    size
+        Number of times.
+    block
+        Times in a block, gap included.
+    gap
+        Times left out between two blocks: as many as one response looks back.
+    margin
+        Times left out at either end.
+
+    Returns
+    -------
+    numpy.ndarray
+        0 or 1 for the halves, -1 for gaps, of shape (size,).
+
+    Raises
+    ------
+    InputError
+        Where there is less than two blocks, or nothing of a block is left.
+
+    Examples
+    --------
+    >>> interleaved_halves(10, block=4, gap=1).tolist()
+    [0, 0, 0, 0, -1, 1, 1, 1, -1, 0]
+    """
+    if block <= gap or size < 2 * block or size <= 2 * margin:
+        raise InputError(
+            came=f"{size} responses for blocks of {block}, of which {gap} are left out",
+            expected="at least two blocks, each longer than what is left out between two",
+            hint="a longer recording, or shorter blocks (block=..., in seconds)",
+        )
+    at = np.arange(size)
+    half = ((at // block) % 2).astype(np.int8)
+    half[(at >= block) & (at % block < gap)] = GAP
+    half[:margin] = half[size - margin :] = GAP
+    return half
+
+
+def circular_shifts(size: int, count: int, margin: int, seed: int) -> Integers:
+    """Shifts of a recording for its chance level, spread evenly over its length.
+
+    Parameters
+    ----------
+    size
+        Number of times.
+    count
+        Number of shifts.
+    margin
+        Smallest shift, in either direction.
+    seed
+        Of the place of the first shift.
+
+    Raises
+    ------
+    InputError
+        Where there are not so many different shifts.
+
+    Examples
+    --------
+    >>> circular_shifts(100, 4, margin=10, seed=0).tolist()
+    [22, 42, 62, 82]
+    """
+    span = size - 2 * margin
+    if count > span:
+        raise InputError(
+            came=f"{count} circular shifts of {size} responses, none shorter than {margin}",
+            expected=f"at most {max(span, 0)} for a recording of this length",
+            hint=f"a longer recording, or chance={max(span, 0)}",
+        )
+    first = np.random.default_rng(seed).random()
+    return np.asarray(margin + (np.arange(count) + first) * span / max(count, 1), dtype=np.intp)
+
+
+class LaggedSums:
+    """Sums that give the correlation of every unit with every trace, lag, shift and half.
+
+    Times come block by block and none is kept: memory is that of the sums,
+    `2 * shifts * traces * lags * units` numbers, however long the recording is.
+
+    Parameters
+    ----------
+    traces
+        Recorded traces (time, trace).
+    halves
+        Half of every time, as `interleaved_halves` gives them.
+    lags
+        Lags in frames: the unit at time t goes with the trace at t + lag.
+    shifts
+        Circular shifts of the traces in frames, by which t + lag + shift is taken.
+    units
+        Number of units, or their sums where an earlier pass over the same units has them.
+
+    Examples
+    --------
+    >>> trace, half = np.array([[0.0], [1.0], [3.0], [0.0], [2.0], [2.5]]), np.repeat([0, 1], 3)
+    >>> sums = LaggedSums(trace, half, np.array([0]), np.array([0]), units=2)
+    >>> rows = sums.add(0, np.hstack([2 * trace + 1, -trace]))
+    >>> sums.correlation(0).round(3).ravel().tolist()
+    [1.0, -1.0]
+    """
+
+    def __init__(
+        self,
+        traces: ArrayLike,
+        halves: NDArray[np.int8],
+        lags: Integers,
+        shifts: Integers,
+        units: int | HalfSums,
+    ) -> None:
+        y = np.asarray(traces, dtype=np.float64)
+        centred = y - y.mean(axis=0)
+        size = np.abs(centred).max(axis=0)
+        self.traces = np.asarray(centred / np.where(size > 0, size, 1), dtype=np.float32)
+        self.halves, self.lags, self.shifts = halves, np.asarray(lags), np.asarray(shifts)
+        self._known = isinstance(units, HalfSums)
+        self.units = units if isinstance(units, HalfSums) else HalfSums(units)
+        count = self.units.columns
+        self.shape = (len(self.shifts), self.traces.shape[1], len(self.lags), count)
+        columns = math.prod(self.shape[:3])
+        self._traces = HalfSums(columns, np.zeros(columns))
+        # Fortran order, and units first, so that BLAS adds each product in place
+        self._cross = [np.zeros((count, columns), np.float32, order="F") for _ in HALVES]
+
+    def add(self, start: int, rows: ArrayLike) -> NDArray[np.float32]:
+        """Take the activations (time, unit) of consecutive times, the first of them `start`.
+
+        Returns them less the offset of every unit, of which other units can be made.
+        """
+        x = self.units.centred(rows)
+        half = self.halves[start : start + len(x)]
+        for h in HALVES:
+            at = np.flatnonzero(half == h)
+            if at.size:
+                self._add(h, x[at], self._columns(start + at))
+        return x
+
+    def _columns(self, times: Integers) -> NDArray[np.float32]:
+        """Traces at (time, shift, trace, lag), the last three as one axis."""
+        at = times[:, None, None] + self.shifts[:, None] + self.lags
+        found = self.traces[at % len(self.traces)]
+        return np.ascontiguousarray(found.swapaxes(2, 3)).reshape(len(times), -1)
+
+    def _add(self, half: int, x: NDArray[np.float32], y: NDArray[np.float32]) -> None:
+        self._cross[half] = sgemm(
+            1.0, x.T, y.T, trans_b=True, beta=1.0, c=self._cross[half], overwrite_c=True
+        )
+        self._traces.add(half, y)
+        if not self._known:
+            self.units.add(half, x)
+
+    def combined(self, combine: Combine, units: HalfSums) -> LaggedSums:
+        """Sums of units that are linear combinations of these, without another pass.
+
+        Parameters
+        ----------
+        combine
+            Takes (row, unit), returns the combinations (row, new unit).
+        units
+            The sums of the new units: of what `combine` makes of what `add` returned.
+
+        Examples
+        --------
+        >>> trace = np.array([[0.0], [1.0], [3.0], [0.0], [2.0], [2.5]])
+        >>> sums = LaggedSums(trace, np.repeat([0, 1], 3), np.array([0]), np.array([0]), units=2)
+        >>> both = sums.add(0, np.hstack([trace, trace**2])).sum(axis=1, keepdims=True)
+        >>> new = HalfSums(1)
+        >>> new.add(0, both[:3])
+        >>> found = sums.combined(lambda rows: rows.sum(axis=1, keepdims=True), new)
+        >>> expected = np.corrcoef(both[:3, 0], trace[:3, 0])[0, 1]
+        >>> bool(abs(found.correlation(0).item() - expected) < 1e-6)
+        True
+        """
+        made = copy(self)
+        made.units, made.shape = units, (*self.shape[:3], units.columns)
+        made._cross = [np.ascontiguousarray(combine(cross.T)).T for cross in self._cross]  # noqa: SLF001
+        return made
+
+    @property
+    def varies(self) -> NDArray[np.bool_]:
+        """Whether a unit varies, in either half."""
+        return np.asarray((np.stack([self.units.spread([h]) for h in HALVES]) > 0).any(axis=0))
+
+    def correlation(self, half: int) -> NDArray[np.float32]:
+        """Pearson correlation (shift, trace, lag, unit) in one half; 0 where either is constant."""
+        return self._normalised(self._cross[half].copy("F"), [half]).reshape(self.shape)
+
+    def pooled(self) -> NDArray[np.float32]:
+        """Pearson correlation (trace, lag, unit) in both halves together, for the first shift."""
+        columns = math.prod(self.shape[1:3])
+        cross = np.asfortranarray(sum(cross[:, :columns] for cross in self._cross))
+        return self._normalised(cross, list(HALVES)).reshape(self.shape[1:])
+
+    def _normalised(self, cross: NDArray[np.float32], halves: list[int]) -> NDArray[np.float32]:
+        """Correlations (column, unit) from sums of products (unit, column), in their place."""
+        found = cross.T
+        totals = self.units.total[halves].sum(axis=0).astype(np.float32)
+        means = self._traces.mean(halves)[: len(found)]
+        for i, mean in enumerate(means.astype(np.float32)):  # no second array of this size
+            found[i] -= mean * totals
+        found *= _inverse(self._traces.spread(halves))[: len(found), None]
+        found *= _inverse(self.units.spread(halves))
+        return np.clip(found, -1.0, 1.0, out=found)
+
+    def at(self, half: int, column: Integers, unit: Integers) -> Floats:
+        """Correlations in one half at single columns (shift, trace and lag as one) and units."""
+        total = self.units.total[half][unit] * self._traces.mean([half])[column]
+        units, traces = (_inverse(sums.spread([half])) for sums in (self.units, self._traces))
+        scale = units[unit] * traces[column]
+        found: Floats = np.clip((self._cross[half][unit, column] - total) * scale, -1.0, 1.0)
+        return found
+
+
+def _inverse(spread: Floats) -> NDArray[np.float32]:
+    return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0).astype(np.float32)
+
+
+@dataclass
+class Choice:
+    """Best unit and lag of every trace, chosen on one half and judged on the other.
+
+    All of shape (half, shift, trace); `half` is the one on which was chosen.
+
+    Parameters
+    ----------
+    selected
+        Correlation on the half on which it was chosen.
+    held_out
+        Correlation of the same unit at the same lag on the other half, times the sign that it had
+        where it was chosen.
+    lag, unit
+        Positions of the lag and of the unit.
+    view
+        Which of several sets of units it is from; 0 until several are compared.
+    """
+
+    selected: Floats
+    held_out: Floats
+    lag: Integers
+    unit: Integers
+    view: Integers
+
+    @classmethod
+    def of(cls, sums: LaggedSums, *, signed: bool = True) -> Choice:
+        """Choose from all units and lags: the largest correlation, or the largest size of one.
+
+        Parameters
+        ----------
+        sums
+            Sums over all times.
+        signed
+            Whether only a positive correlation counts.
+
+        Examples
+        --------
+        >>> trace = np.array([[0.0], [1.0], [3.0], [0.0], [2.0], [2.5]])
+        >>> half = np.array([0, 0, 0, 1, 1, 1])
+        >>> sums = LaggedSums(trace, half, np.array([0]), np.array([0]), units=2)
+        >>> rows = sums.add(0, np.hstack([trace**2, -trace]))
+        >>> Choice.of(sums, signed=False).unit.ravel().tolist()
+        [1, 1]
+        """
+        parts = [_best(sums, half, signed=signed) for half in HALVES]
+        selected, held_out, lag, unit = (np.stack(p) for p in zip(*parts, strict=True))
+        return cls(selected, held_out, lag, unit, np.zeros_like(unit))
+
+    def better(self, other: Choice) -> Choice:
+        """Whichever of two has the larger correlation where it was chosen, one by one."""
+        new = other.selected > self.selected
+        pairs = {name: (vars(other)[name], vars(self)[name]) for name in vars(self)}
+        return Choice(**{name: np.where(new, *pair) for name, pair in pairs.items()})
+
+    def joined(self, other: Choice) -> Choice:
+        """Both, one after the other along the axis of the shifts."""
+        return Choice(
+            **{n: np.concatenate([vars(self)[n], vars(other)[n]], axis=1) for n in vars(self)}
+        )
+
+
+def _best(
+    sums: LaggedSums, half: int, *, signed: bool
+) -> tuple[Floats, Floats, Integers, Integers]:
+    shifts, traces, lags, units = sums.shape
+    found = sums.correlation(half).reshape(shifts, traces, lags * units)
+    size = found if signed else np.abs(found)
+    best = size.argmax(axis=2)
+    selected = np.take_along_axis(found, best[..., None], axis=2)[..., 0].astype(np.float64)
+    lag, unit = np.divmod(best, units)
+    column = np.arange(shifts * traces).reshape(shifts, traces) * lags + lag
+    polarity = np.where(selected < 0, -1.0, 1.0) if not signed else 1.0
+    return polarity * selected, polarity * sums.at(1 - half, column, unit), lag, unit
+
+
+def exceedance(observed: Floats, null: Floats) -> NDArray[np.float64]:
+    """p-value of a permutation test: (1 + number of null values >= observed) / (1 + number).
+
+    Parameters
+    ----------
+    observed
+        (trace,).
+    null
+        (shift, trace).
+
+    Examples
+    --------
+    >>> exceedance(np.array([0.5]), np.array([[0.1], [0.5], [0.2]])).tolist()
+    [0.5]
+    """
+    return np.asarray((1 + (null >= observed).sum(axis=0)) / (1 + len(null)))

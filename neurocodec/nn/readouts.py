@@ -1,0 +1,180 @@
+"""From the second layer's feature maps to one number per cell, and on to firing rates."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class LocalReadout(nn.Module):
+    """A convolution of which one unit per cell is computed.
+
+    Parameters
+    ----------
+    channels
+        Channels that come in.
+    kernel
+        Side of the square kernel.
+    corners
+        Row and column of each cell's kernel in the feature map.
+
+    Examples
+    --------
+    >>> LocalReadout(8, 11, [(0, 0), (3, 4)])(torch.zeros(5, 8, 26, 26)).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(self, channels: int, kernel: int, corners: list[tuple[int, int]]) -> None:
+        super().__init__()
+        bound = (channels * kernel**2) ** -0.5
+        self.weight = nn.Parameter(
+            torch.empty(len(corners), channels, kernel, kernel).uniform_(-bound, bound)
+        )
+        self.bias = nn.Parameter(torch.zeros(len(corners)))
+        self.corners = tuple(corners)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (sample, cell): each cell's kernel times the patch of `x` under it."""
+        side = self.weight.shape[-1]
+        patches = [
+            x[:, :, row : row + side, column : column + side] for row, column in self.corners
+        ]
+        return torch.einsum("nbcij,ncij->bn", torch.stack(patches), self.weight) + self.bias
+
+
+class Exponential(nn.Module):
+    """Exponential output nonlinearity.
+
+    Examples
+    --------
+    >>> Exponential()(torch.zeros(1)).tolist()
+    [1.0]
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `exp(x)`."""
+        return x.exp()
+
+
+class FactorisedReadout(nn.Module):
+    """One map and one weight per channel for every cell: the dense weight is their product.
+
+    `z_k = b_k + sum_cyx w_kc m_kyx h_cyx` (Klindt et al. 2017): height * width + channels numbers
+    per cell instead of height * width * channels.
+
+    Parameters
+    ----------
+    cells, channels
+        Outputs, and channels that come in.
+    size
+        Height and width of the feature maps.
+
+    Examples
+    --------
+    >>> FactorisedReadout(2, 8, (26, 26))(torch.zeros(5, 8, 26, 26)).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(self, cells: int, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        bound = (size[0] * size[1]) ** -0.5
+        self.map = nn.Parameter(torch.empty(cells, *size).uniform_(0, bound))
+        self.weight = nn.Parameter(torch.randn(cells, channels) * channels**-0.5)
+        self.bias = nn.Parameter(torch.zeros(cells))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (sample, cell)."""
+        pooled = torch.einsum("ncyx,kyx->nkc", x, self.map)
+        return (pooled * self.weight).sum(-1) + self.bias
+
+    def dense_weight(self) -> Tensor:
+        """Weight (cell, channel, y, x) of the dense readout that this one equals."""
+        return self.weight[:, :, None, None] * self.map[:, None]
+
+
+class GaussianReadout(nn.Module):
+    """A Gaussian window and one weight per channel for every cell.
+
+    `z_k = b_k + sum_cyx w_kc g_k(y, x) h_cyx` with `g_k` a round Gaussian of learned centre and
+    width that sums to 1 over the map (after Lurz et al. 2021): three numbers and the channel
+    weights per cell, for recordings that are too short to learn a map.
+
+    Parameters
+    ----------
+    centers
+        Row and column of each cell in the feature map, where it starts.
+    channels
+        Channels that come in.
+    size
+        Height and width of the feature maps.
+    width
+        Standard deviation in pixels at which each window starts.
+
+    Examples
+    --------
+    >>> readout = GaussianReadout([(3.0, 4.5)], 8, (26, 26), width=1.5)
+    >>> readout.window().sum().round(decimals=4).item()
+    1.0
+    """
+
+    def __init__(
+        self, centers: list[tuple[float, float]], channels: int, size: tuple[int, int], width: float
+    ) -> None:
+        super().__init__()
+        rows, columns = torch.tensor(centers, dtype=torch.float32).T
+        self.size = size
+        self.row, self.column = nn.Parameter(rows.clone()), nn.Parameter(columns.clone())
+        self.log_width = nn.Parameter(torch.full((len(centers),), width).log())
+        self.weight = nn.Parameter(torch.randn(len(centers), channels) * channels**-0.5)
+        self.bias = nn.Parameter(torch.zeros(len(centers)))
+
+    def _profile(self, centre: Tensor, length: int) -> Tensor:
+        away = torch.arange(length, device=centre.device) - centre[:, None]
+        # A softmax is a Gaussian that sums to 1, and stays one where the centre is far outside.
+        return torch.softmax(-0.5 * (away / self.log_width.exp()[:, None]) ** 2, dim=1)
+
+    def window(self) -> Tensor:
+        """Return the windows (cell, y, x)."""
+        rows, columns = (
+            self._profile(self.row, self.size[0]),
+            self._profile(self.column, self.size[1]),
+        )
+        return rows[:, :, None] * columns[:, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (sample, cell)."""
+        pooled = torch.einsum("ncyx,kyx->nkc", x, self.window())
+        return (pooled * self.weight).sum(-1) + self.bias
+
+    def dense_weight(self) -> Tensor:
+        """Weight (cell, channel, y, x) of the dense readout that this one equals."""
+        return self.weight[:, :, None, None] * self.window()[:, None]
+
+
+class Gain(nn.Module):
+    """Multiply by a constant, or by one constant per cell.
+
+    Parameters
+    ----------
+    factor
+        The constant, or a sequence of one per cell.
+
+    Examples
+    --------
+    >>> Gain(20.0)(torch.ones(1)).tolist()
+    [20.0]
+    >>> Gain((20.0, 5.0))(torch.ones(1, 2)).tolist()
+    [[20.0, 5.0]]
+    """
+
+    factors: Tensor
+
+    def __init__(self, factor: float | tuple[float, ...]) -> None:
+        super().__init__()
+        self.factor = factor
+        # Part of the architecture, not of the weights: it is kept in the RetinaConfig.
+        self.register_buffer("factors", torch.tensor(factor), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `factor * x`."""
+        return (self.factor if isinstance(self.factor, float) else self.factors) * x
