@@ -10,21 +10,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurocodec import errors, labels, plotting, vocabulary
+    from neurocodec import adapters, errors, labels, plotting, stimuli, vocabulary
+    from neurocodec.adapters.recordings import read_recording
+    from neurocodec.agreement import cluster_agreement
     from neurocodec.analysis import analyse_retina
     from neurocodec.baselines import BaselineModes
-    from neurocodec.cells import cluster_agreement, cluster_cells, correlate
+    from neurocodec.cells import correlate
+    from neurocodec.clustering import cluster_cells
+    from neurocodec.combinations import combination_times, mode_combinations
     from neurocodec.contribution import contributions
     from neurocodec.decomposition import Decomposition
     from neurocodec.ensembles import fit_modes
+    from neurocodec.explained_fields import field_variance
+    from neurocodec.field_shapes import describe_fields
+    from neurocodec.fields import receptive_fields, spike_triggered_average
+    from neurocodec.interneurons import compare_interneurons
     from neurocodec.modes import SparseModes
+    from neurocodec.near_copies import merge_modes
     from neurocodec.network import Network
     from neurocodec.nn import methods, targets
     from neurocodec.nn.layer import Layer
     from neurocodec.population import as_cells
+    from neurocodec.retina_fitting import fit_retina
     from neurocodec.samples import respond
     from neurocodec.simulation import simulate_retina
     from neurocodec.stability import mode_stability
+    from neurocodec.stable_clusters import cluster_stability, label_cells
     from neurocodec.storage import open, save  # noqa: A004
     from neurocodec.tuning import sweep
     from neurocodec.zoo import (
@@ -42,16 +53,26 @@ _PUBLIC = {
     "Decomposition": "neurocodec.decomposition:Decomposition",
     "Layer": "neurocodec.nn.layer:Layer",
     "Network": "neurocodec.network:Network",
+    "compare_interneurons": "neurocodec.interneurons:compare_interneurons",
     "contributions": "neurocodec.contribution:contributions",
     "SparseModes": "neurocodec.modes:SparseModes",
+    "adapters": "neurocodec.adapters",
     "analyse_retina": "neurocodec.analysis:analyse_retina",
     "as_cells": "neurocodec.population:as_cells",
-    "cluster_agreement": "neurocodec.cells:cluster_agreement",
-    "cluster_cells": "neurocodec.cells:cluster_cells",
+    "cluster_agreement": "neurocodec.agreement:cluster_agreement",
+    "cluster_cells": "neurocodec.clustering:cluster_cells",
+    "cluster_stability": "neurocodec.stable_clusters:cluster_stability",
+    "combination_times": "neurocodec.combinations:combination_times",
+    "field_variance": "neurocodec.explained_fields:field_variance",
+    "merge_modes": "neurocodec.near_copies:merge_modes",
+    "mode_combinations": "neurocodec.combinations:mode_combinations",
     "correlate": "neurocodec.cells:correlate",
     "datasets_available": "neurocodec.zoo:datasets_available",
+    "describe_fields": "neurocodec.field_shapes:describe_fields",
     "errors": "neurocodec.errors",
     "fit_modes": "neurocodec.ensembles:fit_modes",
+    "fit_retina": "neurocodec.retina_fitting:fit_retina",
+    "label_cells": "neurocodec.stable_clusters:label_cells",
     "labels": "neurocodec.labels",
     "load_dataset": "neurocodec.zoo:load_dataset",
     "load_model": "neurocodec.zoo:load_model",
@@ -60,10 +81,14 @@ _PUBLIC = {
     "models_available": "neurocodec.zoo:models_available",
     "open": "neurocodec.storage:open",
     "plotting": "neurocodec.plotting",
+    "read_recording": "neurocodec.adapters.recordings:read_recording",
+    "receptive_fields": "neurocodec.fields:receptive_fields",
     "respond": "neurocodec.samples:respond",
     "save": "neurocodec.storage:save",
     "save_model": "neurocodec.zoo:save_model",
     "simulate_retina": "neurocodec.simulation:simulate_retina",
+    "stimuli": "neurocodec.stimuli",
+    "spike_triggered_average": "neurocodec.fields:spike_triggered_average",
     "sweep": "neurocodec.tuning:sweep",
     "targets": "neurocodec.nn.targets",
     "vocabulary": "neurocodec.vocabulary",
@@ -77,27 +102,41 @@ __all__ = [
     "Network",
     "SparseModes",
     "__version__",
+    "adapters",
     "analyse_retina",
     "as_cells",
     "cluster_agreement",
     "cluster_cells",
+    "cluster_stability",
+    "combination_times",
+    "compare_interneurons",
     "contributions",
     "correlate",
     "datasets_available",
+    "describe_fields",
     "errors",
+    "field_variance",
     "fit_modes",
+    "fit_retina",
+    "label_cells",
     "labels",
     "load_dataset",
     "load_model",
+    "merge_modes",
     "methods",
+    "mode_combinations",
     "mode_stability",
     "models_available",
     "open",
     "plotting",
+    "read_recording",
+    "receptive_fields",
     "respond",
     "save",
     "save_model",
     "simulate_retina",
+    "spike_triggered_average",
+    "stimuli",
     "sweep",
     "targets",
     "vocabulary",

@@ -6,26 +6,46 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import xarray as xr
 
 from neurocodec import labels
-from neurocodec.cells import cluster_agreement, cluster_cells, correlate
+from neurocodec.agreement import cluster_agreement
+from neurocodec.cells import correlate
+from neurocodec.clustering import cluster_cells
 from neurocodec.contribution import contributions
+from neurocodec.dynamics import MOMENTS, follow_fields
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.findings import CONTRIBUTIONS, RetinaAnalysis
+from neurocodec.interneuron_data import VOLTAGES, RecordedInterneurons
+from neurocodec.interneurons import compare_interneurons
 from neurocodec.modes import SparseModes
 from neurocodec.network import Network
 from neurocodec.nn.attribution import Method
+from neurocodec.nn.standardisation import Standardisation
 from neurocodec.nn.target import Target
 from neurocodec.nn.targets import Mahalanobis, Output, Sum, Surprisal
-from neurocodec.recording import Movie, recorded_rates, simulated_parts, stimulus_of, with_types
+from neurocodec.recording import (
+    Movie,
+    is_simulated,
+    recorded_rates,
+    simulated_parts,
+    stimulus_of,
+    timed,
+    with_types,
+)
 from neurocodec.samples import respond
 from neurocodec.storage.folders import existing_folder
 
 logger = logging.getLogger(__name__)
+
+SHIFTS: Final = 20
+"""Circular shifts for the chance level of the interneurons: the smallest p-value is 1/21."""
+
+REFERENCES: Final = 20
+"""Sets of cells of one type with which the clusters are compared: the smallest p-value is 1/21."""
 
 FITTED_TARGETS: Final[Mapping[str, type[Mahalanobis]]] = {
     "surprisal": Surprisal,
@@ -45,17 +65,24 @@ def analyse_retina(
     seed: int = 0,
     batch_size: int | None = None,
     device: str | None = None,
+    interneurons: xr.Dataset | xr.DataTree | None = None,
+    moments: int = MOMENTS,
     out: str | Path | None = None,
     progress: bool = True,
 ) -> RetinaAnalysis:
-    """Analyse a retina model: responses, contributions, modes, clusters of cells (CODEC sec. 7).
+    """Analyse a retina model: everything of CODEC's section 7 and figure 8, in one call.
+
+    Responses, contributions of hidden channels, their modes, clusters of cells by the modes that
+    drive them, receptive fields from moment to moment and the combinations of modes that go with
+    them, and recorded interneurons against channels and modes.
 
     Parameters
     ----------
     net
         A network that sees a movie.
     movie
-        The movie (time, y, x), or a Dataset with it as `stimulus`. `firing_rate` (time, cell) or
+        The movie (time, y, x), or a Dataset with it as `stimulus`; where it has no times, its
+        frames follow at the network's frame rate from 0. `firing_rate` (time, cell) or
         `spike_count` (repeat, time, cell) in the Dataset are compared with the model's rates
         where the cells' names are the model's.
     layers
@@ -64,7 +91,8 @@ def analyse_retina(
         "surprisal" or "mahalanobis" of the population response, "sum", the name of a cell, or
         one of `nc.targets`.
     method
-        One of `nc.methods`; ``IntegratedGradients(steps=20)`` where None.
+        One of `nc.methods`; ``IntegratedGradients(steps=20)`` where None. Paths start at a grey
+        screen: zeros, or the mean frame for a network that standardises raw frames itself.
     expansion
         Modes per channel.
     seed
@@ -73,6 +101,11 @@ def analyse_retina(
         Samples computed together; None chooses.
     device
         Where to compute; None stays where the network is.
+    interneurons
+        Recorded interneurons with the stimulus that they saw, as `nc.compare_interneurons` takes
+        them; those that came with the movie where None.
+    moments
+        Times at which the receptive fields of all cells are kept; 0 leaves the fields out.
     out
         Folder for the results. Contributions are written as they come: an interrupted analysis
         goes on there when the same call is made again.
@@ -100,14 +133,16 @@ def analyse_retina(
     >>> net = retina_network(RetinaCNN(small).eval(), name="untrained")
     >>> frames = np.random.default_rng(0).normal(size=(200, 9, 9)).astype("float32")
     >>> movie = xr.DataArray(frames, {"time": np.arange(200) / 100}, ("time", "y", "x"))
-    >>> found = nc.analyse_retina(net, movie, expansion=2, progress=False)
+    >>> found = nc.analyse_retina(net, movie, expansion=2, moments=4, progress=False)
     >>> found.correlation["layer2"].sizes
     Frozen({'mode': 4, 'cell': 4})
     """
     wanted = list(net.select_layers(layers))
     fit_target = _target_rule(target, net.outputs)
     folder = None if out is None else existing_folder(out)
+    movie = timed(movie, net.frame_rate)
     stimulus = stimulus_of(movie)
+    _require_usable(net, interneurons, moments)
     where: dict[str, Any] = {"device": device, "progress": progress}
     # made before anything is computed, so that a wrong setting or device costs no time
     fits = {layer: SparseModes(expansion=expansion, seed=seed, **where) for layer in wanted}
@@ -122,6 +157,7 @@ def analyse_retina(
         target=fitted,
         method=method,
         layers=wanted,
+        baseline=_baseline(net),
         out=path,
         batch_size=batch_size,
         **where,
@@ -137,20 +173,93 @@ def analyse_retina(
         tree,
         modes,
         **_clusters(modes, rates, seed),
-        simulated=simulated_parts(net, stimulus),
+        **_dynamics(net, stimulus, rates, modes, moments=moments, seed=seed, **where),
+        interneurons=_interneurons(net, movie, interneurons, modes, fitted, seed=seed, **where),
+        simulated=simulated_parts(net, movie),
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
     return analysis
 
 
+def _require_usable(
+    net: Network, interneurons: xr.Dataset | xr.DataTree | None, moments: int
+) -> None:
+    """Refuse at the start what would be refused at the end."""
+    if moments < 0:
+        raise InputError(came=f"moments={moments}", expected="a number of times, or 0 for none")
+    if interneurons is not None:
+        RecordedInterneurons.of(net, interneurons)
+
+
+def _baseline(net: Network) -> Literal["mean"] | None:
+    """The mean frame for a network that takes raw frames, whose zeros are black; else grey."""
+    raw = any(isinstance(part, Standardisation) for part in net.module.modules())
+    return "mean" if raw else None
+
+
+def _dynamics(
+    net: Network,
+    stimulus: xr.DataArray,
+    rates: xr.DataArray,
+    modes: Mapping[str, SparseModes],
+    *,
+    moments: int,
+    **options: Any,
+) -> dict[str, Any]:
+    """Follow the fields; where that cannot be done, say why."""
+    if not moments:
+        return {"dynamics": None}
+    try:
+        found = follow_fields(net, stimulus, rates, modes, moments=moments, **options)
+    except InputError as error:  # no mode is ever active: all else is still worth having
+        logger.warning("the fields are not followed: %s", error.came)
+        return {"dynamics": None, "unfollowed": error.came}
+    return {"dynamics": found}
+
+
+def _interneurons(
+    net: Network,
+    movie: Movie,
+    interneurons: xr.Dataset | xr.DataTree | None,
+    modes: Mapping[str, SparseModes],
+    target: Target,
+    **options: Any,
+) -> xr.DataTree | None:
+    """Compare interneurons that were recorded with the movie, or with another stimulus."""
+    if interneurons is not None:
+        found = compare_interneurons(
+            net, interneurons, list(modes), modes, target=target, chance=SHIFTS, **options
+        )
+        return _told_simulated(found, interneurons)
+    if isinstance(movie, xr.DataArray) or not {*VOLTAGES} & {*map(str, movie.data_vars)}:
+        return None
+    loadings = {layer: m.loadings for layer, m in modes.items()}
+    try:
+        found = compare_interneurons(net, movie, list(modes), loadings, chance=SHIFTS, **options)
+    except InputError as error:  # a movie too short for it; nobody asked for its interneurons
+        logger.warning("the interneurons are not compared: %s", error.came)
+        return None
+    return _told_simulated(found, movie)
+
+
+def _told_simulated(found: xr.DataTree, recording: Movie) -> xr.DataTree:
+    if is_simulated(recording):
+        found.attrs["simulated"] = 1
+    return found
+
+
 def _clusters(modes: Mapping[str, SparseModes], rates: xr.DataArray, seed: int) -> dict[str, Any]:
     """Correlate loadings with rates, cluster the cells by that, and compare the clusterings."""
     correlation = {layer: correlate(m.loadings, rates) for layer, m in modes.items()}
     clusters, unclustered = dict[str, xr.Dataset](), dict[str, str]()
-    for layer, patterns in correlation.items():
+    for layer, found in modes.items():
+        # not by the correlations shown, which a few events with very high rates dominate
+        patterns = correlate(found.loadings, rates, transform="rank")
         try:
-            clusters[layer] = cluster_cells(patterns, seed=seed)
+            clusters[layer] = cluster_cells(
+                patterns, seed=seed, standardise=True, references=REFERENCES
+            )
         except InputError as error:  # one or two cells: all else is still worth having
             unclustered[layer] = error.came
             logger.warning("the cells are not clustered by %s: %s", layer, error.came)

@@ -9,6 +9,7 @@ import xarray as xr
 
 from neurocodec.decomposition import Decomposition
 from neurocodec.labels import PROVENANCE, provenance
+from neurocodec.nn.targets import Mahalanobis, Output, Sum, Surprisal, Target
 
 WIDTH = 100
 """Longest line of the provenance; what is longer is cut."""
@@ -84,3 +85,26 @@ def _provenance(result: xr.DataArray | xr.Dataset | xr.DataTree) -> Iterator[str
     for name, fact in facts.items():
         line = f"  {name}: {fact if isinstance(fact, str) else json.dumps(fact)}"
         yield line if len(line) <= WIDTH else f"{line[: WIDTH - 4]} ..."
+
+
+def target_name(target: Target) -> str:
+    """Name a target in words.
+
+    Parameters
+    ----------
+    target
+        One of `nc.targets`.
+
+    Examples
+    --------
+    >>> target_name(Output("cell 3"))
+    'firing rate of cell 3'
+    """
+    if isinstance(target, Output):
+        return f"firing rate of {target.which}"
+    names: dict[type[Target], str] = {
+        Surprisal: "surprisal of the population response",
+        Mahalanobis: "squared Mahalanobis distance of the population response from its mean",
+        Sum: "sum of the firing rates of all cells",
+    }
+    return names.get(type(target), type(target).__name__)

@@ -12,6 +12,7 @@ import xarray as xr
 from neurocodec import labels, storage
 from neurocodec import vocabulary as v
 from neurocodec.completeness import completeness
+from neurocodec.dynamics import Dynamics
 from neurocodec.modes import SparseModes
 from neurocodec.nn.target import Target
 from neurocodec.storage.folders import existing_folder
@@ -19,6 +20,10 @@ from neurocodec.storage.folders import existing_folder
 CONTRIBUTIONS: Final = "contributions.nc"
 RESPONSES: Final = "responses.nc"
 CELLS: Final = "cells.nc"
+FIELDS: Final = "fields.nc"
+SHAPES: Final = "field-shapes.nc"
+COMBINATIONS: Final = "combinations.nc"
+INTERNEURONS: Final = "interneurons.nc"
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,15 @@ class RetinaAnalysis:
         Layers whose cells could not be clustered, and why.
     agreement
         Adjusted Rand index between the clusterings, and with `cell_type` where known.
+    dynamics
+        Receptive fields from moment to moment and the modes that go with them, where wanted.
+    interneurons
+        Recorded interneurons against units and modes, where there are any; the attribute
+        `simulated` of those that are simulated is 1.
     simulated
-        What of all this is simulated: "model", "movie", both or nothing.
+        What of model and movie is simulated: "model", "movie", both or nothing.
+    unfollowed
+        Why there are no fields although they were wanted; empty where there are.
     """
 
     model: str
@@ -64,7 +76,10 @@ class RetinaAnalysis:
     clusters: Mapping[str, xr.Dataset]
     unclustered: Mapping[str, str]
     agreement: xr.DataArray
+    dynamics: Dynamics | None
+    interneurons: xr.DataTree | None
     simulated: tuple[str, ...]
+    unfollowed: str = ""
 
     @property
     def layers(self) -> list[str]:
@@ -127,10 +142,12 @@ class RetinaAnalysis:
 
     def _results(self) -> dict[str, Any]:
         """File name -> what is in it."""
-        modes = {f"modes-{layer}.nc": found for layer, found in self.modes.items()}
-        return {
-            CONTRIBUTIONS: self.tree,
-            RESPONSES: self.responses(),
-            **modes,
-            CELLS: self.cells(),
-        }
+        found: dict[str, Any] = {CONTRIBUTIONS: self.tree, RESPONSES: self.responses()}
+        found |= {f"modes-{layer}.nc": modes for layer, modes in self.modes.items()}
+        found[CELLS] = self.cells()
+        if self.dynamics is not None:
+            found |= {FIELDS: self.dynamics.fields, SHAPES: self.dynamics.shapes}
+            found[COMBINATIONS] = self.dynamics.tree()
+        if self.interneurons is not None:
+            found[INTERNEURONS] = self.interneurons
+        return found

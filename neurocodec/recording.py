@@ -14,7 +14,7 @@ from neurocodec.network import Network
 
 logger = logging.getLogger(__name__)
 
-Movie = xr.Dataset | xr.DataArray
+Movie = xr.Dataset | xr.DataArray | xr.DataTree
 
 
 def stimulus_of(movie: Movie) -> xr.DataArray:
@@ -23,7 +23,7 @@ def stimulus_of(movie: Movie) -> xr.DataArray:
     Parameters
     ----------
     movie
-        (time, y, x), or a Dataset with it as `stimulus`.
+        (time, y, x), or a Dataset or a part of a recording with it as `stimulus`.
 
     Raises
     ------
@@ -39,14 +39,10 @@ def stimulus_of(movie: Movie) -> xr.DataArray:
       expected: one called 'stimulus' with dims ('time', 'y', 'x')
       try: movie.rename(old_name='stimulus')
     """
-    if isinstance(movie, xr.Dataset):
-        if v.STIMULUS not in movie:
-            raise InputError(
-                came=f"a movie with the variables {[*map(str, movie.data_vars)]}",
-                expected="one called 'stimulus' with dims ('time', 'y', 'x')",
-                hint="movie.rename(old_name='stimulus')",
-            )
-        movie = movie[v.STIMULUS]
+    if isinstance(movie, xr.Dataset | xr.DataTree):
+        if v.STIMULUS not in movie.data_vars:
+            raise _without_stimulus(movie)
+        movie = movie.data_vars[v.STIMULUS]
     if isinstance(movie, xr.DataArray):
         return movie.drop_vars([name for name, c in movie.coords.items() if not c.ndim])
     raise InputError(
@@ -56,16 +52,61 @@ def stimulus_of(movie: Movie) -> xr.DataArray:
     )
 
 
+def timed(movie: Movie, frame_rate: float | None) -> Movie:
+    """Give a movie times where it has none.
+
+    Parameters
+    ----------
+    movie
+        A DataArray, Dataset or part of a recording with the dimension `time`.
+    frame_rate
+        Frames per second.
+
+    Raises
+    ------
+    InputError
+        Where neither the movie nor the frame rate tells when a frame was shown.
+
+    Examples
+    --------
+    >>> timed(xr.DataArray([0.0, 1.0], dims="time"), 100.0).time.values.tolist()
+    [0.0, 0.01]
+    """
+    frames = stimulus_of(movie)
+    if v.TIME in frames.coords or v.TIME not in frames.dims:
+        return movie
+    if frame_rate is None:
+        raise InputError(
+            came="a movie without times, and a network without a frame rate",
+            expected="the coordinate 'time' in seconds",
+            hint="movie.assign_coords(time=np.arange(movie.sizes['time']) / frame_rate)",
+        )
+    times = labels.time_coordinate(frames.sizes[v.TIME], frame_rate)
+    return movie.assign_coords({v.TIME: times})
+
+
+def _without_stimulus(movie: xr.Dataset | xr.DataTree) -> InputError:
+    parts = [str(name) for name in movie.children] if isinstance(movie, xr.DataTree) else []
+    within = f" and the parts {parts}" if parts else ""
+    return InputError(
+        came=f"a movie with the variables {[*map(str, movie.data_vars)]}{within}",
+        expected="one called 'stimulus' with dims ('time', 'y', 'x')",
+        hint=f"recording[{parts[0]!r}]" if parts else "movie.rename(old_name='stimulus')",
+    )
+
+
 def recorded_rates(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
     """Recorded firing rates of a model's cells, where the movie came with them.
 
     Parameters
     ----------
     movie
-        A Dataset with `firing_rate` (time, cell), or `spike_count` (repeat, time, cell), which is
-        averaged over repeats and divided by its `bin_width`.
+        A Dataset or a part of a recording with `firing_rate` (time, cell), or `spike_count`
+        (repeat, time, cell), which is averaged over repeats and divided by its `bin_width`.
     rates
-        The model's firing rates (time, cell); cells are matched by name.
+        The model's firing rates (time, cell). Cells are matched by name; where the model's are
+        called by their numbers in the file, as in checkpoints of torch-deep-retina, by the
+        coordinate `number` (cell) of the recording.
 
     Returns
     -------
@@ -80,14 +121,16 @@ def recorded_rates(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
     >>> recorded_rates(movie, rates).values.tolist()
     [[2.0]]
     """
+    if isinstance(movie, xr.DataTree):
+        movie = movie.to_dataset()
     rate = _firing_rate(movie) if isinstance(movie, xr.Dataset) else None
     if rate is None or v.CELL not in rates.coords:
         return None
-    names = rates[v.CELL].values
-    if v.CELL not in rate.coords or not set(names) <= set(rate[v.CELL].values):
+    rate = _of_cells(rate, rates[v.CELL])
+    if rate is None:
         logger.info("the recorded cells are not those of the model; they are not compared")
         return None
-    found = _at_times(rate.sel({v.CELL: names}), rates).transpose(v.TIME, v.CELL)
+    found = _at_times(rate, rates).transpose(v.TIME, v.CELL)
     labels.require_finite(found, "the recorded firing rates, at times at which the model responds,")
     return labels.labelled(
         found.values,
@@ -96,6 +139,17 @@ def recorded_rates(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
         name="recorded_firing_rate",
         comment="simulated retina" if movie.attrs.get("simulated") else "recorded",
     )
+
+
+def _of_cells(rate: xr.DataArray, cells: xr.DataArray) -> xr.DataArray | None:
+    """Recorded rates of the cells with these names, or with these numbers in the file."""
+    known = [*map(str, rate[v.CELL].values)] if v.CELL in rate.coords else []
+    if not set(cells.values) <= {*known} and "number" in rate.coords:
+        known = [*map(str, rate["number"].values)]
+    if not set(cells.values) <= {*known}:
+        return None
+    chosen = rate.isel({v.CELL: [known.index(name) for name in cells.values]})
+    return chosen.assign_coords({v.CELL: cells.values})
 
 
 def _at_times(rate: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
@@ -109,7 +163,7 @@ def _at_times(rate: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
             came=f"a recording without {int(missing.sum())} of the model's times, the first at"
             f" {float(rates[v.TIME].values[missing][0]):g} s",
             expected="stimulus and recording on one time axis",
-            hint="recording.interp(time=movie.time), if you mean to resample",
+            hint="nc.stimuli.resample(recording, frame_rate), if you mean to resample",
         )
     return rate.sel({v.TIME: rates[v.TIME].values})
 
@@ -143,15 +197,15 @@ def with_types(rates: xr.DataArray, recorded: xr.DataArray | None) -> xr.DataArr
     return rates.assign_coords(cell_type=(v.CELL, recorded["cell_type"].values))
 
 
-def simulated_parts(net: Network, stimulus: xr.DataArray) -> tuple[str, ...]:
+def simulated_parts(net: Network, movie: Movie) -> tuple[str, ...]:
     """Which of "model" and "movie" say of themselves that they are simulated.
 
     Parameters
     ----------
     net
         A network; its name and those of its outputs are read.
-    stimulus
-        A movie; its attributes are read.
+    movie
+        Its attributes, and those of its stimulus, are read.
 
     Examples
     --------
@@ -160,8 +214,25 @@ def simulated_parts(net: Network, stimulus: xr.DataArray) -> tuple[str, ...]:
     >>> simulated_parts(net, xr.DataArray([0.0], dims="time"))
     ('model',)
     """
-    told = {
-        "model": " ".join([net.name, *(net.outputs or ())]),
-        "movie": " ".join(str(text) for text in stimulus.attrs.values()),
-    }
-    return tuple(what for what, text in told.items() if "simulated" in text.lower())
+    model = "simulated" in " ".join([net.name, *(net.outputs or ())]).lower()
+    found = {"model": model, "movie": is_simulated(movie)}
+    return tuple(what for what, said in found.items() if said)
+
+
+def is_simulated(movie: Movie) -> bool:
+    """Whether a movie or a recording says of itself that it is simulated.
+
+    Parameters
+    ----------
+    movie
+        Its attributes, and those of its stimulus, are read.
+
+    Examples
+    --------
+    >>> is_simulated(xr.DataArray([0.0], dims="time", attrs={"comment": "recorded in 2015"}))
+    False
+    """
+    if movie.attrs.get("simulated"):
+        return True
+    attrs = movie.attrs if isinstance(movie, xr.DataArray) else movie[v.STIMULUS].attrs
+    return any("simulated" in str(text).lower() for text in attrs.values())

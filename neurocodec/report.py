@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from neurocodec import labels, plotting
 from neurocodec import vocabulary as v
-from neurocodec.findings import CELLS, CONTRIBUTIONS, RESPONSES, RetinaAnalysis
-from neurocodec.nn.targets import Mahalanobis, Output, Sum, Surprisal, Target
+from neurocodec.description import target_name
+from neurocodec.explorer import explorer_data, render_explorer
+from neurocodec.findings import (
+    CELLS,
+    COMBINATIONS,
+    CONTRIBUTIONS,
+    FIELDS,
+    INTERNEURONS,
+    RESPONSES,
+    SHAPES,
+    RetinaAnalysis,
+)
+from neurocodec.report_figures import figures
 from neurocodec.storage.files import whole_file
 from neurocodec.storage.folders import existing_folder
 
 REPORT: Final = "report.html"
 FIGURES: Final = "figures"
 DPI: Final = 144
+MARGIN: Final = 0.5
+"""Seconds before the first and after the last field that the explorer shows."""
+CHANCE: Final = 0.05
+"""p-value below which something is told from chance."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,7 @@ def write_report(
     """
     folder = existing_folder(folder)
     pictures = existing_folder(folder / FIGURES)
-    drawn = {name: _draw(figure, alt) for name, figure, alt in _figures(analysis)}
+    drawn = {name: _draw(figure, alt) for name, figure, alt in figures(analysis)}
     for name, drawing in drawn.items():
         with whole_file(pictures / f"{name}.png") as scratch:
             scratch.write_bytes(drawing.png)
@@ -116,88 +133,20 @@ def render(analysis: RetinaAnalysis, drawn: dict[str, Drawing], settings: dict[s
         modes=[_mode_scores(analysis, layer) for layer in analysis.layers],
         clusters={k: int(c["n_clusters"]) for k, c in analysis.clusters.items()},
         agreement=analysis.agreement,
+        explorer=_explorer(analysis),
+        variance=_variance(analysis),
+        interneurons=_interneurons(analysis),
+        alone=[] if analysis.dynamics is None else _with_examples(analysis.dynamics.alone),
+        ceiling=analysis.interneurons is not None and "ceiling" in analysis.interneurons,
+        history=_history(analysis),
         files=_files(analysis),
     )
-
-
-def target_name(target: Target) -> str:
-    """Name a target in words.
-
-    Parameters
-    ----------
-    target
-        One of `nc.targets`.
-
-    Examples
-    --------
-    >>> target_name(Output("cell 3"))
-    'firing rate of cell 3'
-    """
-    if isinstance(target, Output):
-        return f"firing rate of {target.which}"
-    names: dict[type[Target], str] = {
-        Surprisal: "surprisal of the population response",
-        Mahalanobis: "squared Mahalanobis distance of the population response from its mean",
-        Sum: "sum of the firing rates of all cells",
-    }
-    return names.get(type(target), type(target).__name__)
 
 
 def _draw(figure: Figure, alt: str) -> Drawing:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return Drawing(buffer.getvalue(), alt)
-
-
-def _figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
-    """Name, figure and description of everything that is drawn."""
-    target = analysis.tree.data_vars[v.TARGET]
-    time = plotting.excerpt(target)
-    note = " (simulated)" if analysis.simulated else ""
-    strip = plotting.plot_stimulus(analysis.stimulus, count=10, title=f"stimulus{note}")
-    yield "overview", plotting.plot_overview(analysis, time=time), "all steps on one time axis"
-    yield "stimulus", _root(strip), "frames of the movie"
-    responses = plotting.plot_responses(analysis.rates, analysis.recorded, time=time, note=note)
-    yield "responses", responses, "firing rates of all cells, and of some beside their recording"
-    if analysis.completeness.sizes[v.LAYER]:
-        yield (
-            "completeness",
-            plotting.plot_completeness(analysis.tree, note=note),
-            "completeness error",
-        )
-    for layer in analysis.layers:
-        yield from _layer_figures(analysis, layer, time, note)
-    if analysis.clusters:
-        curve = plotting.plot_silhouette(analysis.clusters, title=f"silhouette{note}")
-        yield "silhouette", _root(curve), "mean silhouette against number of clusters"
-
-
-def _layer_figures(
-    analysis: RetinaAnalysis, layer: str, time: slice, note: str
-) -> Iterator[tuple[str, Figure, str]]:
-    node, modes = analysis.tree.children[layer], analysis.modes[layer]
-    parts = plotting.plot_contributions(
-        node.data_vars[v.CONTRIBUTION],
-        analysis.tree.data_vars[v.TARGET],
-        analysis.rates,
-        time=time,
-        target_name=target_name(analysis.target),
-        title=f"contributions of {layer}{note}",
-    )
-    yield f"contributions-{layer}", parts, f"contributions of the channels of {layer} over time"
-    used = plotting.plot_modes(modes.dictionary, modes.loadings, time=time, note=note)
-    yield f"modes-{layer}", used, f"the most used modes of {layer} and their loadings"
-    corr = plotting.plot_mode_correlation(
-        analysis.correlation[layer],
-        analysis.clusters.get(layer),
-        title=f"correlation of firing rate and loading, {layer}{note}",
-    )
-    yield f"clusters-{layer}", _root(corr), f"cells against modes of {layer}"
-
-
-def _root(ax: Any) -> Figure:
-    figure: Figure = ax.get_figure(root=True)
-    return figure
 
 
 def _seconds(analysis: RetinaAnalysis) -> float:
@@ -211,7 +160,7 @@ def _facts(analysis: RetinaAnalysis) -> list[tuple[str, str]]:
     method = dict(run["method"])
     unused = {"kind"} | (set() if method.get("steps") == "auto" else {"tolerance", "max_steps"})
     options = ", ".join(f"{k} {x}" for k, x in method.items() if k not in unused)
-    frames, height, width = analysis.stimulus.shape
+    frames, height, width = (analysis.stimulus.sizes[d] for d in (v.TIME, v.Y, v.X))
     config = analysis.modes[analysis.layers[0]].config
     title = analysis.stimulus.attrs.get("comment") or analysis.stimulus.attrs.get("long_name", "")
     return [
@@ -235,7 +184,13 @@ def _match(analysis: RetinaAnalysis) -> dict[str, float] | None:
     values = responses["correlation"].values
     if np.isnan(values).all():
         return None
-    return {"median": np.nanmedian(values), "worst": np.nanmin(values), "best": np.nanmax(values)}
+    return {
+        "median": np.nanmedian(values),
+        "worst": np.nanmin(values),
+        "best": np.nanmax(values),
+        "count": int(np.isfinite(values).sum()),
+        "all": len(values),
+    }
 
 
 def _completeness(analysis: RetinaAnalysis) -> list[dict[str, Any]]:
@@ -261,6 +216,76 @@ def _mode_scores(analysis: RetinaAnalysis, layer: str) -> dict[str, Any]:
         "alive": round(modes.alive * count),
         "l0": modes.l0,
         **scores,
+    }
+
+
+def _explorer(analysis: RetinaAnalysis) -> Markup | None:
+    """The part of the page in which a reader picks a cell and a time."""
+    found = analysis.dynamics
+    if found is None:
+        return None
+    times = found.fields[v.TIME].values
+    shown = slice(times[0] - MARGIN, times[-1] + MARGIN)
+    rates = analysis.rates.sel({v.TIME: shown})
+    recorded = None if analysis.recorded is None else analysis.recorded.sel({v.TIME: shown})
+    data = explorer_data(
+        found.fields,
+        rates,
+        {k: m.loadings.sel({v.TIME: shown}) for k, m in analysis.modes.items()},
+        {k: m.dictionary for k, m in analysis.modes.items()},
+        stimulus=analysis.stimulus,
+        recorded=recorded,
+        recorded_name="simulated rate" if "movie" in analysis.simulated else "recorded rate",
+        note=" and ".join(f"simulated {part}" for part in analysis.simulated),
+    )
+    return Markup(render_explorer(data))  # noqa: S704 - it escapes what it is made from
+
+
+def _with_examples(found: Mapping[str, xr.Dataset]) -> list[str]:
+    """Layers of which there are examples."""
+    return [layer for layer, examples in found.items() if examples.sizes["example"]]
+
+
+def _history(analysis: RetinaAnalysis) -> float:
+    """Seconds that a field looks back."""
+    found = analysis.dynamics
+    return 0.0 if found is None else -float(found.fields[v.LAG].values[0])
+
+
+def _variance(analysis: RetinaAnalysis) -> list[dict[str, Any]]:
+    """How much of the change of the fields the modes of each layer explain, over cells."""
+    found = {} if analysis.dynamics is None else analysis.dynamics.variance
+    return [
+        {
+            "layer": layer,
+            "explained": _rounded(result["explained"].median()),
+            "best": _rounded(result["explained"].max()),
+            "shuffled": _rounded(result["shuffled"].median()),
+            "cells": int((result["p_value"] < CHANCE).sum()),
+            "all": result.sizes[v.CELL],
+        }
+        for layer, result in found.items()
+    ]
+
+
+def _rounded(share: Any) -> float:
+    """To what is shown, so that a little below zero is 0.00 and not -0.00."""
+    return round(float(share), 2) + 0.0
+
+
+def _interneurons(analysis: RetinaAnalysis) -> dict[str, Any] | None:
+    if analysis.interneurons is None:
+        return None
+    found = analysis.interneurons.to_dataset()
+    values = found["correlation"].values
+    return {
+        "count": len(values),
+        "median": float(np.median(values)),
+        "worst": float(values.min()),
+        "best": float(values.max()),
+        "optimism": float(np.median(found["correlation_selected"].values - values)),
+        "above": int((found["p_value"] < CHANCE).sum()),
+        "kind": "simulated" if found.attrs.get("simulated") else "recorded",
     }
 
 
@@ -292,4 +317,32 @@ def _files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
             "correlations of cells and modes, clusters, silhouettes, agreement",
             f'cells = nc.open("{CELLS}"); cells["{first}/correlation"]',
         ),
+        *_further_files(analysis),
     ]
+
+
+def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
+    first = analysis.layers[0]
+    files = [
+        (
+            FIELDS,
+            "receptive fields of all cells at chosen times, as a map and a time course each",
+            f'fields = nc.open("{FIELDS}"); fields.spatial, fields.temporal',
+        ),
+        (
+            SHAPES,
+            "centre, size, polarity and more of each of these fields",
+            f'nc.open("{SHAPES}").polarity',
+        ),
+        (
+            COMBINATIONS,
+            "which modes are active together, examples, and how much of the fields they explain",
+            f'nc.open("{COMBINATIONS}")["{first}/combinations"]',
+        ),
+        (
+            INTERNEURONS,
+            "correlation of each interneuron with units and modes",
+            f'nc.open("{INTERNEURONS}").correlation',
+        ),
+    ]
+    return [row for row in files if row[0] in analysis.files]

@@ -169,7 +169,7 @@ def _check_rate(net: Network, stimulus: xr.DataArray) -> None:
         raise InputError(
             came=f"a movie with frames {steps.min():.6g} to {steps.max():.6g} s apart",
             expected=f"{net.frame_rate:g} frames per second, as {net.name!r} takes them",
-            hint=f"stimulus.interp(time=np.arange(start, stop, {1 / net.frame_rate:g}))",
+            hint=f"nc.stimuli.resample(recording, {net.frame_rate:g})",
         )
 
 

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from neurocodec.adapters.torch_deep_retina import deep_retina
 from neurocodec.errors import InputError, StorageError, unknown_name
 from neurocodec.network import Network
 from neurocodec.nn.checkpoint import read_tensors, write_tensors
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 WEIGHTS: Final = "weights.safetensors"
 CARD: Final = "card.toml"
 RECIPE: Final = "recipe.toml"
+CHECKPOINTS: Final = (".pt", ".pth")
+"""Endings of torch-deep-retina's checkpoints."""
 FORMAT: Final = "neurocodec retina 1"
 """What `save_model` writes under "format", and `load_model` accepts."""
 
@@ -129,7 +132,8 @@ def load_model(name: str | os.PathLike[str]) -> Network:
     Parameters
     ----------
     name
-        A name of `models_available`, a file that `save_model` wrote, or its folder.
+        A name of `models_available`, a file that `save_model` wrote, or its folder, or a
+        checkpoint of torch-deep-retina (`.pt`), which `nc.adapters.deep_retina` reads.
 
     Returns
     -------
@@ -139,9 +143,9 @@ def load_model(name: str | os.PathLike[str]) -> Network:
     Raises
     ------
     UnknownNameError
-        Where there is neither such a model nor such a file.
+        Where there is no such model.
     StorageError
-        Where the file is damaged or holds something else.
+        Where there is no such file, or it is damaged or holds something else.
 
     Examples
     --------
@@ -149,6 +153,8 @@ def load_model(name: str | os.PathLike[str]) -> Network:
     ['layer1', 'layer2']
     """
     path = _model_file(name)
+    if path.suffix in CHECKPOINTS:
+        return deep_retina(path)
     tensors, facts = read_tensors(path)
     if facts.get("format") != FORMAT:
         raise StorageError(
@@ -250,10 +256,18 @@ def save_model(network: Network, path: str | os.PathLike[str]) -> Path:
 
 
 def _model_file(name: str | os.PathLike[str]) -> Path:
-    path = Path(name)
+    path = Path(name).expanduser()
     for candidate in (path, path / WEIGHTS):
         if candidate.is_file():
             return candidate
+    known = models_available()
+    if str(name) not in known and (path.suffix in (*CHECKPOINTS, ".safetensors") or path.is_dir()):
+        what = f"is a folder without {WEIGHTS}" if path.is_dir() else "does not exist"
+        raise StorageError(
+            came=f"{str(path)!r}, which {what}",
+            expected="a file of nc.save_model or its folder, a checkpoint"
+            f" ({', '.join(CHECKPOINTS)}), or one of {', '.join(known)}",
+        )
     return _folder("models", str(name)) / WEIGHTS
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -133,6 +135,9 @@ def test_everything_saved_opens_again(tmp_path):
         "modes-layer1.nc",
         "modes-layer2.nc",
         "cells.nc",
+        "fields.nc",
+        "field-shapes.nc",
+        "combinations.nc",
     ]
     opened = {f.stem: nc.open(f) for f in files}
     xr.testing.assert_identical(opened["contributions"], found.tree)
@@ -140,6 +145,10 @@ def test_everything_saved_opens_again(tmp_path):
     xr.testing.assert_identical(opened["cells"], found.cells())
     xr.testing.assert_identical(opened["modes-layer2"].dictionary, found.modes["layer2"].dictionary)
     assert opened["cells"]["layer1/cluster"].sizes == {"cell": 4}
+    assert found.dynamics is not None
+    xr.testing.assert_identical(opened["fields"], found.dynamics.fields)
+    xr.testing.assert_identical(opened["field-shapes"], found.dynamics.shapes)
+    xr.testing.assert_identical(opened["combinations"], found.dynamics.tree())
 
 
 def test_a_second_call_takes_the_contributions_from_the_folder(tmp_path, monkeypatch):
@@ -184,7 +193,71 @@ def test_what_is_simulated_says_so():
     assert small_analysis().simulated == ("model", "movie")
     plain = movie.stimulus.assign_attrs(comment="recorded in 2015")
     assert simulated_parts(net, plain) == ("model",)
+    told_once = plain.to_dataset(name="stimulus").assign_attrs(simulated=1)
+    assert simulated_parts(net, told_once) == ("model", "movie")
     assert simulated_parts(small_network("mine", ["a", "b", "c"]), plain) == ()
+
+
+def recorded_interneurons(frames: int = 1200) -> xr.Dataset:
+    """Two interneurons, one of which follows a pixel."""
+    movie = small_recording(frames).stimulus
+    noise = np.random.default_rng(1).normal(size=frames)
+    traces = np.stack([movie.values[:, 4, 4], noise], axis=1)
+    voltage = xr.DataArray(traces, {"time": movie.time}, ("time", "interneuron"))
+    return xr.Dataset({"stimulus": movie, "membrane_potential": voltage})
+
+
+def test_interneurons_that_do_not_fit_are_refused_before_anything_is_computed(monkeypatch):
+    monkeypatch.setattr("neurocodec.analysis.respond", lambda *_a, **_k: pytest.fail("computed"))
+    broken = recorded_interneurons(60)
+    broken.membrane_potential[30, 1] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        analyse_retina(small_network(), small_recording(), interneurons=broken)
+
+
+def test_interneurons_say_whether_they_are_simulated(tmp_path):
+    options = {"layers": ["layer2"], "expansion": 1, "moments": 0, "progress": False}
+    method = nc.methods.ActGrad()
+    cells = recorded_interneurons()
+    real = cells.assign(stimulus=cells.stimulus.assign_attrs(comment="recorded"))
+    net, movie = small_network(), small_recording(80)
+    for source, said in ((cells, 1), (real, None)):
+        found = analyse_retina(net, movie, interneurons=source, method=method, **options)
+        assert found.interneurons.attrs.get("simulated") == said
+    assert found.simulated == ("model", "movie")
+    assert found.interneurons.sizes["interneuron"] == 2
+    found.save(tmp_path)
+    xr.testing.assert_identical(nc.open(tmp_path / "interneurons.nc"), found.interneurons)
+
+
+def test_a_movie_without_times_gets_those_of_the_frame_rate():
+    net, movie = small_network(), small_recording(80)
+    options = {"layers": ["layer2"], "expansion": 1, "progress": False}
+    method = nc.methods.ActGrad()
+    bare = movie.stimulus.drop_vars("time")
+    found = analyse_retina(net, bare, method=method, moments=2, **options)
+    np.testing.assert_allclose(found.rates.time, np.arange(3, 80) / 100)
+    whole = analyse_retina(net, movie.drop_vars("time"), method=method, moments=0, **options)
+    np.testing.assert_array_equal(whole.recorded, movie.firing_rate[HISTORY - 1 :])
+    slow = dataclasses.replace(net, frame_rate=None)
+    with pytest.raises(InputError, match="a movie without times"):
+        analyse_retina(slow, bare)
+
+
+def test_fields_that_cannot_be_followed_say_why(monkeypatch):
+    def nothing(*_arguments, **_options):
+        raise InputError(came="loadings that are all zero", expected="active modes")
+
+    monkeypatch.setattr("neurocodec.analysis.follow_fields", nothing)
+    found = analyse_retina(
+        small_network(),
+        small_recording(60),
+        method=nc.methods.ActGrad(),
+        layers=["layer2"],
+        expansion=1,
+        progress=False,
+    )
+    assert (found.dynamics, found.unfollowed) == (None, "loadings that are all zero")
 
 
 def test_wrong_names_are_refused_before_anything_is_computed(monkeypatch):
@@ -194,6 +267,8 @@ def test_wrong_names_are_refused_before_anything_is_computed(monkeypatch):
         analyse_retina(net, movie, target="suprisal")
     with pytest.raises(UnknownNameError, match="no layer 'layer3'"):
         analyse_retina(net, movie, layers=["layer3"])
+    with pytest.raises(InputError, match="moments=-1"):
+        analyse_retina(net, movie, moments=-1)
 
 
 def test_a_dataset_without_stimulus_is_refused():

@@ -1,23 +1,10 @@
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.stats import pearsonr
-from sklearn.metrics import adjusted_rand_score, silhouette_score
+from scipy.stats import pearsonr, spearmanr
 
 import neurocodec as nc
-from neurocodec import labels
 from neurocodec.errors import InputError
-
-
-def correlations(cells_of_type=6, seed=0):
-    """Patterns of three types of cells over five modes, with a little noise."""
-    random = np.random.default_rng(seed)
-    types = np.repeat(["ON", "OFF", "ON-OFF"], cells_of_type)
-    means = {"ON": [0.8, 0, 0, 0, 0.2], "OFF": [0, 0.9, 0, 0, 0], "ON-OFF": [0, 0, 0.7, 0.7, 0]}
-    values = np.array([means[t] for t in types]).T + 0.05 * random.standard_normal((5, len(types)))
-    names = np.array([f"cell {i}" for i in range(len(types))])
-    coords = {"cell": names, "cell_type": ("cell", types)}
-    return labels.labelled(values, ("mode", "cell"), coords, name="correlation")
 
 
 def test_every_mode_is_correlated_with_every_cell():
@@ -35,6 +22,21 @@ def test_every_mode_is_correlated_with_every_cell():
     for i in range(3):
         for j in range(2):
             assert corr[i, j] == pytest.approx(pearsonr(loadings[:, i], rates[j]).statistic)
+
+
+def test_ranks_give_spearmans_correlation_and_roots_pearsons_of_the_roots():
+    random = np.random.default_rng(0)
+    a = xr.DataArray(random.integers(0, 4, (60, 3)).astype(float), dims=("time", "mode"))
+    b = xr.DataArray(random.normal(size=(60, 2)), dims=("time", "cell"))
+    ranks = nc.correlate(a, b, transform="rank")
+    roots = nc.correlate(a, b, transform="sqrt")
+    for i in range(3):
+        for j in range(2):
+            assert ranks[i, j] == pytest.approx(spearmanr(a[:, i], b[:, j]).statistic)
+            root = np.sign(b[:, j]) * np.sqrt(np.abs(b[:, j]))
+            assert roots[i, j] == pytest.approx(pearsonr(np.sqrt(a[:, i]), root).statistic)
+    with pytest.raises(InputError, match="'squrt'"):
+        nc.correlate(a, b, transform="squrt")
 
 
 def test_one_series_and_maps_are_correlated_too():
@@ -66,97 +68,6 @@ def test_two_arrays_of_cells_ask_for_a_name():
     with pytest.raises(InputError, match="other_cell"):
         nc.correlate(rates, rates)
     assert nc.correlate(rates, rates.rename(cell="other_cell")).dims == ("cell", "other_cell")
-
-
-def test_true_types_are_found_and_their_number_chosen():
-    corr = correlations()
-    found = nc.cluster_cells(corr)
-    assert int(found.n_clusters) == 3
-    assert float(nc.cluster_agreement(found, corr.cell_type)) == 1.0
-    assert found.cluster.cell_type.values.tolist() == corr.cell_type.values.tolist()
-    assert found.cluster.values.tolist() == [0] * 6 + [1] * 6 + [2] * 6
-
-
-def test_the_curve_agrees_with_scikit_learn_at_the_clusters_found():
-    corr = correlations()
-    for k in (2, 3, 5):
-        found = nc.cluster_cells(corr, k=k)
-        assert int(found.n_clusters) == k
-        expected = silhouette_score(corr.values.T, found.cluster.values)
-        assert found.silhouette.sel(k=k) == pytest.approx(expected)
-
-
-def test_clusters_are_numbered_by_falling_size():
-    corr = correlations()[:, [0, 6, 7, 8, 9, 12, 13]]
-    assert nc.cluster_cells(corr, k=3).cluster.values.tolist() == [2, 0, 0, 0, 0, 1, 1]
-
-
-def test_the_same_seed_gives_the_same_clusters_and_no_global_state_is_used():
-    corr = correlations(seed=3)
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
-    xr.testing.assert_identical(nc.cluster_cells(corr, seed=4), nc.cluster_cells(corr, seed=4))
-    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
-
-
-def test_cells_without_a_pattern_are_unassigned_and_dead_modes_left_out():
-    corr = correlations()
-    corr[2, :] = np.nan
-    corr[:, 4] = np.nan
-    found = nc.cluster_cells(corr)
-    assert found.cluster[4] == -1
-    kept = corr.isel(mode=[0, 1, 3, 4], cell=[i for i in range(18) if i != 4])
-    np.testing.assert_array_equal(found.cluster[found.cluster >= 0], nc.cluster_cells(kept).cluster)
-    assert nc.cluster_agreement(found, corr.cell_type).attrs["cells"] == 17
-
-
-def test_fewer_different_patterns_than_clusters_make_no_warning():
-    pattern = np.repeat([[1.0, 0.0], [0.0, 1.0]], 4, axis=0).T
-    found = nc.cluster_cells(xr.DataArray(pattern, dims=("mode", "cell")))
-    assert found.k.values.tolist() == [2]
-    assert found.cluster.values.tolist() == [0] * 4 + [1] * 4
-
-
-@pytest.mark.parametrize(
-    ("cells", "options", "message"),
-    [
-        (2, {}, "2 cells"),
-        (8, {"k": 1}, "k=1"),
-        (8, {"k": 8}, "from 2 to 7"),
-        (8, {"k": "elbow"}, "elbow"),
-        (8, {"k_max": 1}, "k_max=1"),
-    ],
-)
-def test_impossible_clusterings_are_refused(cells, options, message):
-    with pytest.raises(InputError, match=message):
-        nc.cluster_cells(correlations()[:, :cells], **options)
-
-
-def test_patterns_that_are_all_the_same_or_partly_nan_are_refused():
-    with pytest.raises(InputError, match="1 different"):
-        nc.cluster_cells(xr.DataArray(np.ones((2, 5)), dims=("mode", "cell")))
-    corr = correlations()
-    corr[0, 0] = np.nan
-    with pytest.raises(InputError, match="NaN"):
-        nc.cluster_cells(corr)
-    with pytest.raises(InputError, match="cell"):
-        nc.cluster_cells(corr.rename(cell="neuron"))
-
-
-def test_agreement_is_scikit_learns_adjusted_rand_index():
-    random = np.random.default_rng(0)
-    a, b = (xr.DataArray(random.integers(0, 3, 30), dims="cell") for _ in range(2))
-    result = nc.cluster_agreement(a, b)
-    assert float(result) == pytest.approx(adjusted_rand_score(a, b))
-    assert result.name == "adjusted_rand_index"
-    assert labels.provenance(result)["function"] == "nc.cluster_agreement"
-
-
-def test_clusterings_of_other_cells_are_refused():
-    a = xr.DataArray([0, 1, 1], {"cell": ["a", "b", "c"]}, dims="cell")
-    with pytest.raises(InputError, match="different 'cell'"):
-        nc.cluster_agreement(a, a.assign_coords(cell=["a", "b", "d"]))
-    with pytest.raises(InputError, match="0 cells"):
-        nc.cluster_agreement(a, xr.full_like(a, -1))
 
 
 def network_tree():

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
 
+import h5py
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 from small_retina import small_network, small_recording
 
 import neurocodec as nc
-from neurocodec.cli import FAILED, INTERRUPTED, load_movie, main
-from neurocodec.errors import NeurocodecWarning
-from neurocodec.zoo import save_model
+from neurocodec.cli import FAILED, INTERRUPTED, main
+from neurocodec.errors import InputError, NeurocodecWarning
+from neurocodec.movie_files import load_interneurons, load_movie, load_part
+from neurocodec.nn.retina import RetinaCNN
+from neurocodec.zoo import retina_network, save_model
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +62,10 @@ def test_end_to_end(command, out, capsys):
     assert "contributions" in said.err  # the progress bar
     assert {file.name for file in out.iterdir()} == {
         "cells.nc",
+        "combinations.nc",
         "contributions.nc",
+        "field-shapes.nc",
+        "fields.nc",
         "figures",
         "modes-layer2.nc",
         "report.html",
@@ -67,6 +77,139 @@ def test_end_to_end(command, out, capsys):
     assert nc.open(out / "modes-layer2.nc").config.seed == 3
     page = (out / "report.html").read_text("utf-8")
     assert "--steps 5 --expansion 1" in page.replace(".0", "")
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """A recording of four cells in the layout of torch-deep-retina, and a chirp file."""
+    folder, rng = tmp_path_factory.mktemp("recordings"), np.random.default_rng(0)
+    with h5py.File(folder / "r.h5", "w") as file:
+        for part in ("train", "test"):
+            file[f"{part}/time"] = np.arange(120) / 100
+            file[f"{part}/stimulus"] = rng.integers(0, 9, (120, 9, 9), dtype=np.uint8)
+            rate = rng.gamma(1.0, 9.0, (4, 120)).astype(np.float32)
+            file[f"{part}/response/firing_rate_10ms"] = rate
+    with h5py.File(folder / "chirp.h5", "w") as file:
+        light = 1 + 0.5 * rng.normal(size=600).cumsum() / 20
+        file["time"], file["stimulus"] = np.arange(600) / 50, light - light.min() + 0.1
+        for where in ("local", "global"):
+            traces = np.stack([light, rng.normal(size=600)]) + 0.1 * rng.normal(size=(2, 600))
+            file[f"bipolar/{where}"] = traces
+    return folder
+
+
+@pytest.fixture
+def measured(recordings, tmp_path):
+    """A command on a model of recorded cells and their recording."""
+    model = small_network("mine", ["cell03", "cell01", "cell02"])
+    save_model(model, tmp_path / "mine.safetensors")
+    options = ["--expansion", "1", "--layers", "layer2", "--method", "act-grad", "--quiet"]
+    files = ["--model", str(tmp_path / "mine.safetensors"), "--recording", str(recordings / "r.h5")]
+    return ["retina", *files, *options]
+
+
+def test_a_recording_and_its_interneurons(measured, recordings, out):
+    chirp = ["--interneurons", str(recordings / "chirp.h5"), "--spot", "5"]
+    more = ["--interneuron-part", "local", "--part", "train", "--moments", "3"]
+    assert main([*measured, *chirp, *more, "--out", str(out)]) == 0
+    opened = {file.name: nc.open(file) for file in out.glob("*.nc")}
+    assert set(opened) == {
+        "cells.nc",
+        "combinations.nc",
+        "contributions.nc",
+        "field-shapes.nc",
+        "fields.nc",
+        "interneurons.nc",
+        "modes-layer2.nc",
+        "responses.nc",
+    }
+    responses = opened["responses.nc"]
+    assert responses.cell.values.tolist() == ["cell03", "cell01", "cell02"]
+    with h5py.File(recordings / "r.h5") as file:
+        stored = file["train/response/firing_rate_10ms"][3]
+    np.testing.assert_array_equal(responses.recorded_firing_rate[:, 0], stored[4:])
+    found = opened["interneurons.nc"]
+    assert found.interneuron.values.tolist() == ["bipolar cluster 00", "bipolar cluster 01"]
+    page = re.sub("[A-Za-z0-9+/]{60,}", "", (out / "report.html").read_text("utf-8"))
+    assert "simulated" not in page.lower()
+    for text in ("--spot 5", "--part train", "--interneuron-part local", "--moments 3"):
+        assert text in page
+    for name in ("interneurons", "interneuron-maps", "moments"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 1000
+
+
+def test_a_fit_says_how_to_go_on(recordings, tmp_path, capsys):
+    file, out = str(recordings / "r.h5"), str(tmp_path / "fit")
+    words = ["--history", "4", "--channels", "1", "1", "--kernels", "3", "3", "--epochs", "1"]
+    assert main(["fit-retina", file, "--out", out, "--segments", "all", *words]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line == f"go on with: neurocodec retina --model {out} --recording {file}"
+    more = ["--moments", "0", "--method", "act-grad", "--expansion", "1", "--quiet"]
+    result = tmp_path / "out"
+    assert main([*line.split()[4:], *more, "--out", str(result)]) == 0
+    assert nc.open(result / "responses.nc").recorded_firing_rate.sizes["cell"] == 4
+
+
+def test_no_moments_no_fields(measured, out):
+    assert main([*measured, "--moments", "0", "--out", str(out)]) == 0
+    assert not (out / "fields.nc").exists()
+    assert "#explorer" not in (out / "report.html").read_text("utf-8")
+    assert nc.open(out / "responses.nc").sizes["time"] == 116  # the part "test"
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--part", "trian"], "try: 'train'"),
+        (["--duration", "nan"], "--duration nan"),
+        (["--moments", "-5"], "moments=-5"),
+        (["--duration", "-1"], "--duration -1"),
+        (["--interneuron-part", "local"], "--interneuron-part without --interneurons"),
+        (["--interneurons", "chirp.h5", "--interneuron-part", "local"], "--spot 6"),
+        (["--interneurons", "r.h5"], "no interneurons in"),
+        (["--interneurons", "missing.h5"], "does not exist"),
+        (["--movie", "r.h5"], "not allowed with argument"),
+    ],
+)
+def test_bad_input_about_recordings(measured, recordings, out, capsys, monkeypatch, *, extra, said):
+    monkeypatch.chdir(recordings)
+    try:
+        code = main([*measured, "--out", str(out), *extra])
+    except SystemExit as ended:  # of the parser
+        code = ended.code
+    assert code == FAILED
+    assert said in capsys.readouterr().err
+    assert not (out / "report.html").exists()
+
+
+def test_a_named_part_has_what_is_wanted(tmp_path):
+    times = {"time": np.arange(9) / 100}
+    seen = xr.Dataset({"stimulus": (("time", "y", "x"), np.ones((9, 9, 9)))}, times)
+    heard = xr.Dataset({"fluorescence": (("time", "interneuron"), np.ones((9, 1)))}, times)
+    file = str(tmp_path / "parts.nc")
+    nc.save(xr.DataTree.from_dict({"/seen": seen, "/heard": heard}), file)
+    assert load_part(file).sizes["y"] == 9
+    with pytest.raises(InputError, match="the part 'heard' without stimulus .*\n.*'seen'"):
+        load_part(file, "heard")
+    with pytest.raises(InputError, match="the part 'seen' without interneurons .*\n.*'heard'"):
+        load_interneurons(file, small_network(), "seen")
+    with pytest.raises(InputError, match="try: --recording .*parts.nc"):
+        load_movie(file)
+    with pytest.raises(InputError, match="at most 0.09 seconds"):
+        load_part(file, "seen", 2.0)
+
+
+def test_interneurons_are_shown_in_the_light_that_the_model_takes(recordings):
+    small = small_network()
+    config = dataclasses.replace(small.module.config, stimulus_mean=50.0, stimulus_deviation=20.0)
+    net = retina_network(RetinaCNN(config).eval(), name="mine", frame_rate=100.0)
+    file = str(recordings / "chirp.h5")
+    contrast = load_interneurons(file, small).stimulus
+    light = load_interneurons(file, net).stimulus
+    np.testing.assert_allclose(light, 50 + 20 * contrast, rtol=1e-5)
+    standardised = net.module.standardised(torch.from_numpy(light.values))
+    np.testing.assert_allclose(standardised, contrast, atol=1e-5)
+    assert load_interneurons(file, small, "local", 3.0).attrs["geometry"] == "disc"
 
 
 def test_quiet_is_quiet_and_a_rerun_gives_the_same(finished, capsys):
@@ -92,6 +235,8 @@ def test_a_folder_of_another_run_is_refused(finished, capsys):
     [
         (["--model", "simulated-retinas"], "there is no bundled model 'simulated-retinas'"),
         (["--movie", "simulated-retinas"], "or a .nc or .zarr file"),
+        (["--model", "missing.pt"], "'missing.pt', which does not exist"),
+        (["--model", "."], "'.', which is a folder without weights.safetensors"),
         (["--movie", "missing.nc"], "'missing.nc', which does not exist"),
         (["--layers", "layer3"], "there is no layer 'layer3'"),
         (["--target", "suprisal"], "try: 'surprisal'"),
@@ -108,6 +253,7 @@ def test_bad_input_ends_with_a_message_and_code_2(command, out, capsys, extra, s
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
+    assert "--out" not in error
     assert not (out / "report.html").exists()
 
 
@@ -205,6 +351,18 @@ def test_info_has_the_provenance(finished, capsys):
     assert "SparseModes\n  2 modes, held-out R2" in said
     assert "function: nc.SparseModes.fit" in said
     assert max(map(len, said[said.index("provenance") :].splitlines())) <= 100
+
+
+def test_a_reader_who_has_had_enough_is_not_shown_a_traceback(files):
+    with subprocess.Popen(
+        [sys.executable, "-m", "neurocodec", "info", str(files / "movie.nc")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 0
 
 
 def test_info_of_something_else(tmp_path, capsys):

@@ -18,3 +18,16 @@ def test_own_network():
         size = np.abs(node.contribution).sum(["sign", "channel"])
         assert (np.abs(node.completeness_error) < 0.1 * size).all()
     assert tree["source"].values.tolist() == ["china", "china", "flower", "flower"]
+
+
+@pytest.mark.slow
+def test_own_recording():
+    main = runpy.run_path(str(EXAMPLES / "own_recording.py"))["main"]
+    found = main(seconds=20.0, epochs=6)
+    assert found.rates.sizes["cell"] == 8
+    match = found.responses()["correlation"]
+    assert float(match.median()) > 0.5  # white noise, 20 s: far from the ceiling, far from 0
+    assert found.dynamics is not None
+    shapes = found.dynamics.shapes
+    on = (shapes.polarity == "ON").mean("time")
+    assert (on[:4] > 0.5).all()  # the first four cells are ON

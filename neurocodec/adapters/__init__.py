@@ -1,1 +1,28 @@
 """Networks and recordings of other people's formats, as neurocodec takes them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurocodec.adapters.torch_deep_retina import deep_retina
+
+# No module here may have the name of a function: whoever imports the module later puts it in
+# the function's place.
+_PUBLIC = {"deep_retina": "neurocodec.adapters.torch_deep_retina"}
+"""Public name -> module, which is loaded when the name is first used."""
+
+__all__ = ["deep_retina"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        from neurocodec.errors import unknown_name  # noqa: PLC0415
+
+        raise AttributeError(str(unknown_name("name in neurocodec.adapters", name, __all__)))
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

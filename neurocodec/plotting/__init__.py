@@ -1,8 +1,17 @@
 """Figures of labelled results; each is a matplotlib Figure or Axes of its own, without pyplot."""
 
-from neurocodec.plotting.cells import plot_mode_correlation, plot_silhouette
+from neurocodec.plotting.cells import plot_dendrogram, plot_mode_correlation, plot_silhouette
+from neurocodec.plotting.combinations import plot_combinations
 from neurocodec.plotting.contributions import plot_completeness, plot_contributions
+from neurocodec.plotting.fields import plot_field, plot_fields
+from neurocodec.plotting.fits import plot_fit
+from neurocodec.plotting.interneurons import (
+    plot_interneuron_maps,
+    plot_interneuron_matrix,
+    plot_interneurons,
+)
 from neurocodec.plotting.modes import plot_modes
+from neurocodec.plotting.moments import plot_moments
 from neurocodec.plotting.overview import plot_overview
 from neurocodec.plotting.responses import plot_responses
 from neurocodec.plotting.stimulus import plot_stimulus
@@ -11,10 +20,19 @@ from neurocodec.plotting.trust import plot_stability, plot_sweep
 
 __all__ = [
     "excerpt",
+    "plot_combinations",
     "plot_completeness",
     "plot_contributions",
+    "plot_dendrogram",
+    "plot_field",
+    "plot_fields",
+    "plot_fit",
+    "plot_interneuron_maps",
+    "plot_interneuron_matrix",
+    "plot_interneurons",
     "plot_mode_correlation",
     "plot_modes",
+    "plot_moments",
     "plot_overview",
     "plot_responses",
     "plot_silhouette",

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
+from neurocodec.clustering import cell_patterns
+from neurocodec.errors import InputError
 from neurocodec.plotting import style
 from neurocodec.plotting.responses import MOST_NAMES, by_type, cell_names, draw_types
 
@@ -51,10 +55,14 @@ def plot_mode_correlation(
     """
     corr = labels.require_dims(correlation, (v.CELL, v.MODE), "correlations")
     rows, edges = _order_cells(corr, clusters)
-    corr = corr.isel({v.CELL: rows})
+    ax = style.new_axes(ax, 0.17 * min(len(rows), MOST_NAMES) + 1.2)
+    return _draw_matrix(ax, corr.isel({v.CELL: rows}), edges, title)
+
+
+def _draw_matrix(ax: Axes, corr: xr.DataArray, edges: list[int], title: str) -> Axes:
+    """Draw correlations (cell, mode) with the cells in the order they came."""
     corr = corr.isel({v.MODE: _order_modes(corr.values, edges)})
     count = corr.sizes[v.CELL]
-    ax = style.new_axes(ax, 0.17 * min(count, MOST_NAMES) + 1.2)
     limit = style.robust_limit(corr.values, 1.0)
     image = ax.imshow(corr.values, aspect="auto", cmap=style.CORRELATION, vmin=-limit, vmax=limit)
     for edge in edges:
@@ -85,9 +93,91 @@ def _order_cells(
 def _order_modes(corr: NDArray[np.float64], edges: list[int]) -> NDArray[np.intp]:
     """Modes that correlate with any cell, sorted by the block of cells they go with best."""
     known = np.flatnonzero(~np.isnan(corr).all(axis=0))
+    if not known.size:  # an empty matrix cannot be drawn
+        return np.arange(corr.shape[1])
     blocks = [np.nan_to_num(rows[:, known]).mean(axis=0) for rows in np.split(corr, edges)]
     best, size = np.argmax(blocks, axis=0), np.max(blocks, axis=0)
     return known[np.lexsort((-size, best))]
+
+
+def plot_dendrogram(
+    correlation: xr.DataArray,
+    clusters: xr.Dataset | None = None,
+    *,
+    title: str = "correlation of firing rate and loading",
+    figure: Figure | None = None,
+) -> Figure:
+    """Draw the tree of the cells' patterns beside the matrix of cells against modes.
+
+    Parameters
+    ----------
+    correlation
+        (mode, cell) as `nc.correlate` returns it; modes that are never active, and cells without
+        a pattern, are left out.
+    clusters
+        As `nc.cluster_cells` returns them; branches within one cluster have its colour.
+    title
+        Written above the matrix.
+    figure
+        Where to draw; a new one where None.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Left the tree of Ward's method (scipy), whose horizontal axis is the Ward distance at which
+        two branches join; right the matrix with the cells in the order of the leaves.
+
+    Examples
+    --------
+    >>> corr = xr.DataArray([[0.9, 0.8, 0.1, 0.0], [0.0, 0.1, 0.8, 0.9]], dims=("mode", "cell"))
+    >>> figure = plot_dendrogram(corr)
+    >>> len(figure.axes[0].lines)  # three joins
+    3
+    """
+    corr = labels.require_dims(correlation, (v.MODE, v.CELL), "correlations")
+    patterns, known = cell_patterns(corr)
+    if len(patterns) < 2:
+        raise InputError(came=f"{len(patterns)} cells with a pattern", expected="at least 2")
+    tree = linkage(patterns, method="ward")
+    leaves = np.flatnonzero(known)[leaves_list(tree)]
+    figure = figure or style.new_figure(0.17 * min(len(leaves), MOST_NAMES) + 1.2)
+    left, right = figure.subplots(1, 2, width_ratios=[1, 3], sharey=True)
+    numbers = None if clusters is None else _clusters_of(clusters, corr)[known]
+    _draw_tree(left, tree, numbers)
+    _draw_matrix(right, corr.isel({v.CELL: leaves}).transpose(v.CELL, v.MODE), [], title)
+    left.set_ylim(right.get_ylim())
+    right.tick_params(axis="y", labelleft=True)
+    left.tick_params(axis="y", left=False, labelleft=False)
+    return figure
+
+
+def _clusters_of(clusters: xr.Dataset, corr: xr.DataArray) -> NDArray[np.int64]:
+    labels.require_same(corr, clusters["cluster"], v.CELL, "correlations and clusters")
+    return np.asarray(clusters["cluster"].values)
+
+
+def _draw_tree(ax: Axes, tree: NDArray[np.float64], clusters: NDArray[np.int64] | None) -> None:
+    """Draw joins as brackets, leaf i of the drawing at y = i; scipy puts it at 10 i + 5."""
+    colors = _branch_colors(tree, clusters)
+    drawn = dendrogram(tree, no_plot=True, link_color_func=colors.__getitem__)
+    for y, x, color in zip(drawn["icoord"], drawn["dcoord"], drawn["color_list"], strict=True):
+        ax.plot(x, (np.asarray(y) - 5) / 10, color=color, linewidth=1.2)
+    ax.set_xlim(1.03 * tree[:, 2].max() or 1.0, 0)
+    style.tidy(ax, "cells", xlabel="Ward distance")
+    ax.spines["left"].set_visible(False)
+
+
+def _branch_colors(tree: NDArray[np.float64], clusters: NDArray[np.int64] | None) -> dict[int, str]:
+    """Colour of every join, by scipy's number of it: that of a cluster that has all its cells."""
+    count = len(tree) + 1
+    names = ["all"] * count if clusters is None else [str(c) for c in clusters]
+    inside: list[set[str]] = [{name} for name in names]
+    for a, b in tree[:, :2].astype(int):
+        inside.append(inside[a] | inside[b])
+    colors = style.category_colors(names) if clusters is not None else {"all": style.INK}
+    single = {i: next(iter(found)) for i, found in enumerate(inside) if len(found) == 1}
+    joins = range(count, 2 * count - 1)
+    return {i: colors[single[i]] if i in single else style.INK for i in joins}
 
 
 def plot_silhouette(
@@ -110,11 +200,12 @@ def plot_silhouette(
     Returns
     -------
     matplotlib.axes.Axes
-        One line per layer, with a ring at the number that was chosen.
+        One line per layer, with a ring at the number that was chosen. Where the clusters have a
+        `p_value`, the legend has it: cells of one type are divided too, and then it is not small.
 
     Examples
     --------
-    >>> from neurocodec.cells import cluster_cells
+    >>> from neurocodec.clustering import cluster_cells
     >>> corr = xr.DataArray([[0.9, 0.8, 0.1, 0.0], [0.0, 0.1, 0.8, 0.9]], dims=("mode", "cell"))
     >>> plot_silhouette(cluster_cells(corr)).lines[0].get_xdata().tolist()
     [2, 3]
@@ -125,11 +216,20 @@ def plot_silhouette(
     for layer, found in many.items():
         k, silhouette = found["k"].values, found["silhouette"].values
         chosen = int(found["n_clusters"])
-        ax.plot(k, silhouette, "o-", markersize=4, linewidth=1.2, color=colors[layer], label=layer)
+        label = _with_chance(layer, found)
+        ax.plot(k, silhouette, "o-", markersize=4, linewidth=1.2, color=colors[layer], label=label)
         at = ([chosen], silhouette[k == chosen])
         ax.plot(*at, "o", markersize=11, fillstyle="none", color=colors[layer])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     style.tidy(ax, title, xlabel="number of clusters", ylabel="mean silhouette")
-    if any(many):
+    if ax.get_legend_handles_labels()[1]:
         ax.legend(frameon=False, fontsize=style.TEXT - 1)
     return ax
+
+
+def _with_chance(layer: str, found: xr.Dataset) -> str:
+    """Name of a layer, with the chance that cells of one type have as high a silhouette."""
+    if "p_value" not in found:
+        return layer
+    chance = f"p = {float(found['p_value']):.2g} if there is one type"
+    return f"{layer}, {chance}" if layer else chance

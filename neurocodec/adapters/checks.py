@@ -1,0 +1,201 @@
+"""What is checked of every recording, and what is chosen from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal, get_args
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, unknown_name, warn
+
+Gaps = Literal["refuse", "drop", "interpolate"]
+Parts = dict[str, xr.Dataset]
+
+RESPONSES: Final = {
+    "firing_rate": v.CELL,
+    "spike_count": v.CELL,
+    "membrane_potential": v.INTERNEURON,
+    "fluorescence": v.INTERNEURON,
+}
+"""Recorded variables, and the dimension that names who was recorded."""
+
+
+def select_cells(parts: Parts, cells: str | Iterable[str | int] | None) -> Parts:
+    """Keep some cells of every part that has cells.
+
+    Parameters
+    ----------
+    parts
+        Name -> Dataset.
+    cells
+        Names, positions in the file, "reliable" for those that the file calls reliable, or None
+        for all.
+
+    Returns
+    -------
+    dict
+        The parts, with these cells in this order.
+
+    Raises
+    ------
+    UnknownNameError
+        Where there is no such cell.
+    InputError
+        Where the file says nothing of reliable cells.
+
+    Examples
+    --------
+    >>> part = xr.Dataset({"firing_rate": (("time", "cell"), [[1.0, 2.0]])}, {"cell": ["a", "b"]})
+    >>> select_cells({"train": part}, ["b"])["train"].firing_rate.item()
+    2.0
+    """
+    if cells is None:
+        return parts
+    if not any(v.CELL in part.dims for part in parts.values()):
+        raise InputError(
+            came=f"cells={cells!r} of a recording without ganglion cells",
+            expected="parts with a dimension 'cell'",
+            hint="nc.read_recording(path), and recording[part].sel(interneuron=[...])",
+        )
+    wanted = cells if isinstance(cells, str) else list(cells)
+    return {
+        name: part.isel({v.CELL: _places(part, wanted)}) if v.CELL in part.dims else part
+        for name, part in parts.items()
+    }
+
+
+def _places(part: xr.Dataset, wanted: str | list[str | int]) -> list[int]:
+    known = [str(name) for name in part[v.CELL].values]
+    if wanted == "reliable" and "reliable" not in known:
+        if "reliable" not in part.coords:
+            raise InputError(
+                came="cells='reliable' of a recording that does not say which are",
+                expected="a coordinate 'reliable' (cell), or the attribute 'reliable_cells'",
+                hint=f"cells={known[:3]}",
+            )
+        return [int(i) for i in np.flatnonzero(part["reliable"].values)]
+    names = [wanted] if isinstance(wanted, str) else wanted
+    return [_place(name, known) for name in names]
+
+
+def _place(name: str | int, known: list[str]) -> int:
+    if isinstance(name, int | np.integer) and 0 <= name < len(known):
+        return int(name)
+    if name not in known:
+        raise unknown_name("cell", name, known)
+    return known.index(str(name))
+
+
+def mend_gaps(parts: Parts, nan: Gaps) -> Parts:
+    """Refuse, drop or interpolate what was not recorded.
+
+    Parameters
+    ----------
+    parts
+        Name -> Dataset.
+    nan
+        "refuse" NaN and infinite values, "drop" the cells or interneurons that have any, or
+        "interpolate" them linearly in time.
+
+    Returns
+    -------
+    dict
+        The parts, with finite responses.
+
+    Raises
+    ------
+    InputError
+        Where a response is not finite and `nan` is "refuse".
+
+    Examples
+    --------
+    >>> part = xr.Dataset({"membrane_potential": (("time", "interneuron"), [[1.0], [np.nan]])})
+    >>> mend_gaps({"boxes": part}, "interpolate")["boxes"].membrane_potential.values.ravel()
+    array([1., 1.])
+    """
+    if nan not in get_args(Gaps):
+        raise unknown_name("way to treat NaN", nan, get_args(Gaps))
+    return {name: _mended(name, part, nan) for name, part in parts.items()}
+
+
+def _mended(name: str, part: xr.Dataset, nan: Gaps) -> xr.Dataset:
+    for variable, dim in RESPONSES.items():
+        if variable not in part or part[variable].dtype.kind not in "fc":
+            continue
+        gaps = part[variable].copy(data=~np.isfinite(part[variable].values))
+        if not bool(gaps.any()):
+            continue
+        if nan == "refuse":
+            _refuse(name, part[variable], gaps, dim)
+        elif nan == "drop":
+            whole = ~gaps.any([d for d in gaps.dims if d != dim])
+            if not bool(whole.any()):
+                raise InputError(
+                    came=f"{variable} of {name!r} with NaN or infinite values of everyone",
+                    expected=f"at least one {dim} without",
+                    hint="nc.read_recording(path, nan='interpolate')",
+                )
+            part = part.isel({dim: np.flatnonzero(whole.values)})
+        else:
+            part = part.assign({variable: _interpolated(part[variable])})
+    return part
+
+
+def _refuse(name: str, data: xr.DataArray, gaps: xr.DataArray, dim: str) -> None:
+    first = {str(d): int(i[0]) for d, i in zip(gaps.dims, np.nonzero(gaps.values), strict=True)}
+    who = str(data[dim].values[first[dim]]) if dim in data.coords else str(first[dim])
+    when = f"{float(data[v.TIME].values[first[v.TIME]]):g} s" if v.TIME in data.coords else "?"
+    raise InputError(
+        came=f"{data.name} of {name!r} with {int(gaps.sum())} NaN or infinite values, the first of"
+        f" {who!r} at {when}",
+        expected="finite numbers",
+        hint="nc.read_recording(path, nan='interpolate'), or nan='drop' to leave out who has any",
+    )
+
+
+def _interpolated(data: xr.DataArray) -> xr.DataArray:
+    def mend(row: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = np.isfinite(row)
+        places = np.arange(len(row))
+        return np.interp(places, places[known], row[known]) if known.any() else row
+
+    mended = xr.apply_ufunc(
+        mend, data, input_core_dims=[[v.TIME]], output_core_dims=[[v.TIME]], vectorize=True
+    )
+    result: xr.DataArray = mended.transpose(*data.dims).astype(data.dtype)
+    result = result.assign_attrs(data.attrs)
+    if not bool(np.isfinite(result).all()):
+        raise InputError(
+            came=f"{data.name} without a single finite value for some cell",
+            expected="values to interpolate between",
+            hint="nc.read_recording(path, nan='drop')",
+        )
+    return result
+
+
+def report_silent(parts: Parts) -> None:
+    """Warn, by name, of cells that have no spike in any part.
+
+    Parameters
+    ----------
+    parts
+        Name -> Dataset.
+
+    Examples
+    --------
+    >>> report_silent({"train": xr.Dataset({"firing_rate": (("time", "cell"), [[1.0]])})})
+    """
+    heard: dict[str, bool] = {}
+    for part in parts.values():
+        for name in ("firing_rate", "spike_count"):
+            if name in part:
+                found = (part[name] > 0).any([d for d in part[name].dims if d != v.CELL])
+                for cell, spikes in zip(found[v.CELL].values, found.values, strict=True):
+                    heard[str(cell)] = heard.get(str(cell), False) or bool(spikes)
+    silent = [name for name, spikes in heard.items() if not spikes]
+    if silent:
+        warn(f"{len(silent)} of {len(heard)} cells have no spikes: {', '.join(silent[:10])}")

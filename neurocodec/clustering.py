@@ -1,0 +1,265 @@
+"""Clusters of cells by their pattern of modes, and how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
+from sklearn.metrics import silhouette_score
+from sklearn.mixture import GaussianMixture
+from sklearn.preprocessing import StandardScaler
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.kernels.resampling import gaussian_rows
+
+ClusterMethod = Literal["kmeans", "agglomerative", "gaussian mixture", "spectral"]
+Matrix = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+UNASSIGNED: Final = -1
+"""Cluster of a cell without a pattern (its correlations are NaN, as where it never responds)."""
+UNASSIGNED_TYPE: Final = "unassigned"
+"""What `nc.label_cells` calls such a cell."""
+
+_LARGEST_K: Final = 10
+_STARTS: Final = 10
+"""Starts of a method that depends on its start, of which the best is kept."""
+_WIDTH: Final = 0.5
+"""Width of the Gaussian affinity of spectral clustering in median distances of cells."""
+
+
+def cluster_cells(
+    corr: xr.DataArray,
+    k: int | Literal["silhouette"] = "silhouette",
+    k_max: int | None = None,
+    seed: int = 0,
+    *,
+    method: ClusterMethod = "kmeans",
+    standardise: bool = False,
+    references: int = 0,
+) -> xr.Dataset:
+    """Cluster cells by their pattern, such as their correlation with every mode.
+
+    The number of clusters is the one with the highest mean silhouette (Rousseeuw 1987). Modes
+    without a correlation with any cell (dead ones) are left out, and cells without a pattern are
+    cluster -1. Rank correlations (``nc.correlate(loadings, rates, transform="rank")``) with
+    ``standardise=True`` tell similar types apart more surely than plain correlations, which a few
+    events and a few modes dominate; `nc.analyse_retina` and `nc.cluster_stability` use them.
+
+    A silhouette exists from two clusters on: also cells that are all alike are divided. Whether
+    the division is more than chance, `references` says: as many sets of patterns are drawn from
+    one Gaussian with the mean and covariance of the cells, and clustered alike. The covariance is
+    made by the types themselves where there are some, so that this is a strict test.
+
+    Parameters
+    ----------
+    corr
+        Patterns (mode, cell), or `cell` and any one other dim.
+    k
+        Number of clusters, or "silhouette" to choose it.
+    k_max
+        Largest number that is tried; where None, 10, or what the cells allow.
+    seed
+        Seed of the method, and of the references.
+    method
+        Of scikit-learn: "kmeans" (CODEC fig. 8C), "agglomerative" (Ward), "gaussian mixture"
+        (spherical, one variance per cluster), "spectral" (Gaussian affinity, half of the median
+        distance wide).
+    standardise
+        Whether every mode is scaled to mean 0 and standard deviation 1 over the cells, so that
+        all count alike; modes that go with no cell then add noise.
+    references
+        Sets of patterns of one Gaussian; 20 or more for a p-value of 0.05.
+
+    Returns
+    -------
+    xarray.Dataset
+        `cluster(cell)`, numbered from 0 by falling size; `silhouette(k)`; `n_clusters`; with
+        references `p_value` = (1 + references whose highest silhouette is at least as high) /
+        (1 + references). The coordinates of the cells are kept.
+
+    Raises
+    ------
+    InputError
+        Where there are fewer than 3 different patterns, or `k` is not possible with them.
+
+    Examples
+    --------
+    >>> corr = xr.DataArray([[0.9, 0.8, 0.1, 0.0], [0.0, 0.1, 0.8, 0.9]], dims=("mode", "cell"))
+    >>> found = cluster_cells(corr)
+    >>> int(found.n_clusters), found.cluster.values.tolist()
+    (2, [0, 0, 1, 1])
+    """
+    if method not in _METHODS:
+        raise unknown_name("method", method, _METHODS)
+    patterns, known = cell_patterns(corr, standardise=standardise)
+    counts = _tried(patterns, k, k_max)
+    fits = {n: divide(patterns, n, seed, method) for n in counts}
+    curve = np.array([silhouette_score(patterns, fits[n]) for n in counts])
+    best = counts[int(curve.argmax())] if k == "silhouette" else int(k)
+    cluster = np.full(corr.sizes[v.CELL], UNASSIGNED)
+    cluster[known] = fits[best]
+    found = {
+        "cluster": labels.labelled(cluster, (v.CELL,), cell_coords(corr), name="cluster"),
+        "silhouette": labels.labelled(curve, ("k",), {"k": counts}, name="silhouette"),
+        "n_clusters": labels.labelled(best, (), name="n_clusters"),
+    }
+    if references:
+        above = sum(
+            _highest_silhouette(gaussian_rows(patterns, [seed, i]), counts, seed, method)
+            >= curve.max()
+            for i in range(references)
+        )
+        chance = (1 + above) / (1 + references)
+        found["p_value"] = labels.labelled(chance, (), name="p_value")
+    facts = {"k": k, "k_max": k_max, "seed": seed, "method": method, "standardise": standardise}
+    facts["references"] = references
+    data = labels.fingerprint(corr)
+    return labels.stamp(xr.Dataset(found), "nc.cluster_cells", **facts, data=data)
+
+
+def _highest_silhouette(
+    patterns: Matrix, counts: Sequence[int], seed: int, method: ClusterMethod
+) -> float:
+    fits = (divide(patterns, n, seed, method) for n in counts)
+    return max(float(silhouette_score(patterns, fit)) for fit in fits)
+
+
+def cell_patterns(
+    corr: xr.DataArray, *, standardise: bool = False
+) -> tuple[Matrix, NDArray[np.bool_]]:
+    """Patterns (cells, features) of the cells that have one, without features that no cell has.
+
+    Parameters
+    ----------
+    corr
+        (mode, cell), or `cell` and any one other dim.
+    standardise
+        As in `cluster_cells`.
+
+    Returns
+    -------
+    patterns : numpy.ndarray
+        Rows for the cells that have a pattern.
+    known : numpy.ndarray
+        Whether a cell has one.
+
+    Examples
+    --------
+    >>> corr = xr.DataArray([[0.5, np.nan], [np.nan, np.nan]], dims=("mode", "cell"))
+    >>> patterns, known = cell_patterns(corr)
+    >>> patterns.tolist(), known.tolist()
+    ([[0.5]], [True, False])
+    """
+    if not isinstance(corr, xr.DataArray) or v.CELL not in corr.dims or corr.ndim != 2:
+        labels.require_dims(corr, (v.MODE, v.CELL), "patterns of cells")
+    values = np.asarray(corr.transpose(v.CELL, ...).values, dtype=np.float64)
+    known, used = (np.asarray(~np.isnan(values).all(axis=axis)) for axis in (1, 0))
+    labels.require_finite(corr.transpose(v.CELL, ...)[known, used], "patterns of cells")
+    patterns = values[known][:, used]
+    return StandardScaler().fit_transform(patterns) if standardise else patterns, known
+
+
+def _tried(patterns: Matrix, k: int | Literal["silhouette"], k_max: int | None) -> list[int]:
+    """Numbers of clusters that have a silhouette: from 2 to one less than the patterns."""
+    different = len(np.unique(patterns, axis=0)) if patterns.size else 0
+    most = min(different, len(patterns) - 1)
+    if len(patterns) < 3 or different < 2:
+        raise InputError(
+            came=f"{len(patterns)} cells with {different} different patterns",
+            expected="at least 3 cells with a pattern, 2 of them different",
+            hint="more cells, or modes that are active",
+        )
+    if k != "silhouette" and not (isinstance(k, int | np.integer) and 2 <= k <= most):
+        raise InputError(
+            came=f"k={k!r} for {len(patterns)} cells with {different} different patterns",
+            expected=f"'silhouette' or a whole number from 2 to {most}",
+            hint="k='silhouette'",
+        )
+    if k_max is not None and k_max < 2:
+        raise InputError(came=f"k_max={k_max!r}", expected="a whole number of at least 2")
+    largest = min(most, _LARGEST_K if k_max is None else k_max)
+    return sorted({*range(2, largest + 1), *([] if k == "silhouette" else [int(k)])})
+
+
+def divide(patterns: Matrix, k: int, seed: int, method: ClusterMethod) -> Labels:
+    """Clusters from 0 by falling size, and by first cell among equals.
+
+    Parameters
+    ----------
+    patterns
+        (cells, features).
+    k
+        Number of clusters.
+    seed
+        Seed of the method.
+    method
+        As in `cluster_cells`.
+
+    Examples
+    --------
+    >>> divide(np.array([[5.0], [0.0], [0.1]]), 2, 0, "kmeans").tolist()
+    [1, 0, 0]
+    """
+    fitted = _METHODS[method](patterns, k, seed)
+    names, first, sizes = np.unique(fitted, return_index=True, return_counts=True)
+    order = names[np.lexsort((first, -sizes))]
+    return np.asarray(np.argsort(order)[np.searchsorted(names, fitted)], dtype=np.int64)
+
+
+def _k_means(patterns: Matrix, k: int, seed: int) -> Labels:
+    found = KMeans(n_clusters=k, n_init=_STARTS, random_state=seed).fit_predict(patterns)
+    return np.asarray(found)
+
+
+def _ward(patterns: Matrix, k: int, _seed: int) -> Labels:
+    return np.asarray(AgglomerativeClustering(n_clusters=k).fit_predict(patterns))
+
+
+def _mixture(patterns: Matrix, k: int, seed: int) -> Labels:
+    """Of a mixture that leaves a component without cells, k-means gives the clusters it has."""
+    model = GaussianMixture(
+        k, covariance_type="spherical", n_init=_STARTS, max_iter=500, random_state=seed
+    )
+    found = np.asarray(model.fit_predict(patterns))
+    return found if len(np.unique(found)) == k else _k_means(patterns, k, seed)
+
+
+def _spectral(patterns: Matrix, k: int, seed: int) -> Labels:
+    distance = np.linalg.norm(patterns[:, None] - patterns, axis=-1)
+    width = _WIDTH * np.median(distance[np.triu_indices(len(patterns), 1)])
+    affinity = np.exp(-((distance / (width or 1.0)) ** 2) / 2)
+    model = SpectralClustering(
+        k, affinity="precomputed", n_init=_STARTS, random_state=seed, assign_labels="kmeans"
+    )
+    return np.asarray(model.fit_predict(affinity))
+
+
+_METHODS: Final[Mapping[str, Callable[[Matrix, int, int], Labels]]] = {
+    "kmeans": _k_means,
+    "agglomerative": _ward,
+    "gaussian mixture": _mixture,
+    "spectral": _spectral,
+}
+
+
+def cell_coords(data: xr.DataArray) -> dict[str, xr.Variable]:
+    """Coordinates along `cell`.
+
+    Parameters
+    ----------
+    data
+        An array of cells.
+
+    Examples
+    --------
+    >>> list(cell_coords(xr.DataArray([1.0], {"cell": ["a"]}, dims="cell")))
+    ['cell']
+    """
+    return {str(k): c.variable for k, c in data.coords.items() if c.dims == (v.CELL,)}

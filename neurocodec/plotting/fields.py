@@ -1,0 +1,281 @@
+"""Figures of receptive fields: a map in space and a time course, one field or a grid of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError
+from neurocodec.field_shapes import first_components
+from neurocodec.plotting import style
+
+MOST_FIELDS = 100
+"""In one figure; more are too small to be seen."""
+
+Canvas = Figure | SubFigure
+
+
+def plot_field(
+    field: xr.Dataset | xr.DataArray, *, title: str = "", figure: Canvas | None = None
+) -> Canvas:
+    """Draw one receptive field: its first space-time component as a map and a time course.
+
+    Parameters
+    ----------
+    field
+        One field of `nc.receptive_fields` or `nc.spike_triggered_average`: all dims selected but
+        lag, y and x (and component, of which the first is drawn).
+    title
+        Written above; cell and time where empty.
+    figure
+        Where to draw; a new figure where None.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or matplotlib.figure.SubFigure
+        Red: light excites in the recent past (ON); blue: darkness does (OFF). The part of the
+        field's energy that the component has is written at the time course, where it is known.
+
+    Examples
+    --------
+    >>> field = xr.DataArray(np.ones((3, 4, 4)), dims=("lag", "y", "x"))
+    >>> len(plot_field(field).axes)
+    3
+    """
+    course, image, share = _parts(field)
+    if image.ndim != 2:
+        raise InputError(
+            came=f"fields over {list(map(str, image.dims[:-2]))}",
+            expected="one field",
+            hint="fields.sel(cell=..., time=...), or plot_fields(fields)",
+        )
+    figure = style.new_figure(2.6, 6.4) if figure is None else figure
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
+    limit = _limit(image)
+    mesh = draw_map(left, image, limit)
+    style.tidy(left, title or _name(image), xlabel=_axis_name(image, v.X))
+    left.set_ylabel(_axis_name(image, v.Y), fontsize=style.TEXT, color=style.INK)
+    figure.colorbar(mesh, ax=left, shrink=0.8, label=str(image.attrs.get("units", "")))
+    draw_course(right, course)
+    explained = "" if share is None else f", {100 * float(share):.0f} % of the energy"
+    style.tidy(right, f"time course{explained}", xlabel=_axis_name(course, v.LAG))
+    return figure
+
+
+def plot_fields(
+    fields: xr.Dataset | xr.DataArray,
+    *,
+    rows: str | None = None,
+    columns: str | None = None,
+    title: str = "",
+    shared: bool = False,
+    crop: bool = True,
+) -> Figure:
+    """Draw a grid of receptive fields, such as cells by times (CODEC fig. 8D).
+
+    Parameters
+    ----------
+    fields
+        Fields over at most two dims beside lag, y, x and component; the first component is drawn.
+    rows, columns
+        Dims along the rows and columns; taken from the fields where None, cells along the rows.
+    title
+        Written above.
+    shared
+        Whether all maps have one colour scale, in place of one each.
+    crop
+        Whether the part of the frame in which all maps are near zero is left out.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A map each, with the time course under it, labelled by row and column.
+
+    Examples
+    --------
+    >>> fields = xr.DataArray(np.ones((2, 3, 3, 4, 4)), dims=("cell", "time", "lag", "y", "x"))
+    >>> len(plot_fields(fields).axes)
+    12
+    """
+    courses, images, _ = _parts(fields)
+    images, down, across = _gridded(cropped(images) if crop else images, rows, columns)
+    courses = courses.transpose(*(d for d in (down, across) if d in courses.dims), v.LAG)
+    height, width = (images.sizes[d] if d in images.dims else 1 for d in (down, across))
+    if height * width > MOST_FIELDS:
+        raise InputError(
+            came=f"{height} by {width} fields",
+            expected=f"at most {MOST_FIELDS} in a figure",
+            hint="fields.isel(time=slice(0, 8))",
+        )
+    figure = style.new_figure(1.45 * height + 0.5, min(1.25 * width + 0.9, 16.0))
+    axes = figure.subplots(2 * height, width, squeeze=False, height_ratios=(3, 1) * height)
+    everywhere = _limit(images) if shared else None
+    for i in range(height):
+        for j in range(width):
+            place = {d: n for d, n in ((down, i), (across, j)) if d in images.dims}
+            image = images.isel(place)
+            draw_map(axes[2 * i, j], image, everywhere or _limit(image))
+            draw_course(axes[2 * i + 1, j], courses.isel(place))
+            _strip(axes[2 * i : 2 * i + 2, j])
+            if i == 0:
+                axes[0, j].set_title(_label(image, across), fontsize=style.TEXT - 1.5)
+        axes[2 * i, 0].set_ylabel(
+            _label(images.isel({down: i}) if down in images.dims else images, down),
+            fontsize=style.TEXT - 1.5,
+            rotation=0,
+            ha="right",
+            va="center",
+        )
+    if title:
+        figure.suptitle(title, fontsize=style.TEXT, fontweight="bold", x=0.01, ha="left")
+    return figure
+
+
+def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> Any:
+    """Draw a map in space, red where it is positive.
+
+    Parameters
+    ----------
+    ax
+        Axes.
+    image
+        (y, x).
+    limit
+        Value at the ends of the colour scale.
+
+    Examples
+    --------
+    >>> ax = style.new_axes(None, 2.0)
+    >>> draw_map(ax, xr.DataArray(np.ones((2, 3)), dims=("y", "x")), 1.0).get_clim()
+    (-1.0, 1.0)
+    """
+    (top, bottom), (left, right) = (_edges(image, d) for d in (v.Y, v.X))
+    return ax.imshow(
+        image.values,
+        cmap=style.CONTRIBUTIONS,
+        vmin=-limit,
+        vmax=limit,
+        extent=(left, right, bottom, top),
+        interpolation="nearest",
+    )
+
+
+def draw_course(ax: Axes, course: xr.DataArray) -> None:
+    """Draw a time course over its lags.
+
+    Parameters
+    ----------
+    ax
+        Axes.
+    course
+        (lag).
+
+    Examples
+    --------
+    >>> ax = style.new_axes(None, 2.0)
+    >>> draw_course(ax, xr.DataArray([0.0, 1.0], dims="lag"))
+    >>> len(ax.lines)
+    2
+    """
+    lags = course[v.LAG].values
+    ax.axhline(0, color=style.RECORDED, linewidth=0.7)
+    marker = "" if lags.size > 1 else "o"
+    ax.plot(lags, course.values, color=style.INK, linewidth=1.1, marker=marker)
+    if lags.size > 1:
+        ax.set_xlim(lags[0], lags[-1])
+
+
+def _parts(
+    fields: xr.Dataset | xr.DataArray,
+) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray | None]:
+    if isinstance(fields, xr.Dataset) and v.COMPONENT in fields.dims:
+        fields = fields.isel({v.COMPONENT: 0})
+    course, image = first_components(fields)
+    known = isinstance(fields, xr.Dataset) and v.ENERGY_SHARE in fields
+    return course, image, fields[v.ENERGY_SHARE] if known else None
+
+
+def _gridded(
+    images: xr.DataArray, rows: str | None, columns: str | None
+) -> tuple[xr.DataArray, str, str]:
+    dims = [str(d) for d in images.dims[:-2]]
+    if len(dims) > 2 or not {d for d in (rows, columns) if d} <= set(dims):
+        raise InputError(
+            came=f"fields over {dims}",
+            expected="at most two dims beside lag, y and x, and rows= and columns= among them",
+            hint="fields.isel(channel=0)",
+        )
+    free = sorted((d for d in dims if d not in (rows, columns)), key=lambda d: d != v.CELL)
+    down = rows or (free.pop(0) if free and (len(dims) == 2 or free[0] == v.CELL) else "")
+    across = columns or (free.pop(0) if free else "")
+    return images.transpose(*(d for d in (down, across) if d), v.Y, v.X), down, across
+
+
+def cropped(images: xr.DataArray) -> xr.DataArray:
+    """Cut off the borders in which every map is below a tenth of its peak, but for two pixels.
+
+    Parameters
+    ----------
+    images
+        Maps (..., y, x), all cut alike; pixels without labels keep their numbers as labels.
+
+    Examples
+    --------
+    >>> image = xr.DataArray(np.eye(1, 81, 40).reshape(9, 9), dims=("y", "x"))
+    >>> cropped(image).y.values.tolist()
+    [2, 3, 4, 5, 6]
+    """
+    images = images.transpose(..., v.Y, v.X)
+    sizes = np.abs(images.values).reshape(-1, *images.shape[-2:])
+    large = (sizes > 0.1 * sizes.max((1, 2), keepdims=True)).any(0)
+    if not large.any():
+        return images
+    ranges = {}
+    for dim, axis in ((v.Y, 1), (v.X, 0)):
+        there = np.flatnonzero(large.any(axis))
+        ranges[dim] = slice(max(0, int(there[0]) - 2), int(there[-1]) + 3)
+    # pixels keep their numbers where they have no other labels
+    return images.assign_coords({d: images[d] for d in ranges}).isel(ranges)
+
+
+def _strip(axes: Iterable[Axes]) -> None:
+    for ax in axes:
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_visible(False)
+
+
+def _limit(image: xr.DataArray) -> float:
+    largest = float(np.abs(image.values).max())
+    return largest if largest > 0 and np.isfinite(largest) else 1.0
+
+
+def _edges(image: xr.DataArray, dim: str) -> tuple[float, float]:
+    values = np.asarray(image[dim].values, float)
+    half = (values[-1] - values[0]) / max(1, values.size - 1) / 2 or 0.5
+    return values[0] - half, values[-1] + half
+
+
+def _axis_name(data: xr.DataArray, dim: str) -> str:
+    fallback = "frame" if dim == v.LAG else "pixel"
+    return f"{dim} ({data[dim].attrs.get('units', fallback)})"
+
+
+def _label(data: xr.DataArray, dim: str) -> str:
+    if dim not in data.coords:
+        return ""
+    value = data[dim].item()
+    if dim == v.TIME:
+        return f"{value:.2f} s"
+    return str(value) if dim == v.CELL else f"{dim} {value}"
+
+
+def _name(image: xr.DataArray) -> str:
+    found = (_label(image, d) for d in (v.CELL, v.MODE, v.CHANNEL, v.TIME))
+    return ", ".join(text for text in found if text)
