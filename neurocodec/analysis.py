@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 SHIFTS: Final = 20
 """Circular shifts for the chance level of the interneurons: the smallest p-value is 1/21."""
 
+PERMUTATIONS: Final = 199
+"""Random relabellings with which agreements are compared: the smallest p-value is 0.005."""
 REFERENCES: Final = 20
 """Sets of cells of one type with which the clusters are compared: the smallest p-value is 1/21."""
 
@@ -272,16 +274,21 @@ def _clusters(modes: Mapping[str, SparseModes], rates: xr.DataArray, seed: int) 
 
 
 def _agreement(clusters: Mapping[str, xr.Dataset], rates: xr.DataArray) -> xr.DataArray:
-    """Adjusted Rand index of every pair of clusterings, the true types among them."""
+    """Adjusted Rand index of every pair of clusterings, the true types among them, and its p."""
     found: dict[str, xr.DataArray] = {layer: c["cluster"] for layer, c in clusters.items()}
     if found and "cell_type" in rates.coords:
         found["cell_type"] = rates["cell_type"]
-    pairs = [float(cluster_agreement(a, b)) for a, b in product(found.values(), repeat=2)]
-    names = np.array(list(found), dtype=str)
+    pairs = [
+        cluster_agreement(a, b, permutations=PERMUTATIONS)
+        for a, b in product(found.values(), repeat=2)
+    ]
+    names, square = np.array(list(found), dtype=str), (len(found), len(found))
+    dims = ("clustering", "other_clustering")
+    chance = np.reshape([float(pair["p_value"]) for pair in pairs], square)
     return labels.labelled(
-        np.reshape(pairs, (len(found), len(found))),
-        ("clustering", "other_clustering"),
-        {"clustering": names, "other_clustering": names},
+        np.reshape([float(pair) for pair in pairs], square),
+        dims,
+        {**dict.fromkeys(dims, names), "p_value": (dims, chance)},
         name="adjusted_rand_index",
     )
 

@@ -53,7 +53,8 @@ class RetinaAnalysis:
     unclustered
         Layers whose cells could not be clustered, and why.
     agreement
-        Adjusted Rand index between the clusterings, and with `cell_type` where known.
+        Adjusted Rand index between the clusterings, and with `cell_type` where known; its
+        coordinate `p_value` is that of a permutation test.
     dynamics
         Receptive fields from moment to moment and the modes that go with them, where wanted.
     interneurons

@@ -51,6 +51,13 @@ def test_agreement_has_the_true_types_and_agrees_with_scikit_learn():
     entry = found.agreement.sel(clustering="cell_type", other_clustering="layer1")
     assert float(entry) == pytest.approx(expected)
     np.testing.assert_array_equal(found.agreement, found.agreement.T)
+    same = found.agreement.sel(clustering="layer1", other_clustering="layer1")
+    relabelled = nc.cluster_agreement(
+        found.clusters["layer1"], found.clusters["layer1"], permutations=199
+    )
+    assert float(same.p_value) == float(relabelled.p_value) < 1
+    reopened = found.cells()["adjusted_rand_index"]
+    np.testing.assert_array_equal(reopened.p_value, found.agreement.p_value)
 
 
 def test_recorded_rates_are_taken_at_the_times_of_the_responses():
