@@ -8,13 +8,11 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from numpy.typing import NDArray
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.errors import InputError, warn
 from neurocodec.explorer_arrays import (
-    LEVELS,
     field_arrays,
     pack_cells,
     pack_fields,
@@ -24,7 +22,7 @@ from neurocodec.explorer_arrays import (
     pack_trace,
     places,
 )
-from neurocodec.packing import pack, unpack
+from neurocodec.packing import pack
 from neurocodec.plotting import style
 
 LARGE: Final = 20_000_000
@@ -87,6 +85,7 @@ def explorer_data(
 
     Examples
     --------
+    >>> from neurocodec.packing import unpack
     >>> times, dims = [0.1, 0.2], ("time", "cell", "component")
     >>> fields = xr.Dataset(
     ...     {
@@ -160,31 +159,3 @@ def render_explorer(data: Mapping[str, Any], *, title: str | None = None) -> str
             "make a page that opens everywhere"
         )
     return page
-
-
-def spatial_maps(data: Mapping[str, Any], cell: str) -> NDArray[np.float64]:
-    """Spatial maps (time, component, y, x) of a cell, as the explorer draws them.
-
-    Parameters
-    ----------
-    data
-        As `explorer_data` returns it.
-    cell
-        Its name.
-
-    Raises
-    ------
-    UnknownNameError
-        Where the explorer does not show the cell.
-    """
-    names = data["cells"]["names"]
-    if cell not in names:
-        raise unknown_name("cell", cell, names)
-    fields, place = data["fields"], names.index(cell)
-    peak = unpack(fields["peak"])[place].astype(np.float64)
-    top, left = fields["corner"][place]
-    levels = unpack(fields["maps"][place])
-    height, width = levels.shape[-2:]
-    maps = np.zeros((*peak.shape, *fields["size"]))
-    maps[..., top : top + height, left : left + width] = levels
-    return np.asarray(maps * (peak / LEVELS)[..., None, None])

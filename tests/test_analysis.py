@@ -15,7 +15,9 @@ import neurocodec as nc
 from neurocodec.analysis import analyse_retina
 from neurocodec.completeness import completeness, relative_error, target_change
 from neurocodec.errors import InputError, StorageError, UnknownNameError
+from neurocodec.nn.retina import RetinaCNN
 from neurocodec.recording import recorded_rates, simulated_parts, stimulus_of
+from neurocodec.zoo import retina_network
 
 
 def test_rates_are_those_of_the_module_itself():
@@ -303,3 +305,21 @@ def test_a_recording_without_times_is_aligned_at_its_end() -> None:
     found = recorded_rates(recorded, rates)
     assert found is not None
     assert found.values[:, 0].tolist() == [3, 4, 5, 6, 7, 8, 9]
+
+
+def test_paths_of_a_network_that_takes_raw_frames_start_at_the_mean_frame_and_not_at_black():
+    plain = small_network()
+    config = dataclasses.replace(plain.module.config, stimulus_mean=100.0, stimulus_deviation=20.0)
+    module = RetinaCNN(config).eval()
+    module.load_state_dict(plain.module.state_dict(), strict=False)
+    net = retina_network(module, name="raw", outputs=CELLS, frame_rate=100.0)
+    raw = 100 + 20 * small_recording().stimulus
+    found = analyse_retina(net, raw, expansion=2, moments=0, progress=False)
+    grey, black = (
+        nc.contributions(net, raw, target=found.target, baseline=baseline, progress=False)
+        for baseline in ("mean", "zeros")
+    )
+    for layer in found.layers:
+        ours = found.tree[layer].contribution
+        np.testing.assert_allclose(ours, grey[layer].contribution, rtol=1e-4, atol=1e-5)
+        assert not np.allclose(ours, black[layer].contribution, rtol=0.1)

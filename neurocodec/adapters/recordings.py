@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -25,11 +24,11 @@ from neurocodec.adapters.intracellular import (
 from neurocodec.adapters.npz import read_npz
 from neurocodec.adapters.nwb import read_nwb
 from neurocodec.adapters.results import read_result
-from neurocodec.errors import InputError, NeurocodecError, StorageError
+from neurocodec.errors import InputError, StorageError
 from neurocodec.labels import stamp
 from neurocodec.stimuli import resample
 from neurocodec.storage.encoding import KIND
-from neurocodec.storage.files import PathLike
+from neurocodec.storage.files import PathLike, damage_reported
 
 KINDS: Final = (
     "HDF5 in the layout of torch-deep-retina (ganglion cells, interneurons), NWB, .npz, netCDF,"
@@ -120,7 +119,12 @@ def read_recording(
     (['recording'], [1.0, 1.0, 1.0])
     """
     source = Path(path).expanduser()
-    with _damage_reported(source):
+    if not source.exists():
+        raise StorageError(
+            came=f"{str(source)!r}, which does not exist", expected=f"a recording: {KINDS}"
+        )
+    hint = "copy the file again: part of it may be missing"
+    with damage_reported(source, f"a whole file: {KINDS}", hint):
         found = _read(source, image_axes, to_frames=to_frames)
     stored = _datasets(found) if isinstance(found, xr.DataTree) else found
     parts = mend_gaps(select_cells(stored, cells), nan)
@@ -205,28 +209,3 @@ def _with_pixels(part: xr.Dataset) -> xr.Dataset:
         d: np.arange(part.sizes[d]) for d in (v.Y, v.X) if d in part.dims and d not in part.coords
     }
     return part.assign_coords(missing)
-
-
-@contextmanager
-def _damage_reported(path: Path) -> Iterator[None]:
-    """Say of a file that cannot be read that it is missing or damaged.
-
-    Parameters
-    ----------
-    path
-        The file.
-    """
-    try:
-        yield
-    except NeurocodecError:
-        raise
-    except FileNotFoundError as error:
-        raise StorageError(
-            came=f"{str(path)!r}, which does not exist", expected=f"a recording: {KINDS}"
-        ) from error
-    except (OSError, EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        raise StorageError(
-            came=f"{str(path)!r}, which cannot be read: {error}",
-            expected=f"a whole file: {KINDS}",
-            hint="copy the file again: part of it may be missing",
-        ) from error

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from zipfile import BadZipFile
 
 import xarray as xr
 
@@ -253,23 +254,27 @@ def _loaded(groups: dict[str, xr.Dataset]) -> Result:
 
 
 @contextmanager
-def damage_reported(path: Path) -> Iterator[None]:
+def damage_reported(
+    path: Path,
+    expected: str = "a whole file written by nc.save",
+    hint: str = "copy the file again, or run again what wrote it",
+) -> Iterator[None]:
     """Say of a file that cannot be read that it is damaged, whatever its reader raises.
 
     Parameters
     ----------
     path
         The file.
+    expected, hint
+        Of the error.
     """
     try:
         yield
     except NeurocodecError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, BadZipFile) as error:
         raise StorageError(
-            came=f"{str(path)!r}, which cannot be read: {error}",
-            expected="a whole file written by nc.save",
-            hint="copy the file again, or run again what wrote it",
+            came=f"{str(path)!r}, which cannot be read: {error}", expected=expected, hint=hint
         ) from error
 
 
