@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import nn
@@ -14,6 +14,9 @@ from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
 from neurocodec.nn.layer import Item, Layer
+
+Preprocessing: TypeAlias = Callable[[Any], Any]
+"""Takes a `PIL.Image.Image`, returns a tensor or array (color, y, x)."""
 
 RESERVED: Final = ("time", "stimulus", "target", "steps", "converged")
 """Names at the root of a result, which no layer can have."""
@@ -48,6 +51,11 @@ class Network:
         Frames per second of the movies that the network was made for, where it is fixed.
     name
         For provenance.
+    preprocessing
+        What makes an input of an image: takes a `PIL.Image.Image`, returns (color, y, x).
+    perturbation
+        What was done to the network, one text for each of `nc.ablate` and `nc.preserve`; it tells
+        its runs from those of the intact network.
 
     Examples
     --------
@@ -66,6 +74,8 @@ class Network:
     input_shape: tuple[int, ...] | None
     frame_rate: float | None
     name: str
+    preprocessing: Preprocessing | None
+    perturbation: tuple[str, ...]
 
     def __init__(
         self,
@@ -80,6 +90,8 @@ class Network:
         input_shape: Sequence[int] | None = None,
         frame_rate: float | None = None,
         name: str = "",
+        preprocessing: Preprocessing | None = None,
+        perturbation: Iterable[str] = (),
     ) -> None:
         values = {
             "module": module,
@@ -92,6 +104,8 @@ class Network:
             "input_shape": None if input_shape is None else tuple(input_shape),
             "frame_rate": frame_rate,
             "name": name or type(module).__name__,
+            "preprocessing": preprocessing,
+            "perturbation": tuple(perturbation),
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)

@@ -26,7 +26,7 @@ ORDER = (
     {"simulation"},
     {"nn"},
     {"network", "samples", "recording", "stimuli"},
-    {"contribution", "completeness", "rows", "loadings", "modes", "population", "cells"}
+    {"plan", "contribution", "completeness", "rows", "loadings", "modes", "population", "cells"}
     | {"fields", "field_request", "field_run", "field_shapes", "spike_triggered"}
     | {"clustering", "combinations", "interneurons"}
     | {"activations", "interneuron_data", "interneuron_scores", "unit_fields", "unit_search"}
