@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from neurocodec import labels, plotting
 from neurocodec import vocabulary as v
@@ -29,38 +24,13 @@ from neurocodec.findings import (
     SHAPES,
     RetinaAnalysis,
 )
+from neurocodec.page import Drawing, drawings, filled, write_page
 from neurocodec.report_figures import figures
-from neurocodec.storage.files import whole_file
-from neurocodec.storage.folders import existing_folder
 
-REPORT: Final = "report.html"
-FIGURES: Final = "figures"
-DPI: Final = 144
 MARGIN: Final = 0.5
 """Seconds before the first and after the last field that the explorer shows."""
 CHANCE: Final = 0.05
 """p-value below which something is told from chance."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure as it stands on the page.
-
-    Parameters
-    ----------
-    png
-        Its bytes.
-    alt
-        What it shows, for those who cannot see it.
-    """
-
-    png: bytes
-    alt: str
-
-    @property
-    def uri(self) -> str:
-        """The image itself as an address, so that the page needs no other file."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
 def write_report(
@@ -87,16 +57,8 @@ def write_report(
     StorageError
         Where the folder cannot be written to.
     """
-    folder = existing_folder(folder)
-    pictures = existing_folder(folder / FIGURES)
-    drawn = {name: _draw(figure, alt) for name, figure, alt in figures(analysis)}
-    for name, drawing in drawn.items():
-        with whole_file(pictures / f"{name}.png") as scratch:
-            scratch.write_bytes(drawing.png)
-    page = render(analysis, drawn, settings or {})
-    with whole_file(folder / REPORT) as scratch:
-        scratch.write_text(page, "utf-8")
-    return folder / REPORT
+    drawn = drawings(figures(analysis))
+    return write_page(folder, drawn, render(analysis, drawn, settings or {}))
 
 
 def render(analysis: RetinaAnalysis, drawn: dict[str, Drawing], settings: dict[str, Any]) -> str:
@@ -111,14 +73,9 @@ def render(analysis: RetinaAnalysis, drawn: dict[str, Drawing], settings: dict[s
     settings
         Further lines for the table of what was run.
     """
-    environment = Environment(
-        loader=PackageLoader("neurocodec"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        lstrip_blocks=True,
-    )
     excerpt = plotting.excerpt(analysis.tree.data_vars[v.TARGET])
-    return environment.get_template("report.html.j2").render(
+    return filled(
+        "report.html.j2",
         analysis=analysis,
         figures=drawn,
         layers=analysis.layers,
@@ -141,12 +98,6 @@ def render(analysis: RetinaAnalysis, drawn: dict[str, Drawing], settings: dict[s
         history=_history(analysis),
         files=_files(analysis),
     )
-
-
-def _draw(figure: Figure, alt: str) -> Drawing:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return Drawing(buffer.getvalue(), alt)
 
 
 def _seconds(analysis: RetinaAnalysis) -> float:

@@ -19,7 +19,8 @@ from small_retina import small_analysis
 from neurocodec.description import target_name
 from neurocodec.errors import StorageError
 from neurocodec.nn.targets import Mahalanobis, Output, Sum
-from neurocodec.report import Drawing, render, write_report
+from neurocodec.page import Drawing
+from neurocodec.report import render, write_report
 from neurocodec.report_figures import figures
 
 
