@@ -54,7 +54,7 @@ def add_retina(command: argparse.ArgumentParser) -> None:
     add("--layers", nargs="+", metavar="LAYER", help="hidden layers (all of the model's)")
     add("--target", default="surprisal", help="surprisal, mahalanobis, sum or a cell (%(default)s)")
     add("--method", choices=METHODS, default=METHODS[0], help="(%(default)s)")
-    add("--steps", type=_steps, help=f"of integrated-gradients: a number or auto ({STEPS})")
+    add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({STEPS})")
     add("--expansion", type=float, default=10, help="modes per channel (%(default)s)")
     add("--moments", type=int, default=MOMENTS, help="times with fields, 0: none (%(default)s)")
     add("--out", type=Path, default=Path("neurocodec-retina"), help="folder (%(default)s)")
@@ -64,7 +64,19 @@ def add_retina(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=run_retina)
 
 
-def _steps(text: str) -> int | str:
+def steps(text: str) -> int | str:
+    """Number of steps along a path, or ``"auto"``; an option's type.
+
+    Parameters
+    ----------
+    text
+        As it was typed.
+
+    Examples
+    --------
+    >>> steps("20")
+    20
+    """
     if text == "auto":
         return text
     if not text.isdecimal() or int(text) < 1:
@@ -93,8 +105,8 @@ def run_retina(options: argparse.Namespace) -> None:
 
     start = time.monotonic()
     say: Callable[[str], None] = (lambda _text: None) if options.quiet else print
-    method = _method(options)
-    net = load_model(options.model).on(_device(options.device))
+    method = method_named(options, STEPS)
+    net = load_model(options.model).on(device_named(options.device))
     net.select_layers(options.layers)
     _require_files(options)
     if options.recording:
@@ -121,8 +133,10 @@ def run_retina(options: argparse.Namespace) -> None:
         out=options.out,
         progress=not options.quiet,
     )
-    page = write_report(analysis, options.out, settings={"command": _command(options)})
-    say(_farewell(page, analysis.files, time.monotonic() - start))
+    page = write_report(
+        analysis, options.out, settings={"command": command_line(options, "retina", add_retina)}
+    )
+    say(farewell(page, analysis.files, time.monotonic() - start))
 
 
 def _require_files(options: argparse.Namespace) -> None:
@@ -132,7 +146,18 @@ def _require_files(options: argparse.Namespace) -> None:
             raise InputError(came=f"--{name} without --{needed}", expected=f"--{needed} FILE")
 
 
-def _farewell(page: Path, results: Sequence[str], seconds: float) -> str:
+def farewell(page: Path, results: Sequence[str], seconds: float) -> str:
+    """Say where everything is.
+
+    Parameters
+    ----------
+    page
+        The report.
+    results
+        Names of the files beside it.
+    seconds
+        That it took.
+    """
     return (
         f"\ndone in {seconds:.0f} s; look at\n"
         f"  {page.resolve()}\n"
@@ -141,18 +166,29 @@ def _farewell(page: Path, results: Sequence[str], seconds: float) -> str:
     )
 
 
-def _command(options: argparse.Namespace) -> str:
-    """Write the options that differ from the defaults as a command line."""
+def command_line(
+    options: argparse.Namespace, name: str, add: Callable[[argparse.ArgumentParser], None]
+) -> str:
+    """Write the options that differ from the defaults as a command line.
+
+    Parameters
+    ----------
+    options
+        As they were given.
+    name
+        Of the subcommand.
+    add
+        Adds its options to a parser.
+    """
     blank = argparse.ArgumentParser()
-    add_retina(blank)
-    standard = vars(blank.parse_args([]))
-    given = {k: x for k, x in vars(options).items() if x != standard[k] and k not in _SILENT}
-    words = ["neurocodec", "retina"]
-    for name, value in given.items():
-        words += [
-            f"--{name.replace('_', '-')}",
-            *(map(str, value) if isinstance(value, list) else [str(value)]),
-        ]
+    add(blank)
+    words = ["neurocodec", name]
+    for key, value in vars(options).items():
+        if key not in _SILENT and value != blank.get_default(key):
+            words += [
+                f"--{key.replace('_', '-')}",
+                *(map(str, value) if isinstance(value, list) else [str(value)]),
+            ]
     return shlex.join(words)
 
 
@@ -160,7 +196,14 @@ _SILENT: Final = {"quiet", "run", "out"}
 """Options that do not change what is computed."""
 
 
-def _device(name: str | None) -> str | None:
+def device_named(name: str | None) -> str | None:
+    """Refuse what torch does not know as a device.
+
+    Parameters
+    ----------
+    name
+        As it was typed.
+    """
     import torch  # noqa: PLC0415
 
     if name is None:
@@ -174,11 +217,20 @@ def _device(name: str | None) -> str | None:
     return name
 
 
-def _method(options: argparse.Namespace) -> Any:
+def method_named(options: argparse.Namespace, steps: int) -> Any:
+    """Make the method that the options ask for.
+
+    Parameters
+    ----------
+    options
+        With `method`, `steps` and `seed`.
+    steps
+        Of integrated gradients, where none were asked for.
+    """
     from neurocodec.nn import methods  # noqa: PLC0415
 
     if options.method == METHODS[0]:
-        return methods.IntegratedGradients(steps=options.steps or STEPS)
+        return methods.IntegratedGradients(steps=options.steps or steps)
     if options.steps is not None:
         raise InputError(
             came=f"--steps {options.steps} with --method {options.method}",

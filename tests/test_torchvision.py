@@ -20,6 +20,12 @@ CASES = {
     "vgg11": ["features.0", "features.3", "features.8", "classifier.0"],
     "mobilenet_v2": ["features.0.1", "features.3.conv.0.1", "features.18"],
     "densenet121": ["features.norm0", "features.denseblock1", "features.transition1.norm"],
+    "resnext50_32x4d": ["layer1.0.conv2", "layer2.1", "layer4.2"],  # grouped convolutions
+    "mobilenet_v3_small": ["features.1", "features.1.block.1", "features.4.block.2", "features.9"],
+    "efficientnet_b0": ["features.2.0.block.2", "features.3.1", "features.6.3"],  # squeeze-excite
+    "regnet_y_400mf": ["trunk_output.block1", "trunk_output.block2.block2-1.f.se"],
+    "convnext_tiny": ["features.0.1", "features.1.0", "features.3.1.block.2", "features.5.8"],
+    "shufflenet_v2_x0_5": ["stage2.1", "stage3.0.branch2.3", "conv5"],
 }
 
 
@@ -88,6 +94,31 @@ def test_relu_that_runs_twice_is_told_apart():
     )
     np.testing.assert_array_equal(tree["outer"].contribution, tree["block"].contribution)
     assert np.abs(tree["outer"].contribution - tree["inner"].contribution).max() > 0
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_attention_with_and_without_the_fused_kernel(fused):
+    timm = pytest.importorskip("timm")
+
+    def build():
+        size = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
+        module = timm.create_model("vit_tiny_patch16_224", num_classes=5, **size).double().eval()
+        for block in module.blocks:
+            block.attn.fused_attn = fused
+        return module
+
+    layers = ["blocks.0", "blocks.0.attn.qkv", "blocks.1.attn", "blocks.1.mlp.act", "blocks.1.norm2"]
+    stimulus = photographs(3, 32).astype("float64")
+    tree = nc.contributions(
+        nc.Network(seeded(build), layers=layers),
+        stimulus,
+        target=nc.targets.TopK(1),
+        method=nc.methods.ActGrad(),
+        progress=False,
+    )
+    expected = reference(seeded(build), layers, torch.from_numpy(stimulus.values))
+    for layer in layers:
+        assert_close(tree, layer, expected[layer].sum(1))
 
 
 def test_vision_transformer_tokens():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _BLOCKS = 10
 """Number of blocks that are held out of a series, where it is long enough."""
@@ -53,6 +53,39 @@ def held_out(size: int, fraction: float, seed: int, *, series: bool) -> NDArray[
     ):
         start = random.integers(0, len(stretch) - length + 1)
         mask[stretch[start : start + length]] = True
+    return mask
+
+
+def held_out_of_each(groups: ArrayLike, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Choose rows that are held out, the same part of every group.
+
+    Parameters
+    ----------
+    groups
+        Group of each row: numbers or text.
+    fraction
+        Part of the rows of each group to hold out, rounded; of a group of one row none.
+    seed
+        Seed of the choice.
+
+    Returns
+    -------
+    numpy.ndarray
+        True where a row is held out.
+
+    Examples
+    --------
+    >>> mask = held_out_of_each(["cat"] * 4 + ["dog"] * 2 + ["emu"], 0.5, seed=0)
+    >>> int(mask[:4].sum()), int(mask[4:6].sum()), int(mask[6:].sum())
+    (2, 1, 0)
+    """
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    random = np.random.default_rng(seed)
+    mask = np.zeros(len(group), dtype=bool)
+    for number in range(len(names)):
+        rows = np.flatnonzero(group == number)
+        count = min(round(fraction * len(rows)), len(rows) - 1)
+        mask[random.permutation(rows)[:count]] = True
     return mask
 
 

@@ -1,0 +1,96 @@
+"""Results of the stages of an analysis, kept in a folder, so that it goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import xarray as xr
+
+from neurocodec import labels, storage
+from neurocodec.errors import StorageError
+from neurocodec.storage.files import Fitted, whole_file
+from neurocodec.storage.folders import existing_folder
+
+RECORD: Final = "stages.json"
+"""File beside the results: name of each -> fingerprint of what it was made from."""
+
+Result = TypeVar("Result", bound=xr.DataArray | xr.Dataset | xr.DataTree | Fitted)
+
+
+class Stages:
+    """Keeps results as files, and gives those back that were made from the same things.
+
+    Parameters
+    ----------
+    folder
+        Where the results are; None keeps nothing.
+
+    Examples
+    --------
+    >>> import tempfile, xarray as xr
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for _ in range(2):
+    ...         made = Stages(folder).keep("one.nc", {"seed": 0}, lambda: xr.DataArray(1.0))
+    >>> float(made)
+    1.0
+    """
+
+    def __init__(self, folder: str | Path | None) -> None:
+        self.folder = None if folder is None else existing_folder(folder)
+        self.files: list[str] = []
+
+    def keep(self, name: str, facts: Mapping[str, Any], make: Callable[[], Result]) -> Result:
+        """Read a result that was made from the same facts before, or make and keep it.
+
+        Parameters
+        ----------
+        name
+            Of the file; a name with a folder makes the folder.
+        facts
+            What the result is made from, as JSON holds it.
+        make
+            Makes the result, of a kind that `nc.save` takes.
+
+        Raises
+        ------
+        StorageError
+            Where the file cannot be written.
+        """
+        self.files.append(name)
+        if self.folder is None:
+            return make()
+        key = labels.fingerprint(
+            json.dumps(labels.plain({**facts, "versions": labels.versions()}), sort_keys=True)
+        )
+        path = self.folder / name
+        record = self._record()
+        if record.get(name) == key and path.exists():
+            kept: Result = storage.open(path)
+            return kept
+        result = make()
+        existing_folder(path.parent)
+        storage.save(result, path)
+        self._note({**self._record(), name: key})
+        return result
+
+    def _record(self) -> dict[str, str]:
+        """Fingerprints of what is kept."""
+        path = self._path()
+        try:
+            return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
+        except (ValueError, OSError) as error:
+            raise StorageError(
+                came=f"{str(path)!r}, which cannot be read: {error}",
+                expected="the record of an analysis",
+                hint=f"delete {str(path)!r}; what it stood for is computed again",
+            ) from error
+
+    def _note(self, record: Mapping[str, str]) -> None:
+        with whole_file(self._path()) as scratch:
+            scratch.write_text(json.dumps(record, indent=1, sort_keys=True), "utf-8")
+
+    def _path(self) -> Path:
+        return (self.folder or Path()) / RECORD
