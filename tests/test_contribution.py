@@ -1,8 +1,10 @@
 """`nc.contributions` as a user meets it: labels, files, bad input, what is left behind."""
 
+import gc
 import json
 import subprocess
 import sys
+import weakref
 from functools import partial
 
 import numpy as np
@@ -262,3 +264,16 @@ def test_attributes_of_the_stimulus_survive_along_the_samples():
     assert tree["source"].values.tolist() == ["a.png", "b.png", "c.png"]
     assert nc.respond(net, stimulus)["source"].dims == ("stimulus",)
     assert isinstance(tree, xr.DataTree)
+
+
+def test_nothing_keeps_the_network_when_all_is_done():
+    """Graphs of operations that save their own result are cycles that no collector sees."""
+    module = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 1)
+    ).eval()
+    kept = weakref.ref(module[0])
+    images = xr.DataArray(np.ones((3, 1, 4, 4), "float32"), dims=("stimulus", "color", "y", "x"))
+    nc.contributions(nc.Network(module, ["2"]), images, target=nc.targets.Output(0), progress=False)
+    del module
+    gc.collect()
+    assert kept() is None

@@ -206,7 +206,7 @@ def inspect(capture: Capture, x: Tensor) -> Inspection:
     def pack(saved: Tensor) -> Tensor:
         if saved.ndim and len(saved) == 1:
             found.saved_bytes += saved.numel() * saved.element_size()
-        return saved
+        return saved.detach()  # an operation that keeps its own result would never be freed
 
     with ExitStack() as stack:
         for part in capture.module.modules():
@@ -244,7 +244,12 @@ def _takes(node: Node, leaf: Tensor, made: Mapping[nn.Module, Node]) -> bool:
 def _pairs(
     nodes: dict[nn.Module, Node], taken: Counter[Node]
 ) -> Iterator[tuple[nn.Module, nn.Module]]:
-    convolutions = {n: part for part, n in nodes.items() if isinstance(part, nn.Conv2d)}
+    # a hook that changes what the convolution returns (nc.ablate) is then the last to make it
+    convolutions = {
+        node: part
+        for part, node in nodes.items()
+        if isinstance(part, nn.Conv2d) and type(node).__name__ == "ConvolutionBackward0"
+    }
     for part, node in nodes.items():
         source = node.next_functions[0][0] if type(part) is nn.BatchNorm2d else None
         if source in convolutions and taken[source] == 1:
