@@ -10,7 +10,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurocodec import adapters, errors, labels, plotting, stimuli, vocabulary
+    from neurocodec import (
+        adapters,
+        errors,
+        labels,
+        plotting,
+        rankings,
+        statistics,
+        stimuli,
+        vocabulary,
+    )
     from neurocodec.adapters.recordings import read_recording
     from neurocodec.agreement import cluster_agreement
     from neurocodec.analysis import analyse_retina
@@ -18,21 +27,27 @@ if TYPE_CHECKING:
     from neurocodec.cells import correlate
     from neurocodec.clustering import cluster_cells
     from neurocodec.combinations import combination_times, mode_combinations
-    from neurocodec.contribution import contributions
+    from neurocodec.concept_tables import concept_scores, describe_modes
+    from neurocodec.concepts import class_masks, concept_masks
+    from neurocodec.contribution import contributions, estimate
     from neurocodec.decomposition import Decomposition
     from neurocodec.ensembles import fit_modes
     from neurocodec.explained_fields import field_variance
     from neurocodec.field_shapes import describe_fields
     from neurocodec.fields import receptive_fields, spike_triggered_average
+    from neurocodec.image_files import images
+    from neurocodec.image_analysis import analyse_images
     from neurocodec.interneurons import compare_interneurons
     from neurocodec.modes import SparseModes
     from neurocodec.near_copies import merge_modes
     from neurocodec.network import Network
     from neurocodec.nn import methods, targets
     from neurocodec.nn.layer import Layer
+    from neurocodec.perturb import ablate, preserve
+    from neurocodec.perturbation import perturbation_curve
     from neurocodec.population import as_cells
+    from neurocodec.responses import respond
     from neurocodec.retina_fitting import fit_retina
-    from neurocodec.samples import respond
     from neurocodec.simulation import simulate_retina
     from neurocodec.stability import mode_stability
     from neurocodec.stable_clusters import cluster_stability, label_cells
@@ -56,7 +71,9 @@ _PUBLIC = {
     "compare_interneurons": "neurocodec.interneurons:compare_interneurons",
     "contributions": "neurocodec.contribution:contributions",
     "SparseModes": "neurocodec.modes:SparseModes",
+    "ablate": "neurocodec.perturb:ablate",
     "adapters": "neurocodec.adapters",
+    "analyse_images": "neurocodec.image_analysis:analyse_images",
     "analyse_retina": "neurocodec.analysis:analyse_retina",
     "as_cells": "neurocodec.population:as_cells",
     "cluster_agreement": "neurocodec.agreement:cluster_agreement",
@@ -66,12 +83,18 @@ _PUBLIC = {
     "field_variance": "neurocodec.explained_fields:field_variance",
     "merge_modes": "neurocodec.near_copies:merge_modes",
     "mode_combinations": "neurocodec.combinations:mode_combinations",
+    "class_masks": "neurocodec.concepts:class_masks",
+    "concept_masks": "neurocodec.concepts:concept_masks",
+    "concept_scores": "neurocodec.concept_tables:concept_scores",
     "correlate": "neurocodec.cells:correlate",
     "datasets_available": "neurocodec.zoo:datasets_available",
     "describe_fields": "neurocodec.field_shapes:describe_fields",
+    "describe_modes": "neurocodec.concept_tables:describe_modes",
     "errors": "neurocodec.errors",
+    "estimate": "neurocodec.contribution:estimate",
     "fit_modes": "neurocodec.ensembles:fit_modes",
     "fit_retina": "neurocodec.retina_fitting:fit_retina",
+    "images": "neurocodec.image_files:images",
     "label_cells": "neurocodec.stable_clusters:label_cells",
     "labels": "neurocodec.labels",
     "load_dataset": "neurocodec.zoo:load_dataset",
@@ -80,13 +103,17 @@ _PUBLIC = {
     "mode_stability": "neurocodec.stability:mode_stability",
     "models_available": "neurocodec.zoo:models_available",
     "open": "neurocodec.storage:open",
+    "perturbation_curve": "neurocodec.perturbation:perturbation_curve",
     "plotting": "neurocodec.plotting",
+    "preserve": "neurocodec.perturb:preserve",
+    "rankings": "neurocodec.rankings",
     "read_recording": "neurocodec.adapters.recordings:read_recording",
     "receptive_fields": "neurocodec.fields:receptive_fields",
-    "respond": "neurocodec.samples:respond",
+    "respond": "neurocodec.responses:respond",
     "save": "neurocodec.storage:save",
     "save_model": "neurocodec.zoo:save_model",
     "simulate_retina": "neurocodec.simulation:simulate_retina",
+    "statistics": "neurocodec.statistics",
     "stimuli": "neurocodec.stimuli",
     "spike_triggered_average": "neurocodec.fields:spike_triggered_average",
     "sweep": "neurocodec.tuning:sweep",
@@ -102,22 +129,30 @@ __all__ = [
     "Network",
     "SparseModes",
     "__version__",
+    "ablate",
     "adapters",
+    "analyse_images",
     "analyse_retina",
     "as_cells",
+    "class_masks",
     "cluster_agreement",
     "cluster_cells",
     "cluster_stability",
     "combination_times",
     "compare_interneurons",
+    "concept_masks",
+    "concept_scores",
     "contributions",
     "correlate",
     "datasets_available",
     "describe_fields",
+    "describe_modes",
     "errors",
+    "estimate",
     "field_variance",
     "fit_modes",
     "fit_retina",
+    "images",
     "label_cells",
     "labels",
     "load_dataset",
@@ -128,7 +163,10 @@ __all__ = [
     "mode_stability",
     "models_available",
     "open",
+    "perturbation_curve",
     "plotting",
+    "preserve",
+    "rankings",
     "read_recording",
     "receptive_fields",
     "respond",
@@ -136,6 +174,7 @@ __all__ = [
     "save_model",
     "simulate_retina",
     "spike_triggered_average",
+    "statistics",
     "stimuli",
     "sweep",
     "targets",

@@ -36,7 +36,7 @@ from neurocodec.recording import (
     timed,
     with_types,
 )
-from neurocodec.samples import respond
+from neurocodec.responses import respond
 from neurocodec.storage.folders import existing_folder
 
 logger = logging.getLogger(__name__)

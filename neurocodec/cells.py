@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import xarray as xr
@@ -13,6 +14,8 @@ from scipy.stats import rankdata
 from neurocodec import labels
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.kernels import correlation
+from neurocodec.kernels.comoments import Comoments
+from neurocodec.layer_rows import is_lazy, join, plan
 
 Transform = Literal["sqrt", "rank"]
 Columns = NDArray[np.float64]
@@ -39,6 +42,9 @@ def correlate(
     Loadings and rates are zero most of the time and large for moments, so that a few events make
     most of a Pearson correlation. The square root (of the size, keeping the sign), which evens
     out the variance of counts, or ranks (Spearman's correlation) let all events have a say.
+
+    Where one of the arrays is a Dask array, the result is one as well: nothing is computed yet,
+    and then chunk after chunk of samples (ranks need all samples of a column at once).
 
     Parameters
     ----------
@@ -74,8 +80,11 @@ def correlate(
     labels.require_same(a, b, dim, "the arrays to correlate")
     _require_disjoint(a, b, dim)
     left, right = (array.transpose(dim, ...) for array in (a, b))
-    change = _TRANSFORMS[transform]
-    values = correlation.correlate(change(_columns(left)), change(_columns(right)))
+    if is_lazy(left) or is_lazy(right):
+        values = _planned(left, right, transform)
+    else:
+        change = _TRANSFORMS[transform]
+        values = correlation.correlate(change(_columns(left)), change(_columns(right)))
     dims = (*map(str, left.dims[1:]), *map(str, right.dims[1:]))
     coords = {**_other_coords(left, dim), **_other_coords(right, dim)}
     result = labels.labelled(
@@ -83,6 +92,35 @@ def correlate(
     )
     facts = {"dim": dim, "transform": transform, "samples": a.sizes[dim]}
     return labels.stamp(result, "nc.correlate", **facts)
+
+
+def _planned(left: xr.DataArray, right: xr.DataArray, transform: Transform | None) -> Any:
+    """Correlation as a plan, from sums over chunks of samples."""
+    da = importlib.import_module("dask.array")
+    first, second = (_chunked(da, array, whole=transform == "rank") for array in (left, right))
+    second = second.rechunk({0: first.chunks[0]})
+    pairs = zip(first.to_delayed().ravel(), second.to_delayed().ravel(), strict=True)
+    states = [plan(_comoments, transform, *pair) for pair in pairs]
+    shape = first.shape[1], second.shape[1]
+    return da.from_delayed(plan(_pearson, join(states, Comoments.merge)), shape, float)
+
+
+def _chunked(da: Any, array: xr.DataArray, *, whole: bool) -> Any:
+    """Dask array (samples, columns) with all columns in each chunk, and perhaps all samples."""
+    data = array.data if is_lazy(array) else da.from_array(array.values)
+    chunks = dict.fromkeys(range(0 if whole else 1, data.ndim), -1)
+    return data.rechunk(chunks).reshape(len(data), -1)
+
+
+def _comoments(transform: Transform | None, a: Columns, b: Columns) -> Comoments:
+    change = _TRANSFORMS[transform]
+    return Comoments.of(change(a.astype(np.float64)), change(b.astype(np.float64)))
+
+
+def _pearson(state: Comoments) -> NDArray[np.float64]:
+    if state.count < 2:
+        raise InputError(came=f"{state.count} samples", expected="at least 2")
+    return state.correlation
 
 
 def _require_disjoint(a: xr.DataArray, b: xr.DataArray, dim: str) -> None:

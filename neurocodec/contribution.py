@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from neurocodec import storage
+from neurocodec.distributed_run import run_distributed
+from neurocodec.estimates import Estimate
 from neurocodec.network import Network
 from neurocodec.nn.attribution import Method
 from neurocodec.nn.integration import IntegratedGradients
-from neurocodec.nn.passes import Passes
 from neurocodec.nn.reduction import Split
 from neurocodec.nn.target import Target
 from neurocodec.plan import (
     Plan,
     Reduce,
-    Rows,
     automatic_batch_size,
     check,
-    compute,
-    label,
     one_of,
     prepared,
 )
-from neurocodec.samples import Samples, bar, batches, require_batch_size
+from neurocodec.samples import Samples, require_batch_size
+from neurocodec.streaming import Run
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 def contributions(
@@ -43,7 +44,9 @@ def contributions(
     baseline: ArrayLike | xr.DataArray | Literal["zeros", "mean"] | None = None,
     batch_size: int | None = None,
     device: str | None = None,
+    workers: int | None = None,
     out: str | Path | None = None,
+    client: Client | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
     """Contributions of the hidden channels of every layer to a scalar target.
@@ -70,13 +73,19 @@ def contributions(
         stimulus), or a sample (a frame is repeated to a window). None is zeros for paths, and
         h' = 0 for `ActGrad` and `NormGrad`.
     batch_size
-        Samples computed together; None takes as many as fit a fixed size of activations. The
-        numbers do not depend on it.
+        Samples computed together; None takes as many as fit a fixed size of activations. It is
+        halved where memory runs out. The numbers do not depend on it.
     device
         ``"cpu"``, ``"cuda"``, ...; None stays where the network is.
+    workers
+        Processes that decode files of images while the network computes; None chooses, 0 decodes
+        in this process. Of other stimuli that are in a file the next batch is read in a thread.
     out
         A `.nc` or `.zarr` path: rows are written as they come; an interrupted run goes on where
         it stopped when the same call is made again.
+    client
+        A `dask.distributed.Client`: its workers compute ranges of samples and write them into
+        `out`, a Zarr store that all of them see. The ranges of workers that die are done again.
     progress
         Whether to show a bar.
 
@@ -104,6 +113,7 @@ def contributions(
     Examples
     --------
     >>> import neurocodec as nc
+    >>> import numpy as np
     >>> import torch
     >>> module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1))
     >>> net = nc.Network(module, layers={"hidden": "1"})
@@ -113,47 +123,97 @@ def contributions(
     ('stimulus', 'sign', 'channel')
     """
     require_batch_size(batch_size)
-    samples = Samples.of(net, stimulus)
+    plan = _plan(
+        net.on(device if client is None else None),
+        stimulus,
+        Options(target, method or IntegratedGradients(), layers, reduce, split, baseline),
+    )
+    if client is not None:
+        return run_distributed(
+            plan, out, client, batch_size=batch_size, device=device, progress=progress
+        )
+    with _ready(plan, batch_size, workers, progress=progress) as run:
+        return run.in_memory() if out is None else run.streamed(Path(out))
+
+
+def estimate(
+    net: Network,
+    stimulus: xr.DataArray,
+    *,
+    target: Target,
+    method: Method | None = None,
+    layers: Iterable[str] | None = None,
+    reduce: Reduce = "channel",
+    split: Split = "before",
+    baseline: ArrayLike | xr.DataArray | Literal["zeros", "mean"] | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    workers: int | None = None,
+) -> Estimate:
+    """Size, memory and time that `nc.contributions` will take, from two of its batches.
+
+    Parameters
+    ----------
+    net, stimulus, target, method, layers, reduce, split, baseline, batch_size, device, workers
+        As for `nc.contributions`.
+
+    Returns
+    -------
+    Estimate
+        Prints as one line; `output_bytes`, `memory_bytes` and `seconds` are its main numbers.
+
+    Examples
+    --------
+    >>> import neurocodec as nc
+    >>> import numpy as np
+    >>> import torch
+    >>> net = nc.Network(torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU()), layers=["1"])
+    >>> images = xr.DataArray(np.ones((500, 2), "float32"), dims=("stimulus", "feature"))
+    >>> nc.estimate(net, images, target=nc.targets.Output(0)).output_bytes
+    28000
+    """
+    require_batch_size(batch_size)
+    plan = _plan(
+        net.on(device),
+        stimulus,
+        Options(target, method or IntegratedGradients(), layers, reduce, split, baseline),
+    )
+    with _ready(plan, batch_size, workers, progress=False) as run:
+        return run.estimate()
+
+
+class Options(NamedTuple):
+    """What is computed of a network and its stimulus; see `contributions`."""
+
+    target: Target
+    method: Method
+    layers: Iterable[str] | None
+    reduce: Reduce
+    split: Split
+    baseline: ArrayLike | xr.DataArray | None
+
+
+def _plan(net: Network, stimulus: xr.DataArray, wanted: Options) -> Plan:
+    samples = Samples.of(net, stimulus, stream=True)
     plan = Plan(
-        net=net.on(device),
+        net=net,
         samples=samples,
-        target=target,
-        method=method or IntegratedGradients(),
-        layers=net.select_layers(layers),
-        reduce=one_of("reduce", reduce, ("channel", "none")),
-        split=one_of("split", split, ("before", "after")),
-        baseline=samples.baseline(baseline),
-        given=baseline is not None,
+        target=wanted.target,
+        method=wanted.method,
+        layers=net.select_layers(wanted.layers),
+        reduce=one_of("reduce", wanted.reduce, ("channel", "none")),
+        split=one_of("split", wanted.split, ("before", "after")),
+        baseline=samples.baseline(wanted.baseline),
+        given=wanted.baseline is not None,
     )
     check(plan)
+    return plan
+
+
+@contextmanager
+def _ready(
+    plan: Plan, batch_size: int | None, workers: int | None, *, progress: bool
+) -> Iterator[Run]:
     with prepared(plan) as (passes, traced):
         size = batch_size or automatic_batch_size(plan, traced)
-        if out is not None:
-            return _streamed(plan, passes, size, Path(out), progress=progress)
-        return _in_memory(plan, passes, size, progress=progress)
-
-
-def _in_memory(plan: Plan, passes: Passes, size: int, *, progress: bool) -> xr.DataTree:
-    arrays: Rows = {}
-    total = len(plan.samples)
-    for start, stop in batches(total, size, progress=progress, what="contributions"):
-        for name, rows in compute(plan, passes, start, stop).items():
-            if name not in arrays:
-                arrays[name] = np.empty((total, *rows.shape[1:]), rows.dtype)
-            arrays[name][start:stop] = rows
-    return label(plan, arrays)
-
-
-def _streamed(plan: Plan, passes: Passes, size: int, out: Path, *, progress: bool) -> xr.DataTree:
-    """Write rows as they come; go on where an earlier call with the same facts stopped."""
-    total = len(plan.samples)
-    with storage.RunWriter(out, facts=plan.facts, size=total) as run:
-        missing = run.missing(size)
-        done = total - sum(rows.stop - rows.start for rows in missing)
-        with bar(total, "contributions", progress=progress, done=done) as shown:
-            for rows in missing:
-                run.write(rows.start, compute(plan, passes, rows.start, rows.stop))
-                shown.update(rows.stop - rows.start)
-        one = compute(plan, passes, 0, 1)
-        shapes = {name: np.broadcast_to(r[0], (total, *r.shape[1:])) for name, r in one.items()}
-        return run.finish(label(plan, shapes))
+        yield Run(plan, passes, size, workers, progress)

@@ -68,7 +68,8 @@ def labelled(
         raise unknown_name("variable", name, v.VARIABLES)
     term = v.VARIABLES[name]
     known = {"units": units or term.units or "", "long_name": term.long_name}
-    array = xr.DataArray(np.asarray(values), dims=tuple(dims), coords=coords, name=name)
+    data = values if hasattr(values, "__dask_graph__") else np.asarray(values)  # a plan stays one
+    array = xr.DataArray(data, dims=tuple(dims), coords=coords, name=name)
     return array.assign_attrs({**known, **attrs})
 
 

@@ -60,8 +60,8 @@ class Network:
     Examples
     --------
     >>> net = Network(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)), layers=["1"])
-    >>> net.layers
-    {'1': Layer(module='1', at='output', occurrence=None, item=None, layout=None, token=None)}
+    >>> net.layers["1"].at
+    'output'
     """
 
     module: nn.Module

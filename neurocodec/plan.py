@@ -23,7 +23,7 @@ from neurocodec.nn.attribution import Attribution, Method
 from neurocodec.nn.capture import Capture
 from neurocodec.nn.integration import IntegratedGradients
 from neurocodec.nn.layer import Layer
-from neurocodec.nn.passes import Passes, Prefix, prefix_holds
+from neurocodec.nn.passes import Batch, Passes, Prefix, prefix_holds
 from neurocodec.nn.reduction import Split, split_sign, sum_positions
 from neurocodec.nn.target import Target
 from neurocodec.nn.tracing import Trace, quickened, trace
@@ -62,8 +62,6 @@ class Plan:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
-        values = self.samples.values.numpy()
-        labels = [np.asarray(c.values) for _, c in sorted(self.samples.coords.items())]
         facts = {
             "model": self.net.name,
             "module_sha256": fingerprint(repr(self.net.module)),
@@ -78,7 +76,7 @@ class Plan:
             "reduce": self.reduce,
             "split": self.split,
             "baseline_sha256": fingerprint(self.baseline.numpy()) if self.given else None,
-            "data_sha256": fingerprint(values, *labels),
+            "data_sha256": self.samples.sha256,
         }
         return plain(facts)
 
@@ -151,7 +149,7 @@ def _with_prefix(plan: Plan, passes: Passes, traced: Trace) -> Passes:
     return passes
 
 
-def automatic_batch_size(plan: Plan, traced: Trace) -> int:
+def automatic_batch_size(plan: Plan, traced: Trace, device: str | None = None) -> int:
     """Samples whose passes fit a fixed size of memory, on this kind of device.
 
     Parameters
@@ -160,18 +158,19 @@ def automatic_batch_size(plan: Plan, traced: Trace) -> int:
         The analysis.
     traced
         How the network runs.
+    device
+        Kind of device, where it is another than the network's.
     """
-    budget = BATCH_BYTES.get(plan.net.device.type, BATCH_BYTES["cpu"])
+    budget = BATCH_BYTES.get(device or plan.net.device.type, BATCH_BYTES["cpu"])
     return int(np.clip(budget // max(1, traced.bytes_per_sample), 1, LARGEST_BATCH))
 
 
-def compute(plan: Plan, passes: Passes, start: int, stop: int) -> Rows:
+def compute(plan: Plan, passes: Passes, batch: Batch) -> Rows:
     """Compute one batch and reduce it on its device; only the reduced rows leave it."""
-    batch = plan.samples.batch(start, stop, plan.net.device)
     found = plan.method.attribute(passes, batch)
     rows = {v.TARGET: found.target}
     if not bool(found.target.isfinite().all()):
-        first = start + int((~found.target.isfinite()).nonzero()[0])
+        first = batch.first + int((~found.target.isfinite()).nonzero()[0])
         raise InputError(
             came=f"a target that is not finite, first for sample {first}",
             expected="finite numbers from the network and the target",
@@ -200,7 +199,9 @@ def _reduce(plan: Plan, found: Attribution, alias: str, layer: Layer) -> dict[st
     return rows
 
 
-def label(plan: Plan, arrays: Mapping[str, NDArray[Any]]) -> xr.DataTree:
+def label(
+    plan: Plan, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, xr.Variable]
+) -> xr.DataTree:
     """Put dims, coordinates, units and provenance on the rows of a run."""
     nodes: dict[str, dict[str, xr.DataArray]] = {"/": {}}
     for path, values in arrays.items():
@@ -208,7 +209,7 @@ def label(plan: Plan, arrays: Mapping[str, NDArray[Any]]) -> xr.DataTree:
         variable = _labelled_rows(plan, plan.layers.get(alias), name, values)
         nodes.setdefault(f"/{alias}", {})[name] = variable
     data = {path: xr.Dataset(variables) for path, variables in nodes.items()}
-    data["/"] = data["/"].assign_coords(plan.samples.coords)
+    data["/"] = data["/"].assign_coords(coords)
     tree = xr.DataTree.from_dict(data)
     return stamp(tree, "nc.contributions", **plan.facts)
 

@@ -1,27 +1,56 @@
-"""Stimuli as a network takes them, and its responses: where DataArray and Tensor meet."""
+"""Stimuli as a network takes them: where DataArray and Tensor meet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NoReturn, Self
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.labels import labelled, require_finite, stamp
+from neurocodec.labels import fingerprint
+from neurocodec.loading import Range, automatic_workers, read_ahead, require_workers
 from neurocodec.network import Network
-from neurocodec.nn.capture import Capture
 from neurocodec.nn.movie import windows
 from neurocodec.nn.passes import Batch
-from neurocodec.nn.tracing import trace
+from neurocodec.stimulus_checks import checked_dims
+from neurocodec.stored import StoredRows, checked, is_stored, skips_broken
 
-IMAGE_DIMS = (v.COLOR, v.Y, v.X)
+CPU = torch.device("cpu")
+MEAN_ROWS = 64
+"""Rows of a stored stimulus that are read together for its mean."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive samples in memory, before they are computed.
+
+    Parameters
+    ----------
+    start
+        Position of the first sample.
+    values
+        Its images, or the frames that its windows are cut from.
+    kept
+        Which samples could be read; in the place of the others stand copies of one that could.
+    """
+
+    start: int
+    values: Tensor
+    kept: NDArray[np.bool_]
+
+    @property
+    def stop(self) -> int:
+        """Position after the last sample."""
+        return self.start + len(self.kept)
 
 
 @dataclass(frozen=True)
@@ -31,13 +60,20 @@ class Samples:
     Parameters
     ----------
     values
-        Images (stimulus, ...) or frames (time, y, x).
+        Images (stimulus, ...) or frames (time, y, x); of a stored stimulus only their shape and
+        type, on the meta device, where no numbers are.
     coords
         Coordinates along the sample dim.
     dim
         `time` or `stimulus`.
     history
         Frames in a window; None for images.
+    dims
+        Dims of one sample.
+    stored
+        Where the numbers are, if not in `values`.
+    kept
+        Which samples could be read, where it is known; None: all.
     """
 
     values: Tensor
@@ -45,41 +81,138 @@ class Samples:
     dim: str
     history: int | None
     dims: tuple[str, ...] = ()
+    stored: StoredRows | None = None
+    kept: NDArray[np.bool_] | None = None
 
     @classmethod
-    def of(cls, net: Network, stimulus: xr.DataArray) -> Self:
+    def of(cls, net: Network, stimulus: xr.DataArray, *, stream: bool = False) -> Self:
         """Check a stimulus against a network and make its samples.
+
+        Parameters
+        ----------
+        net
+            The network.
+        stimulus
+            Movie (time, y, x) or images (stimulus, ...).
+        stream
+            Whether a stimulus that is stored stays there, and is read block by block.
 
         Raises
         ------
         InputError
             Wrong dims, shape or frame rate, NaN, or a movie shorter than the history.
         """
-        stimulus = _checked(net, stimulus)
+        dims = checked_dims(net, stimulus)
         skipped = 0 if net.history is None else net.history - 1
         along = stimulus.isel({net.sample_dim: slice(skipped, None)})
         # as variables: a scalar coordinate of the movie would ride along with each of them
         coords = {
             str(name): c.variable for name, c in along.coords.items() if c.dims == (net.sample_dim,)
         }
-        values = torch.tensor(stimulus.values, dtype=net.dtype)
-        dims = tuple(map(str, stimulus.dims[1:]))
-        return cls(values, coords, net.sample_dim, net.history, dims)
+        common = (coords, net.sample_dim, net.history, dims[1:])
+        if stream and is_stored(stimulus):
+            kind = str(net.dtype).removeprefix("torch.")
+            stored = StoredRows.of(stimulus, dims, kind, skipped)
+            shape = torch.empty(stored.shape, dtype=net.dtype, device="meta")
+            return cls(shape, *common, stored=stored)
+        raw = stimulus.transpose(*dims).values
+        kept = checked(raw, dims, 0, skips=skips_broken(stimulus))
+        values = _mended(torch.tensor(raw, dtype=net.dtype), kept)
+        return cls(values, *common, kept=None if kept.all() else kept)
 
     def __len__(self) -> int:
-        return len(self.values) - (0 if self.history is None else self.history - 1)
+        return len(self.values) - self._overlap
+
+    @property
+    def _overlap(self) -> int:
+        return 0 if self.history is None else self.history - 1
+
+    @property
+    def skips(self) -> bool:
+        """Whether there may be samples that could not be read."""
+        return self.kept is not None or (self.stored is not None and self.stored.skips)
 
     def batch(self, start: int, stop: int, device: torch.device) -> Batch:
         """Samples from `start` to `stop` on a device."""
+        return self.place(self.block(start, stop), start, stop, device)
+
+    def block(self, start: int, stop: int) -> Block:
+        """Samples from `start` to `stop`, read where they are stored."""
+        if self.stored is not None:
+            return self._mended(start, *self.stored.read(start, stop))
+        kept = np.ones(stop - start, bool) if self.kept is None else self.kept[start:stop]
+        return Block(start, self.values[start : stop + self._overlap], kept)
+
+    def place(self, block: Block, start: int, stop: int, device: torch.device) -> Batch:
+        """Some consecutive samples of a block, on a device."""
+        first, last = start - block.start, stop - block.start
+        values = block.values[first : last + self._overlap].to(device)
         if self.history is None:
-            return Batch(self.values[start:stop].to(device), first=start)
-        frames = self.values[start : stop + self.history - 1].to(device)
-        return Batch(windows(frames, self.history), frames, start)
+            return Batch(values, first=start)
+        return Batch(windows(values, self.history), values, start)
+
+    @contextmanager
+    def blocks(
+        self, ranges: Sequence[Range], workers: int | None, device: torch.device
+    ) -> Iterator[Iterator[Block]]:
+        """Ranges of samples in order; those of a stored stimulus are read ahead.
+
+        Parameters
+        ----------
+        ranges
+            First sample and end of every block.
+        workers
+            Processes that decode files of images; None chooses.
+        device
+            Where the network computes.
+        """
+        require_workers(workers)
+        if self.stored is None:
+            yield (self.block(*r) for r in ranges)
+            return
+        count = automatic_workers(device.type) if workers is None else workers
+        with read_ahead(self.stored, ranges, count) as read:
+            yield (self._mended(start, *block) for (start, _), block in read)
 
     def few(self, device: torch.device) -> Tensor:
         """Copies of the first, a middle and the last sample, to trace a network with."""
+        if self.history is None:
+            return self._few_images.to(device, copy=True)
         places = sorted({0, len(self) // 2, len(self) - 1})
         return torch.cat([self.batch(i, i + 1, device).x for i in places])
+
+    @cached_property
+    def _few_images(self) -> Tensor:
+        places = sorted({0, len(self) // 2, len(self) - 1})
+        return torch.cat([self._near(i) for i in places])
+
+    def _mended(self, start: int, values: NDArray[Any], kept: NDArray[np.bool_]) -> Block:
+        found = torch.from_numpy(values)
+        if not kept.any():
+            return Block(start, self._near(start).expand_as(found), kept)
+        return Block(start, _mended(found, kept), kept)
+
+    def _near(self, place: int) -> Tensor:
+        """Image at a place, or the nearest after it (from the end on: the first) that was read."""
+        for step in range(len(self)):
+            i = (place + step) % len(self)
+            if self.stored is None:
+                return self.values[i : i + 1]
+            values, kept = self.stored.read(i, i + 1)
+            if kept.all():
+                return torch.from_numpy(values)
+        raise InputError(
+            came=f"{len(self)} samples, none of which could be read",
+            expected="at least one image that can be read",
+        )
+
+    @cached_property
+    def sha256(self) -> str:
+        """Fingerprint: of all numbers, or of what is stored where, its labels and a few samples."""
+        labels = [np.asarray(c.values) for _, c in sorted(self.coords.items())]
+        if self.stored is None:
+            return fingerprint(self.values.numpy(), *labels)
+        return fingerprint(self.stored.sha256, self.few(CPU).numpy(), *labels)
 
     def baseline(self, wanted: Any) -> Tensor:
         """Where paths start, of shape (1, ...): zeros, the mean, a number, or a given sample.
@@ -89,7 +222,7 @@ class Samples:
         InputError
             Where it does not have the shape of a sample (or of a frame), or is not finite.
         """
-        one = self.batch(0, 1, torch.device("cpu")).x
+        one = self.few(CPU)[:1]
         if wanted is None or (isinstance(wanted, str) and wanted == "zeros"):
             return torch.zeros_like(one)
         if isinstance(wanted, str):
@@ -112,65 +245,24 @@ class Samples:
 
     def mean(self) -> Tensor:
         """Mean sample, of shape (1, ...): mean image, or a window of the mean frame."""
-        mean = self.values.mean(0, keepdim=True)
+        mean = self._mean() if self.stored is None else self._stored_mean(self.stored)
         return mean if self.history is None else mean.repeat(self.history, 1, 1)[None]
 
+    def _mean(self) -> Tensor:
+        values = self.values if self.kept is None else self.values[torch.from_numpy(self.kept)]
+        return values.mean(0, keepdim=True)
 
-def _checked(net: Network, stimulus: xr.DataArray) -> xr.DataArray:
-    dim = net.sample_dim
-    if not isinstance(stimulus, xr.DataArray) or dim not in stimulus.dims:
-        kind = "a movie with dims ('time', 'y', 'x')" if net.history else "images with 'stimulus'"
-        found = getattr(stimulus, "dims", type(stimulus).__name__)
-        raise InputError(
-            came=f"a stimulus with dims {found}",
-            expected=f"{kind}, as {net.name!r} takes them",
-            hint="xr.DataArray(values, dims=('time', 'y', 'x'))",
-        )
-    rest = [str(d) for d in stimulus.dims if d != dim]
-    if set(rest) <= set(IMAGE_DIMS):
-        rest = [d for d in IMAGE_DIMS if d in rest]
-    stimulus = stimulus.transpose(dim, *rest)
-    _check_shape(net, stimulus)
-    if stimulus.dtype.kind not in "fiub" or not stimulus.size:
-        raise InputError(
-            came=f"a stimulus of {stimulus.dtype} with {dict(stimulus.sizes)}",
-            expected="real numbers, at least one sample",
-        )
-    require_finite(stimulus, "the stimulus")
-    return stimulus
-
-
-def _check_shape(net: Network, stimulus: xr.DataArray) -> None:
-    if net.input_shape is not None and stimulus.shape[1:] != net.input_shape:
-        raise InputError(
-            came=f"a stimulus of {dict(stimulus.sizes)}",
-            expected=f"samples of shape {net.input_shape}, as {net.name!r} takes them",
-        )
-    if net.history is None:
-        return
-    if stimulus.ndim != 3:
-        raise InputError(
-            came=f"a movie with dims {tuple(map(str, stimulus.dims))}",
-            expected="dims ('time', 'y', 'x')",
-        )
-    if stimulus.sizes[v.TIME] < net.history:
-        raise InputError(
-            came=f"a movie of {stimulus.sizes[v.TIME]} frames",
-            expected=f"at least {net.history}, the history that {net.name!r} sees",
-        )
-    _check_rate(net, stimulus)
-
-
-def _check_rate(net: Network, stimulus: xr.DataArray) -> None:
-    if net.frame_rate is None or v.TIME not in stimulus.coords or stimulus.sizes[v.TIME] < 2:
-        return
-    steps = np.diff(stimulus[v.TIME].values)
-    if not np.allclose(steps, 1 / net.frame_rate, rtol=1e-3):
-        raise InputError(
-            came=f"a movie with frames {steps.min():.6g} to {steps.max():.6g} s apart",
-            expected=f"{net.frame_rate:g} frames per second, as {net.name!r} takes them",
-            hint=f"nc.stimuli.resample(recording, {net.frame_rate:g})",
-        )
+    def _stored_mean(self, stored: StoredRows) -> Tensor:
+        """Sums in double precision, over rows in blocks; the frames of a movie once each."""
+        rows = replace(self, history=None, stored=replace(stored, overlap=0))
+        total = torch.zeros_like(self.values[:1], dtype=torch.float64, device=CPU)
+        count = 0
+        ranges = [(i, min(i + MEAN_ROWS, len(rows))) for i in range(0, len(rows), MEAN_ROWS)]
+        with rows.blocks(ranges, None, CPU) as blocks:
+            for block in blocks:
+                total += block.values[torch.from_numpy(block.kept)].double().sum(0)
+                count += int(block.kept.sum())
+        return (total / count).to(self.values.dtype)
 
 
 def batches(size: int, batch_size: int, *, progress: bool, what: str) -> Iterator[tuple[int, int]]:
@@ -227,66 +319,9 @@ def bar(size: int, what: str, *, progress: bool, done: int = 0) -> tqdm[NoReturn
     return tqdm(total=size, desc=what, unit="sample", initial=done, disable=not progress)
 
 
-def respond(
-    net: Network,
-    stimulus: xr.DataArray,
-    *,
-    batch_size: int = 64,
-    device: str | None = None,
-    progress: bool = False,
-) -> xr.DataArray:
-    """Outputs of a network: firing rates of cells, or logits of categories.
-
-    Parameters
-    ----------
-    net
-        The network.
-    stimulus
-        Movie (time, y, x) or images (stimulus, ...).
-    batch_size
-        Samples computed together; the numbers do not depend on it.
-    device
-        Where to compute; None stays where the network is.
-    progress
-        Whether to show a bar.
-
-    Returns
-    -------
-    xarray.DataArray
-        (time, cell) `firing_rate` in Hz, or (stimulus, category) `response`. The first
-        `history` - 1 frames of a movie have no response.
-
-    Raises
-    ------
-    InputError
-        Where the stimulus does not fit the network.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> images = xr.DataArray(np.ones((4, 3)), dims=("stimulus", "feature"))
-    >>> respond(Network(nn.Linear(3, 2), layers=[]), images).sizes
-    Frozen({'stimulus': 4, 'category': 2})
-    """
-    require_batch_size(batch_size)
-    placed = net.on(device)
-    samples = Samples.of(net, stimulus)
-    rows: list[Tensor] = []
-    with Capture(placed.module, {}, net.select).attached() as capture, torch.no_grad():
-        trace(capture, samples.few(placed.device))
-        for start, stop in batches(len(samples), batch_size, progress=progress, what="responses"):
-            batch = samples.batch(start, stop, placed.device)
-            rows.append(capture.run(batch.x).outputs.cpu())
-    return _label_response(net, torch.cat(rows).numpy(), samples)
-
-
-def _label_response(net: Network, values: Any, samples: Samples) -> xr.DataArray:
-    dim = net.output_dim
-    coords = {
-        **samples.coords,
-        dim: net.output_names(values.shape[1]),
-        **{k: (dim, np.asarray(x)) for k, x in net.output_coords.items()},
-    }
-    name = "firing_rate" if dim == v.CELL else "response"
-    response = labelled(values, (samples.dim, dim), coords, name=name)
-    return stamp(response, "nc.respond", model=net.name, weights_sha256=net.weights_sha256)
+def _mended(values: Tensor, kept: NDArray[np.bool_]) -> Tensor:
+    """Put a copy of one that could be read in the place of those that could not."""
+    if kept.all() or not kept.any():
+        return values
+    place = np.where(kept, np.arange(len(kept)), np.flatnonzero(kept)[0])
+    return values[torch.from_numpy(place)]

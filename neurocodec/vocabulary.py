@@ -24,6 +24,17 @@ COMPONENT: Final = "component"
 COMBINATION: Final = "combination"
 FIT: Final = "fit"
 SEED: Final = "seed"
+RANKING: Final = "ranking"
+FRACTION: Final = "fraction"
+GROUP: Final = "group"
+DRAW: Final = "draw"
+KIND: Final = "kind"
+BOUND: Final = "bound"
+POINTS: Final = "points"
+CONCEPT: Final = "concept"
+RANK: Final = "rank"
+LABEL: Final = "label"
+SOURCE: Final = "source"
 
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
@@ -77,6 +88,28 @@ VARIABLES: Final = {
         Term(
             "above_chance_share", "part of the consensus modes that are above chance", DIMENSIONLESS
         ),
+        Term("accuracy", "part of the images that are classified rightly", DIMENSIONLESS),
+        Term("accuracy_draw", "accuracy in one draw", DIMENSIONLESS),
+        Term("accuracy_interval", "interval of the accuracy", DIMENSIONLESS),
+        Term("area", "area between off-target and target curves", DIMENSIONLESS),
+        Term("area_difference", "area minus that of the first ranking", DIMENSIONLESS),
+        Term("area_difference_interval", "interval of the difference of areas", DIMENSIONLESS),
+        Term("area_interval", "interval of the area", DIMENSIONLESS),
+        Term("baseline_accuracy", "accuracy of the unperturbed network", DIMENSIONLESS),
+        Term("category_area", "area between the curves of one category", DIMENSIONLESS),
+        Term("channel_share", "part of the channels ablated or preserved", DIMENSIONLESS),
+        Term("channel_score", "score by which channels are perturbed, the largest first"),
+        Term("mean_normalized_accuracy", "normalised accuracy, mean over categories", DIMENSIONLESS),
+        Term(
+            "mean_normalized_accuracy_interval",
+            "interval of the mean normalised accuracy",
+            DIMENSIONLESS,
+        ),
+        Term("n_categories", "number of categories in a mean", DIMENSIONLESS),
+        Term("n_channels", "number of channels ablated or preserved", DIMENSIONLESS),
+        Term("normalized_accuracy", "accuracy over that of the unperturbed network", DIMENSIONLESS),
+        Term("off_target_category", "category of the off-target images", DIMENSIONLESS),
+        Term("shared_images", "part of the images that a ranking has seen", DIMENSIONLESS),
         Term("activation", "activation of a hidden channel"),
         Term("active", "whether a mode is active", DIMENSIONLESS),
         Term(
@@ -115,6 +148,7 @@ VARIABLES: Final = {
         Term("energy_share", "part of a field's energy in a component", DIMENSIONLESS),
         Term("fluorescence", "fluorescence of an indicator, relative to its baseline"),
         Term("gradient", "gradient of the target with respect to a hidden channel"),
+        Term("held_out", "whether a sample was held out", DIMENSIONLESS),
         Term("hoyer", "Hoyer sparsity of the channels of a mode", DIMENSIONLESS),
         Term("irf", "instantaneous receptive field"),
         Term("l0", "mean number of active modes of a row", DIMENSIONLESS),
@@ -193,6 +227,29 @@ VARIABLES: Final = {
         ),
         Term("null_correlation", "correlation of shifted recordings", DIMENSIONLESS),
         Term("p_value", "p-value", DIMENSIONLESS),
+        Term("best_concept", "concepts with the largest correlation", DIMENSIONLESS),
+        Term("best_correlation", "correlation with the best concepts", DIMENSIONLESS),
+        Term("bootstrap_bias", "mean of the resampled values minus the value", DIMENSIONLESS),
+        Term("chance_maximum", "largest correlation of any unit by chance", DIMENSIONLESS),
+        Term("components", "principal components for a share of the variance", DIMENSIONLESS),
+        Term("components_interval", "interval of the number of components", DIMENSIONLESS),
+        Term("cumulative_variance", "part of the variance in the first components", DIMENSIONLESS),
+        Term("difference", "difference, contribution minus activation", DIMENSIONLESS),
+        Term("difference_interval", "interval of the difference", DIMENSIONLESS),
+        Term("hoyer_interval", "interval of the mean Hoyer sparsity", DIMENSIONLESS),
+        Term("images_per_class", "images of a class", DIMENSIONLESS),
+        Term("max_correlation", "largest correlation with a concept", DIMENSIONLESS),
+        Term("median", "median over units of the largest correlation", DIMENSIONLESS),
+        Term("median_interval", "interval of the median", DIMENSIONLESS),
+        Term("member", "whether a sample is a member", DIMENSIONLESS),
+        Term("n", "number of samples", DIMENSIONLESS),
+        Term("n_above", "units whose largest correlation is above the threshold", DIMENSIONLESS),
+        Term("n_classes", "number of classes", DIMENSIONLESS),
+        Term("n_units", "units that vary", DIMENSIONLESS),
+        Term("participation_ratio", "participation ratio of the variances", DIMENSIONLESS),
+        Term("participation_ratio_interval", "interval of the participation ratio", DIMENSIONLESS),
+        Term("sign_correlation", "correlation of excitatory with inhibitory sizes", DIMENSIONLESS),
+        Term("sign_correlation_interval", "interval of the sign correlation", DIMENSIONLESS),
         Term("stimulus_shift_x", "shift of the stimulus to the right", "pixel"),
         Term("stimulus_shift_y", "shift of the stimulus downwards", "pixel"),
         Term("unit_x_center", "centre of the best unit's receptive field, x", "pixel"),

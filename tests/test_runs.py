@@ -25,6 +25,7 @@ from labelled_objects import assert_same
 import neurocodec as nc
 from neurocodec.errors import InputError, StorageError
 from neurocodec.storage import RunWriter, runs
+from neurocodec.storage.run_folder import gaps
 
 SIZE = 23
 FACTS = {"weights": "ab12", "layers": ("layer1", "layer2"), "method": {"steps": 20}}
@@ -268,7 +269,7 @@ def test_full_disk_ends_the_run_and_leaves_it_resumable(
 def test_blocks_fill_exactly_the_gaps(ranges: list[tuple[int, int]], block: int) -> None:
     covered = sorted((start, min(start + length, 30)) for start, length in ranges)
     done = {i for start, stop in covered for i in range(start, stop)}
-    blocks = list(runs._blocks(covered, 30, block))
+    blocks = list(gaps(covered, 30, block))
     assert [i for s in blocks for i in range(s.start, s.stop)] == sorted({*range(30)} - done)
     assert all(0 < s.stop - s.start <= block for s in blocks)
 
@@ -288,5 +289,5 @@ def test_memory_does_not_grow_with_the_run(tmp_path: Path, suffix: str) -> None:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert peak < 16 * 2**20
+    assert peak < 24 * 2**20  # Zarr changes a chunk of 4 MiB at a time, in several copies
     assert result["a"][:, 5].values.tolist() == list(range(size))

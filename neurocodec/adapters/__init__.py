@@ -6,14 +6,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neurocodec.adapters.timm_networks import timm
     from neurocodec.adapters.torch_deep_retina import deep_retina
+    from neurocodec.adapters.torchvision_networks import torchvision
 
 # No module here may have the name of a function: whoever imports the module later puts it in
 # the function's place.
-_PUBLIC = {"deep_retina": "neurocodec.adapters.torch_deep_retina"}
+_PUBLIC = {
+    "deep_retina": "neurocodec.adapters.torch_deep_retina",
+    "timm": "neurocodec.adapters.timm_networks",
+    "torchvision": "neurocodec.adapters.torchvision_networks",
+}
 """Public name -> module, which is loaded when the name is first used."""
 
-__all__ = ["deep_retina"]
+__all__ = ["deep_retina", "timm", "torchvision"]
 
 
 def __getattr__(name: str) -> Any:

@@ -40,7 +40,7 @@ def correlate(a: ArrayLike, b: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
     >>> correlate([[0.0], [1.0], [2.0]], [[1.0, 5.0], [2.0, 3.0], [3.0, 1.0]])
     array([[ 1., -1.]])
     """
-    left, right = _unit_columns(a, axis), _unit_columns(b, axis)
+    left, right = unit_columns(a, axis), unit_columns(b, axis)
     if left.shape[0] != right.shape[0] or left.shape[0] < 2:
         raise InputError(
             came=f"{left.shape[0]} and {right.shape[0]} samples along axis {axis}",
@@ -50,8 +50,26 @@ def correlate(a: ArrayLike, b: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
     return np.clip(product, -1.0, 1.0)
 
 
-def _unit_columns(values: ArrayLike, axis: int) -> NDArray[np.float64]:
-    """Columns centred and scaled to norm 1; NaN where they are constant."""
+def unit_columns(values: ArrayLike, axis: int) -> NDArray[np.float64]:
+    """Columns centred and scaled to norm 1; NaN where they are constant.
+
+    Parameters
+    ----------
+    values
+        Two dimensions.
+    axis
+        The axis along which a column lies.
+
+    Returns
+    -------
+    numpy.ndarray
+        (samples, columns).
+
+    Examples
+    --------
+    >>> (unit_columns([[1.0, 2.0], [3.0, 2.0]], 0) * 2**0.5).round(6).tolist()
+    [[-1.0, nan], [1.0, nan]]
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 2:
         raise InputError(came=f"an array of shape {array.shape}", expected="two dimensions")

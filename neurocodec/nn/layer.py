@@ -35,6 +35,9 @@ class Layer:
         and from the module (three dimensions of a Conv1d are maps).
     token
         One token, such as 0 for the class token; None sums over all tokens.
+    heads
+        Number of attention heads that lie side by side in the last axis of tokens; each head is
+        then a channel, and its values are positions beside the tokens.
 
     Examples
     --------
@@ -48,6 +51,7 @@ class Layer:
     item: Item = None
     layout: Layout | None = None
     token: int | None = None
+    heads: int | None = None
 
     def __post_init__(self) -> None:
         for what, value, known in (
@@ -56,9 +60,32 @@ class Layer:
         ):
             if value not in known:
                 raise unknown_name(f"value of Layer({what}=...)", value, known)
+        if self.heads is not None and (self.heads < 1 or self.layout in ("vector", "maps")):
+            raise CaptureError(
+                came=f"heads={self.heads} with layout={self.layout!r} at {self.module!r}",
+                expected="a number of heads, at least 1, of tokens",
+                hint=f"nc.Layer({self.module!r}, heads=8, layout='tokens')",
+            )
 
     def channels_first(self, activation: Tensor) -> Tensor:
-        """View an activation of this layer as (sample, channel, positions...)."""
+        """View an activation of this layer as (sample, channel, positions...).
+
+        Heads are channels: (sample, head, tokens..., dim), or (sample, head, dim) of one token.
+
+        Raises
+        ------
+        CaptureError
+            Where the activation does not have the axes that the layer says.
+
+        Examples
+        --------
+        >>> import torch
+        >>> tokens = torch.zeros(2, 5, 12)
+        >>> Layer("attn.proj", heads=3).channels_first(tokens).shape
+        torch.Size([2, 3, 5, 4])
+        >>> Layer("blocks.3", token=0).channels_first(tokens).shape
+        torch.Size([2, 12])
+        """
         layout = self.layout or {2: "vector", 3: "tokens", 4: "maps"}.get(activation.ndim)
         if layout is None:
             raise CaptureError(
@@ -66,19 +93,44 @@ class Layer:
                 expected="(sample, channel), (sample, token, channel) or (sample, channel, y, x)",
                 hint=f"nc.Layer({self.module!r}, layout='maps')",
             )
-        if layout == "tokens":
-            activation = activation.movedim(-1, 1)
-            return activation if self.token is None else self._one_token(activation)
-        return activation
+        if layout != "tokens":
+            self._require_no_tokens(activation)
+            return activation
+        if self.token is not None:
+            activation = self._one_token(activation)
+        if self.heads is not None:
+            return self._by_head(activation)
+        return activation.movedim(-1, 1)
+
+    def _require_no_tokens(self, activation: Tensor) -> None:
+        if self.token is None and self.heads is None:
+            return
+        raise CaptureError(
+            came=f"token={self.token}, heads={self.heads} at {self.module!r}, whose activation has"
+            f" the shape {tuple(activation.shape)}",
+            expected="tokens (sample, token, channel)",
+            hint=f"nc.Layer({self.module!r}, layout='tokens') where the channels are last",
+        )
 
     def _one_token(self, activation: Tensor) -> Tensor:
-        count = activation.shape[-1]
+        if activation.ndim != 3:
+            self._require_no_tokens(activation)
+        count = activation.shape[1]
         if self.token is None or not -count <= self.token < count:
             raise CaptureError(
                 came=f"token {self.token} of layer {self.module!r}, which has {count}",
                 expected=f"a position from 0 to {count - 1}",
             )
-        return activation[..., self.token]
+        return activation[:, self.token]
+
+    def _by_head(self, activation: Tensor) -> Tensor:
+        size = activation.shape[-1]
+        if self.heads is None or size % self.heads:
+            raise CaptureError(
+                came=f"{self.heads} heads in the {size} values of a token at {self.module!r}",
+                expected=f"a number of heads that divides {size}",
+            )
+        return activation.view(*activation.shape[:-1], self.heads, -1).movedim(-2, 1)
 
 
 def pick(value: Any, layer: Layer) -> Tensor:

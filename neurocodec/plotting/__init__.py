@@ -2,6 +2,7 @@
 
 from neurocodec.plotting.cells import plot_dendrogram, plot_mode_correlation, plot_silhouette
 from neurocodec.plotting.combinations import plot_combinations
+from neurocodec.plotting.concepts import plot_concept_scores
 from neurocodec.plotting.contributions import plot_completeness, plot_contributions
 from neurocodec.plotting.fields import plot_field, plot_fields
 from neurocodec.plotting.fits import plot_fit
@@ -10,9 +11,16 @@ from neurocodec.plotting.interneurons import (
     plot_interneuron_matrix,
     plot_interneurons,
 )
+from neurocodec.plotting.layer_statistics import plot_layer_statistics
 from neurocodec.plotting.modes import plot_modes
 from neurocodec.plotting.moments import plot_moments
 from neurocodec.plotting.overview import plot_overview
+from neurocodec.plotting.perturbation import (
+    plot_channel_scores,
+    plot_class_perturbation,
+    plot_perturbation,
+    plot_perturbation_areas,
+)
 from neurocodec.plotting.responses import plot_responses
 from neurocodec.plotting.stimulus import plot_stimulus
 from neurocodec.plotting.timeline import excerpt
@@ -20,8 +28,11 @@ from neurocodec.plotting.trust import plot_stability, plot_sweep
 
 __all__ = [
     "excerpt",
+    "plot_channel_scores",
+    "plot_class_perturbation",
     "plot_combinations",
     "plot_completeness",
+    "plot_concept_scores",
     "plot_contributions",
     "plot_dendrogram",
     "plot_field",
@@ -30,10 +41,13 @@ __all__ = [
     "plot_interneuron_maps",
     "plot_interneuron_matrix",
     "plot_interneurons",
+    "plot_layer_statistics",
     "plot_mode_correlation",
     "plot_modes",
     "plot_moments",
     "plot_overview",
+    "plot_perturbation",
+    "plot_perturbation_areas",
     "plot_responses",
     "plot_silhouette",
     "plot_stability",

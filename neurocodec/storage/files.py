@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 import xarray as xr
 
 from neurocodec.errors import InputError, NeurocodecError, StorageError
+from neurocodec.storage.chunking import chunked
 from neurocodec.storage.decoding import decode, kind_of
 from neurocodec.storage.encoding import Result, StoredGroup, encode
 from neurocodec.storage.formats import Arrays, format_of
@@ -82,7 +83,9 @@ def save(obj: Result | Fitted, path: PathLike, *, overwrite: bool = True) -> Non
         fill(groups, arrays)
 
 
-def open(path: PathLike, *, lazy: bool = False) -> Any:  # noqa: A001 - reads as nc.open
+def open(  # noqa: A001 - reads as nc.open
+    path: PathLike, *, lazy: bool = False, chunks: int | None = None
+) -> Any:
     """Read what `nc.save` wrote, or a finished run.
 
     Parameters
@@ -93,6 +96,9 @@ def open(path: PathLike, *, lazy: bool = False) -> Any:  # noqa: A001 - reads as
         False: everything is read into memory and the file is closed. True: values are read when
         they are used, and the file stays open as long as the object lives; for runs that are
         larger than memory. Text, dates and half precision are read at once in either case.
+    chunks
+        Samples in a chunk: what is lazy are Dask arrays, which statistics go through chunk by
+        chunk. None: no Dask.
 
     Returns
     -------
@@ -117,9 +123,11 @@ def open(path: PathLike, *, lazy: bool = False) -> Any:  # noqa: A001 - reads as
     _require_present(source)
     with damage_reported(source):
         groups = form.read(source)
-        result = decode(groups) if lazy else _loaded(groups)
+        result = decode(groups) if lazy or chunks else _loaded(groups)
         name = kind_of(groups)
-        return _class(name).from_tree(result) if name in _FITTED else result
+        if name in _FITTED:
+            return _class(name).from_tree(result)
+        return chunked(result, chunks) if chunks else result
 
 
 def fill(groups: Sequence[StoredGroup], arrays: Arrays, except_for: Collection[str] = ()) -> None:
@@ -174,11 +182,31 @@ def whole_file(target: Path, scratch_folder: Path | None = None) -> Iterator[Pat
     'all of it'
     """
     where = scratch_folder or target.parent
+    with (
+        writing_reported(target),
+        tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=where) as folder,
+    ):
+        scratch = Path(folder, target.name)
+        yield scratch
+        _put(scratch, target, Path(folder, "replaced"))
+
+
+@contextmanager
+def writing_reported(target: Path) -> Iterator[None]:
+    """Say of a file or folder that cannot be written what to do, whatever its writer raises.
+
+    Parameters
+    ----------
+    target
+        The file or folder.
+
+    Raises
+    ------
+    StorageError
+        Where the disk is full, or nothing may be written there.
+    """
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=where) as folder:
-            scratch = Path(folder, target.name)
-            yield scratch
-            _put(scratch, target, Path(folder, "replaced"))
+        yield
     except NeurocodecError:
         raise
     except (OSError, RuntimeError) as error:  # HDF5 reports a failed flush as RuntimeError

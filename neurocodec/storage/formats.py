@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from neurocodec.errors import InputError, StorageError
 from neurocodec.storage.encoding import StoredGroup, StoredVariable
 
-_CHUNK_BYTES: Final = 4 * 2**20
+CHUNK_BYTES: Final = 4 * 2**20
 
 
 class Writable(Protocol):
@@ -33,6 +33,15 @@ Arrays = dict[str, Writable]
 """Path of a variable ("layer1/contribution") -> its array in the file."""
 
 
+class Create(Protocol):
+    """Makes a new file; see `Format`."""
+
+    def __call__(
+        self, path: Path, groups: Sequence[StoredGroup], chunk_rows: int | None = None, /
+    ) -> AbstractContextManager[Arrays]:
+        """Make a new file with empty arrays."""
+
+
 @dataclass(frozen=True)
 class Format:
     """A file format.
@@ -44,7 +53,8 @@ class Format:
     engine
         Xarray's name of the reader.
     create
-        Context manager that makes a new file with all groups, attributes and empty arrays.
+        Context manager that makes a new file with all groups, attributes and empty arrays; it
+        may be told how many rows of an array make one chunk.
     check
         Raises StorageError where parts of the file are missing, which readers would not notice.
     options
@@ -53,7 +63,7 @@ class Format:
 
     suffix: str
     engine: str
-    create: Callable[[Path, Sequence[StoredGroup]], AbstractContextManager[Arrays]]
+    create: Create
     check: Callable[[Path], None]
     options: Mapping[str, Any]
 
@@ -82,7 +92,11 @@ class Format:
 
 
 @contextmanager
-def _create_netcdf(path: Path, groups: Sequence[StoredGroup]) -> Iterator[Arrays]:
+def _create_netcdf(
+    path: Path,
+    groups: Sequence[StoredGroup],
+    _chunk_rows: int | None = None,  # arrays are in one piece
+) -> Iterator[Arrays]:
     # h5py closes the file: h5netcdf would try again at exit what failed on a full disk, and crash.
     with h5py.File(path, "w", track_order=True) as hdf5, h5netcdf.File(hdf5, "r+") as file:
         arrays: Arrays = {}
@@ -114,7 +128,9 @@ class _Text:
 
 
 @contextmanager
-def _create_zarr(path: Path, groups: Sequence[StoredGroup]) -> Iterator[Arrays]:
+def _create_zarr(
+    path: Path, groups: Sequence[StoredGroup], chunk_rows: int | None = None
+) -> Iterator[Arrays]:
     import zarr  # noqa: PLC0415 - an extra
 
     # Format 2: format 3 has no specification for fixed-width text.
@@ -124,18 +140,21 @@ def _create_zarr(path: Path, groups: Sequence[StoredGroup]) -> Iterator[Arrays]:
         node = root if group.path == "/" else root.create_group(group.path.strip("/"))
         node.attrs.update(group.attributes)
         for name, variable in group.variables.items():
-            arrays[group.key(name)] = _create_zarr_array(node, name, variable)
+            arrays[group.key(name)] = _create_zarr_array(node, name, variable, chunk_rows)
     yield arrays
     zarr.consolidate_metadata(root.store, zarr_format=2)
 
 
-def _create_zarr_array(node: Any, name: str, variable: StoredVariable) -> Writable:
+def _create_zarr_array(
+    node: Any, name: str, variable: StoredVariable, chunk_rows: int | None
+) -> Writable:
     array: Writable = node.create_array(
         name,
         shape=variable.shape,
-        chunks=_chunks(variable),
+        chunks=_chunks(variable, chunk_rows),
         dtype=variable.dtype,
         fill_value=None,
+        compressors=None,  # sums over positions hold no zeros: 2 % smaller, and slower
         attributes={**variable.attributes, "_ARRAY_DIMENSIONS": list(variable.dims)},
         config={"write_empty_chunks": True},  # so that a missing chunk is a damaged file
     )
@@ -159,11 +178,11 @@ def _check_netcdf(path: Path) -> None:
     """HDF5 notices a file that is cut short by itself."""
 
 
-def _chunks(variable: StoredVariable) -> tuple[int, ...]:
+def _chunks(variable: StoredVariable, rows: int | None) -> tuple[int, ...]:
     if not variable.shape:
         return ()
     row = variable.dtype.itemsize * math.prod(variable.shape[1:])
-    rows = min(variable.shape[0], max(1, _CHUNK_BYTES // max(1, row)))
+    rows = min(variable.shape[0], rows or max(1, CHUNK_BYTES // max(1, row)))
     return tuple(max(1, n) for n in (rows, *variable.shape[1:]))
 
 

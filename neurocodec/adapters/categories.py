@@ -1,0 +1,104 @@
+"""Names of the categories of ImageNet networks, and their ids in WordNet."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from neurocodec.errors import InputError
+
+WORDNET_ID: Final = "wordnet_id"
+"""Coordinate of the outputs: "n02123045"."""
+IMAGENET: Final = 1000
+
+
+def require(library: str) -> Any:
+    """Import a library of image networks, or say how to install it.
+
+    Parameters
+    ----------
+    library
+        "torchvision" or "timm".
+
+    Raises
+    ------
+    InputError
+        Where it is not installed.
+
+    Examples
+    --------
+    >>> require("a_library")
+    Traceback (most recent call last):
+    ...
+    neurocodec.errors.InputError: a_library is not installed
+      expected: the libraries of image networks
+      try: pip install "neurocodec[images]"
+    """
+    try:
+        return importlib.import_module(library)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            came=f"{library} is not installed",
+            expected="the libraries of image networks",
+            hint='pip install "neurocodec[images]"',
+        ) from error
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """Make names unique: those that occur twice get their position behind them.
+
+    Parameters
+    ----------
+    names
+        One for each output.
+
+    Examples
+    --------
+    >>> unique(["tench", "crane", "crane"])
+    ['tench', 'crane (1)', 'crane (2)']
+    """
+    count = Counter(names)
+    return [f"{name} ({i})" if count[name] > 1 else name for i, name in enumerate(names)]
+
+
+def imagenet_labels(size: int) -> tuple[list[str] | None, dict[str, list[str]]]:
+    """Names and WordNet ids of the outputs of a network that was trained on ImageNet.
+
+    Parameters
+    ----------
+    size
+        Number of outputs: 1000 are ImageNet's of 2012, larger numbers one of the parts of
+        ImageNet-21k that timm knows.
+
+    Returns
+    -------
+    tuple
+        Names, or None where they are not known, and coordinates of the outputs: `wordnet_id`,
+        where timm is there.
+
+    Examples
+    --------
+    >>> names, coords = imagenet_labels(1000)
+    >>> names[281], coords["wordnet_id"][281]
+    ('tabby', 'n02123045')
+    """
+    info = _timm_info(size)
+    ids = {} if info is None else {WORDNET_ID: list(info.label_names())}
+    if size == IMAGENET:
+        models = require("torchvision.models")
+        return unique(models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"]), ids
+    if info is None:
+        return None, {}
+    return unique([text.partition(",")[0] for text in info.label_descriptions()]), ids
+
+
+def _timm_info(size: int) -> Any:
+    """Timm's table of categories; None where it has none of this size, or is not installed."""
+    try:
+        data = importlib.import_module("timm.data")
+    except ModuleNotFoundError:
+        return None
+    part = data.infer_imagenet_subset({"num_classes": size})
+    return None if part is None else data.ImageNetInfo(part)

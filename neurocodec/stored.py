@@ -1,0 +1,229 @@
+"""Stimuli that stay where they are stored: blocks of rows, read when they are needed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import DTypeLike, NDArray
+
+from neurocodec.errors import InputError
+from neurocodec.labels import fingerprint, provenance, require_finite
+
+logger = logging.getLogger(__name__)
+
+FROM_FILES = "nc.images"
+"""Function whose stimuli are decoded from files: worker processes can read them."""
+TOLD = 10
+"""Names of images that could not be read that are told, at most."""
+Block = tuple[NDArray[Any], NDArray[np.bool_]]
+"""Rows (images, or frames), and which of the samples could be read."""
+
+
+def is_stored(stimulus: xr.DataArray) -> bool:
+    """Whether the values are still in a file, or in the graph of a Dask array.
+
+    Parameters
+    ----------
+    stimulus
+        Any labelled array.
+
+    Examples
+    --------
+    >>> is_stored(xr.DataArray([1.0], dims="stimulus"))
+    False
+    """
+    return stimulus.chunks is not None or not stimulus.variable._in_memory  # noqa: SLF001
+
+
+def skips_broken(stimulus: xr.DataArray) -> bool:
+    """Whether samples that are NaN throughout are images that could not be read.
+
+    Parameters
+    ----------
+    stimulus
+        Any labelled array; `nc.images` says so in its provenance.
+
+    Examples
+    --------
+    >>> skips_broken(xr.DataArray([1.0], dims="stimulus"))
+    False
+    """
+    facts = provenance(stimulus)
+    return facts.get("function") == FROM_FILES and facts.get("broken") == "skip"
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Rows of a stimulus that are read when they are needed.
+
+    Parameters
+    ----------
+    variable
+        The stimulus; slices of it read nothing until their values are asked for.
+    dims
+        Order of the axes that is wanted, the sample dim first.
+    dtype
+        Type of the numbers that is wanted.
+    facts
+        What is known of where it comes from.
+    overlap
+        Rows beyond its own that the last sample of a block needs: the history of a movie less one.
+    skips
+        Whether rows that are NaN throughout are samples to leave out.
+    forks
+        Whether worker processes may be forked to read it.
+
+    Examples
+    --------
+    >>> rows = StoredRows(xr.Variable(("x", "stimulus"), [[1, 2, 3]]), ("stimulus", "x"), "f4", {})
+    >>> rows.read(1, 3)[0].tolist()
+    [[2.0], [3.0]]
+    """
+
+    variable: xr.Variable
+    dims: tuple[str, ...]
+    dtype: DTypeLike
+    facts: dict[str, Any]
+    overlap: int = 0
+    skips: bool = False
+    forks: bool = True
+
+    @classmethod
+    def of(
+        cls, stimulus: xr.DataArray, dims: tuple[str, ...], dtype: DTypeLike, overlap: int
+    ) -> StoredRows:
+        """Rows of a labelled array, with the provenance that tells it from others."""
+        facts = {k: v for k, v in provenance(stimulus).items() if k != "versions"}
+        return cls(stimulus.variable, dims, dtype, facts, overlap, skips_broken(stimulus))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of every axis, in the order of `dims`."""
+        return tuple(self.variable.sizes[d] for d in self.dims)
+
+    @property
+    def from_files(self) -> bool:
+        """Whether it is decoded from files of images, not read from one file or a Dask graph.
+
+        A copy of such a stimulus in netCDF or Zarr, or in Dask chunks, still says `nc.images`.
+        """
+        data = self.variable._data  # noqa: SLF001 - no public way to see what is behind it
+        while hasattr(data, "array"):
+            data = data.array
+        own = not type(data).__module__.startswith(("xarray.", "dask."))
+        return own and self.facts.get("function") == FROM_FILES
+
+    def in_threads(self) -> StoredRows:
+        """Read the same rows without processes, as in a worker of Dask, which has threads."""
+        return replace(self, forks=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Fingerprint of what is stored where, without reading it."""
+        return fingerprint(repr((self.dims, self.shape, str(self.variable.dtype), self.facts)))
+
+    def read(self, start: int, stop: int) -> Block:
+        """Read the rows of the samples from `start` to `stop`.
+
+        Raises
+        ------
+        InputError
+            Where they are not finite.
+        """
+        part = self.variable.isel({self.dims[0]: slice(start, stop + self.overlap)})
+        if part.chunks is not None:  # not on a client, which may be waiting for this very block
+            part = part.compute(scheduler="threads")
+        values = np.require(part.transpose(*self.dims).values, self.dtype, ["C", "W"])
+        return values, checked(values, self.dims, start, skips=self.skips, overlap=self.overlap)
+
+
+def checked(
+    values: NDArray[Any], dims: tuple[str, ...], start: int, *, skips: bool, overlap: int = 0
+) -> NDArray[np.bool_]:
+    """Refuse values that are not finite; say which samples could be read.
+
+    Parameters
+    ----------
+    values
+        Rows of a stimulus.
+    dims
+        Names of its axes.
+    start
+        Place of the first row, for the message.
+    skips
+        Whether rows that are NaN throughout are samples to leave out.
+    overlap
+        Rows that are no sample of their own.
+
+    Returns
+    -------
+    numpy.ndarray
+        One bool a sample.
+
+    Raises
+    ------
+    InputError
+        Where there are other values that are not finite.
+
+    Examples
+    --------
+    >>> checked(np.array([[1.0], [np.nan]]), ("stimulus", "x"), 0, skips=True).tolist()
+    [True, False]
+    """
+    kept = np.ones(len(values) - overlap, bool)
+    if np.isfinite(values).all():
+        return kept
+    if skips:
+        kept = ~np.isnan(values).reshape(len(values), -1).all(1)
+    for place in np.flatnonzero(kept) if skips else ():
+        require_finite(xr.DataArray(values[[place]], dims=dims), "the stimulus", start + int(place))
+    if not skips:
+        require_finite(xr.DataArray(values, dims=dims), "the stimulus", start)
+    return kept
+
+
+def read_coords(
+    coords: Mapping[str, xr.Variable], dim: str, kept: NDArray[np.bool_]
+) -> dict[str, xr.Variable]:
+    """Coordinates of the samples that were read; the others are told by name in the log.
+
+    Parameters
+    ----------
+    coords
+        Coordinates of all samples.
+    dim
+        The sample dim.
+    kept
+        Which samples could be read.
+
+    Raises
+    ------
+    InputError
+        Where none could.
+
+    Examples
+    --------
+    >>> source = xr.Variable("stimulus", ["a.jpg", "b.jpg"])
+    >>> read_coords({"source": source}, "stimulus", np.array([True, True]))["source"].size
+    2
+    """
+    if kept.all():
+        return dict(coords)
+    place = np.flatnonzero(~kept)
+    names = [str(i) for i in (coords["source"].values[place] if "source" in coords else place)]
+    told = ", ".join(names[:TOLD]) + ", ..." * (len(names) > TOLD)
+    if not kept.any():
+        raise InputError(
+            came=f"{len(kept)} images, none of which could be read: {told}",
+            expected="at least one image that can be read",
+        )
+    logger.warning(
+        "%d of %d images could not be read and are left out: %s", len(names), len(kept), told
+    )
+    return {name: c.isel({dim: kept}) for name, c in coords.items()}
