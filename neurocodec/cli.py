@@ -1,4 +1,4 @@
-"""The command line: ``neurocodec retina`` analyses a model, ``neurocodec info`` looks at a file."""
+"""The command line: ``neurocodec retina`` and ``images`` analyse, ``info`` looks at a file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Final
 import neurocodec
 from neurocodec.commands_fit import DESCRIPTION as FIT_RETINA
 from neurocodec.commands_fit import add_fit_retina
+from neurocodec.commands_images import DESCRIPTION as IMAGES
+from neurocodec.commands_images import add_images
 from neurocodec.commands_retina import DESCRIPTION as RETINA
 from neurocodec.commands_retina import add_retina
 from neurocodec.errors import NeurocodecError, StorageError
@@ -71,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     retina = commands.add_parser("retina", help="analyse a retina model", description=RETINA)
     add_retina(retina)
+    images = commands.add_parser(
+        "images", help="analyse a network that classifies images", description=IMAGES
+    )
+    add_images(images)
     fit = commands.add_parser(
         "fit-retina", help="fit a retina model to a recording", description=FIT_RETINA
     )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -30,13 +33,15 @@ def load_network(
     ----------
     text
         ``"torchvision:resnet50"``, ``"timm:vit_base_patch16_224"``, or ``"mine.py:network"``: a
-        function that returns a `nc.Network`, called with `weights` where they are given.
+        function that returns a `nc.Network`, called with `weights` where they are given. The file
+        may import what lies beside it, and change a network of torchvision or timm
+        (``adjust=``; examples/resnet50_images.py).
     weights
         What the adapters of torchvision and timm take, or a file for the function.
     layers
         Names of modules; those of `kind` where None.
     kind
-        Of the layers, for torchvision and timm.
+        Of the layers, for torchvision and timm; a function in a file chooses its own.
 
     Returns
     -------
@@ -59,41 +64,71 @@ def load_network(
     """
     place, colon, name = text.rpartition(":")
     if not colon or not name or not (place in REGISTRIES or place.endswith(".py")):
-        raise InputError(came=f"the network {text!r}", expected=FORMS, hint=f"torchvision:{name}")
+        hint = f"{text}:network" if text.endswith(".py") else f"torchvision:{name}"
+        raise InputError(came=f"the network {text!r}", expected=FORMS, hint=hint)
     if place in REGISTRIES:
         adapter: Callable[..., Network] = getattr(adapters, place)
         return adapter(name, weights=weights, layers=layers, kind=kind)
-    net = _call(_function(Path(place), name), text, weights)
+    if kind != "block":
+        raise InputError(
+            came=f"--kind {kind} for {text}, a function that chooses its layers itself",
+            expected="a kind for networks of torchvision and timm",
+            hint=f"nc.adapters.timm(..., kind={kind!r}) in the function, or --layers NAME ...",
+        )
+    path = Path(place).expanduser()
+    with _beside(path):
+        net = _call(_function(path, name), text, weights)
     return net if layers is None else _with_layers(net, layers)
 
 
 def _function(path: Path, name: str) -> Callable[..., Any]:
     module = _module(path)
-    if not hasattr(module, name):
+    if not callable(getattr(module, name, None)):
         known = [k for k, x in vars(module).items() if inspect.isfunction(x)]
         raise unknown_name(f"function in {path}", name, known)
     function: Callable[..., Any] = getattr(module, name)
     return function
 
 
+@contextmanager
+def _beside(path: Path) -> Iterator[None]:
+    """Let a file import what lies beside it, for the length of a block, as Python lets a script."""
+    folder = str(path.parent.absolute())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        if folder in sys.path:
+            sys.path.remove(folder)
+
+
 def _module(path: Path) -> ModuleType:
-    """Run a Python file, as a module that nothing else can import."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    """Run a Python file, as a module that nothing else can import: workers get it by value."""
+    spec = importlib.util.spec_from_file_location(f"{path.stem} (network file)", path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise InputError(came=f"{str(path)!r}, which is no file", expected=FORMS)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.modules.pop(spec.name, None)
     return module
 
 
 def _call(function: Callable[..., Any], text: str, weights: str | None) -> Network:
-    if weights is not None and not inspect.signature(function).parameters:
+    arguments = () if weights is None else (weights,)
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        given = "without weights" if weights is None else "with weights"
         raise InputError(
-            came=f"weights for {text}, which takes no argument",
-            expected="a function that takes the path of the weights",
-            hint="def network(weights): ...",
-        )
-    net = function() if weights is None else function(weights)
+            came=f"{text} {given}, whose function is {function.__name__}{signature}: {error}",
+            expected="a function that takes the path of the weights where there are any",
+            hint="--weights FILE" if weights is None else "def network(weights=None): ...",
+        ) from error
+    net = function(*arguments)
     if not isinstance(net, Network):
         raise InputError(
             came=f"a {type(net).__name__} from {text}",
@@ -105,6 +140,9 @@ def _call(function: Callable[..., Any], text: str, weights: str | None) -> Netwo
 
 def _with_layers(net: Network, layers: Sequence[str]) -> Network:
     """Narrow the layers to some of the network's own, or look at other modules of it."""
+    modules = [name for name, _ in net.module.named_modules() if name]
+    for name in layers:
+        if name not in net.layers and name not in modules:
+            raise unknown_name("layer", name, [*net.layers, *modules])
     chosen = {name: net.layers.get(name, name) for name in layers}
-    fields = {k: x for k, x in vars(net).items() if k not in ("module", "layers")}
-    return Network(net.module, chosen, **fields)
+    return replace(net, layers=chosen)

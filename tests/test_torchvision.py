@@ -107,7 +107,13 @@ def test_attention_with_and_without_the_fused_kernel(fused):
             block.attn.fused_attn = fused
         return module
 
-    layers = ["blocks.0", "blocks.0.attn.qkv", "blocks.1.attn", "blocks.1.mlp.act", "blocks.1.norm2"]
+    layers = [
+        "blocks.0",
+        "blocks.0.attn.qkv",
+        "blocks.1.attn",
+        "blocks.1.mlp.act",
+        "blocks.1.norm2",
+    ]
     stimulus = photographs(3, 32).astype("float64")
     tree = nc.contributions(
         nc.Network(seeded(build), layers=layers),

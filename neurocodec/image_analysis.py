@@ -1,0 +1,292 @@
+"""The whole analysis of a network that sees images, in one call: figures 3, 5 and 6 of CODEC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import xarray as xr
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.concepts import class_masks
+from neurocodec.contribution import contributions
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.image_findings import RESPONSES, STATISTICS, ImageAnalysis
+from neurocodec.image_modes import fit_kinds, score_modes
+from neurocodec.image_perturbation import (
+    LEAST,
+    Classes,
+    Perturbations,
+    perturb_layers,
+    superclass_masks,
+)
+from neurocodec.image_run import Halves, ImageRun
+from neurocodec.modes import SparseModes
+from neurocodec.network import Network
+from neurocodec.nn.attribution import Method
+from neurocodec.nn.integration import IntegratedGradients
+from neurocodec.nn.target import Target
+from neurocodec.nn.targets import Entropy, Margin, Output, TopK
+from neurocodec.responses import respond
+from neurocodec.stages import Stages
+from neurocodec.statistics import dimensionality, hoyer, sign_correlation
+
+PARTS: Final = ("statistics", "modes", "perturbation")
+TARGETS: Final[dict[str, Target]] = {
+    "top1": TopK(1),
+    "top5": TopK(5),
+    "entropy": Entropy(),
+    "margin": Margin(),
+}
+"""Targets by name; any category of the network is one as well."""
+STEPS: Final = 10
+HELD_OUT: Final = 0.5
+"""Part of the images of every class that modes and rankings do not see."""
+
+
+def analyse_images(
+    net: Network,
+    images: xr.DataArray,
+    *,
+    layers: Iterable[str] | None = None,
+    target: str | Target = "top1",
+    method: Method | None = None,
+    parts: Sequence[str] = PARTS,
+    expansion: float = 3,
+    hierarchy: str | Path | None = None,
+    categories: Sequence[str] | None = None,
+    superclasses: Sequence[str] = (),
+    perturb: Sequence[str] | None = None,
+    per_class: int = 100,
+    batch_size: int | None = None,
+    device: str | None = None,
+    workers: int | None = None,
+    client: Any = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> ImageAnalysis:
+    """Analyse a network that classifies images: sections 3 to 5 of CODEC in one call.
+
+    Contributions of all layers; their sparsity, signs and dimensionality beside those of the
+    activations (figure 3); modes of both and how they go with the classes (figure 5); accuracy
+    while channels are ablated or preserved (figures 6 and 11). Modes and rankings see one half of
+    the images of every class and are judged on the other.
+
+    Parameters
+    ----------
+    net
+        A network that sees images, such as `nc.adapters.torchvision` gives.
+    images
+        As `nc.images` gives them, with the coordinate `label` where there are classes.
+    layers
+        Aliases; all of the network's where None.
+    target
+        "top1", "top5", "entropy", "margin", a category, or one of `nc.targets`.
+    method
+        One of `nc.methods`; ``IntegratedGradients(steps=10)`` where None.
+    parts
+        Of the analysis: "statistics", "modes", "perturbation" (which needs modes).
+    expansion
+        Modes per channel.
+    hierarchy
+        Of the classes, as `nc.concept_masks` takes it, for `superclasses`.
+    categories
+        To perturb; all with at least 5 images on either side where None.
+    superclasses
+        Concepts of the hierarchy, such as "dog", that are perturbed as if they were one class.
+    perturb
+        Layers to perturb; all where None.
+    per_class
+        Images of each class, and as many others, that a perturbed network is shown.
+    batch_size, device, workers, client
+        As `nc.contributions` takes them.
+    seed
+        Of modes, halves and every draw.
+    out
+        Folder for the results. An interrupted analysis goes on there when the same call is made
+        again.
+    progress
+        Whether to show bars.
+
+    Returns
+    -------
+    ImageAnalysis
+        All results, labelled. What there are no labels for, or too few images, is left out, with
+        the reason in `left_out`.
+
+    Raises
+    ------
+    InputError
+        Where images, layers, target or categories do not fit the network.
+    StorageError
+        Where `out` holds another run, or cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurocodec as nc
+    >>> from torch import nn
+    >>> module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
+    >>> net = nc.Network(module, {"conv": "1"}, outputs=["cat", "dog"])
+    >>> images = xr.DataArray(
+    ...     np.random.default_rng(0).random((24, 3, 6, 6), "float32"),
+    ...     {"label": ("stimulus", ["cat", "dog"] * 12)}, ("stimulus", "color", "y", "x"),
+    ... )
+    >>> found = nc.analyse_images(net, images, parts=["statistics"], progress=False)
+    >>> found.statistics["hoyer"]["hoyer"].sizes
+    Frozen({'layer': 1, 'kind': 2})
+    """
+    wanted = list(net.select_layers(layers))
+    chosen = _target(target, net)
+    _require_parts(parts)
+    _require_known(net, perturb, categories)
+    _require_hierarchy(superclasses, hierarchy)
+    stages = Stages(out)
+    computing: dict[str, Any] = {"batch_size": batch_size, "device": device}
+    computing |= {"workers": workers, "progress": progress}
+    tree = contributions(
+        net,
+        images,
+        target=chosen,
+        method=method or IntegratedGradients(steps=STEPS),
+        layers=wanted,
+        out=_place(stages, client),
+        client=client,
+        **computing,
+    )
+    shown = _shown(images, tree)
+    halves = Halves.of(shown, HELD_OUT, seed)
+    run = ImageRun(net, shown, tree, halves, stages, seed, computing)
+    found: dict[str, Any] = {"responses": _responses(run)}
+    if "statistics" in parts:
+        found["statistics"] = _statistics(run)
+    if "modes" in parts:
+        settings = SparseModes(expansion=expansion, seed=seed, device=device, progress=False)
+        found["modes"] = fit_kinds(run, settings)
+        found["concepts"] = score_modes(run, found["modes"])
+    if "perturbation" in parts:
+        settled = Perturbations(list(net.select_layers(perturb or wanted)), chosen, per_class)
+        for part, classes in (
+            ("perturbation", _categories(run, categories)),
+            ("superclasses", _superclasses(run, superclasses, hierarchy)),
+        ):
+            if classes is not None:
+                found[part] = perturb_layers(run, found["modes"], classes, settled)
+    return ImageAnalysis(
+        model=net.name,
+        target=chosen,
+        tree=tree,
+        held=labels.labelled(halves.held, (v.STIMULUS,), run.labels, name="held_out"),
+        left_out=run.left_out,
+        files=tuple(stages.files),
+        **found,
+    )
+
+
+def _target(target: str | Target, net: Network) -> Target:
+    if isinstance(target, Target):
+        return target
+    if target in TARGETS:
+        return TARGETS[target]
+    if net.outputs is None or target in net.outputs:
+        return Output(target)
+    raise unknown_name("target", target, [*TARGETS, *net.outputs])
+
+
+def _require_parts(parts: Sequence[str]) -> None:
+    for part in parts:
+        if part not in PARTS:
+            raise unknown_name("part of the analysis", part, PARTS)
+    if "perturbation" in parts and "modes" not in parts:
+        raise InputError(
+            came="perturbation without modes, by which channels are ranked",
+            expected="both parts",
+            hint="parts=['modes', 'perturbation']",
+        )
+
+
+def _require_known(
+    net: Network, perturb: Sequence[str] | None, categories: Sequence[str] | None
+) -> None:
+    """Refuse at the start what would be refused at the end."""
+    net.select_layers(perturb)
+    for category in categories or ():
+        if net.outputs is not None and category not in net.outputs:
+            raise unknown_name("category", category, net.outputs)
+
+
+def _require_hierarchy(superclasses: Sequence[str], hierarchy: str | Path | None) -> None:
+    if superclasses and hierarchy is None:
+        raise InputError(
+            came=f"superclasses {list(superclasses)} without a hierarchy",
+            expected="a file that says which classes they have",
+            hint="hierarchy='data.noun' (WordNet 3.0), or a CSV with the columns class and concept",
+        )
+
+
+def _place(stages: Stages, client: Any) -> Path | None:
+    """Zarr is what several workers write; netCDF is one file."""
+    if stages.folder is None:
+        return None
+    name = f"contributions{'.nc' if client is None else '.zarr'}"
+    stages.files.append(name)
+    return stages.folder / name
+
+
+def _shown(images: xr.DataArray, tree: xr.DataTree) -> xr.DataArray:
+    """Images that the tree has, without those that were broken."""
+    if images.sizes[v.STIMULUS] == tree.sizes[v.STIMULUS]:
+        return images
+    return images.sel({v.STIMULUS: tree[v.STIMULUS].values})
+
+
+def _responses(run: ImageRun) -> xr.DataArray:
+    facts = run.facts(what="responses")
+    computing = {k: x for k, x in run.computing.items() if x is not None}
+    return run.stages.keep(RESPONSES, facts, lambda: respond(run.net, run.images, **computing))
+
+
+def _statistics(run: ImageRun) -> xr.DataTree:
+    classes = v.LABEL if run.has_classes else None
+
+    def make() -> xr.DataTree:
+        return xr.DataTree.from_dict(
+            {
+                "/hoyer": hoyer(run.tree, seed=run.seed),
+                "/sign_correlation": sign_correlation(run.tree, seed=run.seed),
+                "/dimensionality": dimensionality(run.tree, classes=classes, seed=run.seed),
+            }
+        )
+
+    return run.stages.keep(STATISTICS, run.facts(what="statistics", classes=classes), make)
+
+
+def _categories(run: ImageRun, categories: Sequence[str] | None) -> Classes | None:
+    """Classes to perturb: those that are wanted, or all with enough images."""
+    known = [] if run.net.outputs is None else list(run.net.outputs)
+    wanted = known if categories is None else [*categories]
+    there = [name for name in wanted if name in run.classes]
+    if not there or not run.has_classes:
+        run.left_out["perturbation"] = "no label of the images is one of the network's categories"
+        return None
+    masks = class_masks(run.tree).sel({v.CATEGORY: there})
+    return _enough(run, Classes(masks), "perturbation")
+
+
+def _superclasses(
+    run: ImageRun, names: Sequence[str], hierarchy: str | Path | None
+) -> Classes | None:
+    if not names or not run.has_classes:
+        return None
+    return _enough(run, superclass_masks(run.net, run.tree, hierarchy, names), "superclasses")
+
+
+def _enough(run: ImageRun, classes: Classes, part: str) -> Classes | None:
+    enough = classes.enough(run.halves)
+    if enough.masks.sizes[classes.dim]:
+        return enough
+    run.left_out[part] = f"no {classes.dim} has {2 * LEAST} images, half of them to be held out"
+    return None
