@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import re
@@ -128,7 +129,7 @@ def _preprocessing(
     if found is not None and listed.transform is not None:
         logger.info("the data set's own transform is not used: %s", _described(listed.transform))
     found = found or listed.transform
-    is_image = bool(listed.files) or isinstance(listed.read(0), Image.Image)
+    is_image = _holds_images(listed)
     if found is None and is_image:
         raise InputError(
             came="images without a preprocessing",
@@ -137,6 +138,18 @@ def _preprocessing(
             " nc.images(source, preprocessing=...)",
         )
     return found if is_image else wanted  # a data set of arrays has done what it needs
+
+
+def _holds_images(listed: Images) -> bool:
+    """Whether the source gives images of PIL, by the first that can be read."""
+    before = random.getstate(), torch.get_rng_state()
+    try:
+        for place in () if listed.files else range(len(listed)):
+            with contextlib.suppress(InputError):
+                return isinstance(listed.read(place), Image.Image)
+    finally:
+        _restored(*before)
+    return True
 
 
 def _whole_files(listed: Images, broken: Broken) -> list[int]:

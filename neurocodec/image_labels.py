@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-import numpy as np
-
 from neurocodec.errors import InputError
 from neurocodec.image_sources import Images
 from neurocodec.network import Network

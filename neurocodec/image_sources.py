@@ -309,7 +309,7 @@ def _dataset(dataset: MapStyle) -> Images:
 
 def _dataset_labels(dataset: Any, size: int) -> tuple[Label, ...] | None:
     tensors: Any = getattr(dataset, "tensors", ())
-    found = getattr(dataset, "targets", tensors[1] if len(tensors) > 1 else None)
+    found: Any = getattr(dataset, "targets", tensors[1] if len(tensors) > 1 else None)
     try:
         values = [x if isinstance(x, str) else index(x) for x in found]
     except TypeError:  # none, or boxes, masks and numbers, which are no classes

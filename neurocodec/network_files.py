@@ -15,6 +15,7 @@ from typing import Any, Final
 from neurocodec import adapters
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.network import Network
+from neurocodec.nn.layer import Layer
 
 REGISTRIES: Final = ("torchvision", "timm")
 FORMS: Final = "torchvision:NAME, timm:NAME, or FILE.py:FUNCTION that returns a nc.Network"
@@ -144,5 +145,5 @@ def _with_layers(net: Network, layers: Sequence[str]) -> Network:
     for name in layers:
         if name not in net.layers and name not in modules:
             raise unknown_name("layer", name, [*net.layers, *modules])
-    chosen = {name: net.layers.get(name, name) for name in layers}
+    chosen = {name: net.layers.get(name) or Layer(name) for name in layers}
     return replace(net, layers=chosen)

@@ -232,6 +232,8 @@ def _labelled_rows(
 
 
 def _position_dims(layer: Layer, count: int) -> tuple[str, ...]:
+    if layer.heads is not None and count:
+        return (v.TOKEN, v.FEATURE)[-count:]
     if count in (0, 2):
         return (v.Y, v.X)[:count]
     if count == 1:

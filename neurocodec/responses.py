@@ -96,4 +96,5 @@ def _label_response(
     }
     name = "firing_rate" if dim == v.CELL else "response"
     response = labelled(values, (net.sample_dim, dim), coords, name=name)
-    return stamp(response, "nc.respond", model=net.name, weights_sha256=net.weights_sha256)
+    facts = {"model": net.name, "weights_sha256": net.weights_sha256}
+    return stamp(response, "nc.respond", **facts, perturbation=net.perturbation)

@@ -78,6 +78,7 @@ class Work:
 
     @contextmanager
     def _smaller_if_needed(self) -> Iterator[list[int]]:
+        short = False
         try:
             yield []
         except (MemoryError, RuntimeError) as error:
@@ -89,10 +90,10 @@ class Work:
                     expected="memory for one sample, its activations and their gradients",
                     hint="fewer layers=[...], reduce='channel', or device='cpu'",
                 ) from error
-            self.size //= 2
+            self.size, short = self.size // 2, True
             logger.warning("out of memory: batches of %d samples from here on", self.size)
-        if self.plan.net.device.type == "cuda":
-            torch.cuda.empty_cache()
+        if short and self.plan.net.device.type == "cuda":
+            torch.cuda.empty_cache()  # here, where the error no longer holds the tensors
 
 
 def is_out_of_memory(error: BaseException) -> bool:

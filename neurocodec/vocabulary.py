@@ -12,6 +12,7 @@ Y: Final = "y"
 X: Final = "x"
 COLOR: Final = "color"
 TOKEN: Final = "token"  # noqa: S105
+FEATURE: Final = "feature"
 CELL: Final = "cell"
 CATEGORY: Final = "category"
 CHANNEL: Final = "channel"

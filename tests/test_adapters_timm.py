@@ -207,3 +207,36 @@ def test_timm_may_be_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(nc.errors.InputError, match=r'pip install "neurocodec\[images\]"'):
         nc.adapters.timm("resnet26")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "channels"), [("tiny_vit_5m_224", 224, 320), ("gcvit_xxtiny", 224, 512)]
+)
+def test_blocks_that_return_channels_last(name, size, channels):
+    net = nc.adapters.timm(name, num_classes=2)
+    last = list(net.layers)[-1]
+    tree = nc.contributions(
+        net,
+        inputs(1, size).astype("float32"),
+        target=nc.targets.TopK(1),
+        method=nc.methods.ActGrad(),
+        layers=[last],
+        progress=False,
+    )
+    assert tree[last].sizes["channel"] == channels == net.module.num_features
+
+
+def test_attention_is_what_has_heads():
+    """Squeeze-excite, and the identity in its place, are called `attn` in blocks of timm too."""
+    with pytest.raises(nc.errors.InputError, match="none is found"):
+        nc.adapters.timm("gernet_s", kind="attention", num_classes=2)
+    with pytest.raises(nc.errors.InputError, match="none is found"):
+        nc.adapters.timm("resnet26", kind="attention", num_classes=2)
+    gmlp = nc.adapters.timm("gmlp_ti16_224", kind="mlp", num_classes=2)
+    assert gmlp.layers["blocks.0.mlp"].at == "input"  # after the gate
+
+
+@pytest.mark.parametrize("name", ["res2net50_14w_8s", "skresnet18", "resnetv2_18"])
+def test_blocks_of_further_residual_networks(name):
+    layers = nc.adapters.timm(name, num_classes=2).layers
+    assert len(layers) == (16 if name == "res2net50_14w_8s" else 8)

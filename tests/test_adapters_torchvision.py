@@ -393,3 +393,31 @@ def test_torchvision_may_be_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision.models", None)
     with pytest.raises(nc.errors.InputError, match=r'pip install "neurocodec\[images\]"'):
         nc.adapters.torchvision("resnet18")
+
+
+def test_files_of_networks_that_keep_versions(tmp_path):
+    """MNASNet reads the version of its weights, which a safetensors file does not hold."""
+    module = seeded(models.mnasnet0_5)
+    save_file(module.state_dict(), tmp_path / "x.safetensors")
+    net = nc.adapters.torchvision("mnasnet0_5", tmp_path / "x.safetensors", seed=1)
+    assert torch.equal(net.module.layers[0].weight, module.layers[0].weight)
+
+
+def test_googlenet_from_a_file_rescales_its_input_as_with_torchvisions_weights(tmp_path):
+    module = seeded(lambda: models.googlenet(init_weights=False))
+    save_file(module.state_dict(), tmp_path / "x.safetensors")
+    net = nc.adapters.torchvision("googlenet", tmp_path / "x.safetensors", init_weights=False)
+    assert net.module.transform_input
+    x = inputs(1).astype("float32")
+    red, green, blue = (x.values[:, i] for i in range(3))
+    # from the mean and deviation of ImageNet's channels to (v - 0.5) / 0.5
+    rescaled = [
+        (c * s + m - 0.5) / 0.5
+        for c, s, m in ((red, 0.229, 0.485), (green, 0.224, 0.456), (blue, 0.225, 0.406))
+    ]
+    with torch.no_grad():
+        expected = module.eval()(torch.from_numpy(np.stack(rescaled, 1).astype("float32")))
+    np.testing.assert_allclose(nc.respond(net, x), expected, rtol=1e-4, atol=1e-5)
+    own = {"transform_input": False, "init_weights": False}
+    plain = nc.adapters.torchvision("googlenet", tmp_path / "x.safetensors", **own)
+    assert not plain.module.transform_input

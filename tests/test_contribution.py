@@ -277,3 +277,19 @@ def test_nothing_keeps_the_network_when_all_is_done():
     del module
     gc.collect()
     assert kept() is None
+
+
+@pytest.mark.parametrize(("token", "dims"), [(None, ("token", "feature")), (0, ("feature",))])
+def test_maps_of_heads_name_their_dims(token, dims):
+    module = nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(24, 1))
+    layer = nc.Layer("0", heads=2, token=token)
+    tokens = xr.DataArray(np.ones((2, 4, 6), "float32"), dims=("stimulus", "y", "x"))
+    tree = nc.contributions(
+        nc.Network(module, {"heads": layer}),
+        tokens,
+        target=nc.targets.Output(0),
+        method=nc.methods.ActGrad(),
+        reduce="none",
+        progress=False,
+    )
+    assert tree["heads/contribution"].dims == ("stimulus", "channel", *dims)

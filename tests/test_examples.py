@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+
+import neurocodec as nc
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -31,3 +35,81 @@ def test_own_recording():
     shapes = found.dynamics.shapes
     on = (shapes.polarity == "ON").mean("time")
     assert (on[:4] > 0.5).all()  # the first four cells are ON
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Parts of the two photographs of scikit-learn, and a table of what they show."""
+    sklearn = pytest.importorskip("sklearn.datasets")
+    rows = ["file,label"]
+    for image, label in zip(sklearn.load_sample_images().images, ("palace", "daisy"), strict=True):
+        for number in range(2):
+            part = image[40 : 40 + 96, 200 * number : 200 * number + 96]
+            Image.fromarray(part).save(tmp_path / f"{label}{number}.png")
+            rows.append(f"{label}{number}.png,{label}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    return tmp_path
+
+
+@pytest.mark.parametrize("options", [[], ["--v1", "--count", "2"]])
+def test_resnet50_images(photographs, options):
+    pytest.importorskip("torchvision")
+    main = runpy.run_path(str(EXAMPLES / "resnet50_images.py"))["main"]
+    out = str(photographs / "run.nc")
+    tree = main([str(photographs), "--labels", str(photographs / "labels.csv"), *options])
+    count = 2 if options else 4
+    assert tree["label"].values.tolist() == (["daisy"] * 2 + ["palace"] * 2)[:count]
+    assert len(tree.children) == 16
+    assert tree["layer4.2"].contribution.shape == (count, 2, 2048)
+    for node in tree.children.values():  # the parts of a block add up to the change of the logit
+        size = np.abs(node.contribution).sum(["sign", "channel"])
+        assert (np.abs(node.completeness_error) < 0.1 * size).all()
+    assert not Path(out).exists()
+
+
+def test_the_original_strides_change_the_answer_and_no_weight():
+    pytest.importorskip("torchvision")
+    example = runpy.run_path(str(EXAMPLES / "resnet50_images.py"))
+    new, original = example["network"](), example["network_v1"]()
+    assert new.weights_sha256 == original.weights_sha256
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert not torch.allclose(new.module(x), original.module(x))
+    for stage in (original.module.layer2, original.module.layer3, original.module.layer4):
+        steps = [stage[0].conv1.stride, stage[0].conv2.stride, stage[0].downsample[0].stride]
+        assert steps == [(2, 2), (1, 1), (2, 2)]
+
+
+def test_cifar_resnet(tmp_path):
+    example = runpy.run_path(str(EXAMPLES / "cifar_resnet.py"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = example["ResNet"](3).eval()
+    torch.save(module.state_dict(), tmp_path / "weights.pth")
+    net = example["network"](str(tmp_path / "weights.pth"))
+    assert net.name == "CIFAR ResNet-20"
+    assert len(net.layers) == 9
+    values = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    classes = np.array([[3], [0], [9], [3], [0], [1]])
+    np.savez(tmp_path / "arrays.npz", x_test=values, y_test=classes)
+    folder = example["write_images"](tmp_path / "arrays.npz", tmp_path / "images", limit=5)
+    stimulus = nc.images(folder, net)
+    order = [1, 4, 0, 3, 2]  # by class folder
+    assert stimulus.source.values.tolist()[0] == "airplane/00001.png"
+    assert stimulus.label.values.tolist() == ["airplane"] * 2 + ["cat"] * 2 + ["truck"]
+    normalised = (values[order] / 255 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
+    expected = normalised.transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(stimulus.values, expected, rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        answer = module(torch.from_numpy(expected.astype("float32")))
+    np.testing.assert_allclose(nc.respond(net, stimulus), answer, rtol=1e-4, atol=1e-5)
+    # the shortcut: every second pixel, zeros on both sides of the channels
+    block, x = module.layer2[0], torch.from_numpy(expected[:1].astype("float32"))
+    x = x.repeat(1, 6, 1, 1)[:, :16]
+    for convolution in (block.conv1, block.conv2):
+        convolution.weight.data.zero_()
+    with torch.no_grad():
+        shortcut = block(x) - block(torch.zeros_like(x))
+    assert (shortcut[:, :8] == 0).all()
+    assert (shortcut[:, 24:] == 0).all()
+    torch.testing.assert_close(shortcut[:, 8:24], x[..., ::2, ::2].relu())

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -423,7 +424,7 @@ def test_preprocessing_is_needed_and_repeatable_and_of_one_size(folder):
     with pytest.raises(nc.errors.InputError, match="without a preprocessing"):
         nc.images(folder)
     rng = np.random.default_rng(0)
-    with pytest.raises(nc.errors.InputError, match="other values of the same image"):
+    with pytest.raises(nc.errors.InputError, match="draws random|other values of the same"):
         nc.images(folder, preprocessing=lambda image: plain(image) + rng.normal())
     with pytest.raises(nc.errors.InputError, match=r"shape \(6, 5, 3\)"):
         nc.images(folder, preprocessing=np.asarray)
@@ -448,3 +449,125 @@ def test_torchvision_is_not_needed(folder, monkeypatch):
 def test_rgb_of_an_rgb_image_is_itself():
     values = pixels(3)
     np.testing.assert_array_equal(np.asarray(as_rgb(Image.fromarray(values))), values)
+
+
+def test_labels_that_have_no_order_or_are_no_labels(folder):
+    for wrong in ({"a", "b", "c", "d"}, 3, (x for x in "abcd")):
+        with pytest.raises(nc.errors.InputError, match="no order or no length"):
+            nc.images(folder, labels=wrong, preprocessing=plain)
+    for wrong in (None, float("nan"), 1.0, ("cat", "feline")):
+        with pytest.raises(nc.errors.InputError, match="the label "):
+            nc.images(folder, labels=["cat", "cat", "dog", wrong], preprocessing=plain)
+
+
+def test_labels_of_torch_and_xarray_are_whole_numbers(folder):
+    net = network(preprocessing=plain)
+    for labels in (torch.tensor([0, 0, 1, 1]), xr.DataArray([0, 0, 1, 1]), np.array([0, 0, 1, 1])):
+        assert (
+            nc.images(folder, net, labels=labels).label.values.tolist() == ["cat"] * 2 + ["dog"] * 2
+        )
+
+
+def test_two_labels_of_one_file_under_two_names(folder):
+    files = {"cat/a.png": "cat", "c.PNG": "cat", "dog/a.png": "dog", "dog/b.png": "dog"}
+    with pytest.raises(nc.errors.InputError, match="two labels of 'dog/b.png'"):
+        nc.images(folder, labels=files | {"b.png": "cat"}, preprocessing=plain)
+    nc.images(folder, labels=files | {"b.png": "dog"}, preprocessing=plain)
+
+
+def test_links_that_lead_back_or_nowhere(folder, caplog):
+    (folder / "cat" / "again").symlink_to(folder, target_is_directory=True)
+    (folder / "dog" / "gone.png").symlink_to("nowhere.png")
+    stimulus = nc.images(folder, preprocessing=plain, broken="skip")
+    assert stimulus.sizes["stimulus"] == 4
+    late = nc.images(folder, preprocessing=plain, broken="skip", check=False)
+    assert np.isnan(late.values).all((1, 2, 3)).tolist() == [False] * 4 + [True]
+    assert "dog/gone.png" in caplog.text
+
+
+def test_folders_that_cannot_be_read(folder, monkeypatch):
+    def walk(_root, onerror=None, **_options):
+        onerror(PermissionError(13, "Permission denied", "photos/dog"))
+        return iter(())
+
+    monkeypatch.setattr("os.walk", walk)
+    with pytest.raises(nc.errors.InputError, match="'photos/dog', which cannot be read"):
+        nc.images(folder, preprocessing=plain)
+
+
+def test_preprocessing_that_fails_names_the_image(folder):
+    with pytest.raises(ZeroDivisionError) as caught:
+        nc.images(folder, preprocessing=lambda _image: 1 / 0)
+    assert "cat/a.png" in caught.value.__notes__[0]
+    with pytest.raises(nc.errors.InputError, match=r"cat/a.png.*not finite"):
+        nc.images(folder, preprocessing=lambda image: plain(image) * np.inf, broken="skip")
+    with pytest.raises(nc.errors.InputError, match="a Linear as the network"):
+        nc.images(folder, nn.Linear(2, 2), preprocessing=plain)
+
+
+def flipped_never(image):
+    """Draws a number, and happens to do nothing with it."""
+    torch.rand(1)
+    return plain(image)
+
+
+class Jittered(Dataset):
+    """Images to which the data set itself adds noise."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, place):
+        return torch.full((3, 2, 2), float(place)) + torch.rand(1), place
+
+
+def test_random_preprocessing_is_found_and_the_random_state_given_back(folder):
+    before = torch.random.get_rng_state()
+    with pytest.raises(nc.errors.InputError, match="draws random numbers"):
+        nc.images(folder, preprocessing=flipped_never)
+    with pytest.raises(nc.errors.InputError, match="draws random numbers"):
+        nc.images(Jittered())
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class Stored(Dataset):
+    """A data set of PIL images of which one cannot be read, with labels that are no classes."""
+
+    targets = ((1, 2), (3, 4), (5, 6))
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, place):
+        if place == 0:
+            raise OSError("image file is truncated")
+        return Image.fromarray(np.full((2, 2), 65535 * place // 2, np.uint16)), 0
+
+
+def test_data_sets_of_images_are_read_like_files(caplog):
+    stimulus = nc.images(Stored(), preprocessing=plain, broken="skip")
+    assert "label" not in stimulus.coords
+    assert stimulus.values[1:, 0, 0, 0].tolist() == [127, 255]  # 16 bits to 8, not cut at 255
+    assert np.isnan(stimulus.values[0]).all()
+    assert "Stored[0]" in caplog.text
+    with pytest.raises(nc.errors.InputError, match=r"Stored\[0\].*truncated"):
+        nc.images(Stored(), preprocessing=plain)
+
+
+def test_image_folders_of_their_own_kind(folder):
+    datasets = pytest.importorskip("torchvision.datasets")
+    synonyms = datasets.ImageFolder(folder)
+    synonyms.classes = [("tabby", "tabby cat"), ("pug", "pug-dog")]  # as torchvision's ImageNet
+    synonyms.wnids = ["n02123045", "n02110958"]
+    net = network(("tabby", "pug"), output_coords={"wordnet_id": synonyms.wnids})
+    found = nc.images(synonyms, net, preprocessing=plain).label.values.tolist()
+    assert found == ["tabby", "tabby", "pug", "pug"]
+
+    def inverted(path):
+        return Image.fromarray(255 - np.asarray(Image.open(path)))
+
+    own = datasets.ImageFolder(folder, loader=inverted)
+    stimulus = nc.images(own, preprocessing=plain)
+    np.testing.assert_array_equal(stimulus.values[0], 255 - plain(pixels(20)))
+    assert stimulus.source.values.tolist()[0] == "cat/a.png"
+    assert stimulus.label.values.tolist() == ["cat", "cat", "dog", "dog"]

@@ -1,5 +1,7 @@
 """Networks that the command line names."""
 
+import sys
+
 import pytest
 import torch
 
@@ -67,10 +69,45 @@ def test_what_is_no_network(own, text, message):
 
 
 def test_weights_that_a_function_does_not_take(own):
-    with pytest.raises(InputError, match="takes no argument"):
+    with pytest.raises(InputError, match="too many positional"):
         load_network(f"{own}:without_weights", weights="weights.pth")
 
 
 def test_unknown_layers_of_it(own):
     with pytest.raises(InputError, match="layer"):
         load_network(f"{own}:network", layers=["conb"])
+
+
+def test_a_file_may_import_what_lies_beside_it_and_define_dataclasses(tmp_path):
+    (tmp_path / "parts_beside.py").write_text("from torch import nn\nlayer = nn.Linear\n")
+    (tmp_path / "own.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "import neurocodec as nc\n"
+        "@dataclass\n"
+        "class Size:\n"
+        "    width: int = 3\n"
+        "def network():\n"
+        "    import parts_beside\n"
+        "    return nc.Network(parts_beside.layer(Size().width, 2), [])\n"
+    )
+    path, modules = list(sys.path), set(sys.modules)
+    assert load_network(f"{tmp_path}/own.py:network").module.in_features == 3
+    assert sys.path == path
+    assert set(sys.modules) - modules == {"parts_beside"}
+    del sys.modules["parts_beside"]
+
+
+def test_weights_that_a_function_needs(own):
+    own.write_text(OWN + "\ndef trained(weights):\n    return network(weights)\nnumber = 3\n")
+    with pytest.raises(InputError, match=r"trained\(weights\).*\n.*\n.*--weights FILE"):
+        load_network(f"{own}:trained")
+    with pytest.raises(InputError, match="there is no function"):
+        load_network(f"{own}:number")
+
+
+def test_a_kind_of_layers_is_for_registries(own):
+    with pytest.raises(InputError, match="chooses its layers itself"):
+        load_network(f"{own}:network", kind="heads")
+    with pytest.raises(InputError, match=f"{own}:network"):
+        load_network(str(own))
