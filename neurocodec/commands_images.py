@@ -162,12 +162,25 @@ def _client(options: argparse.Namespace) -> Iterator[Any]:
             hint='pip install "neurocodec[dask]"',
         ) from error
     if not options.dask.isdecimal():
-        with Client(options.dask) as client:  # type: ignore[no-untyped-call]
+        with _connected(Client, options.dask) as client:
             yield client
         return
+    if int(options.dask) < 1:
+        raise InputError(came=f"--dask {options.dask}", expected="at least 1 worker process")
     local = {"n_workers": int(options.dask), "threads_per_worker": 1, "dashboard_address": None}
     with (
         LocalCluster(**local) as cluster,  # type: ignore[no-untyped-call]
         Client(cluster) as client,  # type: ignore[no-untyped-call]
     ):
         yield client
+
+
+def _connected(client: Callable[[str], Any], address: str) -> Any:
+    try:
+        return client(address)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            came=f"--dask {address}, where no scheduler answers: {error}",
+            expected="a number of local worker processes, or the address of a Dask scheduler",
+            hint="--dask 4, or --dask tcp://HOST:8786 after `dask scheduler` on HOST",
+        ) from error

@@ -264,10 +264,10 @@ class ImageArray(BackendArray):
     def _first_shape(self) -> tuple[int, ...]:
         """Shape of the first image that can be decoded; it is read and preprocessed twice."""
         for row in range(len(self.places)):
+            before = random.getstate(), torch.get_rng_state()
             image = self._decoded(row)
             if image is None:
                 continue
-            before = random.getstate(), torch.get_rng_state()
             values = self._preprocessed(image, row)
             again = self._preprocessed(self.images.read(self.places[row]), row)
             if _restored(*before) or not np.array_equal(values, again):

@@ -1,9 +1,13 @@
 """Shared by all tests: small networks are importable, and every test is seeded by itself."""
 
+import os
 import sys
 from pathlib import Path
 
 from hypothesis import settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one test process per core: threads would only fight
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -1,6 +1,7 @@
 """`neurocodec images` from the shell: small networks, small images, everything else as it is."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ def network(weights=None):
         input_shape=(3, 8, 8), preprocessing=pixels, name="small",
     )
 """
+EXAMPLES = Path(__file__).parents[1] / "examples"
 OPTIONS = ["--method", "act-grad", "--expansion", "1", "--per-class", "5", "--workers", "0"]
 
 
@@ -158,6 +160,11 @@ def test_the_run_of_another_method_is_refused(done, place, capsys):
         (["--network", "timm:resnet500"], "resnet50"),
         (["--images", "/nowhere"], "/nowhere"),
         (["--steps", "5"], "--method"),
+        (["--kind", "heads"], "chooses its layers itself"),
+        (["--labels", "/nowhere.csv"], "/nowhere.csv"),
+        (["--network", f"{EXAMPLES}/cifar_resnet.py:network"], "--weights FILE"),
+        (["--dask", "0"], "at least 1 worker"),
+        (["--dask", "nowhere://1"], "no scheduler answers"),
     ],
 )
 def test_bad_input_is_told_before_anything_runs(place, capsys, options, message):
