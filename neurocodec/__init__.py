@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from neurocodec.explained_fields import field_variance
     from neurocodec.field_shapes import describe_fields
     from neurocodec.fields import receptive_fields, spike_triggered_average
-    from neurocodec.image_files import images
     from neurocodec.image_analysis import analyse_images
+    from neurocodec.image_files import images
     from neurocodec.interneurons import compare_interneurons
     from neurocodec.modes import SparseModes
     from neurocodec.near_copies import merge_modes

@@ -60,7 +60,8 @@ def class_masks(data: Labelled, categories: Sequence[str] | None = None) -> xr.D
     strange = {*names.tolist()} - {*known, ""}
     if strange:
         raise unknown_name("category", min(strange), known)
-    return _masks(texts, names[:, None] == np.array(known), {v.CATEGORY: known})
+    member = names[:, None] == np.array(known)
+    return _masks(texts, member, {v.CATEGORY: known}, "nc.class_masks")
 
 
 def concept_masks(
@@ -93,7 +94,8 @@ def concept_masks(
     distinct
         Of concepts with the same members, keep the deepest only.
     missing
-        "raise", or "skip": images of a class that the hierarchy does not have belong to nothing.
+        "raise", or "skip": images of a class that the hierarchy, or `ids`, does not have belong
+        to nothing.
 
     Returns
     -------
@@ -119,7 +121,7 @@ def concept_masks(
         raise unknown_name("way to treat missing classes", missing, ("raise", "skip"))
     tree = read_hierarchy(hierarchy)
     texts = _labels(data)
-    keys, codes = np.unique(_keys(data, texts, ids), return_inverse=True)
+    keys, codes = np.unique(_keys(data, texts, ids, skip=missing == "skip"), return_inverse=True)
     concepts, table = _members(tree, keys.tolist(), classes=classes, skip=missing == "skip")
     member = table[codes]
     count = member.sum(axis=0)
@@ -139,7 +141,34 @@ def concept_masks(
         "concept_words": (v.CONCEPT, words),
         "depth": (v.CONCEPT, depth),
     }
-    return _masks(texts, member[:, kept], coords)
+    return _masks(texts, member[:, kept], coords, "nc.concept_masks")
+
+
+def group_masks(data: Labelled, groups: Mapping[str, Sequence[str]]) -> xr.DataArray:
+    """Say which images belong to which concept, where the classes of each are known.
+
+    Parameters
+    ----------
+    data
+        As `class_masks` takes it; labels that are in no group are allowed.
+    groups
+        Concept -> its classes.
+
+    Returns
+    -------
+    xarray.DataArray
+        `member` (stimulus, concept), bool, in the order of `groups`, with `n_members`.
+
+    Examples
+    --------
+    >>> images = xr.DataArray(["pug", "jeep", "husky"], dims="stimulus")
+    >>> group_masks(images, {"dog": ["pug", "husky", "beagle"]}).values[:, 0].tolist()
+    [True, False, True]
+    """
+    texts = _labels(data)
+    columns = [np.isin(texts.values, np.array([*names], dtype=str)) for names in groups.values()]
+    member = np.stack(columns, axis=1)
+    return _masks(texts, member, {v.CONCEPT: [*groups]}, "neurocodec.concepts.group_masks")
 
 
 def _labels(data: Labelled) -> xr.DataArray:
@@ -160,7 +189,11 @@ def _labels(data: Labelled) -> xr.DataArray:
 
 
 def _keys(
-    data: Labelled, texts: xr.DataArray, ids: Mapping[str, str] | xr.DataArray | None
+    data: Labelled,
+    texts: xr.DataArray,
+    ids: Mapping[str, str] | xr.DataArray | None,
+    *,
+    skip: bool,
 ) -> NDArray[np.str_]:
     """What to look up for each sample; empty where it has no label."""
     if ids is None:
@@ -168,7 +201,7 @@ def _keys(
         return np.asarray(texts.values if known is None else known.values.astype(str))
     table = _as_mapping(ids)
     strange = [name for name in {*texts.values.tolist()} - {""} if name not in table]
-    if strange:
+    if strange and not skip:
         raise unknown_name("class with an id", min(strange), table)
     return np.array([table.get(name, "") for name in texts.values.tolist()], dtype=str)
 
@@ -231,7 +264,9 @@ def _require_some(kept: NDArray[Any], count: NDArray[Any], min_members: int) -> 
         )
 
 
-def _masks(texts: xr.DataArray, member: NDArray[np.bool_], coords: dict[str, Any]) -> xr.DataArray:
+def _masks(
+    texts: xr.DataArray, member: NDArray[np.bool_], coords: dict[str, Any], function: str
+) -> xr.DataArray:
     dim, other = str(texts.dims[0]), next(iter(coords))
     known = {str(k): c.variable for k, c in texts.coords.items()}
     known[_LABEL] = xr.Variable(dim, texts.values)
@@ -239,5 +274,4 @@ def _masks(texts: xr.DataArray, member: NDArray[np.bool_], coords: dict[str, Any
     found = labels.labelled(
         member, (dim, other), {**known, **coords, "n_members": n_members}, name="member"
     )
-    function = "nc.class_masks" if other == v.CATEGORY else "nc.concept_masks"
     return labels.stamp(found, function, samples=len(member), names=member.shape[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from neurocodec import wordnet
-from neurocodec.errors import InputError
+from neurocodec.errors import InputError, unknown_name
 
 Source: TypeAlias = "Hierarchy | Mapping[str, Sequence[str] | str] | str | PathLike[str]"
 
@@ -75,6 +75,47 @@ class Hierarchy:
             here = {above for one in here for above in self.parents[one]} - seen
             level += 1
         return level
+
+    def find(self, what: str, name: str, among: Collection[str]) -> str:
+        """Id of the concept that a text means: its id, its first word, or else any of its words.
+
+        Parameters
+        ----------
+        what
+            Noun for the message.
+        name
+            The text; the first word with the id in brackets as well, as `nc.concept_masks` writes.
+        among
+            Ids that come into question.
+
+        Raises
+        ------
+        InputError
+            Where nothing is called so, or more than one concept is.
+
+        Examples
+        --------
+        >>> tree = Hierarchy({"n3": ("n1", "n2")}, {"n1": "dog, hound", "n2": "pet, dog"})
+        >>> tree.find("concept", "dog", ["n1", "n2"]), tree.find("concept", "hound", ["n1", "n2"])
+        ('n1', 'n1')
+        """
+        words = {key: self.name(key).split(", ") for key in among}
+        levels = (
+            [key for key, own in words.items() if name in (key, f"{own[0]} ({key})")],
+            [key for key, own in words.items() if name == own[0]],
+            [key for key, own in words.items() if name in own],
+        )
+        found = next(filter(None, levels), [])
+        if not found:
+            raise unknown_name(what, name, [own[0] for own in words.values()])
+        if len(found) > 1:
+            raise InputError(
+                came=f"{what} {name!r}, which may be {len(found)} concepts",
+                expected="one of "
+                + "; ".join(f"{key!r} ({self.name(key)})" for key in sorted(found)),
+                hint=repr(min(found)),
+            )
+        return found[0]
 
 
 def read_hierarchy(source: Source) -> Hierarchy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,9 +10,10 @@ import xarray as xr
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.concepts import class_masks
+from neurocodec.concepts import class_masks, group_masks
 from neurocodec.contribution import contributions
 from neurocodec.errors import InputError, unknown_name
+from neurocodec.hierarchies import Source
 from neurocodec.image_findings import RESPONSES, STATISTICS, ImageAnalysis
 from neurocodec.image_modes import fit_kinds, score_modes
 from neurocodec.image_perturbation import (
@@ -20,7 +21,7 @@ from neurocodec.image_perturbation import (
     Classes,
     Perturbations,
     perturb_layers,
-    superclass_masks,
+    superclass_categories,
 )
 from neurocodec.image_run import Halves, ImageRun
 from neurocodec.modes import SparseModes
@@ -42,6 +43,8 @@ TARGETS: Final[dict[str, Target]] = {
 }
 """Targets by name; any category of the network is one as well."""
 STEPS: Final = 10
+SHOWN: Final = 5
+"""Names that are written out of those that are left out."""
 HELD_OUT: Final = 0.5
 """Part of the images of every class that modes and rankings do not see."""
 
@@ -55,7 +58,7 @@ def analyse_images(
     method: Method | None = None,
     parts: Sequence[str] = PARTS,
     expansion: float = 3,
-    hierarchy: str | Path | None = None,
+    hierarchy: Source | None = None,
     categories: Sequence[str] | None = None,
     superclasses: Sequence[str] = (),
     perturb: Sequence[str] | None = None,
@@ -96,9 +99,10 @@ def analyse_images(
     categories
         To perturb; all with at least 5 images on either side where None.
     superclasses
-        Concepts of the hierarchy, such as "dog", that are perturbed as if they were one class.
+        Concepts of the hierarchy, such as "dog" or "n02084071", that are perturbed as if they were
+        one class: with all of the network's categories that are below them.
     perturb
-        Layers to perturb; all where None.
+        Layers to perturb, of those that are analysed; all of them where None.
     per_class
         Images of each class, and as many others, that a perturbed network is shown.
     batch_size, device, workers, client
@@ -142,8 +146,11 @@ def analyse_images(
     wanted = list(net.select_layers(layers))
     chosen = _target(target, net)
     _require_parts(parts)
-    _require_known(net, perturb, categories)
-    _require_hierarchy(superclasses, hierarchy)
+    _require_known(net, wanted, perturb, categories)
+    _require_count(per_class)
+    concepts = _concepts(net, superclasses, hierarchy)
+    settings = SparseModes(expansion=expansion, seed=seed, device=device, progress=False)
+    images = _numbered(images)
     stages = Stages(out)
     computing: dict[str, Any] = {"batch_size": batch_size, "device": device}
     computing |= {"workers": workers, "progress": progress}
@@ -164,14 +171,13 @@ def analyse_images(
     if "statistics" in parts:
         found["statistics"] = _statistics(run)
     if "modes" in parts:
-        settings = SparseModes(expansion=expansion, seed=seed, device=device, progress=False)
         found["modes"] = fit_kinds(run, settings)
         found["concepts"] = score_modes(run, found["modes"])
     if "perturbation" in parts:
         settled = Perturbations(list(net.select_layers(perturb or wanted)), chosen, per_class)
         for part, classes in (
             ("perturbation", _categories(run, categories)),
-            ("superclasses", _superclasses(run, superclasses, hierarchy)),
+            ("superclasses", _superclasses(run, concepts)),
         ):
             if classes is not None:
                 found[part] = perturb_layers(run, found["modes"], classes, settled)
@@ -209,22 +215,45 @@ def _require_parts(parts: Sequence[str]) -> None:
 
 
 def _require_known(
-    net: Network, perturb: Sequence[str] | None, categories: Sequence[str] | None
+    net: Network,
+    layers: Sequence[str],
+    perturb: Sequence[str] | None,
+    categories: Sequence[str] | None,
 ) -> None:
     """Refuse at the start what would be refused at the end."""
-    net.select_layers(perturb)
+    for layer in net.select_layers(perturb) if perturb else ():
+        if layer not in layers:
+            raise unknown_name("layer that is analysed", layer, layers)
     for category in categories or ():
         if net.outputs is not None and category not in net.outputs:
             raise unknown_name("category", category, net.outputs)
 
 
-def _require_hierarchy(superclasses: Sequence[str], hierarchy: str | Path | None) -> None:
-    if superclasses and hierarchy is None:
+def _require_count(per_class: int) -> None:
+    if not isinstance(per_class, int) or per_class < 1:
+        raise InputError(came=f"per_class={per_class!r}", expected="a whole number, at least 1")
+
+
+def _concepts(
+    net: Network, superclasses: Sequence[str], hierarchy: Source | None
+) -> dict[str, list[str]]:
+    """Categories of each superclass."""
+    if not superclasses:
+        return {}
+    if hierarchy is None:
         raise InputError(
             came=f"superclasses {list(superclasses)} without a hierarchy",
             expected="a file that says which classes they have",
             hint="hierarchy='data.noun' (WordNet 3.0), or a CSV with the columns class and concept",
         )
+    return superclass_categories(net, hierarchy, superclasses)
+
+
+def _numbered(images: xr.DataArray) -> xr.DataArray:
+    """Images with numbers where they have no names, so that some of them can be told."""
+    if v.STIMULUS not in getattr(images, "dims", ()) or v.STIMULUS in images.coords:
+        return images
+    return images.assign_coords({v.STIMULUS: range(images.sizes[v.STIMULUS])})
 
 
 def _place(stages: Stages, client: Any) -> Path | None:
@@ -267,26 +296,31 @@ def _statistics(run: ImageRun) -> xr.DataTree:
 def _categories(run: ImageRun, categories: Sequence[str] | None) -> Classes | None:
     """Classes to perturb: those that are wanted, or all with enough images."""
     known = [] if run.net.outputs is None else list(run.net.outputs)
-    wanted = known if categories is None else [*categories]
-    there = [name for name in wanted if name in run.classes]
+    there = [name for name in known if name in run.classes]
     if not there or not run.has_classes:
         run.left_out["perturbation"] = "no label of the images is one of the network's categories"
         return None
-    masks = class_masks(run.tree).sel({v.CATEGORY: there})
-    return _enough(run, Classes(masks), "perturbation")
+    wanted = there if categories is None else [*dict.fromkeys(categories)]
+    without = [name for name in wanted if name not in there]
+    masks = class_masks(run.tree).sel({v.CATEGORY: [name for name in wanted if name in there]})
+    return _enough(run, Classes(masks), without)
 
 
-def _superclasses(
-    run: ImageRun, names: Sequence[str], hierarchy: str | Path | None
-) -> Classes | None:
-    if not names or not run.has_classes:
+def _superclasses(run: ImageRun, concepts: Mapping[str, Sequence[str]]) -> Classes | None:
+    if not concepts:
         return None
-    return _enough(run, superclass_masks(run.net, run.tree, hierarchy, names), "superclasses")
+    if not run.has_classes:
+        run.left_out["superclasses"] = "the images have no classes"
+        return None
+    return _enough(run, Classes(group_masks(run.tree, concepts), concepts), [])
 
 
-def _enough(run: ImageRun, classes: Classes, part: str) -> Classes | None:
+def _enough(run: ImageRun, classes: Classes, without: Sequence[str]) -> Classes | None:
+    """Those with enough images; which are not among them is noted."""
     enough = classes.enough(run.halves)
-    if enough.masks.sizes[classes.dim]:
-        return enough
-    run.left_out[part] = f"no {classes.dim} has {2 * LEAST} images, half of them to be held out"
-    return None
+    few = [*without, *(name for name in classes.names if name not in enough.names)]
+    if few:
+        shown = ", ".join(few[:SHOWN]) + (f" and {len(few) - SHOWN} more" if few[SHOWN:] else "")
+        why = f"fewer than {LEAST} images to rank channels by, or to be judged on"
+        run.leave_out(classes.part, {shown: why})
+    return enough if enough.names else None

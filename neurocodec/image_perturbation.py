@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 
 from neurocodec import labels, rankings
 from neurocodec import vocabulary as v
-from neurocodec.concepts import concept_masks
 from neurocodec.contribution import contributions
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import InputError
+from neurocodec.hierarchies import Source, read_hierarchy
 from neurocodec.image_modes import Modes
 from neurocodec.image_run import Halves, ImageRun
 from neurocodec.network import Network
@@ -58,6 +57,16 @@ class Classes:
         """`category` or `concept`."""
         return rankings.group_dim(self.masks)
 
+    @property
+    def part(self) -> str:
+        """Of the analysis: what the result is called there."""
+        return "superclasses" if self.dim == v.CONCEPT else "perturbation"
+
+    @property
+    def names(self) -> list[str]:
+        """Of the categories or concepts."""
+        return [str(name) for name in self.masks[self.dim].values]
+
     def enough(self, halves: Halves) -> Classes:
         """Those with enough images on both sides."""
         inside = [side(self.masks).sum(v.STIMULUS) for side in (halves.fitted, halves.judged)]
@@ -66,47 +75,52 @@ class Classes:
         return Classes(kept, self.concepts)
 
 
-def superclass_masks(
-    net: Network, tree: xr.DataTree, hierarchy: str | Path | None, names: Sequence[str]
-) -> Classes:
-    """Concepts of a hierarchy, and the network's categories that each has.
+def superclass_categories(
+    net: Network, hierarchy: Source, names: Sequence[str]
+) -> dict[str, list[str]]:
+    """Find all of a network's categories that are kinds of each concept, or the concept itself.
 
     Parameters
     ----------
     net
         Its outputs have the coordinate `wordnet_id` where the hierarchy is WordNet's.
-    tree
-        Contributions, with labels.
     hierarchy
         As `nc.concept_masks` takes it.
     names
-        Of the concepts.
+        Of the concepts: an id, the first word, or any word that only one concept has.
+
+    Returns
+    -------
+    dict
+        Concept -> its categories, in the order of the outputs.
 
     Raises
     ------
-    UnknownNameError
-        Where the hierarchy has no such concept above the classes of these images.
+    InputError
+        Where no category is below such a concept, or a name may be several concepts.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> net = Network(nn.Identity(), layers=[], outputs=["pug", "jeep", "husky"])
+    >>> superclass_categories(net, {"pug": "dog", "husky": "dog", "jeep": "car"}, ["dog"])
+    {'dog': ['pug', 'husky']}
     """
-    ids = None
-    outputs = list(net.outputs or ())
-    if outputs and _WORDNET in net.output_coords:
-        ids = dict(zip(outputs, map(str, net.output_coords[_WORDNET]), strict=True))
-    options: dict[str, Any] = {"ids": ids, "missing": "skip", "min_members": 1}
-    masks = concept_masks(tree, hierarchy or {}, **options)
-    known = masks[v.CONCEPT].values.tolist()
-    for name in names:
-        if name not in known:
-            raise unknown_name("superclass", name, known)
-    chosen = masks.sel({v.CONCEPT: list(names)})
-    # all categories of the network that are below a concept, not only those of these images
-    every = xr.DataArray(outputs, dims=v.STIMULUS)
-    below = concept_masks(every, hierarchy or {}, **options, distinct=False, classes=True)
-    member = below.set_index({v.CONCEPT: "concept_id"})
-    categories = {
-        name: np.array(outputs)[member.sel({v.CONCEPT: key}).values].tolist()
-        for name, key in zip(names, chosen["concept_id"].values.tolist(), strict=True)
-    }
-    return Classes(chosen, categories)
+    outputs = [*(net.outputs or ())]
+    if not outputs:
+        raise InputError(
+            came=f"superclasses {[*names]} of a network whose categories have no names",
+            expected="names that the hierarchy has",
+            hint="nc.Network(..., outputs=names)",
+        )
+    tree = read_hierarchy(hierarchy)
+    keys = [str(key) for key in net.output_coords.get(_WORDNET, outputs)]
+    below: dict[str, list[str]] = {}
+    for category, key in zip(outputs, keys, strict=True):
+        for concept in sorted(tree.above(key) | {key}) if key in tree else ():
+            below.setdefault(concept, []).append(category)
+    order = sorted(below, key=lambda concept: -len(below[concept]))
+    return {name: below[tree.find("superclass", name, order)] for name in names}
 
 
 @dataclass(frozen=True)
@@ -188,20 +202,14 @@ def rank(
     rows = fitted(run.rows(layer, v.CONTRIBUTION))
     own = rankings.from_modes(modes[v.CONTRIBUTION][layer], masks)
     slopes = gradient.children[layer].to_dataset()
+    shown = masks.sel({v.STIMULUS: slopes[v.STIMULUS].values})
     return {
         MODES: own,
         ACTIVATION_MODES: rankings.from_modes(modes[v.ACTIVATION][layer], masks),
         CHANNELS: rankings.from_correlation(rows, masks),
-        GRADIENT: rankings.from_gradient(slopes, _same_images(masks, slopes)),
+        GRADIENT: rankings.from_gradient(slopes, shown),
         RANDOM: rankings.at_random(own, draws=DRAWS, seed=run.seed),
     }
-
-
-def _same_images(masks: xr.DataArray, rows: xr.Dataset) -> xr.DataArray:
-    """Masks of the images that the rows are of."""
-    if v.STIMULUS in rows.coords:
-        return masks.sel({v.STIMULUS: rows[v.STIMULUS].values})
-    return masks
 
 
 def perturb_layers(
@@ -237,7 +245,7 @@ def perturb_layers(
             )
         except InputError as error:  # no loading varies: all other layers are worth having
             failed[layer] = error.came
-    run.leave_out("perturbation", failed)
+    run.leave_out(classes.part, failed)
     return found
 
 

@@ -322,14 +322,15 @@ def _files(analysis: ImageAnalysis) -> Iterator[Sequence[str]]:
             yield name, about, f'tree = nc.open("{name}", lazy=True); tree["{first}/contribution"]'
         elif name in known:
             yield name, known[name], f'nc.open("{name}")'
-    if analysis.modes:
-        name = f"modes/contribution-{first}.nc"
+    layer = next(iter(analysis.modes.get(v.CONTRIBUTION, ())), None)
+    if layer is not None:
+        name = f"modes/contribution-{layer}.nc"
         yield "modes/", "modes of each layer", f'modes = nc.open("{name}"); modes.dictionary'
-    if analysis.perturbation or analysis.superclasses:
-        group = group_of(next(iter((analysis.perturbation or analysis.superclasses).values())))
-        name = f"perturbation/{group}-{first}.nc"
+    curves = analysis.perturbation or analysis.superclasses
+    if curves:
+        layer, curve = next(iter(curves.items()))
         yield (
             "perturbation/",
             "accuracy of each layer's perturbations",
-            f'nc.open("{name}").accuracy',
+            f'nc.open("perturbation/{group_of(curve)}-{layer}.nc").accuracy',
         )

@@ -112,6 +112,8 @@ class ImageRun:
         return {"run": labels.provenance(self.tree), "held": held, "seed": self.seed, **facts}
 
     def leave_out(self, part: str, failed: dict[str, str]) -> None:
-        """Note why some of a part is not there."""
-        if failed:
-            self.left_out[part] = "; ".join(f"{name}: {why}" for name, why in failed.items())
+        """Note why some of a part is not there, beside what was noted before."""
+        told = [self.left_out[part]] if part in self.left_out else []
+        told += [f"{name}: {why}" for name, why in failed.items()]
+        if told:
+            self.left_out[part] = "; ".join(told)

@@ -116,14 +116,19 @@ def dimensionality(
     found, curves = [], []
     for one in (one for both in rows.values() for one in both):
         groups = one.reduce(_Groups(len(one.array), seed, series=one.dim == v.TIME), _merge_groups)
-        facts = {"share": share, "confidence": confidence, "scaling": scaling}
-        states = list(_class_states(one, codes, len(names), bootstrap, seed)) if names else []
-        made = [finish(_of_samples, groups, shape=(4, 2), intervals=bootstrap > 0, **facts)]
-        if states:
-            made.insert(0, finish(_of_classes, states, groups, shape=(4, 2), **facts))
+        facts = {"share": share, "scaling": scaling}
+        options = {"confidence": confidence, "intervals": bootstrap > 0}
+        made = [finish(_of_samples, groups, shape=(4, 2), **options, **facts)]
+        plain = _class_means(one, codes, len(names), range(1), seed) if names else None
+        if plain is not None:
+            values = [finish(_described, plain, groups, shape=(1, 2), **facts)]
+            for draws in _some_draws(one, codes, len(names), bootstrap):
+                state = _class_means(one, codes, len(names), draws, seed)
+                values.append(finish(_described, state, groups, shape=(len(draws), 2), **facts))
+            made.insert(0, finish(_of_classes, values, shape=(4, 2), confidence=confidence))
         found.append(made)
         width = _width(one, len(names))
-        curves.append(finish(_curve, states, groups, shape=(width,), scaling=scaling))
+        curves.append(finish(_curve, plain, groups, shape=(width,), scaling=scaling))
     result = _labelled(found, curves, [*rows], points)
     result = result.assign(_counts(names, codes, points))
     return stamped(
@@ -242,15 +247,22 @@ def _scale(whole: Comoments, scaling: str) -> Array:
     return np.where(whole.deviations > 0, whole.deviations, 1.0)
 
 
-def _class_states(
-    rows: LayerRows, codes: NDArray[np.intp], classes: int, bootstrap: int, seed: int
-) -> Iterator[Any]:
-    """Class means of the samples as they are, and of draws, as many at a time as memory allows."""
+def _some_draws(
+    rows: LayerRows, codes: NDArray[np.intp], classes: int, bootstrap: int
+) -> Iterator[range]:
+    """Numbers of the draws, from 1, as many at a time as memory allows."""
     width = int(np.prod(rows.array.shape[1:]))
     step = max(1, _MEMORY // (8 * max(classes * width, len(codes))))
-    for first in range(0, bootstrap + 1, step):
-        weights = draw_within(codes, min(step, bootstrap + 1 - first), seed, first)
-        yield rows.reduce(_Classwise(codes, weights, classes), ClassMeans.merge)
+    for first in range(1, bootstrap + 1, step):
+        yield range(first, min(first + step, bootstrap + 1))
+
+
+def _class_means(
+    rows: LayerRows, codes: NDArray[np.intp], classes: int, draws: range, seed: int
+) -> Any:
+    """Class means of some draws; draw 0 has the samples as they are."""
+    weights = draw_within(codes, len(draws), seed, draws.start)
+    return rows.reduce(_Classwise(codes, weights, classes), ClassMeans.merge)
 
 
 class _Classwise:
@@ -264,26 +276,23 @@ class _Classwise:
         return ClassMeans.of(rows, self.codes[part], self.weights[:, part], self.classes)
 
 
-def _of_classes(
-    states: list[ClassMeans],
-    groups: list[Comoments],
-    *,
-    share: float,
-    confidence: float,
-    scaling: str,
-) -> Array:
-    """Value, interval and bias (4, 2 measures), of which the first weighting has the value."""
+def _described(state: ClassMeans, groups: list[Comoments], *, share: float, scaling: str) -> Array:
+    """Both measures of some draws (draws, 2): the class means themselves are not kept."""
     scale = _scale(_merged(groups), scaling)
-    found = [kernel.describe(kernel.variances(state.mean / scale), share) for state in states]
-    all_draws = np.concatenate(found)
-    low, high, bias = centred_interval(all_draws[0], all_draws[1:], confidence)
-    return np.stack([all_draws[0], *_whole(all_draws[0], np.stack([low, high])), bias])
+    return kernel.describe(kernel.variances(state.mean / scale), share)
 
 
-def _curve(states: list[ClassMeans], groups: list[Comoments], *, scaling: str) -> Array:
+def _of_classes(values: list[Array], *, confidence: float) -> Array:
+    """Value, interval and bias (4, 2 measures), of which the first weighting has the value."""
+    draws = np.concatenate(values)
+    low, high, bias = centred_interval(draws[0], draws[1:], confidence)
+    return np.stack([draws[0], *_whole(draws[0], np.stack([low, high])), bias])
+
+
+def _curve(state: ClassMeans | None, groups: list[Comoments], *, scaling: str) -> Array:
     """Cumulative share of the variance."""
-    if states:
-        values = kernel.variances(states[0].mean[0] / _scale(_merged(groups), scaling))
+    if state is not None:
+        values = kernel.variances(state.mean[0] / _scale(_merged(groups), scaling))
     else:
         values = _sample_variances(_merged(groups), scaling)
     total = values.sum()

@@ -113,7 +113,7 @@ def from_correlation(
     masks
         `member` (stimulus, category) or (stimulus, concept), of the same images.
     sign
-        Of contributions: "excitatory", "inhibitory" or "net".
+        Of contributions: "excitatory", "inhibitory" (their sizes) or "net".
 
     Returns
     -------
@@ -129,6 +129,8 @@ def from_correlation(
     """
     masks, group = _checked(masks)
     chosen = row.select_rows(rows, sign)
+    if v.SIGN in chosen.coords and sign == v.INHIBITORY:
+        chosen = abs(chosen)
     scores = correlate(chosen, masks.astype(float)).transpose(group, v.CHANNEL)
     facts = {"variable": str(chosen.name or ""), "sign": sign}
     return _scores(scores.values, masks, chosen, "from_correlation", **facts)

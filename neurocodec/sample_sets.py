@@ -69,6 +69,6 @@ def shared_share(data: xr.DataArray, other: dict[str, Any]) -> float:
     0.25
     """
     found, known = _hashes(data), np.asarray(other["hashes"], dtype=np.int64)
-    if len(known) == SIZE:
+    if other["count"] > SIZE and len(known) == SIZE:  # there are others behind the last
         found = found[found <= known[-1]]
     return float(np.isin(found, known).mean()) if len(found) else 0.0

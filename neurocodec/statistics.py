@@ -225,15 +225,13 @@ def _by_channel(
 ) -> Any:
     """As for samples, from correlations that are computed again with each draw of samples."""
     size, series = len(rows[0].array), rows[0].dim == v.TIME
-    states: list[list[Any]] = [[] for _ in rows]
+    values: list[list[Any]] = [[] for _ in rows]
     drawn = _draws(size, bootstrap, seed, series=series)
     for weights in itertools.chain([np.ones((1, size))], drawn):
-        for state, one in zip(states, rows, strict=True):
-            state.append(one.reduce(_Weighted(weights), WeightedParts.merge))
-    made = [
-        finish(_channelwise, state, shape=(4,), over=over, confidence=confidence)
-        for state in states
-    ]
+        for found, one in zip(values, rows, strict=True):
+            state = one.reduce(_Weighted(weights), WeightedParts.merge)
+            found.append(finish(_channelwise, state, shape=(len(weights), 2), over=over))
+    made = [finish(_with_interval, found, shape=(4,), confidence=confidence) for found in values]
     return stacked(made, axis=1)
 
 
@@ -253,17 +251,20 @@ class _Weighted:
         return WeightedParts.of(parts, self.weights[:, start : start + len(parts)])
 
 
-def _channelwise(
-    states: list[WeightedParts], *, over: str, confidence: float
-) -> NDArray[np.float64]:
-    """Value, interval and number, of which the first weighting has the value."""
+def _channelwise(state: WeightedParts, *, over: str) -> NDArray[np.float64]:
+    """Value and number of channels of each weighting (weightings, 2)."""
     if over == "stimulus":
-        r = np.concatenate([state.correlation for state in states])
+        r = state.correlation
         there = np.isfinite(r)
         number = there.sum(axis=1)
         values = np.where(there, r, 0.0).sum(axis=1) / np.where(number > 0, number, np.nan)
     else:
-        means = np.concatenate([state.means for state in states])
-        values = row_correlation(means)
-        number = np.array([means.shape[2]])
+        values = row_correlation(state.means)
+        number = np.full(len(values), state.means.shape[2])
+    return np.stack([values, number], axis=1)
+
+
+def _with_interval(found: list[NDArray[np.float64]], *, confidence: float) -> NDArray[np.float64]:
+    """Value, interval and number, of which the first weighting has the value."""
+    values, number = np.concatenate(found).T
     return np.array([values[0], *interval(values[1:], confidence), number[0]])

@@ -129,6 +129,31 @@ def test_scores_are_drawn_as_histograms_numbers_and_medians(scores) -> None:
     np.testing.assert_allclose(heights, expected)
 
 
+def test_no_histogram_is_cut_off_by_that_of_another_layer() -> None:
+    """The axis is shared; an early layer may follow the classes better than the last."""
+    random = np.random.default_rng(0)
+    label = np.array(["cat", "dog"])[np.arange(60) % 2]
+    rows = {"early": np.eye(2)[np.arange(60) % 2], "late": random.random((60, 2))}
+    nodes = {
+        f"/{n}": xr.Dataset({k: (("stimulus", "channel"), x) for k in ("contribution", "activation")})
+        for n, x in rows.items()
+    }
+    root = xr.Dataset(coords={"label": ("stimulus", label)})
+    data = xr.DataTree.from_dict({"/": root, **nodes})
+    figure = plotting.plot_concept_scores(nc.concept_scores(data, nc.class_masks(data)))
+    figure.draw_without_rendering()
+    shown = panel(figure, "part of the channels")
+    low, high = shown.get_xlim()
+    assert high >= 1.0
+    one = nc.concept_scores(data, nc.class_masks(data).sel(category=["cat"]))
+    figure = plotting.plot_concept_scores(one, layers=["early"])
+    ax = panel(figure, "part of the channels")
+    assert ax.get_xlim()[0] < -1  # the channel of dogs, which goes against the only class
+    assert ax.patches[0].get_xy()[:, 1].sum() > 0
+    heights = ax.patches[0].get_xy()
+    assert heights[heights[:, 1] > 0, 0].min() < -0.9
+
+
 def test_a_layer_without_modes_leaves_a_gap(tree) -> None:
     few = {"block0": tree["block0"]["activation"].rename(channel="mode")}
     found = nc.concept_scores(tree, nc.class_masks(tree), modes=few, permutations=0)

@@ -279,3 +279,37 @@ def test_covariances_of_very_different_cells_are_not_singular():
     assert torch.isfinite(target(torch.zeros(1, 2)))
     with pytest.raises(InputError, match="finite"):
         nc.targets.Surprisal(mean=[np.nan], covariance=[[1.0]])
+
+
+def test_a_single_image_before_a_batch_norm():
+    """Batch norm's backward pass is wrong where a copy of one image has other strides (torch 2.15).
+
+    Channels last, batch of one: a view that is made anew may change the stride of an axis of
+    length 1, which nothing should depend on.
+    """
+
+    def build():
+        norm = nn.BatchNorm2d(5)
+        nn.init.uniform_(norm.weight, 0.5, 2.0)
+        nn.init.uniform_(norm.running_var, 0.5, 2.0)
+        first = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU())
+        return nn.Sequential(nn.Identity(), first, norm, nn.Flatten(), nn.Linear(180, 2))
+
+    module = seeded(build).eval().to(memory_format=torch.channels_last)
+    values = np.random.default_rng(0).normal(size=(3, 3, 8, 8)).astype("float32")
+    stimulus = xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
+    net = nc.Network(module, {"input": "0", "first": "1"})
+    found = [
+        nc.contributions(
+            net,
+            stimulus,
+            target=nc.targets.TopK(1),
+            method=nc.methods.ActGrad(),
+            batch_size=size,
+            progress=False,
+        )
+        for size in (3, 1)
+    ]
+    for layer in net.layers:
+        together, alone = (tree[layer].contribution.values for tree in found)
+        np.testing.assert_allclose(alone, together, rtol=1e-4, atol=1e-6)

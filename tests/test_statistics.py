@@ -567,3 +567,36 @@ def test_few_images_of_a_class_are_warned_of() -> None:
 
 def test_interval_of_nothing_is_nothing() -> None:
     assert np.isnan(interval(np.empty((0, 3)), 0.9)).all()
+
+
+def peak(call):
+    """Most megabytes that numpy has at a time, above those at the start."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_number_of_draws(monkeypatch) -> None:
+    """The class means of 400 draws would be 32 MB, the sums of 2,000 weightings 32 MB."""
+    monkeypatch.setattr(principal, "_MEMORY", 2**18)
+    monkeypatch.setattr(statistics, "_DRAWS", 32)
+    random = np.random.default_rng(0)
+    rows = random.random((400, 2, 400)) * np.array([1.0, -1.0])[:, None]
+    node = xr.Dataset(
+        {
+            "contribution": (("stimulus", "sign", "channel"), rows),
+            "activation": (("stimulus", "channel"), rows[:, 0]),
+        },
+        {"sign": ["excitatory", "inhibitory"]},
+    )
+    label = ("stimulus", np.char.add("c", (np.arange(400) % 25).astype(str)))
+    tree = xr.DataTree.from_dict({"/": xr.Dataset(coords={"label": label}), "/conv": node})
+    for call in (
+        lambda n: nc.statistics.dimensionality(tree, bootstrap=n),
+        lambda n: nc.statistics.sign_correlation(tree, over="stimulus", bootstrap=n),
+    ):
+        call(2)
+        assert peak(lambda: call(400)) < peak(lambda: call(40)) + 6  # noqa: B023 - called here

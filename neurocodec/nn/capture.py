@@ -268,7 +268,9 @@ class Capture:
             tensor = tensor.detach().requires_grad_()
         elif torch.is_grad_enabled() and self.layers[alias].at == "output":
             # a node of its own: a module that returns its input shares that with what is beside it
-            tensor = tensor.view_as(tensor)
+            # (not of `view_as`, which gives a batch of one other strides: torch 2.15 then has
+            # wrong gradients of a batch norm)
+            tensor = tensor[...]
         self._hidden[alias] = tensor
         self._versions[alias] = tensor._version  # noqa: SLF001
         return tensor.clone() if alias in self.protected else tensor

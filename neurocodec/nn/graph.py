@@ -229,7 +229,7 @@ def inspect(capture: Capture, x: Tensor) -> Inspection:
 
 def _made_by(node: Node) -> Node:
     """See through what the capture itself puts behind a module's output."""
-    while type(node).__name__ in ("CloneBackward0", "ViewBackward0"):
+    while type(node).__name__ in ("CloneBackward0", "AliasBackward0"):
         node = node.next_functions[0][0]
     return node
 

@@ -96,6 +96,7 @@ def plot_concept_scores(
                 xlabel="largest correlation" if row == rows - 1 else "",
                 ylabel=f"part of the {name}" if column == 0 else "",
             )
+    panels[0, 0].set_xlim(_limits(scores, chosen))  # of all, which share it
     for ax in panels[:, 0]:
         ax.legend(frameon=False, fontsize=style.TEXT - 3, loc="upper right")
     left, right = lower.subplots(1, 2)
@@ -105,7 +106,7 @@ def plot_concept_scores(
 
 
 def _draw_histogram(ax: Axes, scores: xr.DataTree, layer: str, kinds: Sequence[str]) -> None:
-    bins = np.linspace(-0.05, 1.0, 29).tolist()
+    bins = np.linspace(-1.025, 1.0, 55)  # a mode may go against the only concept
     for kind in kinds:
         if kind not in scores[layer].children:
             continue
@@ -115,7 +116,7 @@ def _draw_histogram(ax: Axes, scores: xr.DataTree, layer: str, kinds: Sequence[s
         weights = np.full(len(found), 1 / max(len(found), 1))
         ax.hist(
             found,
-            bins,
+            bins.tolist(),
             weights=weights,
             color=color,
             alpha=0.45,
@@ -124,11 +125,16 @@ def _draw_histogram(ax: Axes, scores: xr.DataTree, layer: str, kinds: Sequence[s
         )
         if len(found):
             ax.axvline(float(np.median(found)), color=color, linewidth=1.0)
-    high = max(
-        (float(node["max_correlation"].max()) for node in scores[layer].children.values()),
-        default=1.0,
-    )
-    ax.set_xlim(-0.02, min(1.0, max(0.3, high + 0.05) if np.isfinite(high) else 1.0))
+
+
+def _limits(scores: xr.DataTree, layers: Sequence[str]) -> tuple[float, float]:
+    """Ends of the axis that the histograms of all layers share: nothing is cut off."""
+    found = [node["max_correlation"] for n in layers for node in scores[n].children.values()]
+    values = np.concatenate([np.empty(0), *found])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return -0.02, 1.0
+    return min(-0.02, float(values.min()) - 0.05), min(1.0, max(0.3, float(values.max()) + 0.05))
 
 
 def _draw_numbers(ax: Axes, scores: xr.Dataset, threshold: float) -> None:
