@@ -36,12 +36,17 @@ from neurocodec.statistics import dimensionality, hoyer, sign_correlation
 
 PARTS: Final = ("statistics", "modes", "perturbation")
 TARGETS: Final[dict[str, Target]] = {
-    "top1": TopK(1),
-    "top5": TopK(5),
+    "top1": TopK(1, hold=True),
+    "top5": TopK(5, hold=True),
     "entropy": Entropy(),
     "margin": Margin(),
 }
-"""Targets by name; any category of the network is one as well."""
+"""Targets by name; any category of the network is one as well.
+
+The classes found at an image are held along the path to it: the largest logit at each point is that
+of other classes on the way, which makes the path rough (CIFAR ResNet-56, 10 steps: the sum of the
+contributions misses 8 % of the change of the target in place of 68 %).
+"""
 STEPS: Final = 10
 SHOWN: Final = 5
 """Names that are written out of those that are left out."""
@@ -87,7 +92,8 @@ def analyse_images(
     layers
         Aliases; all of the network's where None.
     target
-        "top1", "top5", "entropy", "margin", a category, or one of `nc.targets`.
+        "top1" (the logit of the class that the network answers with), "top5", "entropy",
+        "margin", a category, or one of `nc.targets`.
     method
         One of `nc.methods`; ``IntegratedGradients(steps=10)`` where None.
     parts
@@ -145,9 +151,8 @@ def analyse_images(
     """
     wanted = list(net.select_layers(layers))
     chosen = _target(target, net)
-    _require_parts(parts)
+    _require_parts(parts, per_class)
     _require_known(net, wanted, perturb, categories)
-    _require_count(per_class)
     concepts = _concepts(net, superclasses, hierarchy)
     settings = SparseModes(expansion=expansion, seed=seed, device=device, progress=False)
     images = _numbered(images)
@@ -165,8 +170,7 @@ def analyse_images(
         **computing,
     )
     shown = _shown(images, tree)
-    halves = Halves.of(shown, HELD_OUT, seed)
-    run = ImageRun(net, shown, tree, halves, stages, seed, computing)
+    run = ImageRun(net, shown, tree, Halves.of(shown, HELD_OUT, seed), stages, seed, computing)
     found: dict[str, Any] = {"responses": _responses(run)}
     if "statistics" in parts:
         found["statistics"] = _statistics(run)
@@ -175,17 +179,13 @@ def analyse_images(
         found["concepts"] = score_modes(run, found["modes"])
     if "perturbation" in parts:
         settled = Perturbations(list(net.select_layers(perturb or wanted)), chosen, per_class)
-        for part, classes in (
-            ("perturbation", _categories(run, categories)),
-            ("superclasses", _superclasses(run, concepts)),
-        ):
-            if classes is not None:
-                found[part] = perturb_layers(run, found["modes"], classes, settled)
+        groups = _categories(run, categories), _superclasses(run, concepts)
+        found |= {x.part: perturb_layers(run, found["modes"], x, settled) for x in groups if x}
     return ImageAnalysis(
         model=net.name,
         target=chosen,
         tree=tree,
-        held=labels.labelled(halves.held, (v.STIMULUS,), run.labels, name="held_out"),
+        held=labels.labelled(run.halves.held, (v.STIMULUS,), run.labels, name="held_out"),
         left_out=run.left_out,
         files=tuple(stages.files),
         **found,
@@ -202,7 +202,9 @@ def _target(target: str | Target, net: Network) -> Target:
     raise unknown_name("target", target, [*TARGETS, *net.outputs])
 
 
-def _require_parts(parts: Sequence[str]) -> None:
+def _require_parts(parts: Sequence[str], per_class: int) -> None:
+    if not isinstance(per_class, int) or per_class < 1:
+        raise InputError(came=f"per_class={per_class!r}", expected="a whole number, at least 1")
     for part in parts:
         if part not in PARTS:
             raise unknown_name("part of the analysis", part, PARTS)
@@ -227,11 +229,6 @@ def _require_known(
     for category in categories or ():
         if net.outputs is not None and category not in net.outputs:
             raise unknown_name("category", category, net.outputs)
-
-
-def _require_count(per_class: int) -> None:
-    if not isinstance(per_class, int) or per_class < 1:
-        raise InputError(came=f"per_class={per_class!r}", expected="a whole number, at least 1")
 
 
 def _concepts(

@@ -98,5 +98,5 @@ def typical(curve: xr.Dataset) -> str:
         As `nc.perturbation_curve` returns it.
     """
     area = curve["category_area"].isel(ranking=0, kind=0)
-    order = np.argsort(area.values)
+    order = np.argsort(area.values)[: max(1, int(np.isfinite(area.values).sum()))]  # NaN is last
     return str(area[group_of(curve)].values[order[(len(order) - 1) // 2]])

@@ -110,7 +110,8 @@ def _target_name(analysis: ImageAnalysis) -> str:
         return f"logit of {target.which}"
     if isinstance(target, TopK):
         many = "largest logit" if target.k == 1 else f"sum of the {target.k} largest logits"
-        return many if target.of == "logits" else many.replace("logit", "probability")
+        held = ", of the classes found at the image" if target.hold else ""
+        return many.replace("logit", target.of.rstrip("s")) + held
     return type(target).__name__.lower()
 
 
@@ -165,6 +166,8 @@ def _statistics(analysis: ImageAnalysis) -> Part | None:
 
 def _with_ends(data: xr.Dataset, name: str, **where: str) -> str:
     value = float(data[name].sel(where))
+    if not np.isfinite(value):
+        return "-"
     low, high = data[f"{name}_interval"].sel(where).values.tolist()
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
@@ -304,7 +307,9 @@ def _areas(curves: Mapping[str, xr.Dataset]) -> Iterator[Part]:
             for layer, curve in curves.items()
         ]
         verb = {"ablate": "Ablation", "preserve": "Preservation"}.get(kind, kind)
-        title = f"{verb}: area between the curves, divided by the off-target area [95 % interval]."
+        of = {v.CATEGORY: "classes", v.CONCEPT: "superclasses"}[group_of(first)]
+        what = f"{verb}, {of} ({first.sizes[group_of(first)]})"
+        title = f"{what}: area between the curves, divided by the off-target area [95 % interval]."
         yield _table(title, names, rows)
 
 

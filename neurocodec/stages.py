@@ -72,6 +72,7 @@ class Stages:
             return kept
         result = make()
         existing_folder(path.parent)
+        self._forget(name)  # killed after it is written, the file would stand for other facts
         storage.save(result, path)
         self._note({**self._record(), name: key})
         return result
@@ -81,12 +82,17 @@ class Stages:
         path = self._path()
         try:
             return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
-        except (ValueError, OSError) as error:
+        except (ValueError, TypeError, OSError) as error:
             raise StorageError(
                 came=f"{str(path)!r}, which cannot be read: {error}",
                 expected="the record of an analysis",
                 hint=f"delete {str(path)!r}; what it stood for is computed again",
             ) from error
+
+    def _forget(self, name: str) -> None:
+        record = self._record()
+        if record.pop(name, None) is not None:
+            self._note(record)
 
     def _note(self, record: Mapping[str, str]) -> None:
         with whole_file(self._path()) as scratch:

@@ -100,7 +100,9 @@ VARIABLES: Final = {
         Term("category_area", "area between the curves of one category", DIMENSIONLESS),
         Term("channel_share", "part of the channels ablated or preserved", DIMENSIONLESS),
         Term("channel_score", "score by which channels are perturbed, the largest first"),
-        Term("mean_normalized_accuracy", "normalised accuracy, mean over categories", DIMENSIONLESS),
+        Term(
+            "mean_normalized_accuracy", "normalised accuracy, mean over categories", DIMENSIONLESS
+        ),
         Term(
             "mean_normalized_accuracy_interval",
             "interval of the mean normalised accuracy",

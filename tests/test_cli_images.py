@@ -1,6 +1,8 @@
 """`neurocodec images` from the shell: small networks, small images, everything else as it is."""
 
+import html
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +140,12 @@ def test_superclasses_of_a_table(place):
     curve = nc.open(place / "super/perturbation/concept-late.nc")
     assert curve["concept"].values.tolist() == ["bright"]
     assert not (place / "super/perturbation/category-early.nc").exists()
+    text = html.unescape((place / "super/report.html").read_text("utf-8"))
+    named = re.findall(r'nc\.open\("([^"]+)"', text)
+    assert "perturbation/category-late.nc" in named
+    assert all((place / "super" / name).exists() for name in named)
+    assert "Ablation, classes (2): " in text
+    assert "Ablation, superclasses (1): " in text
 
 
 def test_the_run_of_another_method_is_refused(done, place, capsys):
@@ -155,6 +163,9 @@ def test_the_run_of_another_method_is_refused(done, place, capsys):
         (["--perturb", "middle"], "layer"),
         (["--categories", "blue"], "category"),
         (["--superclasses", "bright"], "hierarchy"),
+        (["--superclasses", "bright", "--hierarchy", "/nowhere.csv"], "/nowhere.csv"),
+        (["--per-class", "0"], "per_class=0"),
+        (["--expansion", "0"], "expansion=0"),
         (["--parts", "perturbation"], "modes"),
         (["--network", "torchvision:resnet_50"], "resnet50"),
         (["--network", "timm:resnet500"], "resnet50"),

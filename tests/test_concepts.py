@@ -148,6 +148,15 @@ def test_classes_that_the_hierarchy_does_not_have_are_named_or_skipped() -> None
     assert found.sel(concept="dog").values.nonzero()[0].tolist() == [0, 4]
 
 
+def test_classes_without_an_id_are_named_or_skipped() -> None:
+    """Images of classes that the network does not know may be among them."""
+    ids = {"pug": "pug", "tabby": "tabby", "jeep": "jeep"}
+    with pytest.raises(UnknownNameError, match="'husky'"):
+        nc.concept_masks(IMAGES, ANIMALS, ids=ids)
+    found = nc.concept_masks(IMAGES, ANIMALS, ids=ids, missing="skip", distinct=False)
+    assert found.sel(concept="dog").values.nonzero()[0].tolist() == [0, 4]
+
+
 def test_a_table_is_read_like_a_mapping(tmp_path) -> None:
     path = tmp_path / "kinds.csv"
     lines = [f"{k},{above},note" for k, names in ANIMALS.items() for above in names]

@@ -417,6 +417,25 @@ def test_sketches_of_many_samples():
     assert shared_share(samples(10_000, 20_000), known_ones) == 0
     assert shared_share(samples(0, 10_000), known_ones) == 1
     assert 0.4 < shared_share(samples(5_000, 15_000), known_ones) < 0.6
+    assert shared_share(samples(0, 5_120), sketch(samples(0, 512))) == 0.1  # exact: all are kept
+
+
+def test_inhibitory_channels_are_ranked_by_their_sizes():
+    """The second channel is most inhibitory in the class, the third in all other images."""
+    sizes = np.array([[1.0, 5.0, 0.0], [1.5, 4.0, 1.0], [1.0, 0.0, 6.0], [1.5, 1.0, 5.0]])
+    parts = np.stack([np.ones_like(sizes), -sizes], axis=1)
+    rows = xr.DataArray(
+        parts, {"sign": ["excitatory", "inhibitory"]}, ("stimulus", "sign", "channel")
+    )
+    masks = xr.DataArray(
+        [[True], [True], [False], [False]], {"category": ["a"]}, ("stimulus", "category")
+    )
+    found = nc.rankings.from_correlation(rows, masks, sign="inhibitory")
+    expected = [np.corrcoef(column, [1, 1, 0, 0])[0, 1] for column in sizes.T]
+    np.testing.assert_allclose(found.values[0], expected, atol=1e-12)
+    alone = rows.sel(sign="inhibitory")
+    again = nc.rankings.from_correlation(alone, masks, sign="inhibitory")
+    np.testing.assert_allclose(again.values, found.values)
 
 
 def test_ranks_and_masks():

@@ -9,6 +9,7 @@ import xarray as xr
 import neurocodec as nc
 from neurocodec import plotting
 from neurocodec.errors import InputError, UnknownNameError
+from neurocodec.image_figures import typical
 
 LAYERS = [f"block{i}" for i in range(12)]
 NAMES = ("cat", "dog", "jeep", "ship")
@@ -135,16 +136,16 @@ def test_no_histogram_is_cut_off_by_that_of_another_layer() -> None:
     label = np.array(["cat", "dog"])[np.arange(60) % 2]
     rows = {"early": np.eye(2)[np.arange(60) % 2], "late": random.random((60, 2))}
     nodes = {
-        f"/{n}": xr.Dataset({k: (("stimulus", "channel"), x) for k in ("contribution", "activation")})
+        f"/{n}": xr.Dataset(
+            dict.fromkeys(("contribution", "activation"), (("stimulus", "channel"), x))
+        )
         for n, x in rows.items()
     }
     root = xr.Dataset(coords={"label": ("stimulus", label)})
     data = xr.DataTree.from_dict({"/": root, **nodes})
     figure = plotting.plot_concept_scores(nc.concept_scores(data, nc.class_masks(data)))
     figure.draw_without_rendering()
-    shown = panel(figure, "part of the channels")
-    low, high = shown.get_xlim()
-    assert high >= 1.0
+    assert panel(figure, "part of the channels").get_xlim()[1] >= 1.0
     one = nc.concept_scores(data, nc.class_masks(data).sel(category=["cat"]))
     figure = plotting.plot_concept_scores(one, layers=["early"])
     ax = panel(figure, "part of the channels")
@@ -174,3 +175,12 @@ def test_bad_input_is_refused_with_words(tree, statistics, scores) -> None:
         plotting.plot_concept_scores(scores, layers=["block99"])
     with pytest.raises(InputError, match=r"nc\.concept_scores"):
         plotting.plot_concept_scores(tree)
+
+
+def test_the_example_is_the_class_with_the_median_area() -> None:
+    """A class whose area cannot be said does not count."""
+    area = [0.5, np.nan, 0.1, 0.9, np.nan]
+    curve = xr.Dataset(
+        {"category_area": (("ranking", "kind", "category"), [[area]])}, {"category": [*"abcde"]}
+    )
+    assert typical(curve) == "a"

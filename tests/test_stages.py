@@ -3,6 +3,7 @@
 import pytest
 import xarray as xr
 
+from neurocodec import storage
 from neurocodec.errors import StorageError
 from neurocodec.stages import RECORD, Stages
 
@@ -51,8 +52,25 @@ def test_a_killed_write_leaves_no_record(tmp_path):
     assert float(Stages(tmp_path).keep("a.nc", {}, make)) == 2.0
 
 
-def test_a_damaged_record_is_told(tmp_path):
-    (tmp_path / RECORD).write_text("{")
+def test_a_file_that_was_made_again_and_killed_stands_for_nothing(tmp_path, monkeypatch):
+    """Between the file and its record: the file is of the new facts, the record of the old."""
+    make, save = counted([1.0, 2.0, 3.0]), storage.save
+    Stages(tmp_path).keep("a.nc", {"seed": 0}, make)
+
+    def save_and_die(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "save", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            Stages(tmp_path).keep("a.nc", {"seed": 1}, make)
+    assert float(Stages(tmp_path).keep("a.nc", {"seed": 0}, make)) == 3.0
+
+
+@pytest.mark.parametrize("text", ["{", "[1, 2]", "3"])
+def test_a_damaged_record_is_told(tmp_path, text):
+    (tmp_path / RECORD).write_text(text)
     with pytest.raises(StorageError, match="delete"):
         Stages(tmp_path).keep("a.nc", {}, counted([1.0]))
 
