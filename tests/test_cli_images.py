@@ -81,6 +81,12 @@ def test_everything_is_written(done):
     assert "--method act-grad" in text
 
 
+def test_the_class_is_held_along_the_path(done):
+    target = nc.labels.provenance(nc.open(done / "contributions.nc"))["target"]
+    assert target["kind"] == "TopK"
+    assert target["parameters"]["hold"] is True
+
+
 def test_modes_and_rankings_do_not_see_the_images_they_are_judged_on(done):
     tree = nc.open(done / "contributions.nc")
     modes = nc.open(done / "modes/contribution-late.nc")
