@@ -18,10 +18,7 @@ from neurocodec.commands_retina import (
     steps,
 )
 from neurocodec.errors import InputError
-
-STEPS: Final = 10
-PARTS: Final = ("statistics", "modes", "perturbation")
-TARGETS: Final = ("top1", "top5", "entropy", "margin")
+from neurocodec.image_options import EXPANSION, PARTS, PER_CLASS, STEPS, TARGETS
 
 DESCRIPTION: Final = (
     "Analyse a network that classifies images: contributions of the hidden channels of every "
@@ -67,12 +64,18 @@ def add_images(command: argparse.ArgumentParser) -> None:
     add("--method", choices=METHODS, default=METHODS[0], help="(%(default)s)")
     add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({STEPS})")
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="of the analysis (all)")
-    add("--expansion", type=float, default=3, help="modes per channel (%(default)s)")
+    add("--expansion", type=float, default=EXPANSION, help="modes per channel (%(default)s)")
     add("--hierarchy", metavar="FILE", help="of classes: WordNet's data.noun, is_a.txt, or a CSV")
     add("--perturb", nargs="+", metavar="LAYER", help="layers to perturb (all)")
     add("--categories", nargs="+", metavar="NAME", help="to perturb (all with enough images)")
     add("--superclasses", nargs="+", metavar="CONCEPT", default=[], help="to perturb as one class")
-    add("--per-class", type=int, default=100, metavar="N", help="images to perturb (%(default)s)")
+    add(
+        "--per-class",
+        type=int,
+        default=PER_CLASS,
+        metavar="N",
+        help="images to perturb (%(default)s)",
+    )
     add("--out", type=Path, default=Path("neurocodec-images"), help="folder (%(default)s)")
     add("--batch-size", type=int, metavar="N", help="images computed together (what fits)")
     add("--workers", type=int, metavar="N", help="processes that decode images (automatic)")

@@ -16,6 +16,7 @@ from neurocodec.errors import InputError, unknown_name
 from neurocodec.hierarchies import Source
 from neurocodec.image_findings import RESPONSES, STATISTICS, ImageAnalysis
 from neurocodec.image_modes import fit_kinds, score_modes
+from neurocodec.image_options import EXPANSION, PARTS, PER_CLASS, STEPS, TARGETS
 from neurocodec.image_perturbation import (
     LEAST,
     Classes,
@@ -34,20 +35,15 @@ from neurocodec.responses import respond
 from neurocodec.stages import Stages
 from neurocodec.statistics import dimensionality, hoyer, sign_correlation
 
-PARTS: Final = ("statistics", "modes", "perturbation")
-TARGETS: Final[dict[str, Target]] = {
-    "top1": TopK(1, hold=True),
-    "top5": TopK(5, hold=True),
-    "entropy": Entropy(),
-    "margin": Margin(),
-}
-"""Targets by name; any category of the network is one as well.
+_TARGETS: Final[dict[str, Target]] = dict(
+    zip(TARGETS, (TopK(1, hold=True), TopK(5, hold=True), Entropy(), Margin()), strict=True)
+)
+"""Targets by name.
 
 The classes found at an image are held along the path to it: the largest logit at each point is that
 of other classes on the way, which makes the path rough (CIFAR ResNet-56, 10 steps: the sum of the
 contributions misses 8 % of the change of the target in place of 68 %).
 """
-STEPS: Final = 10
 SHOWN: Final = 5
 """Names that are written out of those that are left out."""
 HELD_OUT: Final = 0.5
@@ -62,12 +58,12 @@ def analyse_images(
     target: str | Target = "top1",
     method: Method | None = None,
     parts: Sequence[str] = PARTS,
-    expansion: float = 3,
+    expansion: float = EXPANSION,
     hierarchy: Source | None = None,
     categories: Sequence[str] | None = None,
     superclasses: Sequence[str] = (),
     perturb: Sequence[str] | None = None,
-    per_class: int = 100,
+    per_class: int = PER_CLASS,
     batch_size: int | None = None,
     device: str | None = None,
     workers: int | None = None,
@@ -195,8 +191,8 @@ def analyse_images(
 def _target(target: str | Target, net: Network) -> Target:
     if isinstance(target, Target):
         return target
-    if target in TARGETS:
-        return TARGETS[target]
+    if target in _TARGETS:
+        return _TARGETS[target]
     if net.outputs is None or target in net.outputs:
         return Output(target)
     raise unknown_name("target", target, [*TARGETS, *net.outputs])

@@ -52,7 +52,15 @@ ORDER = (
     {"adapters"},
     {"zoo"},
     {"segments", "fitting_parts", "fitting_data", "fitting_results"},
-    {"stages", "image_findings", "image_analysis", "image_modes", "image_perturbation", "image_run"}
+    {
+        "stages",
+        "image_findings",
+        "image_analysis",
+        "image_modes",
+        "image_perturbation",
+        "image_run",
+        "image_options",
+    }
     | {"findings", "analysis", "description", "retina_fitting"},
     {"plotting"},
     {
