@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import xarray as xr
 
@@ -85,6 +86,24 @@ def _provenance(result: xr.DataArray | xr.Dataset | xr.DataTree) -> Iterator[str
     for name, fact in facts.items():
         line = f"  {name}: {fact if isinstance(fact, str) else json.dumps(fact)}"
         yield line if len(line) <= WIDTH else f"{line[: WIDTH - 4]} ..."
+
+
+def method_name(method: Mapping[str, Any]) -> str:
+    """Name a method and those of its options that it used.
+
+    Parameters
+    ----------
+    method
+        As the provenance of contributions has it.
+
+    Examples
+    --------
+    >>> method_name({"kind": "IntegratedGradients", "steps": 10, "tolerance": 0.001})
+    'IntegratedGradients: steps 10'
+    """
+    unused = {"kind"} | (set() if method.get("steps") == "auto" else {"tolerance", "max_steps"})
+    options = ", ".join(f"{k} {x}" for k, x in method.items() if k not in unused)
+    return str(method["kind"]) + (f": {options}" if options else "")
 
 
 def target_name(target: Target) -> str:

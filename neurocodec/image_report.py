@@ -12,6 +12,7 @@ import xarray as xr
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.concept_tables import SUMMARY
+from neurocodec.description import method_name
 from neurocodec.image_figures import clearest, group_of, image_figures, typical
 from neurocodec.image_findings import RESPONSES, STATISTICS, ImageAnalysis
 from neurocodec.image_modes import CONCEPTS, KINDS
@@ -86,9 +87,6 @@ def render_images(
 def _facts(analysis: ImageAnalysis) -> list[tuple[str, str]]:
     """What was run: the lines of the first table."""
     run = labels.provenance(analysis.tree)
-    method = dict(run["method"])
-    unused = {"kind"} | (set() if method.get("steps") == "auto" else {"tolerance", "max_steps"})
-    options = ", ".join(f"{k} {x}" for k, x in method.items() if k not in unused)
     lines = [
         ("network", analysis.model),
         ("weights (SHA-256)", run["weights_sha256"]),
@@ -96,7 +94,7 @@ def _facts(analysis: ImageAnalysis) -> list[tuple[str, str]]:
         ("images", f"{analysis.tree.sizes[v.STIMULUS]:,}"),
         ("images (SHA-256 of names, sizes and labels, or of pixels)", run["data_sha256"]),
         ("target", _target_name(analysis)),
-        ("method", method["kind"] + (f": {options}" if options else "")),
+        ("method", method_name(run["method"])),
     ]
     if analysis.accuracy is not None:
         share, count = analysis.accuracy

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from neurocodec import labels, plotting
 from neurocodec import vocabulary as v
-from neurocodec.description import target_name
+from neurocodec.description import method_name, target_name
 from neurocodec.explorer import explorer_data, render_explorer
 from neurocodec.findings import (
     CELLS,
@@ -108,9 +108,6 @@ def _seconds(analysis: RetinaAnalysis) -> float:
 def _facts(analysis: RetinaAnalysis) -> list[tuple[str, str]]:
     """What was run: the lines of the first table."""
     run = labels.provenance(analysis.tree)
-    method = dict(run["method"])
-    unused = {"kind"} | (set() if method.get("steps") == "auto" else {"tolerance", "max_steps"})
-    options = ", ".join(f"{k} {x}" for k, x in method.items() if k not in unused)
     frames, height, width = (analysis.stimulus.sizes[d] for d in (v.TIME, v.Y, v.X))
     config = analysis.modes[analysis.layers[0]].config
     title = analysis.stimulus.attrs.get("comment") or analysis.stimulus.attrs.get("long_name", "")
@@ -121,7 +118,7 @@ def _facts(analysis: RetinaAnalysis) -> list[tuple[str, str]]:
         ("movie", f"{frames} frames of {height} x {width} pixels; {title}"),
         ("movie (SHA-256)", run["data_sha256"]),
         ("target", target_name(analysis.target)),
-        ("method", method["kind"] + (f": {options}" if options else "")),
+        ("method", method_name(run["method"])),
         ("modes", f"expansion {config.expansion:g}, threshold {config.threshold:g}"),
         ("seed", str(config.seed)),
     ]
