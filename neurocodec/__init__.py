@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from neurocodec.image_analysis import analyse_images
     from neurocodec.image_files import images
     from neurocodec.interneurons import compare_interneurons
+    from neurocodec.maps import contribution_maps
     from neurocodec.modes import SparseModes
     from neurocodec.near_copies import merge_modes
     from neurocodec.network import Network
@@ -69,6 +70,7 @@ _PUBLIC = {
     "Layer": "neurocodec.nn.layer:Layer",
     "Network": "neurocodec.network:Network",
     "compare_interneurons": "neurocodec.interneurons:compare_interneurons",
+    "contribution_maps": "neurocodec.maps:contribution_maps",
     "contributions": "neurocodec.contribution:contributions",
     "SparseModes": "neurocodec.modes:SparseModes",
     "ablate": "neurocodec.perturb:ablate",
@@ -142,6 +144,7 @@ __all__ = [
     "compare_interneurons",
     "concept_masks",
     "concept_scores",
+    "contribution_maps",
     "contributions",
     "correlate",
     "datasets_available",

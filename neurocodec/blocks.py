@@ -55,7 +55,7 @@ def opened(data: Data, layer: str | None = None) -> Iterator[tuple[xr.DataArray,
     >>> tree = xr.DataTree.from_dict({"/a": xr.Dataset({"contribution": ("time", [1.0])})})
     >>> with opened(tree, "a") as (array, origin):
     ...     array.dims, origin
-    (('time',), {})
+    (('time',), {'layer': 'a'})
     """
     if not isinstance(data, str | PathLike):
         yield _array_of(data, layer)
@@ -72,8 +72,11 @@ def opened(data: Data, layer: str | None = None) -> Iterator[tuple[xr.DataArray,
 def _array_of(data: row.Contributions, layer: str | None) -> tuple[xr.DataArray, dict[str, Any]]:
     chosen = data if layer is None else _layer_of(data, layer)
     array = row.contribution_of(chosen)
-    root = chosen.root if isinstance(chosen, xr.DataTree) else chosen
-    return _with_labels(array), labels.provenance(array) or labels.provenance(root)
+    if not isinstance(chosen, xr.DataTree):
+        return _with_labels(array), labels.provenance(array) or labels.provenance(chosen)
+    origin = labels.provenance(array) or labels.provenance(chosen.root)
+    named = {"layer": chosen.name} if chosen.parent is not None else {}
+    return _with_labels(array), {**origin, **named}
 
 
 def _layer_of(data: row.Contributions, layer: str) -> xr.DataTree:

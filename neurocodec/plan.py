@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ LARGEST_BATCH = 128
 @dataclass(frozen=True)
 class Plan:
     """One analysis, checked: everything that its numbers depend on, and nothing else."""
+
+    what: ClassVar[str] = "contributions"
 
     net: Network
     samples: Samples
@@ -80,6 +82,34 @@ class Plan:
         }
         return plain(facts)
 
+    def rows(self, passes: Passes, batch: Batch) -> Rows:
+        """Compute one batch and reduce it on its device; only the reduced rows leave it."""
+        found = self.method.attribute(passes, batch)
+        require_finite_target(found.target, batch.first)
+        rows = {v.TARGET: found.target}
+        extras = {"steps": found.steps, "converged": found.converged}
+        rows |= {name: values for name, values in extras.items() if values is not None}
+        rows |= {
+            f"{alias}/{name}": values
+            for alias, layer in self.layers.items()
+            for name, values in _reduced(self, found, alias, layer).items()
+        }
+        return {name: values.cpu().numpy() for name, values in rows.items()}
+
+    def label(
+        self, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, xr.Variable]
+    ) -> xr.DataTree:
+        """Put dims, coordinates, units and provenance on the rows of a run."""
+        nodes: dict[str, dict[str, xr.DataArray]] = {"/": {}}
+        for path, values in arrays.items():
+            alias, _, name = path.rpartition("/")
+            variable = _labelled_rows(self, self.layers.get(alias), name, values)
+            nodes.setdefault(f"/{alias}", {})[name] = variable
+        data = {path: xr.Dataset(variables) for path, variables in nodes.items()}
+        data["/"] = data["/"].assign_coords(coords)
+        tree = xr.DataTree.from_dict(data)
+        return stamp(tree, "nc.contributions", **self.facts)
+
 
 def one_of(what: str, value: Any, known: tuple[str, ...]) -> Any:
     """Return a value that is one of those known, or say which there are.
@@ -106,15 +136,26 @@ def check(plan: Plan) -> None:
     plan
         The analysis.
     """
-    for what, value, kind in (("target", plan.target, Target), ("method", plan.method, Method)):
+    require_kinds(plan.target, plan.method)
+    if not plan.layers:
+        raise InputError(came="no layers", expected="at least one", hint="nc.Network(layers=[...])")
+
+
+def require_kinds(target: Target, method: Method) -> None:
+    """Refuse what is no target or method.
+
+    Parameters
+    ----------
+    target, method
+        What came.
+    """
+    for what, value, kind in (("target", target, Target), ("method", method, Method)):
         if not isinstance(value, kind):
             raise InputError(
                 came=f"{what}={value!r}",
                 expected=f"an instance of one of nc.{what}s",
                 hint="target=nc.targets.TopK(1), method=nc.methods.ActGrad()",
             )
-    if not plan.layers:
-        raise InputError(came="no layers", expected="at least one", hint="nc.Network(layers=[...])")
 
 
 @contextmanager
@@ -165,27 +206,7 @@ def automatic_batch_size(plan: Plan, traced: Trace, device: str | None = None) -
     return int(np.clip(budget // max(1, traced.bytes_per_sample), 1, LARGEST_BATCH))
 
 
-def compute(plan: Plan, passes: Passes, batch: Batch) -> Rows:
-    """Compute one batch and reduce it on its device; only the reduced rows leave it."""
-    found = plan.method.attribute(passes, batch)
-    rows = {v.TARGET: found.target}
-    if not bool(found.target.isfinite().all()):
-        first = batch.first + int((~found.target.isfinite()).nonzero()[0])
-        raise InputError(
-            came=f"a target that is not finite, first for sample {first}",
-            expected="finite numbers from the network and the target",
-        )
-    extras = {"steps": found.steps, "converged": found.converged}
-    rows |= {name: values for name, values in extras.items() if values is not None}
-    rows |= {
-        f"{alias}/{name}": values
-        for alias, layer in plan.layers.items()
-        for name, values in _reduce(plan, found, alias, layer).items()
-    }
-    return {name: values.cpu().numpy() for name, values in rows.items()}
-
-
-def _reduce(plan: Plan, found: Attribution, alias: str, layer: Layer) -> dict[str, Tensor]:
+def _reduced(plan: Plan, found: Attribution, alias: str, layer: Layer) -> dict[str, Tensor]:
     activation = layer.channels_first(found.activation[alias])
     whole = plan.reduce == "none"
     rows = {v.ACTIVATION: activation if whole else sum_positions(activation)}
@@ -199,19 +220,26 @@ def _reduce(plan: Plan, found: Attribution, alias: str, layer: Layer) -> dict[st
     return rows
 
 
-def label(
-    plan: Plan, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, xr.Variable]
-) -> xr.DataTree:
-    """Put dims, coordinates, units and provenance on the rows of a run."""
-    nodes: dict[str, dict[str, xr.DataArray]] = {"/": {}}
-    for path, values in arrays.items():
-        alias, _, name = path.rpartition("/")
-        variable = _labelled_rows(plan, plan.layers.get(alias), name, values)
-        nodes.setdefault(f"/{alias}", {})[name] = variable
-    data = {path: xr.Dataset(variables) for path, variables in nodes.items()}
-    data["/"] = data["/"].assign_coords(coords)
-    tree = xr.DataTree.from_dict(data)
-    return stamp(tree, "nc.contributions", **plan.facts)
+def require_finite_target(target: Tensor, first: int) -> None:
+    """Refuse a target with NaN or infinity, naming the sample.
+
+    Parameters
+    ----------
+    target
+        Of every sample of a batch.
+    first
+        Position of the first of them.
+
+    Examples
+    --------
+    >>> require_finite_target(torch.zeros(2), 0)
+    """
+    if not bool(target.isfinite().all()):
+        place = first + int((~target.isfinite()).nonzero()[0])
+        raise InputError(
+            came=f"a target that is not finite, first for sample {place}",
+            expected="finite numbers from the network and the target",
+        )
 
 
 def _labelled_rows(

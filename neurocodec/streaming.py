@@ -21,7 +21,7 @@ from neurocodec import storage
 from neurocodec.errors import InputError
 from neurocodec.estimates import Estimate
 from neurocodec.nn.passes import Passes
-from neurocodec.plan import Plan, Rows, compute, label
+from neurocodec.plan import Plan, Rows
 from neurocodec.samples import Block, bar, batches
 from neurocodec.storage.formats import CHUNK_BYTES
 from neurocodec.storage.parts import KEPT
@@ -69,7 +69,7 @@ class Work:
             stop = min(start + self.size, block.stop)
             with self._smaller_if_needed() as done:
                 batch = self.plan.samples.place(block, start, stop, self.plan.net.device)
-                parts.append(compute(self.plan, self.passes, batch))
+                parts.append(self.plan.rows(self.passes, batch))
                 done.append(stop)
             start = done[-1] if done else start
         if len(parts) == 1:
@@ -157,7 +157,7 @@ class Run:
         coords = read_coords(self.plan.samples.coords, self.plan.samples.dim, kept)
         if not kept.all():
             arrays = {name: rows[kept] for name, rows in arrays.items()}
-        return label(self.plan, arrays, coords)
+        return self.plan.label(arrays, coords)
 
     def streamed(self, out: Path) -> xr.DataTree:
         """Write rows as they come; go on where an earlier call with the same facts stopped."""
@@ -180,7 +180,7 @@ class Run:
         todo = sum(stop - start for start, stop in ranges)
         device = self.plan.net.device
         with (
-            bar(total, "contributions", progress=self.progress, done=total - todo) as shown,
+            bar(total, self.plan.what, progress=self.progress, done=total - todo) as shown,
             self.plan.samples.blocks(ranges, self.workers, device) as blocks,
         ):
             before = time.perf_counter()
@@ -204,7 +204,7 @@ class Run:
     def one(self) -> Rows:
         """Rows of one sample, for their shapes and types."""
         batch = self.plan.samples.batch(0, 1, self.plan.net.device)
-        return compute(self.plan, self.passes, batch)
+        return self.plan.rows(self.passes, batch)
 
     def template(self, one: Rows, kept: NDArray[np.bool_]) -> xr.DataTree:
         """Result with all its labels, whose numbers take no memory."""
@@ -212,7 +212,7 @@ class Run:
         coords = read_coords(samples.coords, samples.dim, kept)
         size = int(kept.sum())
         shapes = {name: np.broadcast_to(r[0], (size, *r.shape[1:])) for name, r in one.items()}
-        return label(self.plan, shapes, coords)
+        return self.plan.label(shapes, coords)
 
     def _estimate(self, rows: Rows, seconds: float) -> Estimate:
         return Estimate.of(

@@ -133,6 +133,8 @@ VARIABLES: Final = {
         Term("co_clustering", "part of the resamples with both cells together", DIMENSIONLESS),
         Term("completeness_error", "sum of contributions minus change of the target"),
         Term("contribution", "contribution of a hidden channel to the target"),
+        Term("contribution_map", "part of a contribution that comes from a pixel"),
+        Term("map_completeness_error", "sum of a map over its pixels minus the contribution"),
         Term("converged", "whether the completeness error met the tolerance"),
         Term("correlation", "Pearson correlation", DIMENSIONLESS),
         Term("correlation_ln", "Pearson correlation of the LN model", DIMENSIONLESS),

@@ -36,6 +36,7 @@ ORDER = (
     | {"unit_views"}
     | {"near_copies", "agreement", "explained_fields", "stable_clusters"}
     | {"dynamics", "moments", "maps", "perturb", "statistics"}
+    | {"chosen_times", "map_channels", "map_plan"}
     | {"rankings", "sample_sets", "perturbation", "perturbation_design", "perturbation_masks"}
     | {"perturbation_run", "perturbation_summary", "perturbation_checks"}
     | {

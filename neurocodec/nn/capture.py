@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,6 +108,10 @@ def _refuse_batch_statistics(module: nn.Module) -> None:
             )
 
 
+class _ReachedError(Exception):
+    """A pass has come to the layer that it was wanted for."""
+
+
 @dataclass
 class Capture:
     """Hooks on the layers of one module, and the passes through them.
@@ -125,6 +129,8 @@ class Capture:
         goes on with a copy of these. Found by the passes themselves.
     changes_input
         Whether the network works in place on its input: it is then given a copy. Found likewise.
+    told
+        Operators of which it was said in this run that they lack a derivative.
 
     Examples
     --------
@@ -140,8 +146,10 @@ class Capture:
     select: Item = None
     protected: set[str] = field(default_factory=set)
     changes_input: bool = False
+    told: set[str] = field(default_factory=set, repr=False)
     _looked: bool = field(default=False, repr=False)
     _off: bool = field(default=False, repr=False)
+    _until: frozenset[str] = field(default=frozenset(), repr=False)
     _hidden: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _versions: dict[str, int] = field(default_factory=dict, repr=False)
     _replace: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
@@ -226,6 +234,31 @@ class Capture:
         with torch.no_grad():
             return self.run(x)
 
+    def reach(self, x: Tensor, aliases: Iterable[str]) -> dict[str, Tensor]:
+        """Run the module as far as the last of some layers, and no further.
+
+        Parameters
+        ----------
+        x
+            Inputs, sample axis first; of a network that `run` has seen.
+        aliases
+            The layers, all of which run.
+
+        Returns
+        -------
+        dict
+            Alias -> activation.
+        """
+        self._forget()
+        self._until = frozenset(aliases)
+        try:
+            with suppress(_ReachedError):
+                self.module(x.clone() if self.changes_input else x)
+        finally:
+            found, self._until = self._hidden, frozenset()
+            self._forget()
+        return found
+
     @property
     def first_seen(self) -> str | None:
         """Alias of the first layer that ran in the pass under way."""
@@ -273,4 +306,6 @@ class Capture:
             tensor = tensor[...]
         self._hidden[alias] = tensor
         self._versions[alias] = tensor._version  # noqa: SLF001
+        if self._until and self._until <= self._hidden.keys():
+            raise _ReachedError
         return tensor.clone() if alias in self.protected else tensor

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from neurocodec.errors import InputError
 from neurocodec.nn.attribution import Attribution, Method, by_layer, only
 from neurocodec.nn.integration import IntegratedGradients
 from neurocodec.nn.passes import Batch, Passes, Point
+from neurocodec.nn.tangents import tangents
 
 __all__ = [
     "ActGrad",
@@ -75,34 +72,14 @@ class InputGrad(Method):
     """
 
     def attribute(self, passes: Passes, batch: Batch) -> Attribution:
-        """One forward pass with tangents, one forward and one backward pass."""
-        tangent = self._tangents(passes, batch)
+        """One forward and one backward pass, and a forward pass with tangents up to the layers."""
         point = passes.point(batch.x)
+        direction = batch.x - passes.baseline
+        tangent = tangents(passes.capture, passes.aliases, batch.x, direction)
         values = by_layer(torch.mul, tangent, point.gradient)
         return Attribution(
             values, only(passes, point.hidden), point.target, _promise(passes, point)
         )
-
-    @staticmethod
-    def _tangents(passes: Passes, batch: Batch) -> dict[str, Tensor]:
-        with torch.no_grad(), forward_ad.dual_level(), _quiet_jvp():
-            direction = (batch.x - passes.baseline).contiguous()
-            dual = forward_ad.make_dual(batch.x.contiguous(), direction)  # type: ignore[no-untyped-call]
-            hidden = only(passes, passes.look(dual).hidden)
-            found = {a: forward_ad.unpack_dual(h) for a, h in hidden.items()}  # type: ignore[no-untyped-call]
-            return {
-                a: torch.zeros_like(d.primal) if d.tangent is None else d.tangent.clone()
-                for a, d in found.items()
-            }
-
-
-@contextmanager
-def _quiet_jvp() -> Iterator[None]:
-    """Keep torch's own use of what it has deprecated, on the first tangent, from the user."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
-        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
-        yield
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""Some of the samples of a movie: the windows that end at chosen times."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError
+from neurocodec.field_request import positions_of
+from neurocodec.network import Network
+from neurocodec.nn.movie import windows
+from neurocodec.samples import Samples
+
+
+def samples_at(net: Network, stimulus: xr.DataArray, times: Any) -> Samples:
+    """Samples of a stimulus; of a movie those at chosen times.
+
+    Parameters
+    ----------
+    net
+        The network.
+    stimulus
+        Movie (time, y, x) or images (stimulus, ...); images that are stored stay there.
+    times
+        As `nc.receptive_fields` takes them; None for all samples.
+
+    Raises
+    ------
+    InputError
+        Where there is no response at a time, or times are given for images.
+
+    Examples
+    --------
+    >>> net = Network(torch.nn.Flatten(), [], history=2)
+    >>> movie = xr.DataArray(np.zeros((5, 3, 3), "float32"), dims=("time", "y", "x"))
+    >>> len(samples_at(net, movie, None)), len(samples_at(net, movie, [1, 4]))
+    (4, 2)
+    """
+    if times is None:
+        return Samples.of(net, stimulus, stream=True)
+    if net.history is None:
+        raise InputError(
+            came=f"times= for {net.name!r}, a network of still images",
+            expected="images that are chosen before",
+            hint="images.isel(stimulus=[0, 1])",
+        )
+    whole = Samples.of(net, stimulus)
+    places = positions_of(whole, times)
+    coords = {name: c.isel({v.TIME: places}) for name, c in whole.coords.items()}
+    if (np.diff(places) == 1).all():
+        frames = whole.values[places[0] : places[-1] + net.history]
+        return replace(whole, values=frames, coords=coords)
+    chosen = windows(whole.values, net.history)[torch.from_numpy(places)]
+    return replace(whole, values=chosen, coords=coords, history=None, dims=(v.LAG, *whole.dims))
