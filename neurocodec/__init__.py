@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         adapters,
         errors,
         labels,
+        plot,
         plotting,
         rankings,
         statistics,
@@ -37,15 +38,20 @@ if TYPE_CHECKING:
     from neurocodec.fields import receptive_fields, spike_triggered_average
     from neurocodec.image_analysis import analyse_images
     from neurocodec.image_files import images
+    from neurocodec.image_mosaics import mosaics
     from neurocodec.interneurons import compare_interneurons
+    from neurocodec.localisation_comparison import compare_localisation
+    from neurocodec.localisation_scores import localisation
     from neurocodec.maps import contribution_maps
     from neurocodec.modes import SparseModes
     from neurocodec.near_copies import merge_modes
     from neurocodec.network import Network
     from neurocodec.nn import methods, targets
     from neurocodec.nn.layer import Layer
+    from neurocodec.object_masks import box_masks
     from neurocodec.perturb import ablate, preserve
     from neurocodec.perturbation import perturbation_curve
+    from neurocodec.pixel_curves import deletion_curve
     from neurocodec.population import as_cells
     from neurocodec.responses import respond
     from neurocodec.retina_fitting import fit_retina
@@ -83,13 +89,17 @@ _PUBLIC = {
     "cluster_stability": "neurocodec.stable_clusters:cluster_stability",
     "combination_times": "neurocodec.combinations:combination_times",
     "field_variance": "neurocodec.explained_fields:field_variance",
+    "localisation": "neurocodec.localisation_scores:localisation",
     "merge_modes": "neurocodec.near_copies:merge_modes",
     "mode_combinations": "neurocodec.combinations:mode_combinations",
+    "box_masks": "neurocodec.object_masks:box_masks",
     "class_masks": "neurocodec.concepts:class_masks",
+    "compare_localisation": "neurocodec.localisation_comparison:compare_localisation",
     "concept_masks": "neurocodec.concepts:concept_masks",
     "concept_scores": "neurocodec.concept_tables:concept_scores",
     "correlate": "neurocodec.cells:correlate",
     "datasets_available": "neurocodec.zoo:datasets_available",
+    "deletion_curve": "neurocodec.pixel_curves:deletion_curve",
     "describe_fields": "neurocodec.field_shapes:describe_fields",
     "describe_modes": "neurocodec.concept_tables:describe_modes",
     "errors": "neurocodec.errors",
@@ -104,8 +114,10 @@ _PUBLIC = {
     "methods": "neurocodec.nn.methods",
     "mode_stability": "neurocodec.stability:mode_stability",
     "models_available": "neurocodec.zoo:models_available",
+    "mosaics": "neurocodec.image_mosaics:mosaics",
     "open": "neurocodec.storage:open",
     "perturbation_curve": "neurocodec.perturbation:perturbation_curve",
+    "plot": "neurocodec.plot",
     "plotting": "neurocodec.plotting",
     "preserve": "neurocodec.perturb:preserve",
     "rankings": "neurocodec.rankings",
@@ -136,18 +148,21 @@ __all__ = [
     "analyse_images",
     "analyse_retina",
     "as_cells",
+    "box_masks",
     "class_masks",
     "cluster_agreement",
     "cluster_cells",
     "cluster_stability",
     "combination_times",
     "compare_interneurons",
+    "compare_localisation",
     "concept_masks",
     "concept_scores",
     "contribution_maps",
     "contributions",
     "correlate",
     "datasets_available",
+    "deletion_curve",
     "describe_fields",
     "describe_modes",
     "errors",
@@ -160,13 +175,16 @@ __all__ = [
     "labels",
     "load_dataset",
     "load_model",
+    "localisation",
     "merge_modes",
     "methods",
     "mode_combinations",
     "mode_stability",
     "models_available",
+    "mosaics",
     "open",
     "perturbation_curve",
+    "plot",
     "plotting",
     "preserve",
     "rankings",

@@ -83,8 +83,9 @@ class Choice:
     def facts(self) -> dict[str, Any]:
         """What it is in a provenance."""
         if self.modes is None:
-            chosen = self.channels
-            return {"channels": chosen if isinstance(chosen, int | str | None) else [*chosen]}
+            named = self.channels is None or isinstance(self.channels, str)
+            chosen = self.channels if named else np.asarray(self.channels).tolist()
+            return {"channels": chosen}
         rows = _dictionary(self.modes)
         facts = {"modes_sha256": fingerprint(rows), "weights": self.weights}
         return {**facts, "top": self.top} if self.weights == "equal" else facts

@@ -49,7 +49,9 @@ ORDER = (
         "concept_tables",
     }
     | {"ensembles", "stacks", "stability", "tuning", "blocks", "preparation", "coders", "fitted"}
-    | {"decomposition", "summary", "baselines", "baseline_coders", "checkpoints"},
+    | {"decomposition", "summary", "baselines", "baseline_coders", "checkpoints"}
+    | {"localisation_scores", "localisation_comparison", "localisation_summary", "channel_sets"}
+    | {"object_masks", "image_mosaics", "pixel_curves", "pixel_replacement"},
     {"adapters"},
     {"zoo"},
     {"segments", "fitting_parts", "fitting_data", "fitting_results"},
@@ -62,7 +64,8 @@ ORDER = (
         "image_run",
         "image_options",
     }
-    | {"findings", "analysis", "description", "retina_fitting"},
+    | {"findings", "analysis", "description", "retina_fitting"}
+    | {"image_maps", "retina_maps", "map_examples", "pictures"},
     {"plotting"},
     {
         "page",
@@ -70,6 +73,8 @@ ORDER = (
         "report_figures",
         "image_report",
         "image_figures",
+        "map_report",
+        "plot",
         "explorer",
         "explorer_arrays",
         "packing",

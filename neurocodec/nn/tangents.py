@@ -119,8 +119,19 @@ def _twice_backward(
         outer = [torch.zeros_like(h).requires_grad_() for h in hidden]
         back = torch.autograd.grad(hidden, leaf, outer, create_graph=True)
         found = torch.autograd.grad(back, outer, direction, allow_unused=True)
-    pairs = zip(aliases, found, hidden, strict=True)
-    return {a: torch.zeros_like(h) if f is None else f.detach() for a, f, h in pairs}
+    return {
+        alias: _derivative(h, derivative)
+        for alias, h, derivative in zip(aliases, hidden, found, strict=True)
+    }
+
+
+def _derivative(hidden: Tensor, found: Tensor | None) -> Tensor:
+    """Zeros where the activation does not depend on the input, as then it has no history."""
+    if found is not None:
+        return found.detach()
+    if hidden.grad_fn is not None:
+        raise RuntimeError("its backward pass cannot be differentiated")
+    return torch.zeros_like(hidden)
 
 
 def _tell(capture: Capture, operator: str) -> None:

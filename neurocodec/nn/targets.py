@@ -258,7 +258,7 @@ class Feature(Target):
                 came=f"a vector of {len(self.vector)} for {self.name!r}",
                 expected=f"one number for each of its {outputs.shape[1]} channels",
             )
-        projected = torch.einsum("bc...,c->b...", outputs, outputs.new_tensor(self.vector))
+        projected = torch.einsum("bc...,c->b...", outputs, torch.as_tensor(self.vector).to(outputs))
         if self.position is not None:
             where = (self.position,) if isinstance(self.position, int) else self.position
             return self._at(projected, where)

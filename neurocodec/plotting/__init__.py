@@ -12,8 +12,11 @@ from neurocodec.plotting.interneurons import (
     plot_interneurons,
 )
 from neurocodec.plotting.layer_statistics import plot_layer_statistics
+from neurocodec.plotting.localisation import plot_localisation, plot_pixel_curves
+from neurocodec.plotting.maps import plot_maps, plot_mode_images
 from neurocodec.plotting.modes import plot_modes
 from neurocodec.plotting.moments import plot_moments
+from neurocodec.plotting.movie_maps import plot_movie_maps
 from neurocodec.plotting.overview import plot_overview
 from neurocodec.plotting.perturbation import (
     plot_channel_scores,
@@ -42,12 +45,17 @@ __all__ = [
     "plot_interneuron_matrix",
     "plot_interneurons",
     "plot_layer_statistics",
+    "plot_localisation",
+    "plot_maps",
     "plot_mode_correlation",
+    "plot_mode_images",
     "plot_modes",
     "plot_moments",
+    "plot_movie_maps",
     "plot_overview",
     "plot_perturbation",
     "plot_perturbation_areas",
+    "plot_pixel_curves",
     "plot_responses",
     "plot_silhouette",
     "plot_stability",

@@ -1,0 +1,263 @@
+"""`nc.localisation`: which part of a map's energy lies inside of an object."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.kernels.localisation import (
+    PARTS,
+    Part,
+    energy_inside,
+    mask_area,
+    maximum_inside,
+    part_of,
+)
+from neurocodec.labels import fingerprint, labelled, provenance, require_finite, require_same, stamp
+
+MAP: Final = "contribution_map"
+Maps: TypeAlias = xr.Dataset | xr.DataArray | xr.DataTree
+SCORES: Final = ("energy_inside", "localisation", "pointing")
+_BYTES: Final = 2**27
+"""Of maps that are looked at together."""
+
+
+def localisation(maps: Maps, masks: xr.DataArray, *, of: Part = "absolute") -> xr.Dataset:
+    """Score how well maps of pixels keep inside of objects.
+
+    The map is summed over colors first, so that a pixel is one number; energy is then its size,
+    or that of its positive or negative part.
+
+    Parameters
+    ----------
+    maps
+        As `nc.contribution_maps` returns them or wrote them into a file that `nc.open` opened, or
+        a DataArray (stimulus, ..., color, y, x) of maps; `color` may be missing, and every other
+        dim is kept.
+    masks
+        bool (stimulus, y, x), true inside of the object, for the same images in the same order;
+        or (y, x) for all of them. See `nc.box_masks`.
+    of
+        What counts as energy: ``"absolute"`` |m| of the pixels, ``"positive"`` max(m, 0) or
+        ``"negative"`` max(-m, 0).
+
+    Returns
+    -------
+    xarray.Dataset
+        Over all dims of the maps but color, y and x:
+
+        - `energy_inside`: part of the energy inside, sum_inside E / sum E (energy-based pointing
+          game, Wang et al. 2020, Score-CAM),
+        - `localisation`: energy_inside / mask_area; 1 for a map that knows nothing of the object,
+          at most 1 / mask_area,
+        - `pointing`: 1 where the largest pixel is inside, else 0 (of several largest, their
+          part; pointing game, Zhang et al. 2018); the chance of a random pixel is mask_area,
+
+        and `mask_area` (stimulus), the part of the pixels that is inside. NaN where a map has no
+        energy: none of its channels contributes.
+
+    Raises
+    ------
+    InputError
+        Where masks are empty, full, of other images or of another size.
+
+    Examples
+    --------
+    >>> maps = xr.DataArray([[[3.0, 0.0], [0.0, -1.0]]], dims=("stimulus", "y", "x"))
+    >>> mask = xr.DataArray([[True, False], [False, False]], dims=("y", "x"))
+    >>> found = localisation(maps, mask)
+    >>> found.energy_inside.item(), found.mask_area.item(), found.localisation.item()
+    (0.75, 0.25, 3.0)
+    """
+    if of not in PARTS:
+        raise unknown_name("part of a map", of, PARTS)
+    values = map_of(maps)
+    inside = checked_masks(masks, values)
+    found = _scored(values, inside, of)
+    facts = {"of": of, "masks_sha256": fingerprint(inside.values)}
+    made = provenance(maps) or provenance(values)
+    return stamp(found, "nc.localisation", **facts, maps=made)
+
+
+def map_of(maps: Maps) -> xr.DataArray:
+    """Maps themselves, with the dims y and x.
+
+    Parameters
+    ----------
+    maps
+        With `contribution_map`, such as a file of them that was opened, or an array of maps.
+
+    Raises
+    ------
+    InputError
+        Where there are none.
+
+    Examples
+    --------
+    >>> map_of(xr.DataArray([[1.0]], dims=("x", "y"))).dims
+    ('y', 'x')
+    """
+    if isinstance(maps, xr.Dataset | xr.DataTree) and MAP in maps.data_vars:
+        maps = maps.data_vars[MAP]
+    if not isinstance(maps, xr.DataArray) or not {v.Y, v.X} <= {*maps.dims}:
+        what = "variables" if hasattr(maps, "data_vars") else "dims"
+        names = getattr(maps, "data_vars", getattr(maps, "dims", ()))
+        raise InputError(
+            came=f"maps of type {type(maps).__name__} with {what} {[*map(str, names)]}",
+            expected=f"a Dataset with {MAP!r}, or a DataArray with the dims 'y' and 'x'",
+            hint="nc.contribution_maps(net, images, layer, modes=modes, target=target)",
+        )
+    if v.COLOR in maps.dims:
+        return maps.transpose(..., v.COLOR, v.Y, v.X)
+    return maps.transpose(..., v.Y, v.X)
+
+
+def checked_masks(masks: xr.DataArray, images: xr.DataArray) -> xr.DataArray:
+    """Masks (stimulus, y, x) or (y, x) in memory, checked against images or maps of them.
+
+    Parameters
+    ----------
+    masks
+        True inside of an object.
+    images
+        Images, or maps, with the dims y and x.
+
+    Raises
+    ------
+    InputError
+        Where masks are not true or false, are empty or full, or are of other images or another
+        size.
+
+    Examples
+    --------
+    >>> images = xr.DataArray(np.zeros((3, 2, 2)), dims=("stimulus", "y", "x"))
+    >>> checked_masks(images[0] < 0, images)
+    Traceback (most recent call last):
+    ...
+    neurocodec.errors.InputError: an empty mask
+      expected: objects that cover some pixels of the image, but not all
+      try: leave these images out: masks.any(['y', 'x']) & ~masks.all(['y', 'x'])
+    """
+    wanted = [d for d in (v.STIMULUS, v.TIME) if d in getattr(masks, "dims", ())]
+    if not isinstance(masks, xr.DataArray) or {*masks.dims} != {*wanted, v.Y, v.X}:
+        raise InputError(
+            came=f"masks of type {type(masks).__name__} with dims"
+            f" {tuple(map(str, getattr(masks, 'dims', ())))}",
+            expected="a bool DataArray with the dims ('stimulus', 'y', 'x')",
+            hint="nc.box_masks(boxes, images)",
+        )
+    masks = masks.transpose(*wanted, v.Y, v.X)
+    for dim in (*wanted, v.Y, v.X):
+        require_same(masks, images, dim, "masks and images")
+    found = masks.copy(data=_as_flags(masks))
+    _refuse_trivial(found)
+    return found
+
+
+def _as_flags(masks: xr.DataArray) -> NDArray[np.bool_]:
+    values = np.asarray(masks.values)
+    if values.dtype == bool:
+        return values
+    require_finite(masks, "masks")
+    if not np.isin(values, (0, 1)).all():
+        raise InputError(
+            came=f"masks of {values.dtype} with other values than 0 and 1",
+            expected="true inside of the object, false outside",
+            hint="masks = masks > 0.5",
+        )
+    return np.asarray(values.astype(bool))
+
+
+def _refuse_trivial(masks: xr.DataArray) -> None:
+    area = np.atleast_1d(mask_area(masks.values))
+    for what, bad in (("empty", area == 0), ("full", area == 1)):
+        if bad.any():
+            places = np.flatnonzero(bad)
+            named = masks[v.STIMULUS].values if v.STIMULUS in masks.coords else np.arange(len(area))
+            which = [str(np.atleast_1d(named)[i]) for i in places[:5]]
+            more = ", ..." if len(places) > 5 else ""
+            several = f"{len(places)} {what} masks, of the stimuli {', '.join(which)}{more}"
+            raise InputError(
+                came=several if masks.ndim > 2 else f"an {what} mask".replace("an f", "a f"),
+                expected="objects that cover some pixels of the image, but not all",
+                hint="leave these images out: masks.any(['y', 'x']) & ~masks.all(['y', 'x'])",
+            )
+
+
+def _scored(maps: xr.DataArray, masks: xr.DataArray, of: Part) -> xr.Dataset:
+    """Scores of maps that are read some samples at a time."""
+    sample = next((d for d in (v.STIMULUS, v.TIME) if d in masks.dims), "")
+    dims = tuple(str(d) for d in maps.dims if d not in (v.COLOR, v.Y, v.X))
+    first = next(iter(dims), "")
+    parts = []
+    for some in _blocks(maps, first):
+        mask = masks[{sample: some}] if sample == first and sample else masks
+        parts.append(score_arrays(maps[{first: some}] if first else maps, mask, of))
+    found = {
+        name: np.concatenate([p[name] for p in parts]) if first else parts[0][name]
+        for name in SCORES
+    }
+    kept = {k: c for k, c in maps.coords.items() if {*c.dims} <= {*dims}}
+    return xr.Dataset(
+        {
+            **{name: labelled(values, dims, name=name) for name, values in found.items()},
+            "mask_area": labelled(
+                mask_area(masks.values), [sample] if sample else [], name="mask_area"
+            ),
+        },
+        coords=kept,
+    )
+
+
+def _blocks(maps: xr.DataArray, first: str) -> list[slice]:
+    if not first:
+        return [slice(None)]
+    size = maps.sizes[first]
+    step = max(1, _BYTES // max(1, 8 * maps.size // max(size, 1)))
+    return [slice(start, start + step) for start in range(0, max(size, 1), step)]
+
+
+def score_arrays(maps: xr.DataArray, mask: xr.DataArray, of: Part) -> dict[str, NDArray[Any]]:
+    """Scores of some maps, over all of their dims but color, y and x.
+
+    Parameters
+    ----------
+    maps
+        (..., y, x), with or without `color` before y.
+    mask
+        (stimulus, y, x) or (y, x), checked.
+    of
+        What counts as energy.
+
+    Returns
+    -------
+    dict of numpy.ndarray
+        `energy_inside`, `localisation` and `pointing`.
+
+    Examples
+    --------
+    >>> maps = xr.DataArray([[0.0, 2.0]], dims=("y", "x"))
+    >>> scores = score_arrays(maps, maps > 1, "absolute")
+    >>> {name: value.item() for name, value in scores.items()}
+    {'energy_inside': 1.0, 'localisation': 2.0, 'pointing': 1.0}
+    """
+    pixels = maps.astype(np.float64)
+    if v.COLOR in pixels.dims:
+        pixels = pixels.sum(v.COLOR, skipna=False)
+    energy = part_of(pixels.values, of)
+    sample = [d for d in mask.dims if d not in (v.Y, v.X)]
+    over = [pixels.sizes[d] if d in (*sample, v.Y, v.X) else 1 for d in pixels.dims]
+    order = [d for d in pixels.dims if d in mask.dims]
+    inside = mask.transpose(*order).values
+    flags = inside.reshape(over if sample else inside.shape)
+    share = energy_inside(energy, flags)
+    return {
+        "energy_inside": share,
+        "localisation": share / mask_area(flags),
+        "pointing": maximum_inside(energy, flags),
+    }

@@ -1,0 +1,105 @@
+"""Pictures that people can look at, of images as a network takes them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.network import Preprocessing
+
+GREY: Final = 102
+"""Of 255: the grey by which it is seen whether a preprocessing is linear in each color."""
+TOLERANCE: Final = 0.02
+"""Of the range from black to white."""
+
+Levels = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def pictures(images: xr.DataArray, preprocessing: Preprocessing | None = None) -> xr.DataArray:
+    """Undo the normalisation of images: colors from 0 (black) to 1 (white).
+
+    The normalisation is measured, not guessed: black and white pictures go through the same
+    preprocessing, and what becomes of them are the ends of the range, color by color,
+    (image - black) / (white - black). A grey one shows whether it is linear. Where it is not, or
+    the images do not fit into that range (they were made by another preprocessing), each image is
+    scaled from its least value to its largest.
+
+    Parameters
+    ----------
+    images
+        (stimulus, color, y, x) as the network takes them.
+    preprocessing
+        That made them of PIL images, such as ``net.preprocessing``.
+
+    Returns
+    -------
+    xarray.DataArray
+        `picture`, of the same dims and coordinates; the attribute `comment` says how it was made.
+
+    Examples
+    --------
+    >>> def centred(image):
+    ...     return np.asarray(image, np.float32).transpose(2, 0, 1) / 255 - 0.5
+    >>> images = xr.DataArray(np.zeros((1, 3, 2, 2)), dims=("stimulus", "color", "y", "x"))
+    >>> pictures(images, centred).values.max().item()
+    0.5
+    """
+    images = labels.require_dims(images, (v.STIMULUS, v.COLOR, v.Y, v.X), "images")
+    values = np.asarray(images.values, dtype=np.float64)
+    made, how = _unnormalised(values, preprocessing), "normalisation undone"
+    if made is None:
+        made, how = _stretched(values), "scaled from the least to the largest value of each image"
+    return labels.labelled(
+        made.clip(0, 1).astype(np.float32),
+        tuple(map(str, images.dims)),
+        {str(k): c.variable for k, c in images.coords.items()},
+        name="picture",
+        comment=how,
+    )
+
+
+def _unnormalised(
+    values: NDArray[np.float64], preprocessing: Preprocessing | None
+) -> NDArray[np.float64] | None:
+    levels = None if preprocessing is None else _levels(preprocessing, values.shape[1:])
+    if levels is None:
+        return None
+    black, white = (level[:, None, None] for level in levels)
+    made = (values - black) / (white - black)
+    fits = made.min() >= -TOLERANCE and made.max() <= 1 + TOLERANCE
+    return np.asarray(made) if fits else None
+
+
+def _stretched(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    axes = (1, 2, 3)
+    low, high = values.min(axes, keepdims=True), values.max(axes, keepdims=True)
+    return np.asarray((values - low) / np.where(high > low, high - low, 1.0))
+
+
+def _levels(preprocessing: Preprocessing, shape: tuple[int, ...]) -> Levels | None:
+    """What becomes of black and of white (color); None where not all shades are linear."""
+    black, white, grey = (_shade(preprocessing, shade, shape) for shade in (0, 255, GREY))
+    if black is None or white is None or grey is None or (black == white).any():
+        return None
+    place = (grey - black) / (white - black)
+    return (black, white) if np.abs(place - GREY / 255).max() < TOLERANCE else None
+
+
+def _shade(
+    preprocessing: Preprocessing, shade: int, shape: tuple[int, ...]
+) -> NDArray[np.float64] | None:
+    """What becomes of a picture of one shade (color); None where it does not stay one."""
+    from PIL import Image  # noqa: PLC0415 - an extra
+
+    made: Any = preprocessing(Image.new("RGB", (shape[-1], shape[-2]), (shade,) * 3))
+    values = np.asarray(made, dtype=np.float64)
+    if values.shape != shape:
+        return None
+    flat = values.reshape(len(values), -1)
+    even = np.allclose(flat, flat[:, :1], atol=1e-4)
+    return np.asarray(flat[:, 0]) if even else None
