@@ -37,6 +37,7 @@ from neurocodec.recording import (
     with_types,
 )
 from neurocodec.responses import respond
+from neurocodec.retina_maps import map_movie
 from neurocodec.storage.folders import existing_folder
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,8 @@ def analyse_retina(
 
     Responses, contributions of hidden channels, their modes, clusters of cells by the modes that
     drive them, receptive fields from moment to moment and the combinations of modes that go with
-    them, and recorded interneurons against channels and modes.
+    them, which part of the movie acts through some modes, and recorded interneurons against
+    channels and modes.
 
     Parameters
     ----------
@@ -178,6 +180,7 @@ def analyse_retina(
         **_dynamics(net, stimulus, rates, modes, moments=moments, seed=seed, **where),
         interneurons=_interneurons(net, movie, interneurons, modes, fitted, seed=seed, **where),
         simulated=simulated_parts(net, movie),
+        **_maps(net, stimulus, modes, fitted, **where),
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
@@ -218,6 +221,17 @@ def _dynamics(
         logger.warning("the fields are not followed: %s", error.came)
         return {"dynamics": None, "unfollowed": error.came}
     return {"dynamics": found}
+
+
+def _maps(
+    net: Network,
+    stimulus: xr.DataArray,
+    modes: Mapping[str, SparseModes],
+    target: Target,
+    **where: Any,
+) -> dict[str, Any]:
+    found, unmapped = map_movie(net, stimulus, modes, target, baseline=_baseline(net), **where)
+    return {"maps": found, "unmapped": unmapped}
 
 
 def _interneurons(

@@ -23,9 +23,9 @@ from neurocodec.image_options import EXPANSION, PARTS, PER_CLASS, STEPS, TARGETS
 DESCRIPTION: Final = (
     "Analyse a network that classifies images: contributions of the hidden channels of every "
     "layer, their sparsity, signs and dimensionality, modes and the classes that they go with, "
-    "and what ablating or preserving their channels does. Writes netCDF results, figures and "
-    "report.html to a folder. A run that was interrupted goes on when the same command is given "
-    "again."
+    "which part of the images acts through them, and what ablating or preserving their channels "
+    "does. Writes netCDF results, figures and report.html to a folder. A run that was interrupted "
+    "goes on when the same command is given again."
 )
 
 

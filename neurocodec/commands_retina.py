@@ -18,11 +18,11 @@ BUNDLED: Final = "simulated-retina"
 MOMENTS: Final = 120
 
 DESCRIPTION: Final = (
-    "Analyse a retina model: responses, contributions of hidden channels, modes, clusters of "
-    "cells, receptive fields from moment to moment, combinations of modes, interneurons. Without "
-    "options it runs on the bundled model and movie, both simulated. Writes netCDF results, "
-    "figures and report.html to a folder. A run that was interrupted goes on when the same command "
-    "is given again."
+    "Analyse a retina model: responses, contributions of hidden channels, modes, which part of "
+    "the movie acts through them, clusters of cells, receptive fields from moment to moment, "
+    "combinations of modes, interneurons. Without options it runs on the bundled model and movie, "
+    "both simulated. Writes netCDF results, figures and report.html to a folder. A run that was "
+    "interrupted goes on when the same command is given again."
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ FIELDS: Final = "fields.nc"
 SHAPES: Final = "field-shapes.nc"
 COMBINATIONS: Final = "combinations.nc"
 INTERNEURONS: Final = "interneurons.nc"
+MAPS: Final = "maps.nc"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class RetinaAnalysis:
         What of model and movie is simulated: "model", "movie", both or nothing.
     unfollowed
         Why there are no fields although they were wanted; empty where there are.
+    maps
+        Maps of some modes of each layer in the pixels of the movie, at times at which they were
+        strong.
+    unmapped
+        Layers without maps, and why.
     """
 
     model: str
@@ -81,6 +87,8 @@ class RetinaAnalysis:
     interneurons: xr.DataTree | None
     simulated: tuple[str, ...]
     unfollowed: str = ""
+    maps: xr.DataTree | None = None
+    unmapped: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def layers(self) -> list[str]:
@@ -149,6 +157,8 @@ class RetinaAnalysis:
         if self.dynamics is not None:
             found |= {FIELDS: self.dynamics.fields, SHAPES: self.dynamics.shapes}
             found[COMBINATIONS] = self.dynamics.tree()
+        if self.maps is not None:
+            found[MAPS] = self.maps
         if self.interneurons is not None:
             found[INTERNEURONS] = self.interneurons
         return found

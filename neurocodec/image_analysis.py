@@ -15,6 +15,7 @@ from neurocodec.contribution import contributions
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.hierarchies import Source
 from neurocodec.image_findings import RESPONSES, STATISTICS, ImageAnalysis
+from neurocodec.image_maps import map_modes
 from neurocodec.image_modes import fit_kinds, score_modes
 from neurocodec.image_options import EXPANSION, PARTS, PER_CLASS, STEPS, TARGETS
 from neurocodec.image_perturbation import (
@@ -44,6 +45,11 @@ The classes found at an image are held along the path to it: the largest logit a
 of other classes on the way, which makes the path rough (CIFAR ResNet-56, 10 steps: the sum of the
 contributions misses 8 % of the change of the target in place of 68 %).
 """
+_OF_MODES: Final = {
+    "maps": "of which they are",
+    "perturbation": "by which channels are ranked",
+}
+"""Parts that need modes, and for what."""
 SHOWN: Final = 5
 """Names that are written out of those that are left out."""
 HELD_OUT: Final = 0.5
@@ -75,8 +81,9 @@ def analyse_images(
     """Analyse a network that classifies images: sections 3 to 5 of CODEC in one call.
 
     Contributions of all layers; their sparsity, signs and dimensionality beside those of the
-    activations (figure 3); modes of both and how they go with the classes (figure 5); accuracy
-    while channels are ablated or preserved (figures 6 and 11). Modes and rankings see one half of
+    activations (figure 3); modes of both and how they go with the classes (figure 5); which images
+    some modes are active on, and which part of these (figure 7); accuracy while channels are
+    ablated or preserved (figures 6 and 11). Modes and rankings see one half of
     the images of every class and are judged on the other.
 
     Parameters
@@ -93,7 +100,7 @@ def analyse_images(
     method
         One of `nc.methods`; ``IntegratedGradients(steps=10)`` where None.
     parts
-        Of the analysis: "statistics", "modes", "perturbation" (which needs modes).
+        Of the analysis: "statistics", "modes", "maps" and "perturbation" (which need modes).
     expansion
         Modes per channel.
     hierarchy
@@ -173,6 +180,8 @@ def analyse_images(
     if "modes" in parts:
         found["modes"] = fit_kinds(run, settings)
         found["concepts"] = score_modes(run, found["modes"])
+    if "maps" in parts:
+        found["maps"] = map_modes(run, found["modes"], found["concepts"], chosen)
     if "perturbation" in parts:
         settled = Perturbations(list(net.select_layers(perturb or wanted)), chosen, per_class)
         groups = _categories(run, categories), _superclasses(run, concepts)
@@ -204,12 +213,13 @@ def _require_parts(parts: Sequence[str], per_class: int) -> None:
     for part in parts:
         if part not in PARTS:
             raise unknown_name("part of the analysis", part, PARTS)
-    if "perturbation" in parts and "modes" not in parts:
-        raise InputError(
-            came="perturbation without modes, by which channels are ranked",
-            expected="both parts",
-            hint="parts=['modes', 'perturbation']",
-        )
+    for part, why in _OF_MODES.items():
+        if part in parts and "modes" not in parts:
+            raise InputError(
+                came=f"{part} without modes, {why}",
+                expected="both parts",
+                hint=f"parts=['modes', {part!r}]",
+            )
 
 
 def _require_known(

@@ -9,7 +9,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from neurocodec import plotting
-from neurocodec.image_findings import ImageAnalysis
+from neurocodec import vocabulary as v
+from neurocodec.image_findings import EACH_CHANNEL, EACH_MODE, ImageAnalysis
 
 
 def image_figures(analysis: ImageAnalysis) -> Iterator[tuple[str, Figure, str]]:
@@ -40,9 +41,47 @@ def image_figures(analysis: ImageAnalysis) -> Iterator[tuple[str, Figure, str]]:
     if analysis.concepts is not None:
         scores = plotting.plot_concept_scores(analysis.concepts, note=held)
         yield "concepts", scores, "correlation of modes and channels with classes"
+    for place, layer in enumerate(analysis.maps):
+        yield from _maps(layer, analysis.maps[layer], alone=place == 0, note=held)
     for curves in (analysis.perturbation, analysis.superclasses):
         if curves:
             yield from _perturbation(curves, note=held)
+
+
+def _maps(
+    layer: str, tree: xr.DataTree, *, alone: bool, note: str
+) -> Iterator[tuple[str, Figure, str]]:
+    """Modes and the images that they are most active on; of one layer also single channels."""
+    each, single = (_both_signs(tree[node].to_dataset()) for node in (EACH_MODE, EACH_CHANNEL))
+    said = f"{note}; images: {each['picture'].attrs['comment']}."
+    shown = plotting.plot_mode_images(
+        each, each["picture"], names=_mode_names(each), title=f"modes of {layer}", note=said
+    )
+    yield f"maps-{layer}", shown, f"images that modes of {layer} are most active on, and where"
+    if alone:
+        mode = single[v.MODE].item()
+        one = single.isel({v.STIMULUS: 0}).drop_vars(v.MODE)
+        channels = plotting.plot_maps(
+            one,
+            one["picture"],
+            columns=v.CHANNEL,
+            title=f"single channels of mode {mode} of {layer}",
+            note=said,
+        )
+        yield f"map-channels-{layer}", channels, f"maps of single channels of mode {mode}"
+
+
+def _both_signs(maps: xr.Dataset) -> xr.Dataset:
+    """Excitatory and inhibitory positions together, as CODEC draws them."""
+    return maps.sum(v.SIGN, keep_attrs=True)
+
+
+def _mode_names(each: xr.Dataset) -> list[str]:
+    names = [f"mode {mode}" for mode in each[v.MODE].values.tolist()]
+    if v.CONCEPT not in each.coords:
+        return names
+    told = zip(names, each[v.CONCEPT].values, each["correlation"].values, strict=True)
+    return [f"{name}\n{concept}\nr = {r:.2f}" for name, concept, r in told]
 
 
 def _perturbation(curves: Mapping[str, xr.Dataset], note: str) -> Iterator[tuple[str, Figure, str]]:

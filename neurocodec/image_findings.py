@@ -16,6 +16,10 @@ from neurocodec.nn.target import Target
 
 STATISTICS: Final = "statistics.nc"
 RESPONSES: Final = "responses.nc"
+EACH_MODE: Final = "modes"
+"""Node with the maps of several modes, each for the images that it is most active on."""
+EACH_CHANNEL: Final = "channels"
+"""Node with the maps of the channels of one mode, for one image."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,9 @@ class ImageAnalysis:
         Kind ("contribution", "activation") -> layer -> modes.
     concepts
         As `nc.concept_scores` returns it, of the held-out images.
+    maps
+        Layer -> maps of some of its modes in the pixels of the images that they are most active
+        on, in the nodes "modes" and "channels" (of one mode, channel by channel).
     perturbation
         Layer -> as `nc.perturbation_curve` returns it, on the held-out images.
     superclasses
@@ -58,6 +65,7 @@ class ImageAnalysis:
     statistics: xr.DataTree | None = None
     modes: Modes = field(default_factory=dict)
     concepts: xr.DataTree | None = None
+    maps: Mapping[str, xr.DataTree] = field(default_factory=dict)
     perturbation: Mapping[str, xr.Dataset] = field(default_factory=dict)
     superclasses: Mapping[str, xr.Dataset] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)

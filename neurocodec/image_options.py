@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-PARTS: Final = ("statistics", "modes", "perturbation")
-"""Parts of the analysis, of which perturbation needs modes."""
+PARTS: Final = ("statistics", "modes", "maps", "perturbation")
+"""Parts of the analysis, of which maps and perturbation need modes."""
 TARGETS: Final = ("top1", "top5", "entropy", "margin")
 """Targets by name; any category of the network is one as well."""
 STEPS: Final = 10

@@ -16,6 +16,7 @@ from neurocodec.description import method_name
 from neurocodec.image_figures import clearest, group_of, image_figures, typical
 from neurocodec.image_findings import RESPONSES, STATISTICS, ImageAnalysis
 from neurocodec.image_modes import CONCEPTS, KINDS
+from neurocodec.map_report import image_maps_part
 from neurocodec.nn.targets import Output, TopK
 from neurocodec.page import Drawing, drawings, filled, write_page
 
@@ -79,6 +80,7 @@ def render_images(
         statistics=_statistics(analysis),
         modes=list(_modes(analysis)),
         concepts=_concepts(analysis),
+        maps=image_maps_part(analysis, drawn),
         perturbation=_perturbation(analysis),
         files=list(_files(analysis)),
     )
@@ -329,6 +331,9 @@ def _files(analysis: ImageAnalysis) -> Iterator[Sequence[str]]:
     if layer is not None:
         name = f"modes/contribution-{layer}.nc"
         yield "modes/", "modes of each layer", f'modes = nc.open("{name}"); modes.dictionary'
+    for layer in analysis.maps:
+        name = f"maps/{layer}.nc"
+        yield name, f"maps of some modes of {layer}", f'nc.open("{name}")["modes/contribution_map"]'
     curves = analysis.perturbation or analysis.superclasses
     if curves:
         layer, curve = next(iter(curves.items()))

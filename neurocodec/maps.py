@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from neurocodec import vocabulary as v
 from neurocodec.chosen_times import samples_at
 from neurocodec.errors import InputError
 from neurocodec.field_request import require_layer
@@ -120,10 +121,13 @@ def contribution_maps(
 
         - `contribution_map` (stimulus, mode, sign, color, y, x), or (time, mode, sign, lag, y, x)
           of a movie, in units of the target;
-        - `contribution` (stimulus, mode, sign), as `nc.contributions` gives it, weighted; for the
-          whole network y(x) - y(x');
+        - `contribution` (stimulus, mode, sign), weighted: as `nc.contributions` gives it, for
+          `ActGrad` with ``baseline="zeros"`` or another given there; for the whole network
+          y(x) - y(x');
         - `map_completeness_error` (stimulus, mode, sign): sum of the map minus the contribution.
-          For `InputGrad` it is rounding; for all others it falls with the steps;
+          Through channels it is rounding for `InputGrad`, and falls with the steps for all
+          others; of the whole network it tells, for `InputGrad` and `ActGrad`, how far the
+          target is from linear;
         - `target` (stimulus), and `steps` and `converged` where the steps are adaptive.
 
     Raises
@@ -175,10 +179,11 @@ def contribution_maps(
 
 def _choice(net: Network, layer: str | None, *wanted: Any) -> Choice | None:
     """The channels that are asked for; None for the whole network."""
-    if layer is None and all(one is None for one in wanted[:2]):
-        return None
-    require_layer(net, layer)
-    return Choice(str(layer), *wanted)
+    whole = layer is None and wanted[0] is None and wanted[1] is None
+    if not whole:
+        require_layer(net, layer)
+    choice = Choice(str(layer), *wanted)
+    return None if whole else choice
 
 
 def _plan(
@@ -194,6 +199,12 @@ def _plan(
     baseline: Any,
 ) -> MapPlan:
     require_kinds(target, method)
+    if choice is None and sign in (v.EXCITATORY, v.INHIBITORY):
+        raise InputError(
+            came=f"sign={sign!r} of the whole network, which has no channels that have signs",
+            expected="a layer",
+            hint=f"layer={next(iter(net.layers), 'layer1')!r}",
+        )
     if not isinstance(steps, int) or steps < 1:
         raise InputError(came=f"steps={steps!r}", expected="a whole number, at least 1")
     if not isinstance(method, get_args(Decomposed)):

@@ -20,10 +20,12 @@ from neurocodec.findings import (
     CONTRIBUTIONS,
     FIELDS,
     INTERNEURONS,
+    MAPS,
     RESPONSES,
     SHAPES,
     RetinaAnalysis,
 )
+from neurocodec.map_report import retina_maps_part
 from neurocodec.page import Drawing, drawings, filled, write_page
 from neurocodec.report_figures import figures
 
@@ -89,6 +91,7 @@ def render(analysis: RetinaAnalysis, drawn: dict[str, Drawing], settings: dict[s
         completeness=_completeness(analysis),
         modes=[_mode_scores(analysis, layer) for layer in analysis.layers],
         clusters={k: int(c["n_clusters"]) for k, c in analysis.clusters.items()},
+        maps=retina_maps_part(analysis, drawn),
         agreement=analysis.agreement,
         explorer=_explorer(analysis),
         variance=_variance(analysis),
@@ -272,6 +275,11 @@ def _files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
 def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
     first = analysis.layers[0]
     files = [
+        (
+            MAPS,
+            "maps of some modes of each layer in the pixels of the movie",
+            f'nc.open("{MAPS}")["{first}/contribution_map"]',
+        ),
         (
             FIELDS,
             "receptive fields of all cells at chosen times, as a map and a time course each",

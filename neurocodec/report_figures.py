@@ -43,6 +43,7 @@ def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
         )
     for layer in analysis.layers:
         yield from _layer_figures(analysis, layer, time, note)
+    yield from _map_figures(analysis, note)
     yield from _dynamic_figures(analysis, time, note)
     yield from _interneuron_figures(analysis, note)
     if analysis.clusters:
@@ -71,6 +72,14 @@ def _layer_figures(
         title=f"correlation of firing rate and loading, {layer}{note}",
     )
     yield f"clusters-{layer}", _root(corr), f"cells against modes of {layer}"
+
+
+def _map_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[str, Figure, str]]:
+    """Excitatory and inhibitory positions together, as CODEC draws them."""
+    for layer, node in ({} if analysis.maps is None else analysis.maps.children).items():
+        maps = node.to_dataset().sum(v.SIGN, keep_attrs=True)
+        shown = plotting.plot_movie_maps(maps, analysis.stimulus, title=f"modes of {layer}{note}")
+        yield f"maps-{layer}", shown, f"what of the movie acts through modes of {layer}"
 
 
 def _dynamic_figures(

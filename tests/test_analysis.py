@@ -147,6 +147,7 @@ def test_everything_saved_opens_again(tmp_path):
         "fields.nc",
         "field-shapes.nc",
         "combinations.nc",
+        "maps.nc",
     ]
     opened = {f.stem: nc.open(f) for f in files}
     xr.testing.assert_identical(opened["contributions"], found.tree)

@@ -67,6 +67,7 @@ def test_end_to_end(command, out, capsys):
         "field-shapes.nc",
         "fields.nc",
         "figures",
+        "maps.nc",
         "modes-layer2.nc",
         "report.html",
         "responses.nc",
@@ -120,6 +121,7 @@ def test_a_recording_and_its_interneurons(measured, recordings, out):
         "field-shapes.nc",
         "fields.nc",
         "interneurons.nc",
+        "maps.nc",
         "modes-layer2.nc",
         "responses.nc",
     }

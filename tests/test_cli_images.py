@@ -74,10 +74,12 @@ def test_everything_is_written(done):
     assert nc.open(done / "responses.nc").dims == ("stimulus", "category")
     assert {*nc.open(done / "statistics.nc").children} >= {"hoyer", "sign_correlation"}
     assert nc.open(done / "modes/contribution-late.nc").dictionary.sizes["channel"] == 5
+    maps = nc.open(done / "maps/late.nc")
+    assert maps["modes/contribution_map"].sizes["y"] == 8
     curve = nc.open(done / "perturbation/category-late.nc")
     assert curve["accuracy"].sizes["ranking"] == 5
     text = (done / "report.html").read_text("utf-8")
-    assert text.count("<img") == len([*(done / "figures").glob("*.png")]) == 5
+    assert text.count("<img") == len([*(done / "figures").glob("*.png")]) == 8
     assert "--method act-grad" in text
 
 
@@ -173,6 +175,7 @@ def test_the_run_of_another_method_is_refused(done, place, capsys):
         (["--per-class", "0"], "per_class=0"),
         (["--expansion", "0"], "expansion=0"),
         (["--parts", "perturbation"], "modes"),
+        (["--parts", "maps"], "modes"),
         (["--network", "torchvision:resnet_50"], "resnet50"),
         (["--network", "timm:resnet500"], "resnet50"),
         (["--images", "/nowhere"], "/nowhere"),

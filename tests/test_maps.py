@@ -325,6 +325,8 @@ def test_an_operator_without_any_second_derivative_is_named() -> None:
         ({"method": "InputGrad"}, "nc.methods"),
         ({"target": "top1"}, "nc.targets"),
         ({"times": [0.1]}, "still images"),
+        ({"layer": None, "sign": "excitatory"}, "whole network"),
+        ({"layer": None, "weights": "all"}, "weights="),
         ({"layer": None, "channels": 1}, "layer= one of 'a', 'b'"),
         ({"layer": "bb"}, "there is no layer 'bb'"),
         ({"batch_size": 0}, "batch_size=0"),

@@ -10,15 +10,15 @@ by sign needs the contribution of each position, and one forward-mode pass gives
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from neurocodec.errors import InputError
-from neurocodec.nn.attribution import Method
-from neurocodec.nn.integration import FIRST_STEPS, IntegratedGradients, Rule
+from neurocodec.nn.attribution import Attribution, Method
+from neurocodec.nn.integration import FIRST_STEPS, IntegratedGradients, Rule, incomplete
 from neurocodec.nn.methods import ActGrad, InputGrad
 from neurocodec.nn.passes import Batch, Passes
 from neurocodec.nn.tangents import differentiable_attention, tangents
@@ -60,6 +60,10 @@ class Mapped(NamedTuple):
         largest = self.contribution.abs().flatten(1).amax(1)
         rounding = torch.finfo(self.maps.dtype).eps * 10 * self.maps.abs().flatten(1).sum(1)
         return self.error.abs().flatten(1).amax(1) > tolerance * largest + rounding
+
+
+Trial = tuple[Mapped, Tensor]
+"""Maps made with some number of steps, and which samples need more."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,9 @@ class MapPasses:
                 case ActGrad():
                     return self._at_end(batch)
                 case IntegratedGradients(path="hidden"):
-                    return self._along_hidden(method, batch)
+                    return refined(method, batch, self._along_hidden)
                 case IntegratedGradients():
-                    return self._along_input(method, batch)
+                    return refined(method, batch, self._along_input)
         raise not_decomposed(method)
 
     def _exact(self, batch: Batch) -> Mapped:
@@ -140,10 +144,9 @@ class MapPasses:
         maps = self._jacobian(batch, gradient, contribution, self.steps, "trapezoid")
         return Mapped(maps, self.ways.sums(contribution), point.target)
 
-    def _along_hidden(self, method: IntegratedGradients, batch: Batch) -> Mapped:
+    def _along_hidden(self, method: IntegratedGradients, batch: Batch) -> Trial:
         """Mean gradient along the line in the layer, Jacobian along that in input space."""
-        found = method.attribute(self.passes, batch)
-        steps = _steps(method, found.steps)
+        found, steps = method.attribute(self.passes, batch), int(method.steps)
         start, end = self.passes.start_pass.hidden[self.alias], found.activation[self.alias]
         target, gradient = fixed_target(self.passes, batch), torch.zeros_like(end)
         for weight, alpha in nodes(steps, method.rule):
@@ -152,25 +155,22 @@ class MapPasses:
             gradient.add_(point.gradient[self.alias], alpha=weight)
         contribution = (end - start) * gradient
         maps = self._jacobian(batch, gradient, contribution, steps, method.rule)
-        return Mapped(maps, self.ways.sums(contribution), found.target)
+        return self._trial(method, found, Mapped(maps, self.ways.sums(contribution), found.target))
 
-    def _along_input(self, method: IntegratedGradients, batch: Batch) -> Mapped:
+    def _along_input(self, method: IntegratedGradients, batch: Batch) -> Trial:
         """Gradient and Jacobian both along the path, walked once before for the contributions."""
         found = method.attribute(self.passes, batch)
         contribution = found.values[self.alias]
+        target = fixed_target(self.passes, batch)
+        xs = line(self.passes, batch, int(method.steps), method.rule)
+        points = ((w, self.ways.point(x, target)) for w, x in xs)
+        maps = self._summed(batch, ((w, p.front, p.gradient) for w, p in points), contribution)
+        return self._trial(method, found, Mapped(maps, self.ways.sums(contribution), found.target))
 
-        def integrate(rows: Batch, index: Tensor | slice, steps: int) -> Tensor:
-            target = fixed_target(self.passes, rows)
-            points = (
-                (w, self.ways.point(x, target))
-                for w, x in line(self.passes, rows, steps, method.rule)
-            )
-            backs = ((w, p.front, p.gradient) for w, p in points)
-            return self._summed(rows, backs, contribution[index])
-
-        sums = self.ways.sums(contribution)
-        whole = Mapped(contribution.new_empty(0), sums, found.target, found.steps)
-        return refined(method, batch, integrate, whole)
+    def _trial(self, method: IntegratedGradients, found: Attribution, maps: Mapped) -> Trial:
+        """Samples miss whose contributions do not sum to the target, or maps to contributions."""
+        contributions = incomplete(found, method.tolerance)[self.alias]
+        return maps, contributions | maps.misses(method.tolerance)
 
     def _jacobian(
         self, batch: Batch, gradient: Tensor, contribution: Tensor, steps: int, rule: Rule
@@ -248,10 +248,9 @@ def fixed_target(passes: Passes, batch: Batch) -> Target:
 def refined(
     method: IntegratedGradients,
     batch: Batch,
-    integrate: Callable[[Batch, Tensor | slice, int], Tensor],
-    known: Mapped,
+    attempt: Callable[[IntegratedGradients, Batch], Trial],
 ) -> Mapped:
-    """Integrate maps; with ``steps="auto"``, again with more steps where a sum misses.
+    """Integrate maps; with ``steps="auto"``, again with more steps the samples that miss.
 
     Parameters
     ----------
@@ -259,23 +258,20 @@ def refined(
         Its steps and tolerance.
     batch
         The samples.
-    integrate
-        Takes samples, their places in the batch and steps; returns maps.
-    known
-        What the maps should sum to, the target, and the steps that the contributions took.
+    attempt
+        Takes the method with a number of steps, and samples; returns maps, and which miss.
     """
-    steps = _steps(method, known.steps)
-    found = known._replace(maps=integrate(batch, slice(None), steps))
     if method.steps != "auto":
-        return found
+        return attempt(method, batch)[0]
+    steps = min(FIRST_STEPS, method.max_steps)
+    found, missing = attempt(replace(method, steps=steps), batch)
     used = torch.full(found.target.shape, steps, dtype=torch.int64, device=found.target.device)
-    missing = found.misses(method.tolerance)
     while bool(missing.any()) and steps < method.max_steps:
         steps = min(2 * steps, method.max_steps)
         index = missing.nonzero().flatten()
-        found.maps[index] = integrate(batch.take(index), index, steps)
+        better, missing[index] = attempt(replace(method, steps=steps), batch.take(index))
+        found.maps[index], found.contribution[index] = better.maps, better.contribution
         used[index] = steps
-        missing = found.misses(method.tolerance)
     return found._replace(steps=used, converged=~missing)
 
 
@@ -299,13 +295,6 @@ def not_decomposed(method: Method) -> InputError:
         " IntegratedGradients",
         hint="method=nc.methods.InputGrad()",
     )
-
-
-def _steps(method: IntegratedGradients, taken: Tensor | None) -> int:
-    """Steps of the method, or the most that a sample of the batch took."""
-    if method.steps != "auto":
-        return method.steps
-    return min(FIRST_STEPS, method.max_steps) if taken is None else int(taken.max())
 
 
 def _spread(direction: Tensor) -> Tensor:

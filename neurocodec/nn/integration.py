@@ -83,12 +83,12 @@ class IntegratedGradients(Method):
         steps = min(FIRST_STEPS, self.max_steps)
         found = self._integrate(passes, batch, steps)
         taken = torch.full_like(found.target, steps, dtype=torch.int64)
-        missing = _missing(found, self.tolerance)
+        missing = incomplete(found, self.tolerance)
         while bool(_any(missing).any()) and steps < self.max_steps:
             steps = min(2 * steps, self.max_steps)
             index = _any(missing).nonzero().flatten()
             better = self._integrate(passes, batch.take(index), steps)
-            still = _missing(better, self.tolerance)
+            still = incomplete(better, self.tolerance)
             for alias, absent in missing.items():
                 _overwrite(found, better, alias, index, absent[index])
                 absent[index] &= still[alias]
@@ -100,7 +100,16 @@ def _held(passes: Passes) -> bool:
     return bool(getattr(passes.target, "hold", False))
 
 
-def _missing(found: Attribution, tolerance: float) -> dict[str, Tensor]:
+def incomplete(found: Attribution, tolerance: float) -> dict[str, Tensor]:
+    """Samples of every layer whose contributions miss the change of the target.
+
+    Parameters
+    ----------
+    found
+        Contributions of a batch.
+    tolerance
+        Largest error relative to the change.
+    """
     return {
         alias: _misses(values.flatten(1), found.change[alias], tolerance)
         for alias, values in found.values.items()

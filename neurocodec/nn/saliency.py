@@ -9,7 +9,7 @@ from torch import Tensor
 
 from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution import Method
-from neurocodec.nn.input_maps import Mapped, fixed_target, line, not_decomposed, refined
+from neurocodec.nn.input_maps import Mapped, Trial, fixed_target, line, not_decomposed, refined
 from neurocodec.nn.integration import IntegratedGradients
 from neurocodec.nn.methods import ActGrad, InputGrad
 from neurocodec.nn.passes import Batch, Passes, Point
@@ -48,22 +48,22 @@ class Saliency:
             Where the target does not depend on the input.
         """
         with differentiable_attention():
-            known = self._known(batch)
             if isinstance(method, InputGrad | ActGrad):
                 gradient = self._gradient(batch.x, self.passes.target)
                 maps = gradient * (batch.x - self.passes.baseline)
-                return known._replace(maps=maps[:, None, None])
+                return self._known(batch)._replace(maps=maps[:, None, None])
             if not isinstance(method, IntegratedGradients):
                 raise not_decomposed(method)
 
-            def integrate(rows: Batch, _index: Tensor | slice, steps: int) -> Tensor:
-                target = fixed_target(self.passes, rows)
-                total = torch.zeros_like(rows.x)
-                for weight, x in line(self.passes, rows, steps, method.rule):
-                    total.add_(self._gradient(x, target), alpha=weight)
-                return total.mul_(rows.x - self.passes.baseline)[:, None, None]
+            return refined(method, batch, self._integrated)
 
-            return refined(method, batch, integrate, known)
+    def _integrated(self, method: IntegratedGradients, batch: Batch) -> Trial:
+        target, total = fixed_target(self.passes, batch), torch.zeros_like(batch.x)
+        for weight, x in line(self.passes, batch, int(method.steps), method.rule):
+            total.add_(self._gradient(x, target), alpha=weight)
+        maps = total.mul_(batch.x - self.passes.baseline)
+        found = self._known(batch)._replace(maps=maps[:, None, None])
+        return found, found.misses(method.tolerance)
 
     def _known(self, batch: Batch) -> Mapped:
         done = self.passes.look(batch.x)

@@ -208,7 +208,7 @@ def _require_unchanged(capture: Capture, x: Tensor, done: Pass) -> None:
 
 def _require_samples(capture: Capture, x: Tensor, together: Pass) -> None:
     """Refuse activations and answers that are not one per sample, each by itself."""
-    alone = capture.look(x[:1])
+    alone = capture.look(x[:1]) if len(x) > 1 else together
     for size, done in ((len(x), together), (1, alone)):
         for alias, h in done.hidden.items():
             if h.ndim < 2 or len(h) != size:

@@ -1,0 +1,146 @@
+"""What both reports say about maps in the pixels of images and movies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.findings import RetinaAnalysis
+from neurocodec.image_findings import EACH_CHANNEL, EACH_MODE, ImageAnalysis
+from neurocodec.map_examples import largest
+
+Part = dict[str, Any]
+
+
+def image_maps_part(analysis: ImageAnalysis, drawn: Mapping[str, Any]) -> Part | None:
+    """Section of the report about a network that sees images.
+
+    Parameters
+    ----------
+    analysis
+        As `nc.analyse_images` returns it.
+    drawn
+        Figures by name.
+
+    Returns
+    -------
+    dict or None
+        `texts`, `tables` and `notes`, as the template takes them; None without maps.
+    """
+    if not analysis.maps:
+        return None
+    rows = [row for layer in analysis.maps for row in _rows(analysis, layer)]
+    columns = ["mode", "class it follows best", "images of that class", "channels"]
+    trees = analysis.maps.values()
+    nodes = [node.to_dataset() for tree in trees for node in tree.children.values()]
+    title = "The modes shown, and the channels that stand for each, the largest weight first."
+    return {
+        "texts": [text for text in _captions(analysis) if text[0] in drawn],
+        "tables": [{"title": title, "columns": ["layer", *columns], "rows": rows, "text": True}],
+        "notes": [_completeness(nodes)],
+    }
+
+
+def _captions(analysis: ImageAnalysis) -> Iterator[tuple[str, str]]:
+    for layer, tree in analysis.maps.items():
+        each, single = tree[EACH_MODE], tree[EACH_CHANNEL]
+        top, count = labels.provenance(tree)["top"], each.sizes[v.RANK]
+        channels = "channel" if top == 1 else f"{top} channels"
+        best = (
+            f"{layer}. One mode in each row, and the {count} held-out images with its largest "
+            "loadings, or fewer if it is active on fewer; beside each image the part of it that "
+            f"acts through the {channels} of largest weight of the mode, dark where nothing does."
+        )
+        yield f"maps-{layer}", best
+        alone = (
+            f"{layer}, the first image of mode {single[v.MODE].item()}: what acts through single "
+            "channels of the mode, red where it raises the target and blue where it lowers it."
+        )
+        yield f"map-channels-{layer}", alone
+
+
+def _rows(analysis: ImageAnalysis, layer: str) -> Iterator[list[str]]:
+    tree = analysis.maps[layer]
+    each, top = tree[EACH_MODE].to_dataset(), labels.provenance(tree)["top"]
+    dictionary = analysis.modes[v.CONTRIBUTION][layer].dictionary
+    for mode in each[v.MODE].values.tolist():
+        one = each.sel({v.MODE: mode})
+        yield [layer, str(mode), *_class_of(one), _channels(dictionary.sel({v.MODE: mode}), top)]
+
+
+def _channels(row: xr.DataArray, top: int) -> str:
+    """Names of the channels of largest weight."""
+    order = largest(row.values, top)
+    names = row[v.CHANNEL].values if v.CHANNEL in row.coords else np.arange(row.size)
+    return ", ".join(map(str, names[order]))
+
+
+def _class_of(one: xr.Dataset) -> tuple[str, str]:
+    """Class that a mode follows best, with the correlation, and how many of its images have it."""
+    if v.CONCEPT not in one.coords:
+        return "-", "-"
+    name, found = str(one[v.CONCEPT].item()), one[v.LABEL].values[one["loading"].values > 0]
+    share = f"{int((found == name).sum())} of {len(found)}"
+    return f"{name} {float(one['correlation']):.2f}", share
+
+
+def retina_maps_part(analysis: RetinaAnalysis, drawn: Mapping[str, Any]) -> Part | None:
+    """Section of the report about a retina model.
+
+    Parameters
+    ----------
+    analysis
+        As `nc.analyse_retina` returns it.
+    drawn
+        Figures by name.
+
+    Returns
+    -------
+    dict or None
+        `texts` (layer, figure, caption), `rows` (layer, mode, channels) and `completeness`, as
+        the template takes them; None without maps.
+    """
+    if analysis.maps is None:
+        return None
+    texts, rows = [], []
+    for layer, node in analysis.maps.children.items():
+        maps = node.to_dataset()
+        top = labels.provenance(maps)["top"]
+        if f"maps-{layer}" in drawn:
+            texts.append((f"maps-{layer}", _movie_caption(layer, maps)))
+        dictionary = analysis.modes[layer].dictionary
+        names = maps[v.MODE].values.tolist()
+        rows += [[layer, str(m), _channels(dictionary.sel({v.MODE: m}), top)] for m in names]
+    nodes = [node.to_dataset() for node in analysis.maps.children.values()]
+    return {"texts": texts, "rows": rows, "completeness": _completeness(nodes)}
+
+
+def _movie_caption(layer: str, maps: xr.Dataset) -> str:
+    lag = -1000 * float(maps[v.LAG].values[0])
+    return (
+        f"{layer}. Columns, {maps.sizes[v.MODE]} of the most used modes; rows, the time at which "
+        "the first of them is at its strongest, then that of the second, and so on, each at least "
+        f"half a second from the others. Shown is what of the last {lag:.0f} ms of the movie acts "
+        "on the target through the channels of the mode, red where it raises the target and blue "
+        "where it lowers it."
+    )
+
+
+def _completeness(found: Iterable[xr.Dataset]) -> str:
+    worst = max(map(_error, found))
+    return (
+        "Summed over its pixels, a map is the contribution of its channels: the largest "
+        f"difference is {worst:.1g} of the contribution's size."
+    )
+
+
+def _error(maps: xr.Dataset) -> float:
+    """Largest completeness error relative to the excitatory and inhibitory part together."""
+    size = abs(maps[v.CONTRIBUTION]).sum(v.SIGN)
+    error = abs(maps["map_completeness_error"]).max(v.SIGN)
+    return float((error / size.where(size > 0)).max().fillna(0.0))
