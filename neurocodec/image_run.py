@@ -98,7 +98,9 @@ class ImageRun:
     def rows(self, layer: str, kind: str) -> xr.DataArray:
         """Contributions or activations of a layer, with the labels of the images."""
         array = self.tree.children[layer].data_vars[kind]
-        return array.assign_coords(self.labels)  # of which a node inherits the index alone
+        labelled = array.assign_coords(self.labels)  # of which a node inherits the index alone
+        origin = {"function": "nc.contributions", **labels.provenance(self.tree), "layer": layer}
+        return labels.stamp(labelled, **{k: x for k, x in origin.items() if k != "versions"})
 
     @property
     def labels(self) -> dict[str, xr.Variable]:

@@ -78,8 +78,9 @@ def test_layers_of_equal_width_go_into_one_stack(stacks_made, tmp_path):
     nc.save(tree, tmp_path / "run.nc")
     for source in (tree, tmp_path / "run.nc"):
         again = nc.fit_modes(source, modes, layers=list(layers), progress=False)
-        for one, other in zip(again, found, strict=True):
-            xr.testing.assert_identical(one.dictionary, other.dictionary)
+        for one, other, layer in zip(again, found, layers, strict=True):
+            xr.testing.assert_equal(one.dictionary, other.dictionary)
+            assert nc.labels.provenance(one.dictionary)["contributions"]["layer"] == layer
 
 
 def test_stacks_are_no_larger_than_memory(stacks_made):
