@@ -24,6 +24,7 @@ from neurocodec.interneurons import compare_interneurons
 from neurocodec.modes import SparseModes
 from neurocodec.network import Network
 from neurocodec.nn.attribution import Method
+from neurocodec.nn.integration import IntegratedGradients
 from neurocodec.nn.standardisation import Standardisation
 from neurocodec.nn.target import Target
 from neurocodec.nn.targets import Mahalanobis, Output, Sum, Surprisal
@@ -180,7 +181,7 @@ def analyse_retina(
         **_dynamics(net, stimulus, rates, modes, moments=moments, seed=seed, **where),
         interneurons=_interneurons(net, movie, interneurons, modes, fitted, seed=seed, **where),
         simulated=simulated_parts(net, movie),
-        **_maps(net, stimulus, modes, fitted, **where),
+        **_maps(net, stimulus, modes, fitted, method or IntegratedGradients(), **where),
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
@@ -228,9 +229,11 @@ def _maps(
     stimulus: xr.DataArray,
     modes: Mapping[str, SparseModes],
     target: Target,
+    method: Method,
     **where: Any,
 ) -> dict[str, Any]:
-    found, unmapped = map_movie(net, stimulus, modes, target, baseline=_baseline(net), **where)
+    where["baseline"] = _baseline(net)
+    found, unmapped = map_movie(net, stimulus, modes, target, method, **where)
     return {"maps": found, "unmapped": unmapped}
 
 

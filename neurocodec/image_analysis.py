@@ -154,6 +154,7 @@ def analyse_images(
     """
     wanted = list(net.select_layers(layers))
     chosen = _target(target, net)
+    method = method or IntegratedGradients(steps=STEPS)
     _require_parts(parts, per_class)
     _require_known(net, wanted, perturb, categories)
     concepts = _concepts(net, superclasses, hierarchy)
@@ -166,7 +167,7 @@ def analyse_images(
         net,
         images,
         target=chosen,
-        method=method or IntegratedGradients(steps=STEPS),
+        method=method,
         layers=wanted,
         out=_place(stages, client),
         client=client,
@@ -181,7 +182,7 @@ def analyse_images(
         found["modes"] = fit_kinds(run, settings)
         found["concepts"] = score_modes(run, found["modes"])
     if "maps" in parts:
-        found["maps"] = map_modes(run, found["modes"], found["concepts"], chosen)
+        found["maps"] = map_modes(run, found["modes"], found["concepts"], chosen, method)
     if "perturbation" in parts:
         settled = Perturbations(list(net.select_layers(perturb or wanted)), chosen, per_class)
         groups = _categories(run, categories), _superclasses(run, concepts)

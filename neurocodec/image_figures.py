@@ -52,7 +52,7 @@ def _maps(
     layer: str, tree: xr.DataTree, *, alone: bool, note: str
 ) -> Iterator[tuple[str, Figure, str]]:
     """Modes and the images that they are most active on; of one layer also single channels."""
-    each, single = (_both_signs(tree[node].to_dataset()) for node in (EACH_MODE, EACH_CHANNEL))
+    each, single = (_excitatory(tree[node].to_dataset()) for node in (EACH_MODE, EACH_CHANNEL))
     said = f"{note}; images: {each['picture'].attrs['comment']}."
     shown = plotting.plot_mode_images(
         each, each["picture"], names=_mode_names(each), title=f"modes of {layer}", note=said
@@ -71,9 +71,9 @@ def _maps(
         yield f"map-channels-{layer}", channels, f"maps of single channels of mode {mode}"
 
 
-def _both_signs(maps: xr.Dataset) -> xr.Dataset:
-    """Excitatory and inhibitory positions together, as CODEC draws them."""
-    return maps.sum(v.SIGN, keep_attrs=True)
+def _excitatory(maps: xr.Dataset) -> xr.Dataset:
+    """Excitatory positions, of which modes are made."""
+    return maps.sel({v.SIGN: v.EXCITATORY}, drop=True)
 
 
 def _mode_names(each: xr.Dataset) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -19,10 +19,10 @@ from neurocodec.errors import CaptureError, InputError
 from neurocodec.image_findings import EACH_CHANNEL, EACH_MODE
 from neurocodec.image_modes import Modes
 from neurocodec.image_run import ImageRun
-from neurocodec.map_examples import distinct, largest, top_channels
+from neurocodec.map_examples import decomposed, distinct, largest, top_channels
 from neurocodec.maps import contribution_maps
 from neurocodec.modes import SparseModes
-from neurocodec.nn.methods import InputGrad
+from neurocodec.nn.attribution import Method
 from neurocodec.nn.target import Target
 from neurocodec.pictures import pictures
 
@@ -34,6 +34,13 @@ LEAST: Final = 2
 """Held-out images that a mode is active on, and that its class has; one image is no pattern."""
 SHOWN_CHANNELS: Final = 6
 """Of the one mode whose channels are shown one by one."""
+
+
+class Shown(NamedTuple):
+    """What maps are made of."""
+
+    target: Target
+    method: Method
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class Examples:
 
 
 def map_modes(
-    run: ImageRun, modes: Modes, concepts: xr.DataTree | None, target: Target
+    run: ImageRun, modes: Modes, concepts: xr.DataTree | None, target: Target, method: Method
 ) -> dict[str, xr.DataTree]:
     """Map some modes of a late and a middle layer into the images that they are most active on.
 
@@ -108,6 +115,9 @@ def map_modes(
         As `nc.concept_scores` returns it, of the held-out images.
     target
         That the maps are of.
+    method
+        Of the contributions; maps decompose these, or those of `InputGrad` where the method has no
+        complete decomposition in input space.
 
     Returns
     -------
@@ -124,6 +134,7 @@ def map_modes(
     wanted, why = _layers(run, modes, concepts)
     if why:
         run.left_out["maps"] = why
+    shown = Shown(target, decomposed(method))
     progress = run.computing.get("progress", False)
     for layer, order in tqdm(wanted.items(), desc="maps", unit="layer", disable=not progress):
         fitted = modes[v.CONTRIBUTION][layer]
@@ -131,8 +142,8 @@ def map_modes(
             examples = _examples(run, layer, fitted, order)
             found[layer] = run.stages.keep(
                 f"maps/{layer}.nc",
-                _facts(run, fitted, examples, target),
-                partial(_map, run, fitted, examples, target),
+                _facts(run, fitted, examples, shown),
+                partial(_map, run, fitted, examples, shown),
             )
         except (InputError, CaptureError) as error:  # all else is still worth having
             failed[layer] = error.came
@@ -226,7 +237,7 @@ def _examples(run: ImageRun, layer: str, modes: SparseModes, order: Order) -> Ex
     return Examples(layer, names, held[best], loading, top_channels(size))
 
 
-def _facts(run: ImageRun, modes: SparseModes, examples: Examples, target: Target) -> dict[str, Any]:
+def _facts(run: ImageRun, modes: SparseModes, examples: Examples, shown: Shown) -> dict[str, Any]:
     return run.facts(
         what="maps",
         layer=examples.layer,
@@ -235,14 +246,15 @@ def _facts(run: ImageRun, modes: SparseModes, examples: Examples, target: Target
         places=examples.places,
         top=examples.top,
         channels=SHOWN_CHANNELS,
-        target=target,
+        target=shown.target,
+        method=shown.method,
     )
 
 
-def _map(run: ImageRun, modes: SparseModes, examples: Examples, target: Target) -> xr.DataTree:
+def _map(run: ImageRun, modes: SparseModes, examples: Examples, wanted: Shown) -> xr.DataTree:
     """Maps of every mode for its images, and of the first mode's channels for its first image."""
     chosen = modes.dictionary.sel({v.MODE: examples.modes[v.MODE]})
-    options: dict[str, Any] = {"target": target, "method": InputGrad(), "progress": False}
+    options: dict[str, Any] = {**wanted._asdict(), "progress": False}
     options |= {k: run.computing.get(k) for k in ("batch_size", "device")}
 
     def maps(images: xr.DataArray, **which: Any) -> xr.Dataset:

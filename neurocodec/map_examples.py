@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neurocodec.nn.attribution import Method
+from neurocodec.nn.input_maps import Decomposed
+from neurocodec.nn.methods import InputGrad
 
 TOP: Final = 10
 """Channels that stand for a mode, at most."""
@@ -92,3 +96,20 @@ def distinct(atoms: NDArray[Any], order: Sequence[int] | NDArray[np.intp], count
         if len(taken) == count:
             break
     return taken
+
+
+def decomposed(method: Method) -> Method:
+    """Method that maps are made with: that of the contributions, where it can be.
+
+    Parameters
+    ----------
+    method
+        Of the contributions.
+
+    Examples
+    --------
+    >>> from neurocodec.nn.methods import ActGrad, SmoothGrad
+    >>> decomposed(ActGrad()), decomposed(SmoothGrad())
+    (ActGrad(), InputGrad())
+    """
+    return method if isinstance(method, get_args(Decomposed)) else InputGrad()

@@ -54,12 +54,14 @@ def _captions(analysis: ImageAnalysis) -> Iterator[tuple[str, str]]:
         best = (
             f"{layer}. One mode in each row, and the {count} held-out images with its largest "
             "loadings, or fewer if it is active on fewer; beside each image the part of it that "
-            f"acts through the {channels} of largest weight of the mode, dark where nothing does."
+            f"acts through the {channels} of largest weight of the mode, at their excitatory "
+            "positions, which modes are made of; dark where nothing does."
         )
         yield f"maps-{layer}", best
         alone = (
             f"{layer}, the first image of mode {single[v.MODE].item()}: what acts through single "
-            "channels of the mode, red where it raises the target and blue where it lowers it."
+            "channels of the mode at excitatory positions, red where it raises the target "
+            "and blue where it lowers it."
         )
         yield f"map-channels-{layer}", alone
 
@@ -126,7 +128,8 @@ def _movie_caption(layer: str, maps: xr.Dataset) -> str:
         f"{layer}. Columns, {maps.sizes[v.MODE]} of the most used modes; rows, the time at which "
         "the first of them is at its strongest, then that of the second, and so on, each at least "
         f"half a second from the others. Shown is what of the last {lag:.0f} ms of the movie acts "
-        "on the target through the channels of the mode, red where it raises the target and blue "
+        "on the target through the channels of the mode at excitatory positions, red where "
+        "it raises the target and blue "
         "where it lowers it."
     )
 

@@ -14,10 +14,10 @@ from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.decomposition import Decomposition
 from neurocodec.errors import CaptureError, InputError
-from neurocodec.map_examples import distinct, top_channels
+from neurocodec.map_examples import decomposed, distinct, top_channels
 from neurocodec.maps import contribution_maps
 from neurocodec.network import Network
-from neurocodec.nn.methods import InputGrad
+from neurocodec.nn.attribution import Method
 from neurocodec.nn.target import Target
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ def map_movie(
     stimulus: xr.DataArray,
     modes: Mapping[str, Decomposition],
     target: Target,
+    method: Method,
     *,
     baseline: Literal["mean"] | None = None,
     **where: Any,
@@ -54,6 +55,9 @@ def map_movie(
         Fitted modes of each layer.
     target
         That the maps are of.
+    method
+        Of the contributions; maps decompose these, or those of `InputGrad` where the method has no
+        complete decomposition in input space.
     baseline
         As `nc.contributions` takes it.
     **where
@@ -69,7 +73,7 @@ def map_movie(
     """
     nodes: dict[str, xr.Dataset] = {}
     unmapped: dict[str, str] = {}
-    options = {"target": target, "baseline": baseline, **where}
+    options = {"target": target, "method": decomposed(method), "baseline": baseline, **where}
     for layer, fitted in modes.items():
         examples = _examples(fitted)
         if not examples.size:
@@ -100,7 +104,6 @@ def _mapped(
         stimulus,
         layer,
         modes=modes.dictionary.sel({v.MODE: examples[v.MODE].values}),
-        method=InputGrad(),
         top=top_channels(modes.dictionary.sizes[v.CHANNEL]),
         times=np.sort(times),
         **options,

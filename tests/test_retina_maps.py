@@ -13,6 +13,7 @@ from small_retina import small_analysis, small_network, small_recording
 import neurocodec as nc
 from neurocodec import retina_maps
 from neurocodec.errors import CaptureError
+from neurocodec.nn.methods import InputGrad
 from neurocodec.nn.targets import Sum
 from neurocodec.page import Drawing
 from neurocodec.report import render
@@ -56,10 +57,9 @@ def test_maps_add_up_to_the_contributions_of_the_channels_at_these_times(found, 
         small_network(),
         small_recording().stimulus,
         target=found.target,
-        method=nc.methods.InputGrad(),
         layers=[layer],
         progress=False,
-    )[layer]["contribution"].sel(time=maps["time"].values)
+    )[layer]["contribution"].sel(time=maps["time"].values)  # as the analysis makes them
     weights = found.modes[layer].dictionary
     best = [int(weights.sel(mode=m).values.argmax()) for m in maps["mode"].values]
     assert len({*best}) == len(best)  # modes of the same channel are not shown twice
@@ -67,7 +67,9 @@ def test_maps_add_up_to_the_contributions_of_the_channels_at_these_times(found, 
         one = maps.isel(mode=row)
         np.testing.assert_allclose(one["contribution"], rows.isel(channel=channel), atol=1e-4)
         total = one["contribution_map"].sum(("lag", "y", "x"))
-        np.testing.assert_allclose(total, rows.isel(channel=channel), atol=1e-4)
+        error = one["map_completeness_error"]
+        np.testing.assert_allclose(total - error, rows.isel(channel=channel), atol=1e-4)
+        assert float(abs(error).max()) < 0.05 * float(abs(one["contribution"]).max())
 
 
 def test_a_layer_that_refuses_leaves_the_others(found, monkeypatch):
@@ -80,7 +82,7 @@ def test_a_layer_that_refuses_leaves_the_others(found, monkeypatch):
 
     monkeypatch.setattr(retina_maps, "contribution_maps", refuse)
     net, movie = small_network(), small_recording().stimulus
-    maps, unmapped = map_movie(net, movie, found.modes, Sum(), progress=False)
+    maps, unmapped = map_movie(net, movie, found.modes, Sum(), InputGrad(), progress=False)
     assert list(maps.children) == ["layer2"]
     assert unmapped == {"layer1": "no way from the target to layer1"}
 
@@ -89,7 +91,7 @@ def test_modes_that_are_never_active_have_no_maps(found):
     fitted = found.modes["layer1"]
     still = SimpleNamespace(loadings=0 * fitted.loadings, dictionary=fitted.dictionary)
     net, movie = small_network(), small_recording().stimulus
-    maps, unmapped = map_movie(net, movie, {"layer1": still}, Sum(), progress=False)
+    maps, unmapped = map_movie(net, movie, {"layer1": still}, Sum(), InputGrad(), progress=False)
     assert maps is None
     assert unmapped == {"layer1": "no mode is ever active"}
 
@@ -123,7 +125,7 @@ def test_the_page_has_modes_channels_and_what_is_missed(found, drawn):
         float((abs(n["map_completeness_error"]) / abs(n["contribution"]).sum("sign")).max())
         for n in (found.maps[layer] for layer in LAYERS)
     )
-    assert error < 1e-4
+    assert error < 0.05
     assert f"the largest difference is {error:.1g} of" in text.replace("\n", " ")
     assert "nc.open(&#34;maps.nc&#34;)[&#34;layer1/contribution_map&#34;]" in text
 
