@@ -125,10 +125,10 @@ def table(found: xr.Dataset) -> None:
 
 
 def curves(
-    net: nc.Network, images: xr.DataArray, layer: str, rows: xr.DataArray
+    net: nc.Network, images: xr.DataArray, layer: str, rows: xr.DataArray, method: nc.methods.Method
 ) -> dict[str, xr.Dataset]:
     """Single images, deletion and insertion: the strongest mode's map, the network's, at random."""
-    options = {"target": nc.targets.TopK(1, hold=True), "progress": False}
+    options = {"target": nc.targets.TopK(1, hold=True), "method": method, "progress": False}
     whole = nc.contribution_maps(net, images, **options)
     parts = nc.contribution_maps(net, images, layer, modes=rows, sign="excitatory", **options)
     strongest = parts.isel(mode=parts.contribution.argmax("mode"))
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--mosaics", type=int, default=48)
     parser.add_argument("--of", default="absolute", help="absolute or positive")
     parser.add_argument("--curves", type=int, default=40, help="images for deletion, insertion")
+    parser.add_argument("--steps", type=int, help="of integrated gradients; InputGrad without")
     parser.add_argument("--out", help="folder for figures and results")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -175,7 +176,9 @@ def main() -> None:
     kept, rest = chosen_images(net, options.images, -(-4 * options.mosaics // len(CLASSES)))
     any_size = dataclasses.replace(net, input_shape=None)
     pictures, masks = nc.mosaics(kept, grid=2, count=options.mosaics)
-    print(f"{len(pictures)} mosaics of {len(kept)} images; energy: {options.of}")
+    steps = options.steps
+    method = nc.methods.IntegratedGradients(steps) if steps else nc.methods.InputGrad()
+    print(f"{len(pictures)} mosaics of {len(kept)} images; energy: {options.of}; {method}")
     for layer in options.layers:
         rows, of_class = fitted_modes(net, rest, layer, options.contributions)
         start = time.perf_counter()
@@ -186,6 +189,7 @@ def main() -> None:
             layer,
             rows,
             target="label",
+            method=method,
             of=options.of,
             draws=rows.sizes["mode"],
             progress=False,
@@ -195,7 +199,7 @@ def main() -> None:
         table(found)
         print_class_modes(found, of_class)
         singles = kept.isel(stimulus=slice(None, None, max(1, len(kept) // options.curves)))
-        by_kind = curves(net, singles, layer, rows)
+        by_kind = curves(net, singles, layer, rows, method)
         for kind, curve in by_kind.items():
             print_areas(kind, curve)
         if options.out:

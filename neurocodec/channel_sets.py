@@ -44,7 +44,8 @@ def random_sets(weights: NDArray[np.float64], *, draws: int, seed: int) -> Rando
         is negative.
     draws
         Sets for each mode. Modes with the same weights, such as ten channels that count 1, share
-        them.
+        them; there are as many sets as such modes at least, so that the strongest of them is
+        chosen among as many.
     seed
         Of the draw.
 
@@ -58,6 +59,7 @@ def random_sets(weights: NDArray[np.float64], *, draws: int, seed: int) -> Rando
     rng = np.random.default_rng(seed)
     pairs = np.moveaxis(weights, 1, 2)  # a channel takes both of its weights along
     kinds, kind = _kinds(pairs)
+    draws = max(draws, int(np.bincount(kind).max()))
     drawn = [[rng.permutation(one) for _ in range(draws)] for one in kinds]
     rows = np.moveaxis(np.reshape(drawn, (-1, *pairs.shape[1:])), 1, 2)
     of_mode = kind[:, None] * draws + np.arange(draws)
@@ -74,11 +76,11 @@ def _kinds(pairs: NDArray[np.float64]) -> tuple[NDArray[np.float64], Places]:
 
 
 def _together(kind: Places, draws: int) -> Places:
-    """For every mode a set of its own kind that no other has, where there are enough."""
+    """For every mode a set of its own kind that no other has."""
     rank = np.array([(kind[:i] == k).sum() for i, k in enumerate(kind)])
     sizes = np.bincount(kind)
-    repeats = max(1, draws // int(sizes.max()))
-    place = (rank + np.arange(repeats)[:, None] * sizes[kind]) % draws
+    repeats = draws // int(sizes.max())
+    place = rank + np.arange(repeats)[:, None] * sizes[kind]
     return np.asarray(kind * draws + place)
 
 

@@ -27,7 +27,8 @@ def samples_at(net: Network, stimulus: xr.DataArray, times: Any) -> Samples:
     stimulus
         Movie (time, y, x) or images (stimulus, ...); images that are stored stay there.
     times
-        As `nc.receptive_fields` takes them; None for all samples.
+        As `nc.receptive_fields` takes them, numbers of frames where these have no labels; None for
+        all samples.
 
     Raises
     ------
@@ -52,6 +53,8 @@ def samples_at(net: Network, stimulus: xr.DataArray, times: Any) -> Samples:
     whole = Samples.of(net, stimulus)
     places = positions_of(whole, times)
     coords = {name: c.isel({v.TIME: places}) for name, c in whole.coords.items()}
+    # frames without labels are told apart by their numbers, as they were chosen
+    coords.setdefault(v.TIME, xr.Variable(v.TIME, places + net.history - 1))
     if (np.diff(places) == 1).all():
         frames = whole.values[places[0] : places[-1] + net.history]
         return replace(whole, values=frames, coords=coords)

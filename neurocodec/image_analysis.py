@@ -302,7 +302,8 @@ def _categories(run: ImageRun, categories: Sequence[str] | None) -> Classes | No
     known = [] if run.net.outputs is None else list(run.net.outputs)
     there = [name for name in known if name in run.classes]
     if not there or not run.has_classes:
-        run.left_out["perturbation"] = "no label of the images is one of the network's categories"
+        unknown = "no label of the images is one of the network's categories"
+        run.left_out["perturbation"] = run.without_classes or unknown
         return None
     wanted = there if categories is None else [*dict.fromkeys(categories)]
     without = [name for name in wanted if name not in there]
@@ -314,7 +315,7 @@ def _superclasses(run: ImageRun, concepts: Mapping[str, Sequence[str]]) -> Class
     if not concepts:
         return None
     if not run.has_classes:
-        run.left_out["superclasses"] = "the images have no classes"
+        run.left_out["superclasses"] = run.without_classes
         return None
     return _enough(run, Classes(group_masks(run.tree, concepts), concepts), [])
 

@@ -20,7 +20,7 @@ from neurocodec.image_findings import EACH_CHANNEL, EACH_MODE
 from neurocodec.image_modes import Modes
 from neurocodec.image_run import ImageRun
 from neurocodec.map_examples import decomposed, distinct, largest, top_channels
-from neurocodec.maps import contribution_maps
+from neurocodec.maps import contribution_maps, misses_untold
 from neurocodec.modes import SparseModes
 from neurocodec.nn.attribution import Method
 from neurocodec.nn.target import Target
@@ -258,7 +258,8 @@ def _map(run: ImageRun, modes: SparseModes, examples: Examples, wanted: Shown) -
     options |= {k: run.computing.get(k) for k in ("batch_size", "device")}
 
     def maps(images: xr.DataArray, **which: Any) -> xr.Dataset:
-        return contribution_maps(run.net, images, examples.layer, **which, **options)
+        with misses_untold():  # the page tells
+            return contribution_maps(run.net, images, examples.layer, **which, **options)
 
     shown = []
     for row, places in enumerate(examples.places):

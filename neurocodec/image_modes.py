@@ -94,8 +94,7 @@ def score_modes(run: ImageRun, modes: Modes) -> xr.DataTree | None:
     """
     layers = [layer for layer in run.tree.children if all(layer in modes[kind] for kind in KINDS)]
     if not run.has_classes or not layers:
-        why = "no layer has modes" if run.has_classes else "the images have no classes"
-        run.left_out["concepts"] = why
+        run.left_out["concepts"] = run.without_classes or "no layer has modes"
         return None
     made = [labels.fingerprint(modes[kind][layer].dictionary) for kind in KINDS for layer in layers]
     facts = run.facts(layers=layers, dictionaries=made)

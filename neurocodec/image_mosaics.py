@@ -44,7 +44,8 @@ def mosaics(
     Parameters
     ----------
     images
-        (stimulus, color, y, x) as the network takes them, with `label`.
+        (stimulus, color, y, x) as the network takes them, with `label`; images whose label is
+        empty are left out.
     grid
         Tiles on a side.
     count
@@ -84,6 +85,8 @@ def mosaics(
     classes = _classes(images)
     if not isinstance(grid, int) or grid < 2:
         raise InputError(came=f"grid={grid!r}", expected="a whole number of tiles, at least 2")
+    if count is not None and count < 1:
+        raise InputError(came=f"count={count!r}", expected="a number of mosaics, or None for all")
     rng = np.random.default_rng(seed)
     drawn = _draw(classes, grid**2, count, rng)
     place = rng.integers(grid**2, size=len(drawn))
@@ -116,8 +119,8 @@ def _draw(
     Tiles come from the classes that have the most images left, of equal ones by chance: this uses
     up as many images as can be.
     """
-    left = {c: list(rng.permutation(np.flatnonzero(classes == c))) for c in np.unique(classes)}
-    names = [*left]
+    names = sorted({*classes.tolist()} - {""})
+    left = {c: list(rng.permutation(np.flatnonzero(classes == c))) for c in names}
     found: list[Places] = []
     while count is None or len(found) < count:
         order = rng.permutation(len(names))

@@ -92,7 +92,7 @@ def _facts(analysis: ImageAnalysis) -> list[tuple[str, str]]:
     lines = [
         ("network", analysis.model),
         ("weights (SHA-256)", run["weights_sha256"]),
-        ("layers", ", ".join(run["layers"])),
+        ("layers", ", ".join(analysis.layers)),
         ("images", f"{analysis.tree.sizes[v.STIMULUS]:,}"),
         ("images (SHA-256 of names, sizes and labels, or of pixels)", run["data_sha256"]),
         ("target", _target_name(analysis)),
@@ -109,9 +109,9 @@ def _target_name(analysis: ImageAnalysis) -> str:
     if isinstance(target, Output):
         return f"logit of {target.which}"
     if isinstance(target, TopK):
-        many = "largest logit" if target.k == 1 else f"sum of the {target.k} largest logits"
-        held = ", of the classes found at the image" if target.hold else ""
-        return many.replace("logit", target.of.rstrip("s")) + held
+        one, many = {"logits": ("logit", "logits")}.get(target.of, ("probability", "probabilities"))
+        name = f"largest {one}" if target.k == 1 else f"sum of the {target.k} largest {many}"
+        return name + (", of the classes found at the image" if target.hold else "")
     return type(target).__name__.lower()
 
 
@@ -174,7 +174,7 @@ def _with_ends(data: xr.Dataset, name: str, **where: str) -> str:
 
 def _class_sizes(dims: xr.Dataset) -> Iterator[str]:
     if "images_per_class" not in dims:
-        yield "The images have no classes, so the dimensionality is that of single images."
+        yield "Without two or more classes, the dimensionality is that of single images."
         return
     sizes = dims["images_per_class"].values
     span = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"

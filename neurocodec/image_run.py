@@ -95,6 +95,14 @@ class ImageRun:
         """Whether there are two or more."""
         return len(self.classes) > 1
 
+    @property
+    def without_classes(self) -> str:
+        """Why nothing can be said about classes; empty where there are two or more."""
+        if self.has_classes:
+            return ""
+        name = next(iter(self.classes), "")
+        return f"all images are of one class, {name}" if name else "the images have no classes"
+
     def rows(self, layer: str, kind: str) -> xr.DataArray:
         """Contributions or activations of a layer, with the labels of the images."""
         array = self.tree.children[layer].data_vars[kind]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -20,7 +21,7 @@ from neurocodec.layer_results import require_options
 from neurocodec.localisation_scores import SCORES, checked_masks, map_of, score_arrays
 from neurocodec.localisation_summary import Draws, Scores, summarise
 from neurocodec.map_channels import TOP, Weights
-from neurocodec.maps import contribution_maps
+from neurocodec.maps import contribution_maps, misses_untold
 from neurocodec.network import Network
 from neurocodec.nn.attribution import Method
 from neurocodec.nn.target import Target
@@ -67,8 +68,7 @@ def compare_localisation(
     - ``"modes"``: each mode of the layer (the mean over those that contribute to an image),
     - ``"random sets"``: as many channels as a mode has, with its weights, drawn from the layer,
     - ``"strongest mode"``, ``"strongest random set"``: in each image the one with the largest
-      contribution to the target, of all modes and of as many random sets as there are modes
-      (where modes share their sets, there should be as many draws as modes),
+      contribution to the target, of all modes and of as many random sets as there are modes,
     - ``"whole layer"``: all channels of the layer, with the same sign,
     - ``"whole network"``: the map of the network itself, input times gradient (or integrated
       gradients, where that is the method), which knows no sign of hidden channels.
@@ -91,7 +91,7 @@ def compare_localisation(
         What counts as energy; see `nc.localisation`.
     draws
         Random sets for each mode. Modes whose weights are the same, such as ten channels that
-        count 1, share them.
+        count 1, share them; of these there are as many sets as modes at least.
     seed
         Of the random sets and of the bootstrap.
     bootstrap
@@ -139,18 +139,21 @@ def compare_localisation(
     """
     _check(sign, of, draws)
     require_options(bootstrap, confidence)
+    net = net.on(device)
+    samples = Samples.of(net, images, stream=True)
     inside = checked_masks(masks, images)
     rows = _dictionary(modes)
-    options = {"method": method, "sign": sign, "baseline": baseline, "batch_size": batch_size}
-    options |= {"device": device, "workers": workers, "progress": False}
+    start = None if baseline is None else samples.baseline(baseline)[0].numpy()  # of all images
+    options = {"method": method, "sign": sign, "baseline": start, "batch_size": batch_size}
     sets = random_sets(weights_of(rows, layer, weights, top), draws=draws, seed=seed)
     maker = _Maker(net, layer, rows, sets, weights, top, of, options)
-    scores = _scored(maker, images, inside, target, progress=progress)
+    scores, read = _scored(maker, images, inside, target, workers, progress=progress)
+    images, inside = (x.isel({v.STIMULUS: read}, missing_dims="ignore") for x in (images, inside))
     draw = Draws(bootstrap, confidence, seed)
     found = summarise(scores, sets, images, inside, rows, sign=sign, draws=draw)
     facts: dict[str, Any] = {"model": net.name, "weights_sha256": net.weights_sha256}
     facts |= {"perturbation": net.perturbation, "layer": layer, "target": target, "of": of}
-    facts |= {"data_sha256": Samples.of(net, images, stream=True).sha256}
+    facts |= {"data_sha256": samples.sha256}
     facts |= {"masks_sha256": fingerprint(inside.values)}
     facts |= {"baseline": baseline if isinstance(baseline, str | None) else "given"}
     facts |= {"method": method, "weights": weights, "top": top, "sign": sign, "sets": draws}
@@ -168,10 +171,11 @@ def _check(sign: str, of: str, draws: int) -> None:
 def _dictionary(modes: Modes) -> xr.DataArray:
     """Rows (mode, ..., channel) of modes."""
     rows = modes.dictionary if isinstance(modes, Decomposition) else modes
-    if isinstance(rows, xr.DataArray) and v.CHANNEL in rows.dims:
+    if isinstance(rows, xr.DataArray) and v.CHANNEL in rows.dims and rows.size:
         return rows if v.MODE in rows.dims else rows.expand_dims(v.MODE)
+    sizes = dict(rows.sizes) if isinstance(rows, xr.DataArray) else type(rows).__name__
     raise InputError(
-        came=f"modes with dims {getattr(rows, 'dims', type(rows).__name__)}",
+        came=f"modes with dims {sizes}",
         expected="fitted modes, or rows of their dictionary (mode, channel)",
         hint="modes.dictionary.sel(mode=[3, 5])",
     )
@@ -220,6 +224,7 @@ class _Maker:
                 target=target,
                 weights=weights,
                 top=self.top,
+                progress=False,
                 **self.options,
             )
             scores.append(self._score(maps.transpose(v.STIMULUS, v.MODE, ...), masks))
@@ -228,7 +233,9 @@ class _Maker:
 
     def _network(self, images: xr.DataArray, masks: xr.DataArray, target: Target) -> Matrix:
         options = {k: x for k, x in self.options.items() if k != v.SIGN}
-        return self._score(contribution_maps(self.net, images, target=target, **options), masks)
+        with misses_untold():  # of some thousand calls
+            maps = contribution_maps(self.net, images, target=target, progress=False, **options)
+        return self._score(maps, masks)
 
     def _score(self, maps: xr.Dataset, masks: xr.DataArray) -> Matrix:
         found = score_arrays(map_of(maps), masks, self.of)
@@ -245,22 +252,41 @@ def _scored(
     images: xr.DataArray,
     masks: xr.DataArray,
     target: Target | str,
+    workers: int | None,
     *,
     progress: bool,
-) -> Scores:
-    """Scores of all images, a few at a time."""
+) -> tuple[Scores, NDArray[np.intp]]:
+    """Scores of all images that can be read, in their order, and which these are."""
     found: list[tuple[NDArray[np.intp], Scores]] = []
+    goals = _goals(images, target)
+    plan = [(goal, some) for goal, own in goals for some in _blocks(maker, images, own)]
     with bar(images.sizes[v.STIMULUS], "localisation", progress=progress) as shown:
-        for goal, places in _goals(images, target):
-            for some in _blocks(maker, images, places):
-                mask = masks.isel({v.STIMULUS: some}) if v.STIMULUS in masks.dims else masks
-                block = images.isel({v.STIMULUS: some})
+        read = _read(maker.net, images, [places for _, places in plan], workers)
+        for (goal, group), (some, block) in zip(plan, read, strict=True):
+            mask = masks.isel({v.STIMULUS: some}, missing_dims="ignore")
+            if len(some):
                 found.append((some, maker.scores(block, mask, goal)))
-                shown.update(len(some))
-    order = np.argsort(np.concatenate([places for places, _ in found]))
+            shown.update(len(group))
+    places = np.concatenate([places for places, _ in found])
+    order = np.argsort(places)
     parts = [vars(scores) for _, scores in found]
     joined = {name: np.concatenate([p[name] for p in parts])[order] for name in parts[0]}
-    return Scores(**joined)
+    return Scores(**joined), places[order]
+
+
+def _read(
+    net: Network, images: xr.DataArray, groups: list[NDArray[np.intp]], workers: int | None
+) -> Iterator[tuple[NDArray[np.intp], xr.DataArray]]:
+    """Read groups of images once for all of their maps, without those that are broken."""
+    order = np.concatenate(groups)
+    samples = Samples.of(net, images.isel({v.STIMULUS: order}), stream=True)
+    ends = np.cumsum([0, *map(len, groups)]).tolist()
+    with samples.blocks([*pairwise(ends)], workers, net.device) as blocks:
+        for places, block in zip(groups, blocks, strict=True):
+            some = places[block.kept]
+            coords = images.isel({v.STIMULUS: some}).coords
+            values = block.values.numpy()[block.kept]
+            yield some, xr.DataArray(values, coords, (v.STIMULUS, *samples.dims))
 
 
 def _blocks(

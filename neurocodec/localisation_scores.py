@@ -174,6 +174,8 @@ def _as_flags(masks: xr.DataArray) -> NDArray[np.bool_]:
 
 
 def _refuse_trivial(masks: xr.DataArray) -> None:
+    if not masks.size:
+        raise InputError(came="no masks", expected="the mask of one image at least")
     area = np.atleast_1d(mask_area(masks.values))
     for what, bad in (("empty", area == 0), ("full", area == 1)):
         if bad.any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -15,7 +15,9 @@ from neurocodec.decomposition import Decomposition
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, provenance
 
-Channels: TypeAlias = int | Iterable[int] | Literal["each"] | None
+Channels: TypeAlias = (
+    int | Sequence[int] | NDArray[np.integer[Any]] | xr.DataArray | Literal["each"] | None
+)
 Modes: TypeAlias = Decomposition | xr.DataArray | None
 Weights: TypeAlias = Literal["equal", "dictionary"]
 
@@ -68,8 +70,7 @@ class Choice:
     def __post_init__(self) -> None:
         if self.weights not in get_args(Weights):
             raise unknown_name("value of weights=", self.weights, get_args(Weights))
-        if not isinstance(self.top, int) or self.top < 1:
-            raise InputError(came=f"top={self.top!r}", expected="a whole number, at least 1")
+        require_count("top", self.top)
         if self.channels is not None and self.modes is not None:
             raise InputError(
                 came="both channels= and modes=",
@@ -84,11 +85,10 @@ class Choice:
         """What it is in a provenance."""
         if self.modes is None:
             named = self.channels is None or isinstance(self.channels, str)
-            chosen = self.channels if named else np.asarray(self.channels).tolist()
-            return {"channels": chosen}
+            return {"channels": self.channels if named else _positions(self.channels).tolist()}
         rows = _dictionary(self.modes)
         facts = {"modes_sha256": fingerprint(rows), "weights": self.weights}
-        return {**facts, "top": self.top} if self.weights == "equal" else facts
+        return {**facts, "top": int(self.top)} if self.weights == "equal" else facts
 
     def among(self, count: int) -> Chosen:
         """Weights of the channels of a layer that has so many.
@@ -102,7 +102,7 @@ class Choice:
             return self._modes(_dictionary(self.modes), count)
         if self.channels is None:
             return Chosen(np.ones((1, 2, count)), None, {})
-        chosen = np.arange(count) if _is_each(self.channels) else np.asarray(self.channels)
+        chosen = np.arange(count) if _is_each(self.channels) else _positions(self.channels)
         _require_channels(self.channels, chosen, count)
         rows = np.eye(count)[np.atleast_1d(chosen)]
         dim = v.CHANNEL if chosen.ndim else None
@@ -126,6 +126,38 @@ class Choice:
 
 def _is_each(channels: Channels) -> bool:
     return isinstance(channels, str) and channels == "each"
+
+
+def _positions(channels: Channels) -> NDArray[Any]:
+    """Channels as an array; of objects, which is refused later, where they are none."""
+    try:
+        return np.asarray(channels)
+    except ValueError:  # lists of different lengths
+        return np.asarray(None)
+
+
+def require_count(what: str, value: Any) -> None:
+    """Refuse what is no whole number of at least 1.
+
+    Parameters
+    ----------
+    what
+        Which option it is, for the message.
+    value
+        What came.
+
+    Raises
+    ------
+    InputError
+        For another number, and for true and false.
+
+    Examples
+    --------
+    >>> require_count("top", 10)
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise InputError(came=f"{what}={value!r}", expected="a whole number, at least 1")
 
 
 def _require_channels(given: Channels, chosen: NDArray[Any], count: int) -> None:
@@ -175,6 +207,7 @@ def _signed_rows(dictionary: xr.DataArray) -> NDArray[np.float64]:
     rows = dictionary if v.MODE in dictionary.dims else dictionary.expand_dims(v.MODE)
     _require_order(rows)
     if v.SIGN in rows.dims:
+        _require_signs(rows)
         rows = rows.transpose(v.MODE, v.SIGN, v.CHANNEL).sel({v.SIGN: list(v.SIGNS)})
         values = np.asarray(rows.values, float) * np.array([1.0, -1.0])[:, None]
     else:
@@ -182,9 +215,22 @@ def _signed_rows(dictionary: xr.DataArray) -> NDArray[np.float64]:
         inhibitory = v.SIGN in rows.coords and str(rows[v.SIGN].item()) == v.INHIBITORY
         one = -one if inhibitory else one
         values = np.stack([one, one], 1)
+    if not values.size:
+        raise InputError(came="no modes", expected="at least one", hint="modes=modes.dictionary")
     if not np.isfinite(values).all():
         raise InputError(came="modes with NaN or infinity", expected="finite weights")
     return np.asarray(values)
+
+
+def _require_signs(rows: xr.DataArray) -> None:
+    """Refuse a dim of signs that has not both of them."""
+    known = rows[v.SIGN].values.tolist()
+    if sorted(known) != sorted(v.SIGNS):
+        raise InputError(
+            came=f"modes with the signs {known}",
+            expected=f"both of {', '.join(v.SIGNS)} along the dim 'sign', or no such dim",
+            hint="rows.sel(sign='excitatory')",
+        )
 
 
 def _require_order(rows: xr.DataArray) -> None:
@@ -195,7 +241,7 @@ def _require_order(rows: xr.DataArray) -> None:
     if not np.array_equal(known, np.arange(known.size)):
         raise InputError(
             came=f"modes with the channels {known.tolist()[:10]}",
-            expected=f"all channels of the layer in their order, 0 to {known.size - 1}",
+            expected="all channels of the layer, in their order from 0",
             hint="rows.reindex(channel=range(n), fill_value=0)",
         )
 

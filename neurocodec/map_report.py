@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
@@ -15,6 +16,14 @@ from neurocodec.image_findings import EACH_CHANNEL, EACH_MODE, ImageAnalysis
 from neurocodec.map_examples import largest
 
 Part = dict[str, Any]
+
+_CLASSES: Final = ("class it follows best", "shown images of that class")
+_NO_CLASS: Final = "-"
+_EXACT: Final = "InputGrad"
+"""Whose maps add up but for rounding."""
+_FROM_BASELINE: Final = "ActGrad"
+_ROUNDING: Final = 1e-4
+"""Part of a contribution that is not worth telling."""
 
 
 def image_maps_part(analysis: ImageAnalysis, drawn: Mapping[str, Any]) -> Part | None:
@@ -34,16 +43,33 @@ def image_maps_part(analysis: ImageAnalysis, drawn: Mapping[str, Any]) -> Part |
     """
     if not analysis.maps:
         return None
-    rows = [row for layer in analysis.maps for row in _rows(analysis, layer)]
-    columns = ["mode", "class it follows best", "images of that class", "channels"]
     trees = analysis.maps.values()
     nodes = [node.to_dataset() for tree in trees for node in tree.children.values()]
+    made = labels.provenance(next(iter(trees)))["maps"]
     title = "The modes shown, and the channels that stand for each, the largest weight first."
+    columns = ["layer", "mode", *_CLASSES, "channels"]
+    rows = [row for layer in analysis.maps for row in _rows(analysis, layer)]
+    if all(row[2] == _NO_CLASS for row in rows):
+        columns, rows = ["layer", "mode", "channels"], [[*row[:2], row[-1]] for row in rows]
     return {
+        "intro": _choice(analysis),
         "texts": [text for text in _captions(analysis) if text[0] in drawn],
-        "tables": [{"title": title, "columns": ["layer", *columns], "rows": rows, "text": True}],
-        "notes": [_completeness(nodes)],
+        "tables": [{"title": title, "columns": columns, "rows": rows, "text": True}],
+        "notes": [_completeness(nodes, made, _method(analysis.tree))],
     }
+
+
+def _choice(analysis: ImageAnalysis) -> str:
+    """Which layers, modes and images are shown."""
+    layers = " and ".join(analysis.maps)
+    classes = [v.CONCEPT in tree[EACH_MODE].coords for tree in analysis.maps.values()]
+    best = "those that follow a class best, of different classes as far as there are any"
+    most = "those that explain most variance"
+    which = best if all(classes) else f"{best}, or {most}" if any(classes) else most
+    return (
+        f"Shown are modes of {layers}: {which}; on the images with their largest loadings, none "
+        "of which the modes were fitted to."
+    )
 
 
 def _captions(analysis: ImageAnalysis) -> Iterator[tuple[str, str]]:
@@ -85,7 +111,7 @@ def _channels(row: xr.DataArray, top: int) -> str:
 def _class_of(one: xr.Dataset) -> tuple[str, str]:
     """Class that a mode follows best, with the correlation, and how many of its images have it."""
     if v.CONCEPT not in one.coords:
-        return "-", "-"
+        return _NO_CLASS, _NO_CLASS
     name, found = str(one[v.CONCEPT].item()), one[v.LABEL].values[one["loading"].values > 0]
     share = f"{int((found == name).sum())} of {len(found)}"
     return f"{name} {float(one['correlation']):.2f}", share
@@ -119,7 +145,8 @@ def retina_maps_part(analysis: RetinaAnalysis, drawn: Mapping[str, Any]) -> Part
         names = maps[v.MODE].values.tolist()
         rows += [[layer, str(m), _channels(dictionary.sel({v.MODE: m}), top)] for m in names]
     nodes = [node.to_dataset() for node in analysis.maps.children.values()]
-    return {"texts": texts, "rows": rows, "completeness": _completeness(nodes)}
+    told = _completeness(nodes, labels.provenance(nodes[0]), _method(analysis.tree))
+    return {"texts": texts, "rows": rows, "completeness": told}
 
 
 def _movie_caption(layer: str, maps: xr.Dataset) -> str:
@@ -128,22 +155,48 @@ def _movie_caption(layer: str, maps: xr.Dataset) -> str:
         f"{layer}. Columns, {maps.sizes[v.MODE]} of the most used modes; rows, the time at which "
         "the first of them is at its strongest, then that of the second, and so on, each at least "
         f"half a second from the others. Shown is what of the last {lag:.0f} ms of the movie acts "
-        "on the target through the channels of the mode at excitatory positions, red where "
-        "it raises the target and blue "
-        "where it lowers it."
+        "on the target through the channels of the mode at excitatory positions, red where it "
+        "raises the target and blue where it lowers it."
     )
 
 
-def _completeness(found: Iterable[xr.Dataset]) -> str:
-    worst = max(map(_error, found))
+def _method(tree: xr.DataTree) -> Mapping[str, Any]:
+    """Of the contributions."""
+    found: Mapping[str, Any] = labels.provenance(tree)["method"]
+    return found
+
+
+def _completeness(
+    found: Iterable[xr.Dataset], made: Mapping[str, Any], method: Mapping[str, Any]
+) -> str:
+    """How far the maps add up, and to what."""
+    kind = made["method"]["kind"]
+    told = [_missed(np.concatenate([_errors(maps) for maps in found]))]
+    if kind != method["kind"]:
+        told.append(
+            f"Contributions by {method['kind']} are no sums over pixels; maps are {kind}'s."
+        )
+    if kind == _FROM_BASELINE:
+        told.append("Contributions of maps start at the activation at zero input, not at 0.")
+    if kind != _EXACT:
+        told.append("More steps make the difference smaller.")
+    return " ".join(told)
+
+
+def _missed(errors: NDArray[np.float64]) -> str:
+    """Half of the maps, and the worst."""
+    if errors.max(initial=0.0) < _ROUNDING:
+        return "Summed over its pixels, every map is the contribution of its channels."
+    median, worst = (f"{100 * x:.2g} %" for x in (np.median(errors), errors.max()))
     return (
-        "Summed over its pixels, a map is the contribution of its channels: the largest "
-        f"difference is {worst:.1g} of the contribution's size."
+        "Summed over its pixels, a map should be the contribution of its channels: half of the "
+        f"maps miss it by less than {median}, the worst by {worst}."
     )
 
 
-def _error(maps: xr.Dataset) -> float:
-    """Largest completeness error relative to the excitatory and inhibitory part together."""
-    size = abs(maps[v.CONTRIBUTION]).sum(v.SIGN)
-    error = abs(maps["map_completeness_error"]).max(v.SIGN)
-    return float((error / size.where(size > 0)).max().fillna(0.0))
+def _errors(maps: xr.Dataset) -> NDArray[np.float64]:
+    """Completeness errors of the maps that are shown, relative to the contributions."""
+    shown = maps[[v.CONTRIBUTION, "map_completeness_error"]].sel({v.SIGN: v.EXCITATORY})
+    size = abs(shown[v.CONTRIBUTION])
+    errors = (abs(shown["map_completeness_error"]) / size.where(size > 0)).values.ravel()
+    return np.asarray(errors[np.isfinite(errors)])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -17,12 +19,12 @@ from neurocodec.chosen_times import samples_at
 from neurocodec.errors import InputError
 from neurocodec.field_request import require_layer
 from neurocodec.field_run import available_memory
-from neurocodec.map_channels import TOP, Channels, Choice, Modes, Weights
-from neurocodec.map_plan import MapPlan, require_space
+from neurocodec.map_channels import TOP, Channels, Choice, Modes, Weights, require_count
+from neurocodec.map_plan import MAP_ERROR, MapPlan, require_space
 from neurocodec.network import Network
 from neurocodec.nn.attribution import Method
 from neurocodec.nn.input_maps import Decomposed, not_decomposed
-from neurocodec.nn.methods import InputGrad
+from neurocodec.nn.methods import ActGrad, InputGrad
 from neurocodec.nn.target import Target
 from neurocodec.nn.tracing import Trace
 from neurocodec.nn.ways_back import Sign
@@ -31,8 +33,14 @@ from neurocodec.samples import Samples, require_batch_size
 from neurocodec.stimulus_checks import checked_dims
 from neurocodec.streaming import Run
 
+logger = logging.getLogger(__name__)
+
+_TOLD = ContextVar("whether maps that miss their contributions are told of", default=True)
+
 STEPS = 20
 """Of the path integral of `ActGrad`'s maps."""
+MISSED = 0.1
+"""Part of a stimulus' largest contribution by which its maps may miss theirs in silence."""
 
 
 def contribution_maps(
@@ -126,8 +134,8 @@ def contribution_maps(
           y(x) - y(x');
         - `map_completeness_error` (stimulus, mode, sign): sum of the map minus the contribution.
           Through channels it is rounding for `InputGrad`, and falls with the steps for all
-          others; of the whole network it tells, for `InputGrad` and `ActGrad`, how far the
-          target is from linear;
+          others (a warning is logged where it is large); of the whole network it tells, for
+          `InputGrad` and `ActGrad`, how far the target is from linear;
         - `target` (stimulus), and `steps` and `converged` where the steps are adaptive.
 
     Raises
@@ -171,15 +179,40 @@ def contribution_maps(
         baseline=baseline,
     )
     with _ready(plan, batch_size, workers, progress=progress) as run:
-        if out is not None:
-            return run.streamed(Path(out)).to_dataset()
-        _require_memory(run)
-        return run.in_memory().to_dataset()
+        if out is None:
+            _require_memory(run)
+        tree = run.in_memory() if out is None else run.streamed(Path(out))
+    found = tree.to_dataset()
+    _tell_misses(plan, found)
+    return found
+
+
+@contextmanager
+def misses_untold() -> Iterator[None]:
+    """Log no warning of maps that miss, where many calls make what tells of it itself.
+
+    Examples
+    --------
+    >>> with misses_untold():
+    ...     _TOLD.get()
+    False
+    """
+    token = _TOLD.set(False)
+    try:
+        yield
+    finally:
+        _TOLD.reset(token)
 
 
 def _choice(net: Network, layer: str | None, *wanted: Any) -> Choice | None:
     """The channels that are asked for; None for the whole network."""
     whole = layer is None and wanted[0] is None and wanted[1] is None
+    if not isinstance(layer, str | None):
+        raise InputError(
+            came=f"layer={layer!r}",
+            expected="the alias of one layer",
+            hint=f"layer={next(iter(net.layers), 'layer1')!r}",
+        )
     if not whole:
         require_layer(net, layer)
     choice = Choice(str(layer), *wanted)
@@ -205,8 +238,7 @@ def _plan(
             expected="a layer",
             hint=f"layer={next(iter(net.layers), 'layer1')!r}",
         )
-    if not isinstance(steps, int) or steps < 1:
-        raise InputError(came=f"steps={steps!r}", expected="a whole number, at least 1")
+    require_count("steps", steps)
     if not isinstance(method, get_args(Decomposed)):
         raise not_decomposed(method)
     require_space(checked_dims(net, stimuli)[1:])
@@ -224,7 +256,7 @@ def _plan(
         given=baseline is not None,
         choice=choice,
         sign=one_of("sign", sign, get_args(Sign)),
-        steps=steps,
+        steps=int(steps),
         stimuli=stimuli,
     )
 
@@ -267,4 +299,23 @@ def _require_memory(run: Run) -> None:
             came=f"{count} maps, which take {needed / 2**30:.3g} GiB",
             expected=f"at most the memory that is free, {free / 2**30:.3g} GiB",
             hint="fewer stimuli, modes=modes.dictionary.sel(mode=[0, 1]), or out='maps.zarr'",
+        )
+
+
+def _tell_misses(plan: MapPlan, found: xr.Dataset) -> None:
+    """Say it where a path integral has too few steps for its maps to add up."""
+    of_gradient = InputGrad if plan.choice is not None else InputGrad | ActGrad
+    if isinstance(plan.method, of_gradient) or not _TOLD.get():
+        return
+    sizes = abs(found[[MAP_ERROR, v.CONTRIBUTION]])
+    largest = sizes.max([d for d in sizes.dims if d in sizes[MAP_ERROR].dims[1:]])
+    missed = largest[MAP_ERROR] > MISSED * largest[v.CONTRIBUTION]
+    if bool(missed.any()):
+        logger.warning(
+            "maps of %d of %d stimuli miss their contributions by over %g %% of the largest"
+            " (map_completeness_error): more steps come nearer, or another baseline, where the"
+            " network is not smooth at this one (a LayerNorm at zeros)",
+            int(missed.sum()),
+            missed.size,
+            100 * MISSED,
         )

@@ -117,7 +117,7 @@ def _facts(analysis: RetinaAnalysis) -> list[tuple[str, str]]:
     return [
         ("model", analysis.model),
         ("weights (SHA-256)", run["weights_sha256"]),
-        ("layers", ", ".join(f"{k} ({x['module']})" for k, x in run["layers"].items())),
+        ("layers", ", ".join(f"{k} ({run['layers'][k]['module']})" for k in analysis.layers)),
         ("movie", f"{frames} frames of {height} x {width} pixels; {title}"),
         ("movie (SHA-256)", run["data_sha256"]),
         ("target", target_name(analysis.target)),

@@ -75,7 +75,7 @@ def _layer_figures(
 
 
 def _map_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[str, Figure, str]]:
-    """Excitatory and inhibitory positions together, as CODEC draws them."""
+    """What acts at excitatory positions, of which modes are made."""
     for layer, node in ({} if analysis.maps is None else analysis.maps.children).items():
         maps = node.to_dataset().sel({v.SIGN: v.EXCITATORY}, drop=True)
         shown = plotting.plot_movie_maps(maps, analysis.stimulus, title=f"modes of {layer}{note}")

@@ -230,7 +230,7 @@ class Samples:
                 raise unknown_name("baseline", wanted, ("mean", "zeros"))
             return self.mean()
         if isinstance(wanted, xr.DataArray):
-            wanted = wanted.transpose(*(d for d in self.dims if d in wanted.dims), ...)
+            wanted = wanted.transpose(..., *(d for d in self.dims if d in wanted.dims))
         values = torch.tensor(np.asarray(wanted), dtype=one.dtype)
         try:
             values = values.expand_as(one).contiguous()

@@ -195,3 +195,15 @@ def test_user_settings_of_gradients_do_not_matter():
     ):
         done = capture.run(torch.ones(1, 2))
         assert torch.autograd.grad(done.outputs.sum(), done.hidden["a"])[0].tolist() == [[0, 5]]
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:FutureWarning")
+def test_a_layer_in_torchscript_is_refused() -> None:
+    module = nn.Sequential(nn.Linear(2, 3), nn.ReLU()).eval()
+    traced = torch.jit.trace(module, torch.ones(1, 2))
+    with (
+        pytest.raises(CaptureError, match="'0' in TorchScript"),
+        Capture(traced, {"a": Layer("0")}).attached(),
+    ):
+        pass
+    assert not traced.training

@@ -5,10 +5,12 @@ import pytest
 import torch
 import xarray as xr
 from networks import convolutional, images
+from PIL import Image
 from torch import nn
 
 import neurocodec as nc
 from neurocodec.channel_sets import random_sets, weights_of
+from neurocodec.image_files import ImageArray
 from neurocodec.localisation_summary import CONTROLS, MAPS
 
 
@@ -41,6 +43,10 @@ def bright(n=4, size=8) -> xr.DataArray:
     return xr.DataArray(
         values, {"stimulus": np.arange(n), "label": label}, ("stimulus", "color", "y", "x")
     )
+
+
+def as_tensor(image: Image.Image) -> np.ndarray:
+    return np.asarray(image, np.float32).transpose(2, 0, 1) / 255
 
 
 def rows(*weights) -> xr.DataArray:
@@ -280,3 +286,57 @@ def test_wrong_masks_and_modes_are_refused() -> None:
         compare(net, pictures, masks, "hidden", MODES.rename(channel="unit"))
     with pytest.raises(nc.errors.InputError, match="channel"):
         compare(net, pictures, masks, "hidden", MODES.isel(channel=slice(3)))
+
+
+def test_a_mean_baseline_is_that_of_all_images(monkeypatch) -> None:
+    net, pictures = nc.Network(convolutional(), {"late": "2"}), images(4)
+    pictures = pictures.assign_coords(label=("stimulus", ["3", "1", "3", "0"]))
+    masks = nc.box_masks(dict.fromkeys(range(4), (0, 0, 4, 4)), pictures)
+    options = {"target": "label", "draws": 1, "bootstrap": 0}
+    mean = pictures.mean("stimulus").values
+    given = compare(net, pictures, masks, "late", rows([1, 0, 0, 1]), baseline=mean, **options)
+    monkeypatch.setattr("neurocodec.localisation_comparison.BYTES", 1)  # one image at a time
+    found = compare(net, pictures, masks, "late", rows([1, 0, 0, 1]), baseline="mean", **options)
+    xr.testing.assert_allclose(found, given, rtol=1e-4)
+    zeros = compare(net, pictures, masks, "late", rows([1, 0, 0, 1]), **options)
+    assert abs(found.localisation - zeros.localisation).max() > 0.01
+
+
+def test_the_strongest_random_set_is_chosen_among_as_many_as_there_are_modes() -> None:
+    sets = random_sets(weights_of(rows(*np.eye(6)), "hidden", "equal", 1), draws=2, seed=0)
+    assert sets.rows.sizes["mode"] == 6
+    assert sorted(sets.together[0]) == [*range(6)]
+
+
+def test_images_are_read_once_and_broken_ones_left_out(tmp_path, monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        pixels = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    whole = (tmp_path / "3.png").read_bytes()
+    net = nc.Network(convolutional(), {"late": "2"})
+    pictures = nc.images(tmp_path, net, preprocessing=as_tensor, check=False, broken="skip")
+    masks = nc.box_masks(dict.fromkeys(range(5), (0, 0, 4, 4)), pictures)
+    expected = compare(net, pictures.load(), masks, "late", rows([1, 0, 0, 1]), draws=2)
+    (tmp_path / "3.png").write_bytes(whole[:60])
+    monkeypatch.setattr("neurocodec.localisation_comparison.BYTES", 1)
+    decoded: list[int] = []
+    real = ImageArray.read
+    monkeypatch.setattr(ImageArray, "read", lambda self, i: decoded.append(i) or real(self, i))
+    pictures = nc.images(tmp_path, net, preprocessing=as_tensor, check=False, broken="skip")
+    found = compare(net, pictures, masks, "late", rows([1, 0, 0, 1]), draws=2, workers=0)
+    left = [0, 1, 2, 4]
+    np.testing.assert_allclose(found.localisation, expected.localisation[left], rtol=1e-4)
+    assert found.source.values.tolist() == [f"{i}.png" for i in left]
+    assert max(decoded.count(i) for i in left) <= 3  # its shape, for the record, and for all maps
+
+
+def test_nothing_is_refused() -> None:
+    pictures, net = bright(), planted_network()
+    masks = nc.box_masks(dict.fromkeys(range(4), (0, 0, 4, 4)), pictures)
+    with pytest.raises(nc.errors.InputError, match="at least one sample"):
+        compare(net, pictures[:0], masks[:0], "hidden", MODES)
+    with pytest.raises(nc.errors.InputError, match="modes with dims"):
+        compare(net, pictures, masks, "hidden", MODES[:0])
+    with pytest.raises(nc.errors.InputError, match="no masks"):
+        nc.localisation(pictures[:0], masks[:0])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from networks import convolutional, images, movie, retina_network, two_layers, vectors
+from networks import convolutional, images, movie, retina, retina_network, two_layers, vectors
 from test_capture import assert_same, state
 from torch import nn
 
@@ -293,3 +293,15 @@ def test_maps_of_heads_name_their_dims(token, dims):
         progress=False,
     )
     assert tree["heads/contribution"].dims == ("stimulus", "channel", *dims)
+
+
+def test_a_labelled_window_is_a_baseline_whatever_its_sides():
+    """Twelve frames of 12 by 12 pixels: frames must not be taken for columns."""
+    net = nc.Network(retina(history=12, size=12), layers={"layer1": "0"}, history=12)
+    stimulus = movie(frames=15)
+    window = stimulus.isel(time=slice(0, 12))
+    options = {"target": nc.targets.Sum(), "progress": False}
+    labelled = nc.contributions(net, stimulus, baseline=window, **options)
+    plain = nc.contributions(net, stimulus, baseline=window.values, **options)
+    np.testing.assert_array_equal(labelled["layer1/contribution"], plain["layer1/contribution"])
+    assert abs(labelled["layer1/contribution"].isel(time=0)).max() < 1e-6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import re
+import json
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,7 @@ from neurocodec.errors import InputError
 from neurocodec.image_figures import image_figures
 from neurocodec.image_report import render_images
 from neurocodec.map_examples import distinct
+from neurocodec.map_report import image_maps_part
 from neurocodec.page import Drawing
 from neurocodec.pictures import pictures
 
@@ -269,8 +270,8 @@ def test_the_page_tells_modes_classes_channels_and_what_is_missed(found, drawn):
         weights = abs(found.modes["contribution"]["late"].dictionary.sel(mode=mode))
         cells = ["late", mode, f"{name} {r:.2f}", "4 of 4", int(weights.values.argmax())]
         assert "".join(f"<td>{cell}</td>" for cell in cells) in text
-    missed = re.search(r"the largest difference is (\S+) of the contribution", text)
-    assert float(missed[1]) < 1e-4
+    assert "every map is the contribution of its channels." in text
+    assert "those that follow a class best" in text
     assert "acts through the channel of largest weight" in text
     for layer in ("early", "late"):
         assert f'nc.open("maps/{layer}.nc")["modes/contribution_map"]' in text
@@ -281,6 +282,41 @@ def test_the_page_says_why_there_are_no_maps(found, drawn):
     text = page(without, drawn)
     assert "Left out: no <layer> has modes." in text
     assert "Which images is a mode active on" not in text
+
+
+def test_what_was_not_asked_for_is_not_on_the_page(found, drawn):
+    text = page(found, drawn)
+    for part, there in (("modes", True), ("maps", True), ("statistics", False)):
+        assert (f'<h2 id="{part}"' in text) == (f'href="#{part}"' in text) == there
+    assert 'id="perturbation"' not in text
+
+
+def test_maps_of_another_method_than_the_contributions_say_so(found):
+    tree = found.tree.copy()
+    facts = {**nc.labels.provenance(tree), "method": {"kind": "SmoothGrad"}}
+    tree.attrs["neurocodec"] = json.dumps(facts)
+    part = image_maps_part(dataclasses.replace(found, tree=tree), {})
+    assert "by SmoothGrad are no sums over pixels; maps are InputGrad's" in part["notes"][0]
+    assert "SmoothGrad" not in image_maps_part(found, {})["notes"][0]
+
+
+def test_images_of_one_class_say_so():
+    images, _ = patches()
+    found = analyse(images.isel(stimulus=slice(0, None, 3)), parts=["modes", "perturbation"])
+    assert found.left_out["perturbation"] == "all images are of one class, red"
+    assert found.left_out["concepts"] == "all images are of one class, red"
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (nc.targets.TopK(2, of="probability"), "sum of the 2 largest probabilities"),
+        (nc.targets.TopK(1, of="probability"), "largest probability"),
+        (nc.targets.TopK(5), "sum of the 5 largest logits"),
+    ],
+)
+def test_targets_are_named(found, drawn, target, name):
+    assert f"<td>{name}</td>" in page(dataclasses.replace(found, target=target), drawn)
 
 
 # ---- pictures

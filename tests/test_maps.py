@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 import xarray as xr
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 import neurocodec as nc
 from neurocodec.errors import CaptureError, InputError, StorageError, UnknownNameError
@@ -190,6 +193,18 @@ def test_movies_are_mapped_at_chosen_times() -> None:
     assert some.time.values.tolist() == [0.11]
 
 
+def test_chosen_frames_of_a_movie_without_labels_keep_their_numbers() -> None:
+    net, movie = networks.retina_network(), networks.movie().drop_vars("time")
+    options = {**QUIET, "target": nc.targets.Output(1), "channels": [0, 2]}
+    everything = nc.contribution_maps(net, movie, "layer1", **options)
+    assert "time" not in everything.coords
+    for frames in ([7, 12], slice(8, 9)):
+        some = nc.contribution_maps(net, movie, "layer1", times=frames, **options)
+        assert some.time.values.tolist() == (frames if isinstance(frames, list) else [8, 9])
+        expected = everything.contribution_map.isel(time=some.time.values - 5)
+        np.testing.assert_allclose(some.contribution_map, expected, atol=EXACT)
+
+
 def test_a_baseline_is_where_paths_start() -> None:
     stimuli = networks.images(3)
     found = maps_of(channels="each", baseline=stimuli.isel(stimulus=1, drop=True))
@@ -271,6 +286,22 @@ class Custom(nn.Module):
         return self.last(self.square(self.function.apply(self.first(x))).mean((2, 3)))
 
 
+@contextmanager
+def counted_duals(part: nn.Module) -> Iterator[list[bool]]:
+    """Passes of a module in forward mode."""
+    seen: list[bool] = []
+
+    def look(_module: nn.Module, args: tuple[Tensor]) -> None:
+        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(args[0]).tangent is not None:
+            seen.append(True)
+
+    hook = part.register_forward_pre_hook(look)
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
 @pytest.mark.parametrize(
     ("make", "layer", "operator"),
     [  # what torch can differentiate changes; cdist is a real one today
@@ -281,8 +312,11 @@ class Custom(nn.Module):
 def test_without_forward_mode_two_backward_passes(make, layer, operator, caplog) -> None:
     module = networks.seeded(make)
     net = nc.Network(module, [layer])
-    with caplog.at_level(logging.WARNING):
-        found = nc.contribution_maps(net, networks.images(3), layer, channels="each", **QUIET)
+    with caplog.at_level(logging.WARNING), counted_duals(module.first) as duals:
+        found = nc.contribution_maps(
+            net, networks.images(3), layer, channels="each", batch_size=1, **QUIET
+        )
+    assert len(duals) == 1, "forward mode is tried once, not for each batch"
     told = [r.getMessage() for r in caplog.records if "forward-mode" in r.getMessage()]
     assert len(told) == 1
     assert operator in told[0]
@@ -329,12 +363,57 @@ def test_an_operator_without_any_second_derivative_is_named() -> None:
         ({"layer": None, "weights": "all"}, "weights="),
         ({"layer": None, "channels": 1}, "layer= one of 'a', 'b'"),
         ({"layer": "bb"}, "there is no layer 'bb'"),
+        ({"layer": ["b"]}, "the alias of one layer"),
+        ({"channels": [[1], [2, 3]]}, "channels from 0 to 4"),
+        ({"channels": (i for i in (1, 2))}, "channels from 0 to 4"),
+        ({"modes": dictionary(np.zeros((0, 5)))}, "at least one"),
+        ({"modes": dictionary([[1] * 5]).expand_dims(sign=["excitatory"])}, "both of"),
+        ({"modes": dictionary([[1] * 5]), "top": True}, "top=True"),
+        ({"steps": True}, "steps=True"),
         ({"batch_size": 0}, "batch_size=0"),
     ],
 )
 def test_bad_input(options, message: str) -> None:
     with pytest.raises((InputError, UnknownNameError), match=message):
         maps_of(**options)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers() -> None:
+    rows = dictionary([[3, 1, 2, 0, 0]])
+    found, plain = (
+        maps_of(modes=rows, top=two, steps=two, method=nc.methods.ActGrad())
+        for two in (np.int64(2), 2)
+    )
+    xr.testing.assert_identical(found, plain)
+
+
+def test_maps_that_do_not_add_up_are_told(caplog, tmp_path: Path) -> None:
+    """The path leaves zeros, where a LayerNorm has a pole, by 1, 4 or 200 steps."""
+    module = networks.seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 3, bias=False),
+            nn.Flatten(2),
+            nn.LayerNorm(36),
+            nn.Flatten(),
+            nn.Linear(144, 2),
+        )
+    )
+    net, stimuli = nc.Network(module, {"norm": nc.Layer("2", layout="maps")}), networks.images(3)
+    for method, told in (
+        (nc.methods.InputGrad(), False),
+        (nc.methods.ActGrad(), True),
+        (nc.methods.IntegratedGradients(4), True),
+    ):
+        for out in (None, tmp_path / f"{type(method).__name__}.nc"):
+            caplog.clear()
+            nc.contribution_maps(net, stimuli, "norm", method=method, out=out, **QUIET)
+            assert [r.getMessage().startswith("maps of 3 of 3") for r in caplog.records] == (
+                [True] if told else []
+            )
+    caplog.clear()
+    nc.contribution_maps(net, stimuli, method=nc.methods.ActGrad(), **QUIET)
+    maps_of(channels="each", method=nc.methods.ActGrad(), steps=200)
+    assert not caplog.records
 
 
 def test_a_target_before_the_layer_is_refused() -> None:

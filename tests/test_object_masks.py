@@ -142,6 +142,12 @@ def test_too_few_images_for_mosaics_are_refused() -> None:
         nc.mosaics(labelled().drop_vars("label"))
     with pytest.raises(nc.errors.InputError, match="grid=1"):
         nc.mosaics(labelled(), grid=1)
+    with pytest.raises(nc.errors.InputError, match="count=0"):
+        nc.mosaics(labelled(), count=0)
+    some = labelled(24, 4)
+    some = some.assign_coords(label=some.label.where(some.label != "class 3", ""))
+    with pytest.raises(nc.errors.InputError, match="3 classes"):
+        nc.mosaics(some)  # no label is no class
 
 
 def test_mosaics_survive_a_file(tmp_path) -> None:

@@ -15,6 +15,7 @@ from neurocodec.errors import InputError, UnknownNameError
 from neurocodec.kernels import map_pictures
 from neurocodec.labels import stamp
 from neurocodec.plotting.map_images import displayable
+from tests import networks
 
 SIGNS = ["excitatory", "inhibitory"]
 MEAN, DEVIATION = np.array([0.5, 0.4, 0.3]), np.array([0.2, 0.25, 0.3])
@@ -447,6 +448,44 @@ def test_images_that_do_not_fit_are_refused(change, message):
     images = labelled_images()
     with pytest.raises(InputError, match=message):
         plotting.plot_maps(of(images), change(images))
+
+
+def test_a_file_of_maps_is_drawn_as_it_is_opened(tmp_path):
+    net, images = networks.retina_network(), networks.images(2)
+    still = nc.Network(networks.convolutional(), {"a": "2"})
+    options = {"target": nc.targets.Output(0), "channels": [0, 1], "progress": False}
+    maps = nc.contribution_maps(still, images, "a", out=tmp_path / "maps.nc", **options)
+    again = nc.open(tmp_path / "maps.nc")
+    first, second = (grid(plotting.plot_maps(m, images)) for m in (maps, [again]))
+    np.testing.assert_array_equal(image_of(first[1, 3]), image_of(second[1, 3]))
+    assert first[0, 3].get_xlabel() == second[0, 3].get_xlabel() != ""
+    movie, out = networks.movie(), tmp_path / "movie.zarr"
+    nc.contribution_maps(net, movie, "layer1", times=0.1, out=out, **options)
+    assert plotting.plot_movie_maps(nc.open(out), movie).axes
+
+
+def test_selections_with_nothing_left_are_refused():
+    images = labelled_images()
+    with pytest.raises(InputError, match="at least one map"):
+        plotting.plot_maps(of(images).isel(stimulus=[]), images)
+    maps = nc.contribution_maps(
+        networks.retina_network(),
+        networks.movie(),
+        "layer1",
+        target=nc.targets.Output(0),
+        channels=[0],
+        progress=False,
+    )
+    with pytest.raises(InputError, match="at least one map"):
+        plotting.plot_movie_maps(maps.isel(time=[]), networks.movie())
+    with pytest.raises(InputError, match="without labels of time"):
+        plotting.plot_movie_maps(maps.isel(time=[0]), networks.movie().drop_vars("time"))
+
+
+@pytest.mark.parametrize("maps", [[], None, "maps"])
+def test_no_maps_are_refused(maps):
+    with pytest.raises(InputError, match=r"as maps(.|\n)*nc.contribution_maps"):
+        plotting.plot_maps(maps, labelled_images())
 
 
 def test_maps_that_cannot_be_drawn_are_refused():

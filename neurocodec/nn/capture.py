@@ -108,6 +108,15 @@ def _refuse_batch_statistics(module: nn.Module) -> None:
             )
 
 
+def _refuse_script(part: nn.Module, name: str) -> None:
+    if isinstance(part, torch.jit.ScriptModule):
+        raise CaptureError(
+            came=f"layer {name!r} in TorchScript, which does not call hooks",
+            expected="modules in Python",
+            hint="the module from before torch.jit.script or torch.jit.trace",
+        )
+
+
 class _ReachedError(Exception):
     """A pass has come to the layer that it was wanted for."""
 
@@ -130,7 +139,7 @@ class Capture:
     changes_input
         Whether the network works in place on its input: it is then given a copy. Found likewise.
     told
-        Operators of which it was said in this run that they lack a derivative.
+        Operators of which it was said in this run that they lack a forward-mode derivative.
 
     Examples
     --------
@@ -157,11 +166,18 @@ class Capture:
 
     @contextmanager
     def attached(self) -> Iterator[Capture]:
-        """Borrow the module and hook its layers for the length of a ``with`` block."""
+        """Borrow the module and hook its layers for the length of a ``with`` block.
+
+        Raises
+        ------
+        CaptureError
+            Where a layer is in TorchScript.
+        """
         parts = dict(self.module.named_modules(remove_duplicate=False))
         for layer in self.layers.values():
             if layer.module not in parts:
                 raise unknown_name("layer", layer.module, (n for n in parts if n))
+            _refuse_script(parts[layer.module], layer.module)
         with ExitStack() as stack:
             stack.enter_context(borrowed(self.module))
             for alias, layer in self.layers.items():

@@ -53,7 +53,9 @@ class Mapped(NamedTuple):
     @property
     def error(self) -> Tensor:
         """Sum of each map over the input, minus the contribution; in double precision."""
-        return self.maps.flatten(3).sum(3, dtype=torch.float64) - self.contribution
+        parts = self.maps.flatten(3).unbind(1)  # one by one: the sum makes a copy of its input
+        sums = torch.stack([part.sum(2, dtype=torch.float64) for part in parts], 1)
+        return sums - self.contribution
 
     def misses(self, tolerance: float) -> Tensor:
         """Samples with an error above a tolerance, relative to their largest contribution."""

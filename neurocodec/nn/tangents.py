@@ -27,8 +27,8 @@ def tangents(
     """Jacobian-vector products of hidden activations: sum_i dh_j/dx_i d_i.
 
     By forward-mode differentiation, which stops at the last of the layers. Where an operator has
-    no forward-mode derivative, by two backward passes: J'v is linear in v, and its derivative
-    with respect to v, times d, is Jd.
+    no forward-mode derivative, by two backward passes, from then on: J'v is linear in v, and its
+    derivative with respect to v, times d, is Jd.
 
     Parameters
     ----------
@@ -63,20 +63,20 @@ def tangents(
     True
     """
     wanted = tuple(aliases)
-    try:
-        return _forward(capture, wanted, x, direction)
-    except NotImplementedError as error:
-        operator = _operator(error, capture, wanted, x)
-        _tell(capture, operator)
+    if not capture.told:
         try:
-            return _twice_backward(capture, wanted, x, direction)
-        except RuntimeError as second:
-            raise CaptureError(
-                came=f"operator {operator}, which has no forward-mode derivative and no second"
-                f" derivative: {second}",
-                expected="operators that have one of the two on the way from input to layer",
-                hint="method=nc.methods.ActGrad() or nc.methods.IntegratedGradients()",
-            ) from second
+            return _forward(capture, wanted, x, direction)
+        except NotImplementedError as error:
+            _tell(capture, _operator(error, capture, wanted, x))
+    try:
+        return _twice_backward(capture, wanted, x, direction)
+    except RuntimeError as error:
+        raise CaptureError(
+            came=f"operator {', '.join(capture.told)}, which has no forward-mode derivative and no"
+            f" second derivative: {error}",
+            expected="operators that have one of the two on the way from input to layer",
+            hint="method=nc.methods.ActGrad() or nc.methods.IntegratedGradients()",
+        ) from error
 
 
 @contextmanager
@@ -135,14 +135,13 @@ def _derivative(hidden: Tensor, found: Tensor | None) -> Tensor:
 
 
 def _tell(capture: Capture, operator: str) -> None:
-    """Say it once in a run."""
-    if operator not in capture.told:
-        capture.told.add(operator)
-        logger.warning(
-            "operator %s has no forward-mode derivative: products with the Jacobian are computed"
-            " by two backward passes, which are exact too and take longer",
-            operator,
-        )
+    """Say it; from here on the run does not try forward mode again."""
+    capture.told.add(operator)
+    logger.warning(
+        "operator %s has no forward-mode derivative: products with the Jacobian are computed"
+        " by two backward passes, which are exact too and take longer",
+        operator,
+    )
 
 
 def _operator(error: Exception, capture: Capture, aliases: tuple[str, ...], x: Tensor) -> str:

@@ -133,14 +133,12 @@ class WaysBack:
         signs = self.parts.signs
         wanted = [(w, s) for w in self.parts.weights for s in signs]
         size = self.together or TOGETHER.get(front.leaf.device.type, 1)
-        found = [
-            _gradients(
-                front, [self._start(gradient, contribution, *w) for w in wanted[i : i + size]]
-            )
-            for i in range(0, len(wanted), size)
-        ]
-        shape = (len(self.parts.weights), len(signs), *front.leaf.shape)
-        return torch.cat(found).view(shape).movedim(2, 0).contiguous()
+        samples, *shape = front.leaf.shape
+        found = front.leaf.new_empty(samples, len(wanted), *shape)  # once: there may be thousands
+        for i in range(0, len(wanted), size):
+            starts = [self._start(gradient, contribution, *w) for w in wanted[i : i + size]]
+            found[:, i : i + size] = _gradients(front, starts).transpose(0, 1)
+        return found.view(samples, len(self.parts.weights), len(signs), *shape)
 
     def _start(
         self, gradient: Tensor, contribution: Tensor, weights: Tensor, signs: tuple[int, ...]

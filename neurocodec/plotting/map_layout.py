@@ -18,6 +18,8 @@ from neurocodec.plotting.map_images import require_images
 from neurocodec.plotting.map_panels import SPACE
 
 Maps = xr.Dataset | xr.DataArray
+Result = Maps | xr.DataTree
+"""Maps, or a file of them as `nc.open` reads it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,36 @@ def layout_of(arrays: Sequence[xr.DataArray], rows: str | None, columns: str | N
         return Layout(main, rows == main, apart=True)
     on_rows = main in (rows, "") or (main != columns and rows is None and several)
     return Layout(main, on_rows or columns in others)
+
+
+def results_of(maps: Result | Sequence[Result]) -> list[Maps]:
+    """Results that are drawn beside each other, also where one came.
+
+    Parameters
+    ----------
+    maps
+        One or several.
+
+    Raises
+    ------
+    InputError
+        Where there is none.
+
+    Examples
+    --------
+    >>> [type(one).__name__ for one in results_of(xr.DataTree(xr.Dataset()))]
+    ['Dataset']
+    """
+    groups: Sequence[Result] = maps if isinstance(maps, list | tuple) else []
+    if isinstance(maps, Result):
+        groups = [maps]
+    if not groups:
+        raise InputError(
+            came=f"{'no' if isinstance(maps, list | tuple) else type(maps).__name__} as maps",
+            expected="what nc.contribution_maps returns, or several of these",
+            hint="[maps_of_the_network, maps_of_a_mode]",
+        )
+    return [g.to_dataset() if isinstance(g, xr.DataTree) else g for g in groups]
 
 
 def free_dims(array: xr.DataArray) -> list[str]:

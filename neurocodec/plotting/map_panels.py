@@ -151,9 +151,26 @@ def map_array(maps: xr.Dataset | xr.DataArray, function: str) -> xr.DataArray:
             expected="maps of images over (..., color, y, x), from nc.contribution_maps",
             hint=f"nc.plotting.{function}(maps, ...) for maps over (lag, y, x) of a movie",
         )
+    require_any(array)
     if v.COLOR not in dims:
         array = array.expand_dims(v.COLOR)
     return array.transpose(..., *SPACE)
+
+
+def require_any(array: xr.DataArray) -> None:
+    """Refuse a selection of maps with none left.
+
+    Parameters
+    ----------
+    array
+        Maps.
+
+    Examples
+    --------
+    >>> require_any(xr.DataArray(np.ones((1, 4, 4)), dims=("mode", "y", "x")))
+    """
+    if not array.size:
+        raise InputError(came=f"maps over {dict(array.sizes)}", expected="at least one map")
 
 
 def draw_image(ax: Axes, picture: NDArray[Any]) -> AxesImage:

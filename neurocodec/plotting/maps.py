@@ -22,9 +22,11 @@ from neurocodec.plotting.map_images import displayable
 from neurocodec.plotting.map_layout import (
     Layout,
     Maps,
+    Result,
     aligned,
     item_names,
     layout_of,
+    results_of,
     series_of,
 )
 from neurocodec.plotting.map_panels import Kind
@@ -35,7 +37,7 @@ ROUNDING: Final = 1e-5
 
 
 def plot_maps(
-    maps: Maps | Sequence[Maps],
+    maps: Result | Sequence[Result],
     images: xr.DataArray,
     *,
     kind: Kind = "both",
@@ -60,9 +62,10 @@ def plot_maps(
     Parameters
     ----------
     maps
-        As `nc.contribution_maps` returns them, or only the array: over stimulus, mode or channel,
-        and sign, or over mode and channel for one stimulus. Several results over the same stimuli
-        are drawn beside each other: the whole network, then a mode, then its channels.
+        As `nc.contribution_maps` returns them or `nc.open` reads them, or only the array: over
+        stimulus, mode or channel, and sign, or over mode and channel for one stimulus. Several
+        results over the same stimuli are drawn beside each other: the whole network, then a mode,
+        then its channels.
     images
         The images (stimulus, color, y, x), at least those of the maps: as the network takes them,
         with ``preprocessing=net.preprocessing``, or as they can be looked at (from 0 to 1).
@@ -108,7 +111,7 @@ def plot_maps(
     >>> [ax.get_title() for ax in figure.axes[:4]]
     ['image', 'mode 0', 'mode 4', 'mode 7']
     """
-    groups = [maps] if isinstance(maps, xr.Dataset | xr.DataArray) else list(maps)
+    groups = results_of(maps)
     arrays = [_finite(map_panels.map_array(group, "plot_movie_maps")) for group in groups]
     layout = layout_of(arrays, rows, columns)
     pairs = zip(groups, arrays, strict=True)

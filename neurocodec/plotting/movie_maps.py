@@ -19,8 +19,8 @@ from neurocodec.labels import require_dims, require_finite
 from neurocodec.plotting import fields, map_captions, style
 from neurocodec.plotting.map_captions import LINE, SMALL
 from neurocodec.plotting.map_grid import MOST_PANELS, NARROWEST, WIDEST, below, head
-from neurocodec.plotting.map_layout import Maps, Series, series_of
-from neurocodec.plotting.map_panels import MAP, bare, empty_all
+from neurocodec.plotting.map_layout import Maps, Result, Series, series_of
+from neurocodec.plotting.map_panels import MAP, bare, empty_all, require_any
 
 At = Literal["peak", "sum"]
 
@@ -34,7 +34,7 @@ COURSE: Final = 0.4
 
 
 def plot_movie_maps(
-    maps: Maps,
+    maps: Result,
     movie: xr.DataArray,
     *,
     at: At = "sum",
@@ -88,6 +88,7 @@ def plot_movie_maps(
     >>> [ax.get_title() for ax in figure.axes[:2]]
     ['0.90 s\nframe 0.40 s before', 'mode 0']
     """
+    maps = maps.to_dataset() if isinstance(maps, xr.DataTree) else maps
     array = _window_maps(maps)
     if at not in get_args(At):
         raise unknown_name("part of the lags", at, get_args(At))
@@ -151,9 +152,11 @@ def _window_maps(maps: Maps) -> xr.DataArray:
     if array is None or not set(WINDOW) <= set(dims) or not {v.TIME, v.LAG} <= set(array.coords):
         raise InputError(
             came=f"maps of type {type(maps).__name__} with dims {dims}",
-            expected="maps of a movie over (time, ..., lag, y, x), from nc.contribution_maps",
+            expected="maps of a movie over (time, ..., lag, y, x), from nc.contribution_maps, with"
+            " labels of time and lag",
             hint="nc.plotting.plot_maps(maps, images) for maps of images",
         )
+    require_any(array)
     require_finite(array, "maps")
     array = array if v.TIME in dims else array.expand_dims(v.TIME)
     rows, columns = array.sizes[v.TIME], array.size // _count(array, (v.TIME, *WINDOW))
@@ -178,6 +181,12 @@ def _peaks(array: xr.DataArray) -> xr.DataArray:
 
 def _frames(movie: xr.DataArray, array: xr.DataArray, peaks: xr.DataArray) -> xr.DataArray:
     """Frames (time, y, x) of the movie at the lags with the most energy."""
+    if v.TIME not in movie.coords:
+        raise InputError(
+            came="a movie without labels of time",
+            expected="a movie with times in s, by which its frames are found",
+            hint="movie.assign_coords(time=np.arange(movie.sizes['time']) / frame_rate)",
+        )
     step = float(np.diff(movie[v.TIME].values[:2])[0]) if movie.sizes[v.TIME] > 1 else np.inf
     wanted = array[v.TIME].values + peaks.values
     found = movie[v.TIME].sel({v.TIME: wanted}, method="nearest").values
