@@ -216,26 +216,19 @@ class _Maker:
         scores, contribution = [], []
         for first in range(0, rows.sizes[v.MODE], step):
             some = rows.isel({v.MODE: slice(first, first + step)})
-            maps = contribution_maps(
-                self.net,
-                images,
-                self.layer,
-                modes=some,
-                target=target,
-                weights=weights,
-                top=self.top,
-                progress=False,
-                **self.options,
-            )
+            which = {"modes": some, "weights": weights, "top": self.top}
+            maps = self._maps(images, layer=self.layer, target=target, **which, **self.options)
             scores.append(self._score(maps.transpose(v.STIMULUS, v.MODE, ...), masks))
             contribution.append(maps["contribution"].transpose(v.STIMULUS, v.MODE).values)
         return np.concatenate(scores, axis=1), np.concatenate(contribution, axis=1)
 
     def _network(self, images: xr.DataArray, masks: xr.DataArray, target: Target) -> Matrix:
         options = {k: x for k, x in self.options.items() if k != v.SIGN}
+        return self._score(self._maps(images, target=target, **options), masks)
+
+    def _maps(self, images: xr.DataArray, **options: Any) -> xr.Dataset:
         with misses_untold():  # of some thousand calls
-            maps = contribution_maps(self.net, images, target=target, progress=False, **options)
-        return self._score(maps, masks)
+            return contribution_maps(self.net, images, progress=False, **options)
 
     def _score(self, maps: xr.Dataset, masks: xr.DataArray) -> Matrix:
         found = score_arrays(map_of(maps), masks, self.of)
