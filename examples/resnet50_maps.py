@@ -51,10 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> xr.Dataset:
         tree = nc.contributions(net, images, target=target, method=METHOD, layers=[options.layer])
     rows = tree[options.layer]["contribution"].load()
 
-    modes = nc.BaselineModes("nmf", modes=options.modes).fit(rows.isel(stimulus=slice(0, None, 2)))
+    modes = nc.BaselineModes("nmf", modes=options.modes, validation=0)
+    modes.fit(rows.isel(stimulus=slice(0, None, 2)))
     loadings = modes.transform(rows.isel(stimulus=slice(1, None, 2)))
     held = np.arange(1, rows.sizes["stimulus"], 2)
-    mode = int(loadings.max("stimulus").argmax()) if options.mode is None else options.mode
+    mode = int(loadings.max("stimulus").argmax("mode")) if options.mode is None else options.mode
     best = held[np.argsort(-loadings.sel(mode=mode).values)[: options.count]]
     log.info("mode %d of %s, images %s", mode, options.layer, images.label.values[best].tolist())
 
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> xr.Dataset:
         net, chosen[:1], options.layer, channels=channels, sign="net", **given
     )
     figure = nc.plot.maps(single, chosen[:1], preprocessing=net.preprocessing, columns="channel")
-    figure.savefig(options.out.with_name(f"{options.out.stem}-channels.png"), dpi=110)
+    figure.savefig(options.out.with_stem(f"{options.out.stem}-channels"), dpi=110)
     return through
 
 

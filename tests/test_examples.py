@@ -67,6 +67,20 @@ def test_resnet50_images(photographs, options):
     np.testing.assert_array_equal(nc.open(out)["layer1.0"].activation, tree["layer1.0"].activation)
 
 
+def test_resnet50_maps(photographs, monkeypatch):
+    """Random weights: maps of the one mode, drawn for one image."""
+    pytest.importorskip("torchvision")
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    main = runpy.run_path(str(EXAMPLES / "resnet50_maps.py"))["main"]
+    table = ["--labels", str(photographs / "labels.csv"), "--out", str(photographs / "maps.svg")]
+    maps = main([str(photographs), *table, "--modes", "1", "--count", "1", "--layer", "layer4.2"])
+    assert maps.contribution_map.dims == ("stimulus", "mode", "color", "y", "x")
+    size = abs(maps.contribution_map).sum(("color", "y", "x"))
+    assert (abs(maps.map_completeness_error) < 0.1 * size).all()
+    assert "whole network" in (photographs / "maps.svg").read_text()
+    assert (photographs / "maps-channels.svg").exists()
+
+
 def test_the_original_strides_change_the_answer_and_no_weight():
     pytest.importorskip("torchvision")
     example = runpy.run_path(str(EXAMPLES / "resnet50_images.py"))
