@@ -9,7 +9,7 @@ target the largest logit, `InputGrad`; weights of examples/resnet50_images.py (`
 ones and noise where no files are given, on which the times do not depend. Every row is measured in
 this run, ours and the competitor in turn; a ratio is the median over the turns, beside its
 smallest. Our times include all set-up of a call, which is most of it where the call is for one
-image: tracing and checking the network take six forward passes.
+image: tracing and checking the network take five forward passes.
 
 - positions: what the paper's authors describe, for three channels: one forward pass to the layer
   whose graph is kept, then `torch.autograd.grad` of one position at a time with respect to the
