@@ -268,7 +268,7 @@ def _rows(weights: xr.DataArray, what: str) -> tuple[NDArray[Any], Axis]:
             expected="finite weights (channel) or (mode, channel)",
             hint=f"{what}=modes.dictionary.sel(mode=[0, 1])",
         )
-    _require_order(weights, what)
+    require_channel_order(weights, what)
     if len(dims) == 1:
         kept = {v.MODE: weights[v.MODE].values} if v.MODE in weights.coords else {}
         return np.asarray(weights.values)[None], Axis(None, kept)
@@ -277,15 +277,27 @@ def _rows(weights: xr.DataArray, what: str) -> tuple[NDArray[Any], Axis]:
     return np.asarray(rows.values), Axis(v.MODE, {v.MODE: labels}, len(rows))
 
 
-def _require_order(weights: xr.DataArray, what: str) -> None:
-    """Refuse channels in another order than the layer has them, as weights go by place."""
+def require_channel_order(weights: xr.DataArray, what: str) -> None:
+    """Refuse channels in another order than the layer has them, as weights go by place.
+
+    Parameters
+    ----------
+    weights
+        With the dim `channel`.
+    what
+        The option that they came by.
+
+    Examples
+    --------
+    >>> require_channel_order(xr.DataArray([1.0], {"channel": [0]}, "channel"), "modes")
+    """
     if v.CHANNEL not in weights.coords:
         return
     known = weights[v.CHANNEL].values
     if not np.array_equal(known, np.arange(known.size)):
         raise InputError(
-            came=f"{what}= weights of the channels {known.tolist()}",
-            expected=f"all channels of the layer in their order, 0 to {known.size - 1}",
+            came=f"{what}= weights of the channels {known.tolist()[:10]}",
+            expected="all channels of the layer in their order, from 0",
             hint="weights.sortby('channel'), or weights.reindex(channel=range(n), fill_value=0)",
         )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neurocodec import vocabulary as v
 from neurocodec.decomposition import Decomposition
 from neurocodec.errors import InputError, unknown_name
+from neurocodec.field_request import require_channel_order
 from neurocodec.labels import fingerprint, provenance
 
 Channels: TypeAlias = (
@@ -205,7 +206,7 @@ def _require_layer(modes: Decomposition | xr.DataArray, layer: str) -> None:
 def _signed_rows(dictionary: xr.DataArray) -> NDArray[np.float64]:
     """Weights (mode, 2, channel) as a dictionary has them; those of inhibitory parts positive."""
     rows = dictionary if v.MODE in dictionary.dims else dictionary.expand_dims(v.MODE)
-    _require_order(rows)
+    require_channel_order(rows, "modes")
     if v.SIGN in rows.dims:
         _require_signs(rows)
         rows = rows.transpose(v.MODE, v.SIGN, v.CHANNEL).sel({v.SIGN: list(v.SIGNS)})
@@ -230,19 +231,6 @@ def _require_signs(rows: xr.DataArray) -> None:
             came=f"modes with the signs {known}",
             expected=f"both of {', '.join(v.SIGNS)} along the dim 'sign', or no such dim",
             hint="rows.sel(sign='excitatory')",
-        )
-
-
-def _require_order(rows: xr.DataArray) -> None:
-    """Refuse channels in another order than the layer has them, as weights go by place."""
-    if v.CHANNEL not in rows.coords:
-        return
-    known = rows[v.CHANNEL].values
-    if not np.array_equal(known, np.arange(known.size)):
-        raise InputError(
-            came=f"modes with the channels {known.tolist()[:10]}",
-            expected="all channels of the layer, in their order from 0",
-            hint="rows.reindex(channel=range(n), fill_value=0)",
         )
 
 

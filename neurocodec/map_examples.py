@@ -8,12 +8,11 @@ from typing import Any, Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from neurocodec.map_channels import TOP
 from neurocodec.nn.attribution import Method
 from neurocodec.nn.input_maps import Decomposed
 from neurocodec.nn.methods import InputGrad
 
-TOP: Final = 10
-"""Channels that stand for a mode, at most."""
 SHARE: Final = 6
 """They are at most one in so many of the layer."""
 COPY: Final = 0.95

@@ -12,8 +12,8 @@ from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.network import Preprocessing
 
-GREY: Final = 102
-"""Of 255: the grey by which it is seen whether a preprocessing is linear in each color."""
+SHADE: Final = (255, 102, 0)
+"""Of 255: a picture by which it is seen whether each color is linear and stays in its place."""
 TOLERANCE: Final = 0.02
 """Of the range from black to white."""
 
@@ -25,9 +25,9 @@ def pictures(images: xr.DataArray, preprocessing: Preprocessing | None = None) -
 
     The normalisation is measured, not guessed: black and white pictures go through the same
     preprocessing, and what becomes of them are the ends of the range, color by color,
-    (image - black) / (white - black). A grey one shows whether it is linear. Where it is not, or
-    the images do not fit into that range (they were made by another preprocessing), each image is
-    scaled from its least value to its largest.
+    (image - black) / (white - black). An orange one shows whether each color is linear and stays
+    in its place. Where that is not so, or the images do not fit into that range (they were made by
+    another preprocessing), each image is scaled from its least value to its largest.
 
     Parameters
     ----------
@@ -82,21 +82,24 @@ def _stretched(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _levels(preprocessing: Preprocessing, shape: tuple[int, ...]) -> Levels | None:
-    """What becomes of black and of white (color); None where not all shades are linear."""
-    black, white, grey = (_shade(preprocessing, shade, shape) for shade in (0, 255, GREY))
-    if black is None or white is None or grey is None or (black == white).any():
+    """What becomes of black and of white (color); None where not all colors are linear."""
+    probe = SHADE if shape[0] == len(SHADE) else SHADE[1:2] * 3  # of one color: a grey picture
+    black, white, probed = (
+        _shade(preprocessing, shade, shape) for shade in ((0,) * 3, (255,) * 3, probe)
+    )
+    if black is None or white is None or probed is None or (black == white).any():
         return None
-    place = (grey - black) / (white - black)
-    return (black, white) if np.abs(place - GREY / 255).max() < TOLERANCE else None
+    missed = (probed - black) / (white - black) - np.divide(probe[: shape[0]], 255)
+    return (black, white) if np.abs(missed).max() < TOLERANCE else None
 
 
 def _shade(
-    preprocessing: Preprocessing, shade: int, shape: tuple[int, ...]
+    preprocessing: Preprocessing, shade: tuple[int, ...], shape: tuple[int, ...]
 ) -> NDArray[np.float64] | None:
-    """What becomes of a picture of one shade (color); None where it does not stay one."""
+    """What becomes of a picture of one color (color); None where it does not stay one."""
     from PIL import Image  # noqa: PLC0415 - an extra
 
-    made: Any = preprocessing(Image.new("RGB", (shape[-1], shape[-2]), (shade,) * 3))
+    made: Any = preprocessing(Image.new("RGB", (shape[-1], shape[-2]), shade))
     values = np.asarray(made, dtype=np.float64)
     if values.shape != shape:
         return None

@@ -413,7 +413,7 @@ def test_weights_of_channels_in_another_order_are_refused() -> None:
     weights = xr.DataArray([1.0, 0.5, 0.0], {"channel": [0, 1, 2]}, dims="channel")
     net, stimulus = retina_network(), movie(frames=6)
     assert fields(net, stimulus, through=weights, layer="layer1").irf.size
-    with pytest.raises(InputError, match="in their order, 0 to 2"):
+    with pytest.raises(InputError, match="in their order, from 0"):
         fields(net, stimulus, through=weights[::-1], layer="layer1")
     with pytest.raises(InputError, match="in their order"):
         fields(net, stimulus, of=weights[::-1], layer="layer1")

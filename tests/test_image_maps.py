@@ -342,6 +342,26 @@ def test_pictures_are_the_images_before_they_were_normalised():
     assert found.attrs["comment"] == "normalisation undone"
 
 
+def test_pictures_whose_colors_were_swapped_are_not_shown_with_swapped_colors():
+    """Networks that take blue, green, red: undoing the normalisation alone would show that."""
+
+    def blue_first(image):
+        return np.asarray(image, np.float32).transpose(2, 0, 1)[::-1] / 255 - 0.5
+
+    images = xr.DataArray(np.full((1, 3, 2, 2), 0.1), dims=("stimulus", "color", "y", "x"))
+    assert "scaled" in pictures(images, blue_first).attrs["comment"]
+
+
+def test_pictures_of_one_color_are_undone():
+    def grey(image):
+        return np.asarray(image.convert("L"), np.float32)[None] / 100 - 1
+
+    images = xr.DataArray(np.full((1, 1, 2, 2), 0.275), dims=("stimulus", "color", "y", "x"))
+    made = pictures(images, grey)
+    assert made.attrs["comment"] == "normalisation undone"
+    np.testing.assert_allclose(made, 0.5)
+
+
 @pytest.mark.parametrize("told", [None, lambda image: normalised(image) ** 2, normalised])
 def test_pictures_of_an_unknown_normalisation_are_scaled_one_by_one(told):
     taken, _ = shown(lambda image: 7 * normalised(image) ** 2)
