@@ -37,8 +37,8 @@ from captum.attr import LayerConductance
 from torch import Tensor, nn
 
 import neurocodec as nc
-from neurocodec.nn import methods, targets
-from neurocodec.nn.retina import LAYERS, RetinaCNN, RetinaConfig
+from neurocodec.nn.attribution import methods, targets
+from neurocodec.nn.retina.model import LAYERS, RetinaCNN, RetinaConfig
 
 
 @dataclass

@@ -19,9 +19,9 @@ import torchvision
 from torch import Tensor
 from torch.nn import functional
 
-from neurocodec.nn.capture import Capture
-from neurocodec.nn.layer import Layer
-from neurocodec.nn.tracing import quickened, trace
+from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.tracing import quickened, trace
 
 SHAPES = {  # samples, channels in and out, kernel, side of the input
     "retina, layer 2": (16, 8, 8, 11, 36),

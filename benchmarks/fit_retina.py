@@ -28,9 +28,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import neurocodec as nc
-from neurocodec.fitting_data import fitting_data
-from neurocodec.fitting_results import score_cells
-from neurocodec.nn.linear_nonlinear import STA, fit_linear_nonlinear
+from neurocodec.fitting.data import fitting_data
+from neurocodec.fitting.results import score_cells
+from neurocodec.nn.retina.linear_nonlinear import STA, fit_linear_nonlinear
 
 RELIABLE = "reliable"
 

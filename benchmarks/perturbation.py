@@ -27,10 +27,10 @@ from mode_rows import DEVIATION, MEAN, SHARED, ResNet56
 from torch import Tensor
 
 import neurocodec as nc
-from neurocodec.nn.capture import Capture
-from neurocodec.nn.replay import Remainder
-from neurocodec.nn.tracing import quickened, trace
-from neurocodec.perturbation_run import BATCH
+from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.tracing import quickened, trace
+from neurocodec.nn.perturbation.replay import Remainder
+from neurocodec.perturbation.answers import BATCH
 
 LAYERS = ("layer1.0", "layer1.4", "layer2.0", "layer2.4", "layer2.8", "layer3.4", "layer3.7")
 REPEATS = 3

@@ -24,7 +24,7 @@ import torch
 import xarray as xr
 
 import neurocodec as nc
-from neurocodec.cells import Transform
+from neurocodec.cells.correlate import Transform
 
 PATTERNS: dict[str, tuple[Transform | None, bool]] = {
     "default": ("rank", True),

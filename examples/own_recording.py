@@ -15,7 +15,7 @@ from pathlib import Path
 import xarray as xr
 
 import neurocodec as nc
-from neurocodec.findings import RetinaAnalysis
+from neurocodec.analyses.retina.findings import RetinaAnalysis
 
 log = logging.getLogger("own_recording")
 

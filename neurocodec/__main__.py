@@ -2,7 +2,7 @@
 
 import sys
 
-from neurocodec.cli import main
+from neurocodec.cli.parser import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,7 @@ from torch import nn
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
-from neurocodec.nn.layer import Item, Layer
+from neurocodec.nn.capture.layer import Item, Layer
 
 Preprocessing: TypeAlias = Callable[[Any], Any]
 """Takes a `PIL.Image.Image`, returns a tensor or array (color, y, x)."""

@@ -6,11 +6,11 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from neurocodec.adapters.torch_deep_retina import deep_retina
+from neurocodec.adapters.networks.deep_retina import deep_retina
 from neurocodec.errors import InputError, StorageError, unknown_name
 from neurocodec.network import Network
 from neurocodec.nn.checkpoint import read_tensors, write_tensors
-from neurocodec.nn.retina import LAYERS, RetinaCNN, RetinaConfig
+from neurocodec.nn.retina.model import LAYERS, RetinaCNN, RetinaConfig
 from neurocodec.simulation import NaturalScenes, Parameters, WhiteNoise, simulate_retina
 from neurocodec.simulation.world import Split, Stimulus
 
@@ -239,7 +239,7 @@ def save_model(network: Network, path: str | os.PathLike[str]) -> Path:
     if not isinstance(module, RetinaCNN):
         raise InputError(
             came=f"a network of {type(module).__name__}",
-            expected="a network of neurocodec.nn.retina.RetinaCNN",
+            expected="a network of neurocodec.nn.retina.model.RetinaCNN",
             hint="safetensors.torch.save_model(network.module, path) for any other module",
         )
     path = Path(path)

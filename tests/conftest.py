@@ -9,7 +9,7 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:  # one test process per core: threads would only fight
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 # the same examples in every run: a rare one is looked for by hand, not met by chance in CI
 settings.register_profile("repeatable", derandomize=True)

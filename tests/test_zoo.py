@@ -13,8 +13,8 @@ from neurocodec import zoo
 from neurocodec.errors import InputError, StorageError, UnknownNameError
 from neurocodec.network import Network
 from neurocodec.nn.checkpoint import write_tensors
-from neurocodec.nn.movie import windows
-from neurocodec.nn.retina import RetinaCNN, RetinaConfig
+from neurocodec.nn.fast.movie import windows
+from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
 from neurocodec.simulation import simulate_retina
 from neurocodec.zoo import load_dataset, load_model, retina_network, save_model
 

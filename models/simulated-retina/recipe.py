@@ -22,10 +22,10 @@ import numpy as np
 import torch
 
 from neurocodec.kernels.ceiling import repeat_ceiling
-from neurocodec.nn.retina import RetinaCNN, RetinaConfig
-from neurocodec.nn.spikes import correlation, predict
-from neurocodec.nn.training import TrainingConfig, train_retina
-from neurocodec.nn.whitening import smooth_start
+from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
+from neurocodec.nn.retina.spikes import correlation, predict
+from neurocodec.nn.retina.training import TrainingConfig, train_retina
+from neurocodec.nn.retina.whitening import smooth_start
 from neurocodec.zoo import load_dataset, retina_network, save_model
 
 if TYPE_CHECKING:

@@ -6,16 +6,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurocodec.adapters.timm_networks import timm
-    from neurocodec.adapters.torch_deep_retina import deep_retina
-    from neurocodec.adapters.torchvision_networks import torchvision
+    from neurocodec.adapters.networks.deep_retina import deep_retina
+    from neurocodec.adapters.networks.timm import timm
+    from neurocodec.adapters.networks.torchvision import torchvision
 
 # No module here may have the name of a function: whoever imports the module later puts it in
 # the function's place.
 _PUBLIC = {
-    "deep_retina": "neurocodec.adapters.torch_deep_retina",
-    "timm": "neurocodec.adapters.timm_networks",
-    "torchvision": "neurocodec.adapters.torchvision_networks",
+    "deep_retina": "neurocodec.adapters.networks.deep_retina",
+    "timm": "neurocodec.adapters.networks.timm",
+    "torchvision": "neurocodec.adapters.networks.torchvision",
 }
 """Public name -> module, which is loaded when the name is first used."""
 

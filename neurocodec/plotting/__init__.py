@@ -1,22 +1,21 @@
 """Figures of labelled results; each is a matplotlib Figure or Axes of its own, without pyplot."""
 
+from neurocodec.plotting.attribution import plot_completeness, plot_contributions
+from neurocodec.plotting.categories import plot_concept_scores
 from neurocodec.plotting.cells import plot_dendrogram, plot_mode_correlation, plot_silhouette
 from neurocodec.plotting.combinations import plot_combinations
-from neurocodec.plotting.concepts import plot_concept_scores
-from neurocodec.plotting.contributions import plot_completeness, plot_contributions
 from neurocodec.plotting.fields import plot_field, plot_fields
-from neurocodec.plotting.fits import plot_fit
+from neurocodec.plotting.fitting import plot_fit
 from neurocodec.plotting.interneurons import (
     plot_interneuron_maps,
     plot_interneuron_matrix,
     plot_interneurons,
 )
-from neurocodec.plotting.layer_statistics import plot_layer_statistics
-from neurocodec.plotting.localisation import plot_localisation, plot_pixel_curves
-from neurocodec.plotting.maps import plot_maps, plot_mode_images
+from neurocodec.plotting.maps.images import plot_maps, plot_mode_images
+from neurocodec.plotting.maps.localisation import plot_localisation, plot_pixel_curves
+from neurocodec.plotting.maps.movies import plot_movie_maps
 from neurocodec.plotting.modes import plot_modes
 from neurocodec.plotting.moments import plot_moments
-from neurocodec.plotting.movie_maps import plot_movie_maps
 from neurocodec.plotting.overview import plot_overview
 from neurocodec.plotting.perturbation import (
     plot_channel_scores,
@@ -25,9 +24,10 @@ from neurocodec.plotting.perturbation import (
     plot_perturbation_areas,
 )
 from neurocodec.plotting.responses import plot_responses
+from neurocodec.plotting.stability import plot_stability, plot_sweep
+from neurocodec.plotting.statistics import plot_layer_statistics
 from neurocodec.plotting.stimulus import plot_stimulus
 from neurocodec.plotting.timeline import excerpt
-from neurocodec.plotting.trust import plot_stability, plot_sweep
 
 __all__ = [
     "excerpt",

@@ -14,7 +14,7 @@ from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.clustering import cell_patterns
+from neurocodec.cells.clustering import cell_patterns
 from neurocodec.errors import InputError
 from neurocodec.plotting import style
 from neurocodec.plotting.responses import MOST_NAMES, by_type, cell_names, draw_types
@@ -205,7 +205,7 @@ def plot_silhouette(
 
     Examples
     --------
-    >>> from neurocodec.clustering import cluster_cells
+    >>> from neurocodec.cells.clustering import cluster_cells
     >>> corr = xr.DataArray([[0.9, 0.8, 0.1, 0.0], [0.0, 0.1, 0.8, 0.9]], dims=("mode", "cell"))
     >>> plot_silhouette(cluster_cells(corr)).lines[0].get_xdata().tolist()
     [2, 3]

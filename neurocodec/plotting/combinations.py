@@ -11,7 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.combinations import EXAMPLE
+from neurocodec.cells.combinations import EXAMPLE
 from neurocodec.errors import InputError
 from neurocodec.plotting import style
 
@@ -71,7 +71,7 @@ def plot_combinations(
 
     Examples
     --------
-    >>> from neurocodec.combinations import combination_times
+    >>> from neurocodec.cells.combinations import combination_times
     >>> time, cell = {"time": [0.0, 1.0]}, {"cell": ["a"]}
     >>> loadings = xr.DataArray([[1.0, 0.0], [1.0, 2.0]], time, ("time", "mode"))
     >>> rates = xr.DataArray([[5.0], [9.0]], {**time, **cell}, ("time", "cell"))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
-from neurocodec.field_shapes import first_components
+from neurocodec.fields.describe import first_components
 from neurocodec.plotting import style
 
 MOST_FIELDS = 100

@@ -14,7 +14,7 @@ from matplotlib.patches import ConnectionPatch
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.field_shapes import describe_fields, first_components
+from neurocodec.fields.describe import describe_fields, first_components
 from neurocodec.plotting import style, timeline
 from neurocodec.plotting.fields import cropped, draw_course, draw_map
 from neurocodec.plotting.modes import draw_loadings, most_used

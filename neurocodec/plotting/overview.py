@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from neurocodec import vocabulary as v
+from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.errors import unknown_name
-from neurocodec.findings import RetinaAnalysis
 from neurocodec.plotting import style, timeline
-from neurocodec.plotting.contributions import draw_contributions
+from neurocodec.plotting.attribution import draw_contributions
 from neurocodec.plotting.modes import draw_loadings, most_used
 from neurocodec.plotting.responses import draw_rate, lively_cells
 from neurocodec.plotting.stimulus import plot_stimulus
@@ -55,7 +55,7 @@ def plot_overview(
     Examples
     --------
     >>> import neurocodec as nc, xarray as xr
-    >>> from neurocodec.nn.retina import RetinaCNN, RetinaConfig
+    >>> from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
     >>> from neurocodec.zoo import retina_network
     >>> small = RetinaConfig(cells=4, history=4, size=(9, 9), channels=(2, 2), kernels=(3, 3))
     >>> net = retina_network(RetinaCNN(small).eval(), name="untrained")

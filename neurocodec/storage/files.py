@@ -25,8 +25,8 @@ PARTS: Final = ".parts"
 """Ending of the folder, beside its result, of a run that is not finished."""
 
 _FITTED: Final = {
-    "SparseModes": "neurocodec.modes:SparseModes",
-    "BaselineModes": "neurocodec.baselines:BaselineModes",
+    "SparseModes": "neurocodec.modes.sparse:SparseModes",
+    "BaselineModes": "neurocodec.modes.baselines:BaselineModes",
 }
 """Class with `to_tree()` and `from_tree(tree)` -> where it is; imported when it is needed."""
 

@@ -1,0 +1,265 @@
+"""Recordings as named arrays: `.npz`, netCDF, HDF5 and Zarr."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.lazy import stored_variable
+from neurocodec.errors import InputError
+from neurocodec.labels import time_coordinate
+
+DIMS: Final[dict[str, tuple[str, ...]]] = {
+    "stimulus": (v.TIME, v.Y, v.X),
+    "intensity": (v.TIME,),
+    "firing_rate": (v.TIME, v.CELL),
+    "spike_count": (v.REPEAT, v.TIME, v.CELL),
+    "membrane_potential": (v.TIME, v.INTERNEURON),
+    "fluorescence": (v.TIME, v.INTERNEURON),
+    "time": (v.TIME,),
+    "segment": (v.TIME,),
+    "cell": (v.CELL,),
+    "cell_type": (v.CELL,),
+    "y_center": (v.CELL,),
+    "x_center": (v.CELL,),
+    "reliable": (v.CELL,),
+    "interneuron": (v.INTERNEURON,),
+    "interneuron_cell_type": (v.INTERNEURON,),
+    "interneuron_y_center": (v.INTERNEURON,),
+    "interneuron_x_center": (v.INTERNEURON,),
+    "repeat": (v.REPEAT,),
+    "y": (v.Y,),
+    "x": (v.X,),
+    "bin_width": (),
+    "frame_rate": (),
+}
+"""Arrays that are read, and their axes where the file does not name them."""
+DATA: Final = tuple(DIMS)[:6]
+REPEATED: Final = ("membrane_potential", "fluorescence")
+"""Responses that may have a leading axis of repeats."""
+WHOLE: Final = "recording"
+"""Name of the only part of a file that has no parts."""
+
+
+def read_groups(path: Path, engine: str) -> dict[str, xr.Dataset]:
+    """Read the named arrays of a netCDF, HDF5 or Zarr file and of its groups.
+
+    Parameters
+    ----------
+    path
+        The file.
+    engine
+        Xarray's name of the reader: "h5netcdf", "scipy" (netCDF 3) or "zarr".
+
+    Returns
+    -------
+    dict
+        Name of the group ("recording" for the root) -> Dataset. The stimulus stays in the file.
+
+    Raises
+    ------
+    InputError
+        Where no array has a known name, or axes do not fit.
+    """
+    parts: dict[str, dict[str, xr.Variable]] = {}
+    there: list[str] = []
+    for where, group in _opened(path, engine).items():
+        with group:
+            there += [f"{where.strip('/')}/{name}".strip("/") for name in group.variables]
+            known = [str(name) for name in group.variables if name in DIMS]
+            if known:
+                parts[where.strip("/") or WHOLE] = {
+                    name: _variable(path, engine, where, name, group[name].variable)
+                    for name in known
+                }
+    require_data(parts, path, there)
+    return {name: assemble(variables, f"{path.name}/{name}") for name, variables in parts.items()}
+
+
+def _opened(path: Path, engine: str) -> dict[str, xr.Dataset]:
+    plain: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
+    if engine == "scipy":
+        return {"/": xr.open_dataset(path, engine="scipy", **plain)}
+    options: dict[str, Any] = {"phony_dims": "access"} if engine == "h5netcdf" else {}
+    return dict(xr.open_groups(path, engine=engine, **options, **plain))
+
+
+def _variable(path: Path, engine: str, where: str, name: str, found: xr.Variable) -> xr.Variable:
+    if not DIMS[name]:
+        return xr.Variable((), found.to_numpy().item())
+    named = {*map(str, found.dims)} <= {d for dims in DIMS.values() for d in dims}
+    dims = tuple(map(str, found.dims)) if named else positional_dims(name, found.shape)
+    if name == v.STIMULUS and engine == "h5netcdf":
+        coded = found.encoding
+        fill = coded.get("_FillValue", np.nan)
+        return stored_variable(
+            path,
+            f"{where}/{name}",
+            dims,
+            found.attrs,
+            scale=float(coded.get("scale_factor", 1.0)),
+            offset=float(coded.get("add_offset", 0.0)),
+            fill=None if np.isnan(fill) else float(fill),
+        )
+    values = found.to_numpy()
+    if values.dtype.kind in "OS":
+        values = np.array([x.decode() if isinstance(x, bytes) else str(x) for x in values.ravel()])
+        values = values.reshape(found.shape)
+    return xr.Variable(dims, values, found.attrs)
+
+
+def positional_dims(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Axes of an array whose file does not name them.
+
+    Parameters
+    ----------
+    name
+        A name of `DIMS`.
+    shape
+        Of the array. Potentials may have repeats before time, spike counts may have none.
+
+    Raises
+    ------
+    InputError
+        Where the array has another number of axes.
+
+    Examples
+    --------
+    >>> positional_dims("membrane_potential", (10, 300, 4))
+    ('repeat', 'time', 'interneuron')
+    """
+    dims = DIMS[name]
+    if name in REPEATED and len(shape) == 3:
+        return (v.REPEAT, *dims)
+    if name == "spike_count" and len(shape) == 2:
+        return dims[1:]
+    if len(shape) != len(dims):
+        raise InputError(came=f"the array {name!r} of shape {shape}", expected=f"axes {dims}")
+    return dims
+
+
+def require_data(parts: Mapping[str, Any], path: Path, there: list[str]) -> None:
+    """Refuse a file in which no array has the name of a stimulus or a response.
+
+    Parameters
+    ----------
+    parts
+        Name of a part -> names of its arrays.
+    path
+        The file.
+    there
+        Names of all arrays in it.
+    """
+    if any({*DATA} & {*variables} for variables in parts.values()):
+        return
+    near = {n: difflib.get_close_matches(n.rpartition("/")[2], DATA, n=1) for n in there}
+    hints = [f"call {n!r} {found[0]!r}" for n, found in near.items() if found]
+    raise InputError(
+        came=f"{str(path)!r} with the arrays {there[:12] or 'none'}",
+        expected=f"at least one of {', '.join(map(repr, DATA))}, with 'time' or 'frame_rate'",
+        hint=hints[0] if hints else "np.savez(path, stimulus=..., time=..., firing_rate=...)",
+    )
+
+
+def assemble(variables: Mapping[str, xr.Variable], where: str) -> xr.Dataset:
+    """Put named arrays together: times, labels, lengths that agree.
+
+    Parameters
+    ----------
+    variables
+        Name -> variable, with names from `DIMS`.
+    where
+        What they are, for messages.
+
+    Returns
+    -------
+    xarray.Dataset
+        With a coordinate for every dimension.
+
+    Raises
+    ------
+    InputError
+        Where lengths disagree, or there are neither times nor a frame rate.
+
+    Examples
+    --------
+    >>> rate = xr.Variable(("time", "cell"), [[1.0], [2.0]])
+    >>> assemble({"firing_rate": rate, "frame_rate": xr.Variable((), 50.0)}, "r").time.values
+    array([0.  , 0.02])
+    """
+    variables = {name: _repeated(name, x) for name, x in variables.items()}
+    sizes = _agreed_sizes(variables, where)
+    if v.TIME not in sizes:
+        raise InputError(
+            came=f"{where} with {[*variables]}", expected="arrays with the axis 'time'"
+        )
+    coords: dict[str, Any] = {
+        **{d: (d, _default_labels(d, n)) for d, n in sizes.items() if d != v.TIME},
+        **{n: x for n, x in variables.items() if n not in (*DATA, "frame_rate", "bin_width")},
+    }
+    coords[v.TIME] = _time(variables, sizes[v.TIME], where)
+    if "spike_count" in variables:
+        width = variables.get("bin_width", np.median(np.diff(coords[v.TIME].values)))
+        coords["bin_width"] = ((), float(np.ravel(width)[0]), {"units": v.SECONDS})
+    data = {name: _described(name, variables[name]) for name in DATA if name in variables}
+    return xr.Dataset(data, coords)
+
+
+def _repeated(name: str, variable: xr.Variable) -> xr.Variable:
+    """Spike counts of a single trial as one repeat."""
+    if name != "spike_count" or v.REPEAT in variable.dims:
+        return variable
+    return xr.Variable((v.REPEAT, *variable.dims), variable.values[None], variable.attrs)
+
+
+def _agreed_sizes(variables: Mapping[str, xr.Variable], where: str) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    first: dict[str, str] = {}
+    for name, variable in variables.items():
+        for dim, size in variable.sizes.items():
+            if sizes.setdefault(str(dim), size) != size:
+                raise InputError(
+                    came=f"{name!r} of {where} with shape {variable.shape}, and"
+                    f" {first[str(dim)]!r} with {sizes[str(dim)]} along {dim!r}",
+                    expected=f"axes {tuple(map(str, variable.dims))} of the same lengths",
+                    hint=f"np.transpose({name}) if its axes are in another order",
+                )
+            first.setdefault(str(dim), name)
+    return sizes
+
+
+def _default_labels(dim: str, size: int) -> Any:
+    if dim in (v.CELL, v.INTERNEURON):
+        return [f"{dim}{i:02d}" for i in range(size)]
+    return np.arange(size)
+
+
+def _time(variables: Mapping[str, xr.Variable], size: int, where: str) -> xr.Variable:
+    if v.TIME in variables:
+        time = np.asarray(variables[v.TIME].values, dtype=np.float64)
+        if not (np.isfinite(time).all() and (np.diff(time) > 0).all()):
+            raise InputError(came=f"times of {where} that do not rise", expected="rising seconds")
+        return xr.Variable(v.TIME, time, {"units": v.SECONDS, "long_name": "time"})
+    if "frame_rate" not in variables:
+        raise InputError(
+            came=f"{where} without 'time' and 'frame_rate'",
+            expected="'time' (one value a frame, in seconds), or 'frame_rate' in frames per second",
+            hint="np.savez(path, ..., frame_rate=100.0)",
+        )
+    return time_coordinate(size, float(np.ravel(variables["frame_rate"].values)[0]))
+
+
+def _described(name: str, variable: xr.Variable) -> xr.Variable:
+    term = v.VARIABLES[name]
+    described = variable.copy(deep=False)
+    known = {"units": term.units or "1", "long_name": term.long_name}
+    described.attrs = {**known, **variable.attrs}
+    wanted = [d for d in (v.REPEAT, v.TIME, *DIMS[name][-2:]) if d in variable.dims]
+    order = tuple(dict.fromkeys(wanted))
+    return described if described.dims == order else described.transpose(*order)

@@ -1,0 +1,246 @@
+"""Recordings in the HDF5 layout of torch-deep-retina (`<experiment>/<stimulus>.h5`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.lazy import stored_stimulus
+from neurocodec.adapters.recordings.spike_times import count_spikes, frame_edges, report_outside
+from neurocodec.errors import InputError
+from neurocodec.labels import labelled
+
+EXPECTED = (
+    "a group such as 'train' or 'test' with 'time' (T), 'stimulus' (T, y, x) and one of "
+    "'response/firing_rate_10ms' (cell, T), 'response/binned' (cell, T), 'repeats/cellNN' "
+    "(repeat, T), 'spikes/cellNN'"
+)
+FACTS = ("um_per_pixel", "frame_period_s")
+"""Attributes of the file that describe the stimulus."""
+SHIFT = (
+    "row t is row t+1 of the file, whose row t answers the frames up to t-1; "
+    "the file's first response row and last frame are left out"
+)
+
+
+def read_retina_hdf5(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
+    """Read every part of a torch-deep-retina recording.
+
+    In such a file row t of a response answers the stimulus frames t-40 to t-1 (as
+    `loadexpt` of torch-deep-retina pairs them). Here row t answers the frames up to and
+    including t: responses are shifted by one frame, and the first response row and the last
+    frame, which have no partner, are left out. Where `segment` says that several stimuli were
+    put together, the last row of each is the first of the next one's responses, and windows
+    across a border saw two stimuli: leave out those rows where it matters.
+
+    Parameters
+    ----------
+    file
+        The file, open.
+    path
+        Its path; the stimulus is read from it when it is used.
+
+    Returns
+    -------
+    dict
+        Name of the part -> Dataset with `stimulus` (time, y, x), which stays in the file,
+        `firing_rate` (time, cell) in Hz and, of repeated stimuli, `spike_count` (repeat, time,
+        cell).
+
+    Raises
+    ------
+    InputError
+        Where groups are missing, or lengths do not match.
+    """
+    parts = {name: group for name, group in _groups(file).items() if "stimulus" in group}
+    if not parts:
+        raise InputError(
+            came=f"{str(path)!r} with {contents(file)}",
+            expected=EXPECTED,
+            hint="np.savez(path, stimulus=..., time=..., firing_rate=...) is read as well",
+        )
+    return {name: _read_part(group, path, dict(file.attrs)) for name, group in parts.items()}
+
+
+def contents(group: h5py.Group) -> str:
+    """Names in a file, one and two levels deep, for messages.
+
+    Parameters
+    ----------
+    group
+        An open file or a group of one.
+    """
+    found = [_described(name, item) for name, item in group.items()]
+    return f"the groups {', '.join(found[:12])}" if found else "nothing in it"
+
+
+def _described(name: str, item: Any) -> str:
+    return f"{name!r} ({', '.join(list(item)[:6])})" if isinstance(item, h5py.Group) else repr(name)
+
+
+def _groups(file: h5py.File) -> dict[str, h5py.Group]:
+    return {name: item for name, item in file.items() if isinstance(item, h5py.Group)}
+
+
+def _read_part(group: h5py.Group, path: Path, facts: dict[str, Any]) -> xr.Dataset:
+    stimulus = stored_stimulus(path, f"{group.name}/stimulus", "intensity of the display")
+    time = _times(group, stimulus.sizes)
+    step = float(np.median(np.diff(time)))
+    responses = dict(_responses(group, time, step))
+    if not responses:
+        raise InputError(
+            came=f"the group {group.name!r} of {str(path)!r} with {contents(group)}, no responses",
+            expected=EXPECTED,
+        )
+    coords = _coords(group, responses, facts, time, step)
+    data = {
+        name: labelled(values, dims, coords={}, name=name)
+        for name, (dims, values) in responses.items()
+    }
+    part = xr.Dataset({v.STIMULUS: stimulus[:-1], **data}, coords)
+    part[v.STIMULUS].attrs |= {k: float(facts[k]) for k in FACTS if k in facts}
+    return part.assign_attrs(alignment=SHIFT)
+
+
+def _times(group: h5py.Group, sizes: Any) -> NDArray[np.float64]:
+    if "time" not in group:
+        raise InputError(
+            came=f"the group {group.name!r} with {contents(group)}",
+            expected="'time' (T) in seconds",
+        )
+    time = np.asarray(group["time"][()], dtype=np.float64).ravel()
+    require_length(len(time), sizes[v.TIME], f"{group.name}/time")
+    if len(time) < 2 or not (np.diff(time) > 0).all():
+        raise InputError(
+            came=f"{group.name}/time of {len(time)} values that do not rise",
+            expected="at least two rising times in seconds",
+        )
+    return time
+
+
+def require_length(found: int, frames: int, what: str) -> None:
+    """Refuse a response or time axis that is not as long as the stimulus.
+
+    Parameters
+    ----------
+    found, frames
+        Length of what was read, and frames of the stimulus.
+    what
+        Where it was read, for the message.
+
+    Examples
+    --------
+    >>> require_length(3, 3, "train/time")
+    """
+    if found != frames:
+        raise InputError(
+            came=f"{what} of length {found} beside a stimulus of {frames} frames",
+            expected="one value a frame",
+            hint="cut both to the same frames before saving them",
+        )
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """Names in the order of the numbers in them, which is that of the rows of other arrays.
+
+    Parameters
+    ----------
+    names
+        Such as those of the cells in a group.
+
+    Examples
+    --------
+    >>> numbered(["cell10", "cell2"])
+    ['cell2', 'cell10']
+    """
+    return sorted(
+        names, key=lambda name: [t.zfill(9) if t.isdigit() else t for t in re.split(r"(\d+)", name)]
+    )
+
+
+Response = tuple[tuple[str, ...], NDArray[Any]]
+
+
+def _responses(
+    group: h5py.Group, time: NDArray[np.float64], step: float
+) -> Iterator[tuple[str, Response]]:
+    rate = _rate(group, time, step)
+    if rate is not None:
+        yield "firing_rate", ((v.TIME, v.CELL), rate.T[1:])
+    if "repeats" in group and len(group["repeats"]):
+        cells = [group["repeats"][name] for name in numbered(group["repeats"])]
+        for cell in cells:
+            require_length(cell.shape[-1], len(time), cell.name)
+        trials = {cell.name: len(cell) if cell.ndim == 2 else 1 for cell in cells}
+        if len({*trials.values()}) > 1:
+            raise InputError(
+                came=f"other numbers of repeats for other cells: {trials}",
+                expected="'repeats/cellNN' (repeat, T) with the same repeats for all cells",
+            )
+        counts = np.stack([np.atleast_2d(cell[()]) for cell in cells], axis=-1)
+        yield "spike_count", ((v.REPEAT, v.TIME, v.CELL), counts[:, 1:])
+
+
+def _rate(group: h5py.Group, time: NDArray[np.float64], step: float) -> NDArray[np.float32] | None:
+    """Firing rates (cell, T), from what comes first: rates, counts per bin, spike times."""
+    response = group.get("response", {})
+    found = sorted(name for name in response if re.fullmatch(r"firing_rate_\d+ms", name))
+    if found:
+        stored = response[found[0]]
+        require_length(stored.shape[-1], len(time), stored.name)
+        return np.atleast_2d(np.asarray(stored[()], dtype=np.float32))
+    if "binned" in response:
+        counts = response["binned"]
+        require_length(counts.shape[-1], len(time), counts.name)
+        trials = int(response.attrs.get("trials", 1))
+        return np.atleast_2d(np.asarray(counts[()] / (trials * step), dtype=np.float32))
+    if "spikes" in group and len(group["spikes"]):
+        spikes = {name: group["spikes"][name][()] for name in numbered(group["spikes"])}
+        report_outside(spikes, [frame_edges(time)])
+        return np.asarray(count_spikes(spikes, time).T / step, dtype=np.float32)
+    return None
+
+
+def _coords(
+    group: h5py.Group,
+    responses: dict[str, Response],
+    facts: dict[str, Any],
+    time: NDArray[np.float64],
+    step: float,
+) -> dict[str, Any]:
+    sizes = {d: n for dims, x in responses.values() for d, n in zip(dims, x.shape, strict=True)}
+    cells = {name: x.shape[-1] for name, (_, x) in responses.items()}
+    if len({*cells.values()}) > 1:
+        raise InputError(
+            came=f"the group {group.name!r} with {cells} cells",
+            expected="the same cells in all responses",
+        )
+    coords: dict[str, Any] = {
+        v.TIME: (v.TIME, time[:-1], {"units": v.SECONDS, "long_name": "time"}),
+        v.CELL: _cell_names(group, sizes[v.CELL]),
+        "number": (v.CELL, np.arange(sizes[v.CELL])),
+    }
+    if "segment" in group:
+        coords["segment"] = (v.TIME, group["segment"][()][:-1])
+    if v.REPEAT in sizes:
+        coords[v.REPEAT] = np.arange(sizes[v.REPEAT])
+        coords["bin_width"] = ((), step, {"units": v.SECONDS})
+    if "reliable_cells" in facts:
+        places = np.isin(np.arange(sizes[v.CELL]), facts["reliable_cells"])
+        coords["reliable"] = (v.CELL, places)
+    return coords
+
+
+def _cell_names(group: h5py.Group, size: int) -> list[str]:
+    for name in ("repeats", "spikes"):
+        if len(group.get(name, ())) == size:
+            return numbered(group[name])
+    return [f"cell{i:02d}" for i in range(size)]

@@ -1,0 +1,179 @@
+"""Interneurons in HDF5: impaled cells of torch-deep-retina, imaged clusters under a chirp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.hdf5 import SHIFT, contents, numbered, require_length
+from neurocodec.adapters.recordings.lazy import stored_stimulus
+from neurocodec.errors import InputError
+from neurocodec.labels import labelled, time_coordinate
+from neurocodec.stimuli.presentation import CONTRAST
+
+POTENTIAL: Final = "detrended_membrane_potential"
+FRAME_RATE: Final = 100.0
+"""Frames per second of torch-deep-retina's interneuron files, which have no times."""
+GEOMETRY: Final = {"local": "disc", "global": "full field"}
+"""What the stimulus trace of a chirp file lit."""
+
+
+def is_intracellular(file: h5py.File) -> bool:
+    """Whether a group of the file has membrane potentials beside `stimuli`.
+
+    Parameters
+    ----------
+    file
+        An open HDF5 file.
+    """
+    return any(POTENTIAL in x or "stimuli" in x for x in file.values() if _is_group(x))
+
+
+def read_intracellular(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
+    """Read intracellular recordings of torch-deep-retina (`bipolars_late_2012.h5` and the like).
+
+    Each stimulus (`boxes`, `lines`, ...) becomes a part with `stimulus` (time, y, x), which stays
+    in the file, and `membrane_potential` (time, interneuron). `boxes`, stored as 0 to 1, become
+    2 s - 1; other stimuli are as stored. Their units are "contrast": torch-deep-retina shows them
+    like this to models of standardised stimuli. The frames stay 38x38 where they are:
+    `nc.stimuli.pad` brings them to the 50x50 of a model. The files have no times: frames are
+    1/100 s long.
+    As in their ganglion-cell files, row t of the file answers the frames up to t-1; the responses
+    are shifted by one frame, see `nc.read_recording`.
+
+    Parameters
+    ----------
+    file, path
+        The file, open, and its path.
+
+    Returns
+    -------
+    dict
+        Name of the stimulus -> Dataset.
+
+    Raises
+    ------
+    InputError
+        Where stimuli or potentials are missing, or lengths do not match.
+    """
+    groups = {name: x for name, x in file.items() if _is_group(x)}
+    whole = {n: x for n, x in groups.items() if POTENTIAL in x and "stimuli" in x}
+    if not whole:
+        raise InputError(
+            came=f"{str(path)!r} with {contents(file)}",
+            expected=f"groups with 'stimuli' (T, y, x) and {POTENTIAL!r} (interneuron, T)",
+        )
+    label = path.stem.split("_")[0].removesuffix("s")
+    return {name: _stimulus_part(name, x, path, label) for name, x in whole.items()}
+
+
+def _stimulus_part(name: str, group: h5py.Group, path: Path, label: str) -> xr.Dataset:
+    scaling = {"scale": 2.0, "offset": -1.0} if name == "boxes" else {}
+    key = f"{group.name}/stimuli"
+    stimulus = stored_stimulus(path, key, CONTRAST, **scaling)
+    potential = np.atleast_2d(np.asarray(group[POTENTIAL][()], dtype=np.float32))
+    frames = stimulus.sizes[v.TIME]
+    require_length(potential.shape[-1], frames, f"{group.name}/{POTENTIAL}")
+    names = _names(group, len(potential), label)
+    data = labelled(
+        potential[:, 1:].T, (v.TIME, v.INTERNEURON), name="membrane_potential", units="1"
+    ).assign_attrs(comment="detrended; the file gives no units")
+    coords = _coords(time_coordinate(frames - 1, FRAME_RATE), names, [label] * len(names))
+    part = xr.Dataset({v.STIMULUS: stimulus[:-1], "membrane_potential": data}, coords)
+    return part.assign_attrs(alignment=SHIFT)
+
+
+def _names(group: h5py.Group, size: int, label: str) -> list[str]:
+    """Names of the impaled cells where their receptive fields are in the file."""
+    fields = group.get("rfs", ())
+    if len(fields) == size:
+        return numbered(fields)
+    return [f"{label} {i:02d}" for i in range(size)]
+
+
+def _coords(time: Any, names: list[str], types: list[str]) -> dict[str, Any]:
+    return {
+        v.TIME: time,
+        v.INTERNEURON: names,
+        "interneuron_cell_type": (v.INTERNEURON, types),
+    }
+
+
+def is_chirp(file: h5py.File) -> bool:
+    """Whether groups of the file hold `local` or `global` responses to a common stimulus trace.
+
+    Parameters
+    ----------
+    file
+        An open HDF5 file.
+    """
+    return any(set(GEOMETRY) & set(x) for x in file.values() if _is_group(x))
+
+
+def read_chirp(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
+    """Read mean responses of clusters of interneurons to a local and a full-field chirp.
+
+    Groups (`bipolar`, `amacrine`) hold `local` and `global` (cluster, T), beside `stimulus` (T)
+    and `time` (T). The parts are "local" and "global", each with `fluorescence` (time,
+    interneuron) of the clusters of all groups, and `intensity` (time), the light inside of the
+    stimulus. The attribute `geometry` says what was lit, "disc" or "full field": frames (time, y,
+    x) are made of it by `nc.stimuli`, as the file does not say how large the disc was.
+
+    Parameters
+    ----------
+    file, path
+        The file, open, and its path.
+
+    Returns
+    -------
+    dict
+        "local" and "global" -> Dataset.
+
+    Raises
+    ------
+    InputError
+        Where the stimulus or its times are missing, or lengths do not match.
+    """
+    for name in ("stimulus", "time"):
+        if name not in file or file[name].ndim != 1:
+            raise InputError(
+                came=f"{str(path)!r} with {contents(file)}",
+                expected=f"{name!r} (T), one value a frame, beside the groups of responses",
+            )
+    return {
+        name: _chirp_part(file, name)
+        for name in GEOMETRY
+        if any(name in x for x in file.values() if _is_group(x))
+    }
+
+
+def _chirp_part(file: h5py.File, name: str) -> xr.Dataset:
+    classes = {k: x[name] for k, x in file.items() if _is_group(x) and name in x}
+    time = np.asarray(file["time"][()], dtype=np.float64)
+    names, types, traces = [], [], list[NDArray[np.float32]]()
+    for kind, stored in classes.items():
+        require_length(stored.shape[-1], len(time), stored.name)
+        require_length(file["stimulus"].shape[0], len(time), "stimulus")
+        traces.append(np.asarray(stored[()], dtype=np.float32))
+        names += [f"{kind} cluster {i:02d}" for i in range(len(stored))]
+        types += [f"{kind} cluster"] * len(stored)
+    axis = (v.TIME, time, {"units": v.SECONDS, "long_name": "time"})
+    response = labelled(
+        np.concatenate(traces).T, (v.TIME, v.INTERNEURON), name="fluorescence", units="1"
+    )
+    intensity = labelled(np.asarray(file["stimulus"][()]), (v.TIME,), name="intensity")
+    part = xr.Dataset(
+        {"fluorescence": response, "intensity": intensity}, _coords(axis, names, types)
+    )
+    geometry = GEOMETRY[name]
+    return part.assign_attrs(geometry=geometry, rendering=f"nc.stimuli: a {geometry} of intensity")
+
+
+def _is_group(item: object) -> bool:
+    return isinstance(item, h5py.Group)

@@ -1,0 +1,128 @@
+"""Recordings in `.npz` archives, read row by row and never unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.arrays import (
+    DIMS,
+    WHOLE,
+    assemble,
+    positional_dims,
+    require_data,
+)
+from neurocodec.errors import InputError, StorageError
+
+
+def read_npz(path: Path) -> dict[str, xr.Dataset]:
+    """Read the named arrays of an `.npz`; pickled objects are refused.
+
+    Parameters
+    ----------
+    path
+        Written by `numpy.savez` or `numpy.savez_compressed`, with names from `DIMS`; a name such as
+        "train/stimulus" puts an array into the part "train".
+
+    Returns
+    -------
+    dict
+        Name of the part -> Dataset. The stimulus stays in the file.
+
+    Raises
+    ------
+    InputError
+        Where no array has a known name, axes do not fit, or an array holds Python objects.
+    """
+    parts: dict[str, dict[str, xr.Variable]] = {}
+    with zipfile.ZipFile(path) as archive:
+        members = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+    for member in members:
+        part, _, name = member.rpartition("/")
+        if name in DIMS:
+            parts.setdefault(part or WHOLE, {})[name] = _variable(name, NpzArray(path, member))
+    require_data(parts, path, members)
+    return {name: assemble(variables, f"{path.name}/{name}") for name, variables in parts.items()}
+
+
+def _variable(name: str, array: NpzArray) -> xr.Variable:
+    lazy = indexing.LazilyIndexedArray(array)
+    if not DIMS[name]:
+        return xr.Variable((), np.asarray(lazy).item())
+    variable = xr.Variable(positional_dims(name, array.shape), lazy)
+    return variable if name == v.STIMULUS else variable.load()
+
+
+class NpzArray(BackendArray):
+    """Array of an `.npz`, of which only the rows that are asked for are kept in memory.
+
+    Parameters
+    ----------
+    path
+        The archive.
+    member
+        Name of the array.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "r.npz")
+    ...     np.savez(path, stimulus=np.arange(6).reshape(3, 2))
+    ...     NpzArray(path, "stimulus")[indexing.BasicIndexer((slice(1, 2), 0))]
+    array([2])
+    """
+
+    def __init__(self, path: Path, member: str) -> None:
+        self.path, self.member = path.absolute(), member
+        with zipfile.ZipFile(self.path) as archive, archive.open(f"{member}.npy") as file:
+            self.shape, self._fortran, self.dtype = _header(file)
+            self._start = file.tell()
+        if self.dtype.hasobject:
+            raise InputError(
+                came=f"the array {member!r} of {str(path)!r}, which holds Python objects",
+                expected="numbers or text: unpickling objects of a file can run any code",
+                hint="names.astype(str) or values.astype(float) before np.savez",
+            )
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._read
+        )
+
+    def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
+        rows = key[0] if key and isinstance(key[0], slice) else slice(None)
+        start, stop, step = rows.indices(self.shape[0]) if self.shape else (0, 1, 1)
+        if not key or self._fortran or step < 0 or not isinstance(key[0], slice):
+            return np.asarray(self._rows(0, self.shape[0] if self.shape else 1)[key])
+        return np.asarray(self._rows(start, max(start, stop))[(slice(None, None, step), *key[1:])])
+
+    def _rows(self, start: int, stop: int) -> NDArray[Any]:
+        row = self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.member}.npy") as file:
+                file.seek(self._start + start * row)
+                values = np.frombuffer(file.read((stop - start) * row), self.dtype)
+        except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise StorageError(
+                came=f"{str(self.path)!r}, of which {self.member!r} can no longer be read: {error}",
+                expected="the file that the recording was read from, where it was",
+            ) from error
+        if self._fortran:
+            return values.reshape(self.shape, order="F")
+        return values.reshape((stop - start, *self.shape[1:])) if self.shape else values.reshape(())
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    return np.lib.format.read_array_header_2_0(file)

@@ -1,0 +1,214 @@
+"""Recordings in NWB files, read through pynwb."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.lazy import stored_stimulus
+from neurocodec.adapters.recordings.spike_times import count_spikes, frame_edges, report_outside
+from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.kernels.averaging import area_average
+from neurocodec.labels import labelled
+
+AXES: Final = {"xy": (0, 2, 1), "yx": (0, 1, 2)}
+"""Order of the axes of frames in the file -> where (time, y, x) are in it."""
+Parts = dict[str, xr.Dataset]
+
+
+def read_nwb(path: Path, image_axes: str = "xy", *, to_frames: bool = False) -> Parts:
+    """Read spikes, stimulus frames and intracellular potentials of an NWB file.
+
+    Each presented stimulus with frames (an `ImageSeries`, `OpticalSeries` or other `TimeSeries`
+    of three axes) becomes a part, with the units' spikes counted while each frame was shown.
+    `conversion` and `offset` of the file are applied. Each `CurrentClampSeries` becomes a part of
+    its own at its own rate, unless `to_frames` averages it over the frames of the stimuli that it
+    covers. Currents of voltage clamp are not read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    image_axes
+        "xy": frames are stored as (time, x, y), as the format defines it; "yx": as (time, y, x),
+        as many files have it.
+    to_frames
+        Whether potentials are averaged over the frames of the stimuli.
+
+    Returns
+    -------
+    dict
+        Name of a series -> Dataset with `stimulus` (time, y, x), `firing_rate` (time, cell) and
+        `spike_count` (repeat, time, cell) of one repeat, or `membrane_potential` (time,
+        interneuron) in mV.
+
+    Raises
+    ------
+    InputError
+        Where pynwb is missing, or the file has neither frames nor potentials.
+    """
+    if image_axes not in AXES:
+        raise unknown_name("order of image axes", image_axes, AXES)
+    if importlib.util.find_spec("pynwb") is None:
+        raise InputError(
+            came=f"{str(path)!r}, an NWB file, and no pynwb to read it with",
+            expected="the package pynwb",
+            hint='pip install "neurocodec[nwb]"',
+        )
+    import pynwb  # noqa: PLC0415 - an extra
+
+    with pynwb.NWBHDF5IO(str(path), "r") as file:
+        content = file.read()
+        stimuli = {s.name: s for s in content.stimulus.values() if _has_frames(s)}
+        parts = {name: _stimulus_part(s, AXES[image_axes]) for name, s in stimuli.items()}
+        traces = {s.name: _potential(s) for s in _clamps(content)}
+        _require_content(parts, traces, content, path)
+        if content.units is not None and parts:
+            parts = _with_units(parts, content.units)
+        if to_frames and parts:
+            return _beside_frames(parts, traces)
+        return {**parts, **{name: _own_part(trace) for name, trace in traces.items()}}
+
+
+def _has_frames(series: Any) -> bool:
+    return len(getattr(series.data, "shape", ())) == 3 and series.data.shape[0] > 1
+
+
+def _clamps(content: Any) -> Iterator[Any]:
+    """Current-clamp series; of others, which are currents, a warning."""
+    from pynwb.icephys import (  # noqa: PLC0415 - an extra
+        CurrentClampSeries,
+        PatchClampSeries,
+    )
+
+    others = []
+    for series in content.acquisition.values():
+        if isinstance(series, CurrentClampSeries):
+            yield series
+        elif isinstance(series, PatchClampSeries):
+            others.append(series.name)
+    if others:
+        warn(f"series that are no membrane potentials are not read: {', '.join(others)}")
+
+
+def _require_content(parts: Parts, traces: Mapping[str, Any], content: Any, path: Path) -> None:
+    if parts or traces:
+        return
+    units = 0 if content.units is None else len(content.units)
+    raise InputError(
+        came=f"{str(path)!r} with the stimuli {[*content.stimulus] or 'none'}, the acquisitions"
+        f" {[*content.acquisition] or 'none'} and {units} units",
+        expected="a presented stimulus with frames (time, x, y) inside of the file, or a"
+        " CurrentClampSeries among the acquisitions",
+        hint="nwbfile.add_stimulus(ImageSeries(name='movie', data=frames, rate=100.0, unit='1'))",
+    )
+
+
+def _stimulus_part(series: Any, axes: tuple[int, ...]) -> xr.Dataset:
+    frames = stored_stimulus(
+        Path(series.data.file.filename),
+        series.data.name,
+        str(series.unit),
+        axes=axes,
+        scale=float(series.conversion),
+        offset=float(series.offset),
+    )
+    return xr.Dataset({v.STIMULUS: frames}, {v.TIME: _time(_times(series, len(frames)))})
+
+
+def _times(series: Any, size: int) -> NDArray[np.float64]:
+    if series.timestamps is not None:
+        found = np.asarray(series.timestamps[()], dtype=np.float64)
+    else:
+        found = (series.starting_time or 0.0) + np.arange(size) / float(series.rate)
+    if len(found) != size or not (np.diff(found) > 0).all():
+        raise InputError(
+            came=f"{len(found)} timestamps of {series.name!r} for {size} values, or not rising",
+            expected="one rising time in seconds for each",
+        )
+    return found
+
+
+def _time(values: NDArray[np.float64]) -> xr.Variable:
+    return xr.Variable(v.TIME, values, {"units": v.SECONDS, "long_name": "time"})
+
+
+def _with_units(parts: Parts, units: Any) -> Parts:
+    names = [f"unit {i}" for i in units.id[:]]
+    spikes = {
+        name: np.asarray(units.get_unit_spike_times(i), dtype=np.float64)
+        for i, name in enumerate(names)
+    }
+    report_outside(spikes, [frame_edges(part[v.TIME].values) for part in parts.values()])
+    coords: dict[str, Any] = {v.CELL: names}
+    if "cell_type" in units.colnames:
+        coords["cell_type"] = (v.CELL, [str(kind) for kind in units["cell_type"][:]])
+    return {name: _counted(part, spikes, coords) for name, part in parts.items()}
+
+
+def _counted(
+    part: xr.Dataset, spikes: Mapping[str, NDArray[np.float64]], coords: Mapping[str, Any]
+) -> xr.Dataset:
+    time = part[v.TIME].values
+    counts = count_spikes(spikes, time)
+    widths = np.diff(frame_edges(time))
+    rate = labelled(counts / widths[:, None], (v.TIME, v.CELL), name="firing_rate")
+    count = labelled(counts[None], (v.REPEAT, v.TIME, v.CELL), name="spike_count")
+    width = ((), float(np.median(widths)), {"units": v.SECONDS})
+    return part.assign({"firing_rate": rate, "spike_count": count}).assign_coords(
+        {**coords, v.REPEAT: [0], "bin_width": width}
+    )
+
+
+def _potential(series: Any) -> xr.DataArray:
+    """Membrane potential (time) in mV."""
+    stored = np.asarray(series.data[()], dtype=np.float64)
+    volts = stored * float(series.conversion) + float(series.offset)
+    coords = {v.TIME: _time(_times(series, len(volts))), v.INTERNEURON: series.name}
+    return labelled(1e3 * volts, (v.TIME,), coords, name="membrane_potential", units=v.MILLIVOLTS)
+
+
+def _own_part(trace: xr.DataArray) -> xr.Dataset:
+    return trace.expand_dims(v.INTERNEURON, axis=1).to_dataset()
+
+
+def _beside_frames(parts: Parts, traces: Mapping[str, xr.DataArray]) -> Parts:
+    done = {}
+    for name, part in parts.items():
+        edges = frame_edges(part[v.TIME].values)
+        covering = {k: x for k, x in traces.items() if _covers(x, edges)}
+        values = [
+            area_average(x.values, frame_edges(x[v.TIME].values), edges, axis=0)
+            for x in covering.values()
+        ]
+        if values:
+            potential = labelled(
+                np.stack(values, axis=1),
+                (v.TIME, v.INTERNEURON),
+                name="membrane_potential",
+                units=v.MILLIVOLTS,
+            )
+            part = part.assign(membrane_potential=potential)  # noqa: PLW2901
+            part = part.assign_coords({v.INTERNEURON: [*covering]})  # noqa: PLW2901
+        done[name] = part
+    missing = [
+        k
+        for k, x in traces.items()
+        if not any(_covers(x, frame_edges(p[v.TIME].values)) for p in parts.values())
+    ]
+    if missing:
+        warn(f"potentials that cover no whole stimulus are left out: {', '.join(missing)}")
+    return done
+
+
+def _covers(trace: xr.DataArray, edges: NDArray[np.float64]) -> bool:
+    own = frame_edges(trace[v.TIME].values)
+    slack = 1e-6 * (edges[1] - edges[0])
+    return bool(own[0] <= edges[0] + slack and edges[-1] - slack <= own[-1])

@@ -1,0 +1,95 @@
+"""What the analysis of a network that sees images finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from neurocodec import vocabulary as v
+from neurocodec.analyses.images.modes import Modes
+from neurocodec.attribution.completeness import completeness
+from neurocodec.nn.attribution.target import Target
+
+STATISTICS: Final = "statistics.nc"
+RESPONSES: Final = "responses.nc"
+EACH_MODE: Final = "modes"
+"""Node with the maps of several modes, each for the images that it is most active on."""
+EACH_CHANNEL: Final = "channels"
+"""Node with the maps of the channels of one mode, for one image."""
+
+
+@dataclass(frozen=True)
+class ImageAnalysis:
+    """What `nc.analyse_images` finds.
+
+    Parameters
+    ----------
+    model
+        Name of the network.
+    target
+        The scalar that was explained.
+    tree
+        Contributions, as `nc.contributions` returns them; read from their file when they are used.
+    responses
+        Answers of the network (stimulus, category).
+    held
+        True for images (stimulus) that modes and rankings have not seen.
+    statistics
+        By layer: the nodes `hoyer`, `sign_correlation` and `dimensionality` of `nc.statistics`.
+    modes
+        Kind ("contribution", "activation") -> layer -> modes.
+    concepts
+        As `nc.concept_scores` returns it, of the held-out images.
+    maps
+        Layer -> maps of some of its modes in the pixels of the images that they are most active
+        on, in the nodes "modes" and "channels" (of one mode, channel by channel).
+    perturbation
+        Layer -> as `nc.perturbation_curve` returns it, on the held-out images.
+    superclasses
+        The same for concepts above the classes.
+    left_out
+        Part of the analysis -> why it, or some of it, is not there.
+    files
+        Names of the files in the folder.
+    """
+
+    model: str
+    target: Target
+    tree: xr.DataTree
+    responses: xr.DataArray
+    held: xr.DataArray
+    statistics: xr.DataTree | None = None
+    modes: Modes = field(default_factory=dict)
+    concepts: xr.DataTree | None = None
+    maps: Mapping[str, xr.DataTree] = field(default_factory=dict)
+    perturbation: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    superclasses: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers, in the network's order."""
+        return list(self.tree.children)
+
+    @property
+    def completeness(self) -> xr.DataArray:
+        """Relative completeness error (layer, quantile) of the contributions."""
+        return completeness(self.tree)
+
+    @property
+    def accuracy(self) -> tuple[float, int] | None:
+        """Part of the images that are classified rightly, and of how many; None without labels."""
+        if v.LABEL not in self.responses.coords:
+            return None
+        names = self.responses[v.CATEGORY].values.astype(str)
+        label = self.responses[v.LABEL].values.astype(str)
+        known = np.isin(label, names)
+        if not known.any():
+            return None
+        answer = names[self.responses.values.argmax(axis=1)]
+        return float((answer == label)[known].mean()), int(known.sum())

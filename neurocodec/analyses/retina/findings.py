@@ -1,0 +1,164 @@
+"""What the analysis of a retina model finds: labelled results, and how they are kept in files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import xarray as xr
+
+from neurocodec import labels, storage
+from neurocodec import vocabulary as v
+from neurocodec.analyses.retina.dynamics import Dynamics
+from neurocodec.attribution.completeness import completeness
+from neurocodec.modes.sparse import SparseModes
+from neurocodec.nn.attribution.target import Target
+from neurocodec.storage.folders import existing_folder
+
+CONTRIBUTIONS: Final = "contributions.nc"
+RESPONSES: Final = "responses.nc"
+CELLS: Final = "cells.nc"
+FIELDS: Final = "fields.nc"
+SHAPES: Final = "field-shapes.nc"
+COMBINATIONS: Final = "combinations.nc"
+INTERNEURONS: Final = "interneurons.nc"
+MAPS: Final = "maps.nc"
+
+
+@dataclass(frozen=True)
+class RetinaAnalysis:
+    """What `analyse_retina` finds.
+
+    Parameters
+    ----------
+    model
+        Name of the network.
+    stimulus
+        The movie that was shown (time, y, x).
+    rates
+        Firing rates of the model's cells (time, cell), in Hz; coord `cell_type` where known.
+    recorded
+        Recorded rates of the same cells at the same times, where the movie came with them.
+    target
+        The scalar that was explained.
+    tree
+        Contributions, as `nc.contributions` returns them.
+    modes
+        Modes of the excitatory contributions of each layer.
+    correlation
+        Correlation (mode, cell) of each layer's loadings with the firing rates.
+    clusters
+        Clusters of the cells by their correlation with the modes of each layer.
+    unclustered
+        Layers whose cells could not be clustered, and why.
+    agreement
+        Adjusted Rand index between the clusterings, and with `cell_type` where known; its
+        coordinate `p_value` is that of a permutation test.
+    dynamics
+        Receptive fields from moment to moment and the modes that go with them, where wanted.
+    interneurons
+        Recorded interneurons against units and modes, where there are any; the attribute
+        `simulated` of those that are simulated is 1.
+    simulated
+        What of model and movie is simulated: "model", "movie", both or nothing.
+    unfollowed
+        Why there are no fields although they were wanted; empty where there are.
+    maps
+        Maps of some modes of each layer in the pixels of the movie, at times at which they were
+        strong.
+    unmapped
+        Layers without maps, and why.
+    """
+
+    model: str
+    stimulus: xr.DataArray
+    rates: xr.DataArray
+    recorded: xr.DataArray | None
+    target: Target
+    tree: xr.DataTree
+    modes: Mapping[str, SparseModes]
+    correlation: Mapping[str, xr.DataArray]
+    clusters: Mapping[str, xr.Dataset]
+    unclustered: Mapping[str, str]
+    agreement: xr.DataArray
+    dynamics: Dynamics | None
+    interneurons: xr.DataTree | None
+    simulated: tuple[str, ...]
+    unfollowed: str = ""
+    maps: xr.DataTree | None = None
+    unmapped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers, in the network's order."""
+        return list(self.tree.children)
+
+    @property
+    def completeness(self) -> xr.DataArray:
+        """Relative completeness error (layer, quantile) of the contributions."""
+        return completeness(self.tree)
+
+    def responses(self) -> xr.Dataset:
+        """Firing rates of the model, recorded ones, and how they correlate cell by cell."""
+        data = self.rates.to_dataset()
+        if self.recorded is not None:
+            match = xr.corr(self.rates, self.recorded, dim=v.TIME)
+            data["recorded_firing_rate"] = self.recorded
+            data["correlation"] = labels.labelled(match.values, (v.CELL,), name="correlation")
+        return labels.stamp(data, "nc.analyse_retina", rates=labels.provenance(self.rates))
+
+    def cells(self) -> xr.DataTree:
+        """Correlations and clusters of the cells layer by layer, and agreement at the root."""
+        nodes = {"/": xr.Dataset({"adjusted_rand_index": self.agreement})}
+        for layer, correlation in self.correlation.items():
+            found = {"correlation": correlation, **self.clusters.get(layer, {})}
+            nodes[f"/{layer}"] = xr.Dataset(found)
+        tree = xr.DataTree.from_dict(nodes)
+        return labels.stamp(tree, "nc.analyse_retina", contributions=labels.provenance(self.tree))
+
+    def save(self, folder: str | Path, *, skip: Collection[str] = ()) -> list[Path]:
+        """Write every result to a folder: contributions, responses, modes and cells.
+
+        Parameters
+        ----------
+        folder
+            Made where it does not exist; results of an earlier analysis are replaced.
+        skip
+            Names of files that are left as they are.
+
+        Returns
+        -------
+        list of pathlib.Path
+            The files that were written.
+
+        Raises
+        ------
+        StorageError
+            Where a file cannot be written.
+        """
+        place = existing_folder(folder)
+        results = {name: x for name, x in self._results().items() if name not in skip}
+        for name, result in results.items():
+            storage.save(result, place / name)
+        return [place / name for name in results]
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files that `save` writes."""
+        return list(self._results())
+
+    def _results(self) -> dict[str, Any]:
+        """File name -> what is in it."""
+        found: dict[str, Any] = {CONTRIBUTIONS: self.tree, RESPONSES: self.responses()}
+        found |= {f"modes-{layer}.nc": modes for layer, modes in self.modes.items()}
+        found[CELLS] = self.cells()
+        if self.dynamics is not None:
+            found |= {FIELDS: self.dynamics.fields, SHAPES: self.dynamics.shapes}
+            found[COMBINATIONS] = self.dynamics.tree()
+        if self.maps is not None:
+            found[MAPS] = self.maps
+        if self.interneurons is not None:
+            found[INTERNEURONS] = self.interneurons
+        return found

@@ -1,0 +1,144 @@
+"""``neurocodec fit-retina``: fit a model of ganglion cells to a recording."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from neurocodec import vocabulary as v
+
+DESCRIPTION: Final = (
+    "Fit the ganglion-cell CNN, and an LN model beside it, to a recording, and say how well both "
+    "predict responses that they were not fitted to. Writes weights.safetensors, which "
+    "'neurocodec retina --model' reads, fit.nc and scores.png to a folder. A run that was "
+    "interrupted goes on when the same command is given again."
+)
+READOUTS: Final = ("gaussian", "factorised", "dense", "convolutional")
+RELIABLE: Final = "reliable"
+
+
+def add_fit_retina(command: argparse.ArgumentParser) -> None:
+    """Add the options of `neurocodec fit-retina` to its parser.
+
+    Parameters
+    ----------
+    command
+        The parser of the subcommand.
+
+    Examples
+    --------
+    >>> parser = argparse.ArgumentParser()
+    >>> add_fit_retina(parser)
+    >>> parser.parse_args(["recording.h5", "--channels", "8", "8"]).channels
+    [8, 8]
+    """
+    add = command.add_argument
+    add("recording", type=Path, help="a file that nc.read_recording reads")
+    add("--out", type=Path, default=Path("neurocodec-fit"), help="folder (%(default)s)")
+    add("--channels", type=int, nargs=2, default=(4, 4), metavar="N", help="per layer (4 4)")
+    add("--kernels", type=int, nargs=2, metavar="SIDE", help="per layer (from the frame size)")
+    add("--readout", choices=READOUTS, default=READOUTS[0], help="(%(default)s)")
+    add("--cells", nargs="+", metavar="CELL", help="names, or reliable (all)")
+    add("--segments", nargs="+", metavar="N", help="numbers, all, or matching (matching)")
+    add("--history", type=int, metavar="FRAMES", help="frames in a window (0.4 s)")
+    add("--epochs", type=int, default=30, help="at most (%(default)s)")
+    add("--l2", type=float, metavar="WEIGHT", help="weight decay (1e-5 gaussian, 1e-3 others)")
+    add("--seed", type=int, default=0, help="of the start and the order (%(default)s)")
+    add("--device", help="cpu, cuda, cuda:1, ... (cpu)")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    command.set_defaults(run=run_fit_retina)
+
+
+def run_fit_retina(options: argparse.Namespace) -> None:
+    """Fit, write everything to a folder, and say how good it is.
+
+    Parameters
+    ----------
+    options
+        As the parser of `add_fit_retina` makes them.
+
+    Raises
+    ------
+    NeurocodecError
+        As `nc.read_recording` and `nc.fit_retina`.
+    """
+    from neurocodec.adapters.recordings.read_recording import read_recording  # noqa: PLC0415 - light --help
+    from neurocodec.fitting.fit_retina import fit_retina  # noqa: PLC0415
+    from neurocodec.plotting import plot_fit  # noqa: PLC0415
+
+    start = time.monotonic()
+    say: Callable[[str], None] = (lambda _text: None) if options.quiet else print
+    fit = fit_retina(
+        read_recording(options.recording),
+        cells=_words(options.cells),
+        channels=tuple(options.channels),
+        kernels=options.kernels and tuple(options.kernels),
+        readout=options.readout,
+        history=options.history,
+        segments=_segments(options.segments),
+        epochs=options.epochs,
+        l2=options.l2,
+        seed=options.seed,
+        device=options.device,
+        out=options.out,
+        name=options.recording.stem,
+        progress=not options.quiet,
+    )
+    picture = options.out / "scores.png"
+    plot_fit(fit.scores).savefig(picture)
+    say(table(fit.scores))
+    files = ", ".join(str(path) for path in (*fit.files, picture))
+    say(f"\ndone in {time.monotonic() - start:.0f} s; wrote {files}")
+    say(f"go on with: neurocodec retina --model {options.out} --recording {options.recording}")
+
+
+def _words(words: list[str] | None) -> str | list[str] | None:
+    return words[0] if words and len(words) == 1 else words
+
+
+def _segments(words: list[str] | None) -> Any:
+    if not words:
+        return "matching"
+    return [int(w) for w in words] if all(w.isdecimal() for w in words) else words[0]
+
+
+def table(scores: Any) -> str:
+    """Write the scores as a table: one line per cell, then the median and the mean.
+
+    Parameters
+    ----------
+    scores
+        `RetinaFit.scores`.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> row = ("cell", [0.5, 0.7])
+    >>> names = ("correlation", "correlation_ln", "ceiling")
+    >>> scores = xr.Dataset({name: row for name in names}, {"cell": ["a", "b"]})
+    >>> print(table(scores).splitlines()[-1])
+    mean of 2 cells                0.600   0.600   0.600
+    """
+    columns = ("correlation", "correlation_ln", "ceiling")
+    values = np.stack([scores[name].values for name in columns], axis=1)
+    names = [str(name) for name in scores[v.CELL].values]
+    lines = ["correlation with held-out responses", f"{'cell':<28} {'CNN':>7} {'LN':>7} ceiling"]
+    lines += [_line(name, row) for name, row in zip(names, values, strict=True)]
+    groups = {"cells": np.ones(len(names), dtype=bool)}
+    if RELIABLE in scores.coords and not scores[RELIABLE].values.all():
+        groups["reliable cells"] = scores[RELIABLE].values.astype(bool)
+    for word, chosen in groups.items():
+        for kind, reduce in (("median", np.nanmedian), ("mean", np.nanmean)):
+            known = values[chosen]
+            row = [reduce(x) if np.isfinite(x).any() else np.nan for x in known.T]
+            lines.append(_line(f"{kind} of {chosen.sum()} {word}", row))
+    return "\n".join(lines)
+
+
+def _line(name: str, row: Any) -> str:
+    return f"{name:<28} " + " ".join(f"{x:>7.3f}" for x in row)

@@ -1,0 +1,189 @@
+"""``neurocodec images``: everything about a network that sees images."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from neurocodec.analyses.options import EXPANSION, PARTS, PER_CLASS, STEPS, TARGETS
+from neurocodec.cli.retina import (
+    METHODS,
+    command_line,
+    device_named,
+    farewell,
+    method_named,
+    steps,
+)
+from neurocodec.errors import InputError
+
+DESCRIPTION: Final = (
+    "Analyse a network that classifies images: contributions of the hidden channels of every "
+    "layer, their sparsity, signs and dimensionality, modes and the classes that they go with, "
+    "which part of the images acts through them, and what ablating or preserving their channels "
+    "does. Writes netCDF results, figures and report.html to a folder. A run that was interrupted "
+    "goes on when the same command is given again."
+)
+
+
+def add_images(command: argparse.ArgumentParser) -> None:
+    """Add the options of `neurocodec images` to its parser.
+
+    Parameters
+    ----------
+    command
+        The parser of the subcommand.
+
+    Examples
+    --------
+    >>> parser = argparse.ArgumentParser()
+    >>> add_images(parser)
+    >>> options = ["--network", "torchvision:resnet50", "--images", "photographs"]
+    >>> parser.parse_args(options).steps is None
+    True
+    """
+    add = command.add_argument
+    add(
+        "--network",
+        required=True,
+        metavar="NAME",
+        help="torchvision:resnet50, timm:vit_base_patch16_224, ..., or FILE.py:FUNCTION, which may"
+        " also change one of these (adjust=; examples/resnet50_images.py)",
+    )
+    add("--weights", help="a file, or a name such as DEFAULT that the registry knows (random)")
+    add("--images", required=True, metavar="FOLDER", help="images, one folder per class")
+    add("--labels", metavar="FILE", help="CSV with the columns file and label or class_index")
+    add("--broken", choices=("raise", "skip"), default="raise", help="broken images (%(default)s)")
+    add("--limit", type=int, metavar="N", help="only every so-manieth image, N in all")
+    add("--layers", nargs="+", metavar="LAYER", help="names of modules (all of --kind)")
+    add("--kind", default="block", help="of layers: block, mlp, attention, heads (%(default)s)")
+    add("--target", default="top1", help=f"{', '.join(TARGETS)} or a category (%(default)s)")
+    add("--method", choices=METHODS, default=METHODS[0], help="(%(default)s)")
+    add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({STEPS})")
+    add("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="of the analysis (all)")
+    add("--expansion", type=float, default=EXPANSION, help="modes per channel (%(default)s)")
+    add("--hierarchy", metavar="FILE", help="of classes: WordNet's data.noun, is_a.txt, or a CSV")
+    add("--perturb", nargs="+", metavar="LAYER", help="layers to perturb (all)")
+    add("--categories", nargs="+", metavar="NAME", help="to perturb (all with enough images)")
+    add("--superclasses", nargs="+", metavar="CONCEPT", default=[], help="to perturb as one class")
+    add(
+        "--per-class",
+        type=int,
+        default=PER_CLASS,
+        metavar="N",
+        help="images to perturb (%(default)s)",
+    )
+    add("--out", type=Path, default=Path("neurocodec-images"), help="folder (%(default)s)")
+    add("--batch-size", type=int, metavar="N", help="images computed together (what fits)")
+    add("--workers", type=int, metavar="N", help="processes that decode images (automatic)")
+    add("--dask", metavar="N|ADDRESS", help="local worker processes, or a Dask scheduler")
+    add("--device", help="cpu, cuda, cuda:1, ... (cpu)")
+    add("--seed", type=int, default=0, help="of modes and of every draw (%(default)s)")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    command.set_defaults(run=run_images)
+
+
+def run_images(options: argparse.Namespace) -> None:
+    """Analyse a network that sees images and write everything to a folder.
+
+    Parameters
+    ----------
+    options
+        As the parser of `add_images` makes them.
+
+    Raises
+    ------
+    NeurocodecError
+        Where an option does not fit, or a file cannot be read or written.
+    """
+    from neurocodec.adapters.images.images import images  # noqa: PLC0415
+    from neurocodec.analyses.images.analyse import analyse_images  # noqa: PLC0415 - torch only if needed
+    from neurocodec.cli.networks import load_network  # noqa: PLC0415
+    from neurocodec.reports.images import write_image_report  # noqa: PLC0415
+
+    start = time.monotonic()
+    say: Callable[[str], None] = (lambda _text: None) if options.quiet else print
+    method = method_named(options, STEPS)
+    net = load_network(
+        options.network, weights=options.weights, layers=options.layers, kind=options.kind
+    ).on(device_named(options.device))
+    stimulus = images(options.images, net, labels=options.labels, broken=options.broken)
+    stimulus = _thinned(stimulus, options.limit)
+    say(f"network {net.name}, {stimulus.sizes['stimulus']} images of {options.images}")
+    with _client(options) as client:
+        analysis = analyse_images(
+            net,
+            stimulus,
+            target=options.target,
+            method=method,
+            parts=options.parts,
+            expansion=options.expansion,
+            hierarchy=options.hierarchy,
+            perturb=options.perturb,
+            categories=options.categories,
+            superclasses=options.superclasses,
+            per_class=options.per_class,
+            batch_size=options.batch_size,
+            workers=options.workers,
+            client=client,
+            seed=options.seed,
+            out=options.out,
+            progress=not options.quiet,
+        )
+    command = command_line(options, "images", add_images)
+    page = write_image_report(analysis, options.out, settings={"command": command})
+    beside = dict.fromkeys(name.replace("/", "/ ").split()[0] for name in analysis.files)
+    say(farewell(page, list(beside), time.monotonic() - start))
+
+
+def _thinned(stimulus: Any, limit: int | None) -> Any:
+    """At most so many images, spread evenly over all, so that every class is among them."""
+    if limit is None:
+        return stimulus
+    count = stimulus.sizes["stimulus"]
+    if limit < 1:
+        raise InputError(came=f"--limit {limit}", expected="a number of images, at least 1")
+    chosen = sorted({i * count // limit for i in range(min(limit, count))})
+    return stimulus.isel(stimulus=chosen)
+
+
+@contextmanager
+def _client(options: argparse.Namespace) -> Iterator[Any]:
+    """Connect to Dask, or start local workers, for the length of a block."""
+    if options.dask is None:
+        yield None
+        return
+    try:
+        from dask.distributed import Client, LocalCluster  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise InputError(
+            came="--dask without Dask",
+            expected="the package dask[distributed]",
+            hint='pip install "neurocodec[dask]"',
+        ) from error
+    if not options.dask.isdecimal():
+        with _connected(Client, options.dask) as client:
+            yield client
+        return
+    if int(options.dask) < 1:
+        raise InputError(came=f"--dask {options.dask}", expected="at least 1 worker process")
+    local = {"n_workers": int(options.dask), "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        LocalCluster(**local) as cluster,  # type: ignore[no-untyped-call]
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
+        yield client
+
+
+def _connected(client: Callable[[str], Any], address: str) -> Any:
+    try:
+        return client(address)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            came=f"--dask {address}, where no scheduler answers: {error}",
+            expected="a number of local worker processes, or the address of a Dask scheduler",
+            hint="--dask 4, or --dask tcp://HOST:8786 after `dask scheduler` on HOST",
+        ) from error

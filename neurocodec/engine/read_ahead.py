@@ -1,0 +1,172 @@
+"""Blocks of a stored stimulus, read ahead by worker processes or a thread, in their order."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import connection
+
+import torch
+
+from neurocodec.engine.stored import Block, StoredRows
+from neurocodec.errors import InputError, StorageError
+
+Range = tuple[int, int]
+
+MOST_WORKERS = 16
+CORES_PER_WORKER = 4
+"""On a CPU, which computes as well: one worker decodes for the rest."""
+
+_rows: list[StoredRows] = []
+"""In a worker process: what it reads."""
+
+
+def require_workers(workers: int | None) -> None:
+    """Refuse a number of workers that is no whole number.
+
+    Parameters
+    ----------
+    workers
+        How many processes decode; None chooses.
+
+    Examples
+    --------
+    >>> require_workers(0)
+    """
+    if workers is not None and (not isinstance(workers, int) or workers < 0):
+        raise InputError(
+            came=f"workers={workers!r}",
+            expected="a whole number; 0 reads in the main process",
+        )
+
+
+def automatic_workers(device: str) -> int:
+    """Worker processes that decode while this kind of device computes.
+
+    Parameters
+    ----------
+    device
+        ``"cpu"``, ``"cuda"``, ...
+
+    Examples
+    --------
+    >>> 1 <= automatic_workers("cpu") <= MOST_WORKERS
+    True
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    wanted = cores // CORES_PER_WORKER if device == "cpu" else cores - 1
+    return min(max(1, wanted), MOST_WORKERS)
+
+
+@contextmanager
+def read_ahead(
+    rows: StoredRows, ranges: Sequence[Range], workers: int
+) -> Iterator[Iterator[tuple[Range, Block]]]:
+    """Read ranges of samples while earlier ones are computed.
+
+    Files of images are decoded by worker processes; of one large file (HDF5, Zarr), which does
+    not survive a fork, or a Dask array, the next blocks are read in one thread.
+
+    Parameters
+    ----------
+    rows
+        The stimulus.
+    ranges
+        First sample and end of every block.
+    workers
+        How many processes decode; 0 reads each block when it is asked for.
+
+    Yields
+    ------
+    iterator of (range, block)
+        In the order of the ranges, whichever worker was first.
+
+    Raises
+    ------
+    InputError
+        Where values are not finite or a file cannot be read, when its turn comes.
+    StorageError
+        Where a worker process was killed.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> rows = StoredRows(xr.Variable(("stimulus",), [1, 2, 3]), ("stimulus",), "f4", {})
+    >>> with read_ahead(rows, [(0, 2), (2, 3)], workers=1) as blocks:
+    ...     [values.tolist() for _, (values, _) in blocks]
+    [[1.0, 2.0], [3.0]]
+    """
+    if not workers or not ranges:
+        yield ((r, rows.read(*r)) for r in ranges)
+        return
+    pool, read = _pool(rows, min(workers, len(ranges)))
+    try:
+        yield _in_order(pool, read, ranges, depth=workers + 1)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _pool(rows: StoredRows, workers: int) -> tuple[Executor, Callable[[int, int], Block]]:
+    can_fork = sys.platform == "linux" and not multiprocessing.current_process().daemon
+    if not rows.from_files:
+        return ThreadPoolExecutor(1, "neurocodec-read"), rows.read
+    if not (can_fork and rows.forks):  # elsewhere a new process would import the user's script
+        return ThreadPoolExecutor(workers, "neurocodec-read"), rows.read
+    context = multiprocessing.get_context("fork")  # inherits the rows: nothing is pickled
+    return ProcessPoolExecutor(workers, context, _begin, (rows,)), _read
+
+
+def _in_order(
+    pool: Executor, read: Callable[[int, int], Block], ranges: Sequence[Range], depth: int
+) -> Iterator[tuple[Range, Block]]:
+    following = iter(ranges)
+    waiting: deque[tuple[Range, Future[Block]]] = deque()
+    with warnings.catch_warnings():
+        # of a fork beside threads: the workers touch nothing that torch's threads hold
+        warnings.simplefilter("ignore", DeprecationWarning)
+        waiting.extend((r, pool.submit(read, *r)) for r in islice(following, depth))
+    while waiting:
+        done, future = waiting.popleft()
+        block = _result(future, done)
+        waiting.extend((r, pool.submit(read, *r)) for r in islice(following, 1))
+        yield done, block
+
+
+def _result(future: Future[Block], wanted: Range) -> Block:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise StorageError(
+            came=f"a worker process that ended while it read the samples {wanted}",
+            expected="workers that live as long as the run",
+            hint="fewer workers=... where memory is short; workers=0 reads in the main process",
+        ) from error
+
+
+def _begin(rows: StoredRows) -> None:
+    """Make a forked process a worker: no threads of torch, no interrupt, no life of its own."""
+    _rows[:] = [rows]
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends its workers itself
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _read(start: int, stop: int) -> Block:
+    return _rows[0].read(start, stop)

@@ -1,0 +1,100 @@
+"""`nc.respond`: what a network answers, with the labels of its samples and outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neurocodec import vocabulary as v
+from neurocodec.engine.samples import Samples, bar, batches, require_batch_size
+from neurocodec.engine.stored import read_coords
+from neurocodec.labels import labelled, stamp
+from neurocodec.network import Network
+from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.tracing import trace
+
+
+def respond(
+    net: Network,
+    stimulus: xr.DataArray,
+    *,
+    batch_size: int = 64,
+    device: str | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+) -> xr.DataArray:
+    """Outputs of a network: firing rates of cells, or logits of categories.
+
+    Parameters
+    ----------
+    net
+        The network.
+    stimulus
+        Movie (time, y, x) or images (stimulus, ...).
+    batch_size
+        Samples computed together; the numbers do not depend on it.
+    device
+        Where to compute; None stays where the network is.
+    workers
+        Processes that decode files of images; None chooses. Not used for what is in memory.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    xarray.DataArray
+        (time, cell) `firing_rate` in Hz, or (stimulus, category) `response`. The first
+        `history` - 1 frames of a movie have no response.
+
+    Raises
+    ------
+    InputError
+        Where the stimulus does not fit the network.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> images = xr.DataArray(np.ones((4, 3)), dims=("stimulus", "feature"))
+    >>> respond(Network(nn.Linear(3, 2), layers=[]), images).sizes
+    Frozen({'stimulus': 4, 'category': 2})
+    """
+    require_batch_size(batch_size)
+    placed = net.on(device)
+    samples = Samples.of(net, stimulus, stream=True)
+    rows: list[Tensor] = []
+    kept: list[NDArray[np.bool_]] = []
+    with Capture(placed.module, {}, net.select).attached() as capture, torch.no_grad():
+        trace(capture, samples.few(placed.device))
+        ranges = list(batches(len(samples), batch_size, progress=False, what=""))
+        with (
+            bar(len(samples), "responses", progress=progress) as shown,
+            samples.blocks(ranges, workers, placed.device) as blocks,
+        ):
+            for block in blocks:
+                batch = samples.place(block, block.start, block.stop, placed.device)
+                outputs = capture.run(batch.x).outputs.cpu()
+                rows.append(outputs[torch.from_numpy(block.kept)])
+                kept.append(block.kept)
+                shown.update(len(block.kept))
+    coords = read_coords(samples.coords, samples.dim, np.concatenate(kept))
+    return _label_response(net, torch.cat(rows).numpy(), coords)
+
+
+def _label_response(
+    net: Network, values: NDArray[Any], of_samples: dict[str, xr.Variable]
+) -> xr.DataArray:
+    dim = net.output_dim
+    coords = {
+        **of_samples,
+        dim: net.output_names(values.shape[1]),
+        **{k: (dim, np.asarray(x)) for k, x in net.output_coords.items()},
+    }
+    name = "firing_rate" if dim == v.CELL else "response"
+    response = labelled(values, (net.sample_dim, dim), coords, name=name)
+    facts = {"model": net.name, "weights_sha256": net.weights_sha256}
+    return stamp(response, "nc.respond", **facts, perturbation=net.perturbation)

@@ -1,0 +1,249 @@
+"""How an analysis is run: batch by batch, smaller where memory is short, into memory or a file."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from neurocodec import storage
+from neurocodec.attribution.plan import Plan, Rows
+from neurocodec.engine.estimate import Estimate
+from neurocodec.engine.samples import Block, bar, batches
+from neurocodec.engine.stored import read_coords
+from neurocodec.errors import InputError
+from neurocodec.nn.attribution.passes import Passes
+from neurocodec.storage.formats import CHUNK_BYTES
+from neurocodec.storage.parts import KEPT
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BATCHES = 16
+"""Batches in a chunk of a Zarr store, at most: what is lost with a worker stays small."""
+TRIALS = 2
+"""Batches after which the time is estimated, from the last: the first one warms up."""
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
+"""What torch and its libraries say, in a plain RuntimeError, where a CPU has no memory left."""
+
+
+@dataclass
+class Work:
+    """Computes the rows of blocks; takes fewer samples at once from where memory was short on.
+
+    Parameters
+    ----------
+    plan
+        The analysis.
+    passes
+        Of the prepared network.
+    size
+        Samples computed together.
+    """
+
+    plan: Plan
+    passes: Passes
+    size: int
+
+    def rows(self, block: Block) -> Rows:
+        """Rows of all samples of a block.
+
+        Raises
+        ------
+        InputError
+            Where the passes of one sample do not fit into memory.
+        """
+        parts: list[Rows] = []
+        start = block.start
+        while start < block.stop:
+            stop = min(start + self.size, block.stop)
+            with self._smaller_if_needed() as done:
+                batch = self.plan.samples.place(block, start, stop, self.plan.net.device)
+                parts.append(self.plan.rows(self.passes, batch))
+                done.append(stop)
+            start = done[-1] if done else start
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    @contextmanager
+    def _smaller_if_needed(self) -> Iterator[list[int]]:
+        short = False
+        try:
+            yield []
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if self.size == 1:
+                raise InputError(
+                    came=f"one sample whose passes do not fit into memory: {error}",
+                    expected="memory for one sample, its activations and their gradients",
+                    hint="fewer layers=[...], reduce='channel', or device='cpu'",
+                ) from error
+            self.size, short = self.size // 2, True
+            logger.warning("out of memory: batches of %d samples from here on", self.size)
+        if short and self.plan.net.device.type == "cuda":
+            torch.cuda.empty_cache()  # here, where the error no longer holds the tensors
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+
+    Examples
+    --------
+    >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("wrong shape"))
+    (True, False)
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+@dataclass
+class Run:
+    """One run of an analysis, as it is asked for.
+
+    Parameters
+    ----------
+    plan
+        The analysis.
+    passes
+        Of the prepared network.
+    size
+        Samples computed together.
+    workers
+        Processes that decode files of images; None chooses.
+    progress
+        Whether to show a bar and, before a run into a file, an estimate.
+    """
+
+    plan: Plan
+    passes: Passes
+    size: int
+    workers: int | None = None
+    progress: bool = True
+    work: Work = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.work = Work(self.plan, self.passes, self.size)
+
+    def in_memory(self) -> xr.DataTree:
+        """Compute everything, and keep it."""
+        total = len(self.plan.samples)
+        arrays: Rows = {}
+        kept = np.ones(total, bool)
+        ranges = list(batches(total, self.size, progress=False, what=""))
+        for block, found in self.computed(ranges):
+            for name, rows in found.items():
+                if name not in arrays:
+                    arrays[name] = np.empty((total, *rows.shape[1:]), rows.dtype)
+                arrays[name][block.start : block.stop] = rows
+            kept[block.start : block.stop] = block.kept
+        coords = read_coords(self.plan.samples.coords, self.plan.samples.dim, kept)
+        if not kept.all():
+            arrays = {name: rows[kept] for name, rows in arrays.items()}
+        return self.plan.label(arrays, coords)
+
+    def streamed(self, out: Path) -> xr.DataTree:
+        """Write rows as they come; go on where an earlier call with the same facts stopped."""
+        total = len(self.plan.samples)
+        with storage.RunWriter(out, facts=self.plan.facts, size=total) as run:
+            missing = [(rows.start, rows.stop) for rows in run.missing(self.size)]
+            for block, rows in self.computed(missing, estimated=True):
+                found = {**rows, KEPT: block.kept} if self.plan.samples.skips else rows
+                run.write(block.start, found)
+            if run.finished:
+                return run.finish(xr.DataTree())
+            one = self.one()
+            return run.finish(self.template(one, run.kept()), chunk_rows=chunk_rows(one, self.size))
+
+    def computed(
+        self, ranges: list[tuple[int, int]], *, estimated: bool = False
+    ) -> Iterator[tuple[Block, Rows]]:
+        """Blocks and their rows, behind a progress bar; with an estimate before it is long."""
+        total = len(self.plan.samples)
+        todo = sum(stop - start for start, stop in ranges)
+        device = self.plan.net.device
+        with (
+            bar(total, self.plan.what, progress=self.progress, done=total - todo) as shown,
+            self.plan.samples.blocks(ranges, self.workers, device) as blocks,
+        ):
+            before = time.perf_counter()
+            for count, block in enumerate(blocks, 1):
+                rows = self.work.rows(block)
+                yield block, rows
+                shown.update(len(block.kept))
+                now = time.perf_counter()
+                if estimated and count == min(TRIALS, len(ranges)):
+                    self._tell(self._estimate(rows, (now - before) / len(block.kept) * todo))
+                before = now
+
+    def estimate(self) -> Estimate:
+        """Compute the first batches, and estimate the whole from the last of them."""
+        ranges = list(batches(len(self.plan.samples), self.size, progress=False, what=""))[:TRIALS]
+        before = after = time.perf_counter()
+        for block, rows in self.computed(ranges):
+            before, after, found, count = after, time.perf_counter(), rows, len(block.kept)
+        return self._estimate(found, (after - before) / count * len(self.plan.samples))
+
+    def one(self) -> Rows:
+        """Rows of one sample, for their shapes and types."""
+        batch = self.plan.samples.batch(0, 1, self.plan.net.device)
+        return self.plan.rows(self.passes, batch)
+
+    def template(self, one: Rows, kept: NDArray[np.bool_]) -> xr.DataTree:
+        """Result with all its labels, whose numbers take no memory."""
+        samples = self.plan.samples
+        coords = read_coords(samples.coords, samples.dim, kept)
+        size = int(kept.sum())
+        shapes = {name: np.broadcast_to(r[0], (size, *r.shape[1:])) for name, r in one.items()}
+        return self.plan.label(shapes, coords)
+
+    def _estimate(self, rows: Rows, seconds: float) -> Estimate:
+        return Estimate.of(
+            rows,
+            samples=len(self.plan.samples),
+            layers=len(self.plan.layers),
+            batch_size=self.work.size,
+            seconds=seconds,
+            device=self.plan.net.device,
+        )
+
+    def _tell(self, told: Estimate) -> None:
+        logger.info("%s", told)
+        if self.progress:
+            tqdm.write(str(told), file=sys.stderr)
+
+
+def chunk_rows(rows: Rows, batch_size: int) -> int:
+    """Samples in a chunk of a Zarr store: whole batches, so that workers share no chunk.
+
+    Parameters
+    ----------
+    rows
+        Some rows of every variable.
+    batch_size
+        Samples computed together.
+
+    Examples
+    --------
+    >>> chunk_rows({"a": np.zeros((1, 2**16), "float32")}, 4)
+    16
+    """
+    largest = max(r.dtype.itemsize * math.prod(r.shape[1:]) for r in rows.values())
+    return batch_size * int(np.clip(CHUNK_BYTES // (largest * batch_size), 1, CHUNK_BATCHES))

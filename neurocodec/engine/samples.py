@@ -1,0 +1,327 @@
+"""Stimuli as a network takes them: where DataArray and Tensor meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NoReturn, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead, require_workers
+from neurocodec.engine.stimulus_checks import checked_dims
+from neurocodec.engine.stored import StoredRows, checked, is_stored, skips_broken
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.labels import fingerprint
+from neurocodec.network import Network
+from neurocodec.nn.attribution.passes import Batch
+from neurocodec.nn.fast.movie import windows
+
+CPU = torch.device("cpu")
+MEAN_ROWS = 64
+"""Rows of a stored stimulus that are read together for its mean."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive samples in memory, before they are computed.
+
+    Parameters
+    ----------
+    start
+        Position of the first sample.
+    values
+        Its images, or the frames that its windows are cut from.
+    kept
+        Which samples could be read; in the place of the others stand copies of one that could.
+    """
+
+    start: int
+    values: Tensor
+    kept: NDArray[np.bool_]
+
+    @property
+    def stop(self) -> int:
+        """Position after the last sample."""
+        return self.start + len(self.kept)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Stimuli as a network takes them: batches of tensors and the labels of the samples.
+
+    Parameters
+    ----------
+    values
+        Images (stimulus, ...) or frames (time, y, x); of a stored stimulus only their shape and
+        type, on the meta device, where no numbers are.
+    coords
+        Coordinates along the sample dim.
+    dim
+        `time` or `stimulus`.
+    history
+        Frames in a window; None for images.
+    dims
+        Dims of one sample.
+    stored
+        Where the numbers are, if not in `values`.
+    kept
+        Which samples could be read, where it is known; None: all.
+    """
+
+    values: Tensor
+    coords: dict[str, xr.Variable]
+    dim: str
+    history: int | None
+    dims: tuple[str, ...] = ()
+    stored: StoredRows | None = None
+    kept: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(cls, net: Network, stimulus: xr.DataArray, *, stream: bool = False) -> Self:
+        """Check a stimulus against a network and make its samples.
+
+        Parameters
+        ----------
+        net
+            The network.
+        stimulus
+            Movie (time, y, x) or images (stimulus, ...).
+        stream
+            Whether a stimulus that is stored stays there, and is read block by block.
+
+        Raises
+        ------
+        InputError
+            Wrong dims, shape or frame rate, NaN, or a movie shorter than the history.
+        """
+        dims = checked_dims(net, stimulus)
+        skipped = 0 if net.history is None else net.history - 1
+        along = stimulus.isel({net.sample_dim: slice(skipped, None)})
+        # as variables: a scalar coordinate of the movie would ride along with each of them
+        coords = {
+            str(name): c.variable for name, c in along.coords.items() if c.dims == (net.sample_dim,)
+        }
+        common = (coords, net.sample_dim, net.history, dims[1:])
+        if stream and is_stored(stimulus):
+            kind = str(net.dtype).removeprefix("torch.")
+            stored = StoredRows.of(stimulus, dims, kind, skipped)
+            shape = torch.empty(stored.shape, dtype=net.dtype, device="meta")
+            return cls(shape, *common, stored=stored)
+        raw = stimulus.transpose(*dims).values
+        kept = checked(raw, dims, 0, skips=skips_broken(stimulus))
+        values = _mended(torch.tensor(raw, dtype=net.dtype), kept)
+        return cls(values, *common, kept=None if kept.all() else kept)
+
+    def __len__(self) -> int:
+        return len(self.values) - self._overlap
+
+    @property
+    def _overlap(self) -> int:
+        return 0 if self.history is None else self.history - 1
+
+    @property
+    def skips(self) -> bool:
+        """Whether there may be samples that could not be read."""
+        return self.kept is not None or (self.stored is not None and self.stored.skips)
+
+    def batch(self, start: int, stop: int, device: torch.device) -> Batch:
+        """Samples from `start` to `stop` on a device."""
+        return self.place(self.block(start, stop), start, stop, device)
+
+    def block(self, start: int, stop: int) -> Block:
+        """Samples from `start` to `stop`, read where they are stored."""
+        if self.stored is not None:
+            return self._mended(start, *self.stored.read(start, stop))
+        kept = np.ones(stop - start, bool) if self.kept is None else self.kept[start:stop]
+        return Block(start, self.values[start : stop + self._overlap], kept)
+
+    def place(self, block: Block, start: int, stop: int, device: torch.device) -> Batch:
+        """Some consecutive samples of a block, on a device."""
+        first, last = start - block.start, stop - block.start
+        values = block.values[first : last + self._overlap].to(device)
+        if self.history is None:
+            return Batch(values, first=start)
+        return Batch(windows(values, self.history), values, start)
+
+    @contextmanager
+    def blocks(
+        self, ranges: Sequence[Range], workers: int | None, device: torch.device
+    ) -> Iterator[Iterator[Block]]:
+        """Ranges of samples in order; those of a stored stimulus are read ahead.
+
+        Parameters
+        ----------
+        ranges
+            First sample and end of every block.
+        workers
+            Processes that decode files of images; None chooses.
+        device
+            Where the network computes.
+        """
+        require_workers(workers)
+        if self.stored is None:
+            yield (self.block(*r) for r in ranges)
+            return
+        count = automatic_workers(device.type) if workers is None else workers
+        with read_ahead(self.stored, ranges, count) as read:
+            yield (self._mended(start, *block) for (start, _), block in read)
+
+    def few(self, device: torch.device) -> Tensor:
+        """Copies of the first, a middle and the last sample, to trace a network with."""
+        if self.history is None:
+            return self._few_images.to(device, copy=True)
+        places = sorted({0, len(self) // 2, len(self) - 1})
+        return torch.cat([self.batch(i, i + 1, device).x for i in places])
+
+    @cached_property
+    def _few_images(self) -> Tensor:
+        places = sorted({0, len(self) // 2, len(self) - 1})
+        return torch.cat([self._near(i) for i in places])
+
+    def _mended(self, start: int, values: NDArray[Any], kept: NDArray[np.bool_]) -> Block:
+        found = torch.from_numpy(values)
+        if not kept.any():
+            return Block(start, self._near(start).expand_as(found), kept)
+        return Block(start, _mended(found, kept), kept)
+
+    def _near(self, place: int) -> Tensor:
+        """Image at a place, or the nearest after it (from the end on: the first) that was read."""
+        for step in range(len(self)):
+            i = (place + step) % len(self)
+            if self.stored is None:
+                return self.values[i : i + 1]
+            values, kept = self.stored.read(i, i + 1)
+            if kept.all():
+                return torch.from_numpy(values)
+        raise InputError(
+            came=f"{len(self)} samples, none of which could be read",
+            expected="at least one image that can be read",
+        )
+
+    @cached_property
+    def sha256(self) -> str:
+        """Fingerprint: of all numbers, or of what is stored where, its labels and a few samples."""
+        labels = [np.asarray(c.values) for _, c in sorted(self.coords.items())]
+        if self.stored is None:
+            return fingerprint(self.values.numpy(), *labels)
+        return fingerprint(self.stored.sha256, self.few(CPU).numpy(), *labels)
+
+    def baseline(self, wanted: Any) -> Tensor:
+        """Where paths start, of shape (1, ...): zeros, the mean, a number, or a given sample.
+
+        Raises
+        ------
+        InputError
+            Where it does not have the shape of a sample (or of a frame), or is not finite.
+        """
+        one = self.few(CPU)[:1]
+        if wanted is None or (isinstance(wanted, str) and wanted == "zeros"):
+            return torch.zeros_like(one)
+        if isinstance(wanted, str):
+            if wanted != "mean":
+                raise unknown_name("baseline", wanted, ("mean", "zeros"))
+            return self.mean()
+        if isinstance(wanted, xr.DataArray):
+            wanted = wanted.transpose(..., *(d for d in self.dims if d in wanted.dims))
+        values = torch.tensor(np.asarray(wanted), dtype=one.dtype)
+        try:
+            values = values.expand_as(one).contiguous()
+        except RuntimeError:
+            values = one * torch.nan
+        if not bool(values.isfinite().all()):
+            raise InputError(
+                came=f"a baseline of shape {np.shape(wanted)}, or with NaN",
+                expected=f"'zeros', 'mean', a number, or a sample of shape {tuple(one.shape[1:])}",
+            )
+        return values
+
+    def mean(self) -> Tensor:
+        """Mean sample, of shape (1, ...): mean image, or a window of the mean frame."""
+        mean = self._mean() if self.stored is None else self._stored_mean(self.stored)
+        return mean if self.history is None else mean.repeat(self.history, 1, 1)[None]
+
+    def _mean(self) -> Tensor:
+        values = self.values if self.kept is None else self.values[torch.from_numpy(self.kept)]
+        return values.mean(0, keepdim=True)
+
+    def _stored_mean(self, stored: StoredRows) -> Tensor:
+        """Sums in double precision, over rows in blocks; the frames of a movie once each."""
+        rows = replace(self, history=None, stored=replace(stored, overlap=0))
+        total = torch.zeros_like(self.values[:1], dtype=torch.float64, device=CPU)
+        count = 0
+        ranges = [(i, min(i + MEAN_ROWS, len(rows))) for i in range(0, len(rows), MEAN_ROWS)]
+        with rows.blocks(ranges, None, CPU) as blocks:
+            for block in blocks:
+                total += block.values[torch.from_numpy(block.kept)].double().sum(0)
+                count += int(block.kept.sum())
+        return (total / count).to(self.values.dtype)
+
+
+def batches(size: int, batch_size: int, *, progress: bool, what: str) -> Iterator[tuple[int, int]]:
+    """Ranges of samples, behind a progress bar.
+
+    Parameters
+    ----------
+    size
+        Number of samples.
+    batch_size
+        Largest range.
+    progress
+        Whether to show the bar.
+    what
+        Its title.
+
+    Examples
+    --------
+    >>> list(batches(5, 2, progress=False, what="rows"))
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    with bar(size, what, progress=progress) as shown:
+        for start in range(0, size, batch_size):
+            stop = min(start + batch_size, size)
+            yield start, stop
+            shown.update(stop - start)
+
+
+def require_batch_size(batch_size: int | None) -> None:
+    """Refuse a batch size that is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> require_batch_size(16)
+    """
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise InputError(came=f"batch_size={batch_size!r}", expected="a whole number, at least 1")
+
+
+def bar(size: int, what: str, *, progress: bool, done: int = 0) -> tqdm[NoReturn]:
+    """Progress bar over samples.
+
+    Parameters
+    ----------
+    size
+        Number of samples.
+    what
+        Its title.
+    progress
+        Whether to show it.
+    done
+        Samples that an earlier call has computed.
+    """
+    return tqdm(total=size, desc=what, unit="sample", initial=done, disable=not progress)
+
+
+def _mended(values: Tensor, kept: NDArray[np.bool_]) -> Tensor:
+    """Put a copy of one that could be read in the place of those that could not."""
+    if kept.all() or not kept.any():
+        return values
+    place = np.where(kept, np.arange(len(kept)), np.flatnonzero(kept)[0])
+    return values[torch.from_numpy(place)]

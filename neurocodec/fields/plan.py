@@ -1,0 +1,310 @@
+"""What a call of `nc.receptive_fields` asks for: which values, at which times, through what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neurocodec import vocabulary as v
+from neurocodec.engine.samples import Samples
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.labels import fingerprint, plain
+from neurocodec.network import Network
+from neurocodec.nn.attribution.passes import Batch
+from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.hooks import Pass
+from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.tracing import Trace
+from neurocodec.nn.fast.movie import windows
+from neurocodec.nn.fields.passes import Through, Values
+
+TIME_TOLERANCE = 1e-6
+"""Part of a frame by which a given time may miss its label: the rounding of decimal fractions."""
+
+Of = Target | xr.DataArray | None
+Which = int | Sequence[int] | Literal["each"] | xr.DataArray | None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A dimension of the result with its coordinates; `dim` is None where there is but one."""
+
+    dim: str | None
+    coords: dict[str, Any]
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call, checked: everything that its numbers depend on."""
+
+    net: Network
+    samples: Samples
+    positions: NDArray[np.intp]
+    of: Of
+    cells: tuple[str, ...] | None
+    through: Which
+    layer: str | None
+    rank: int | None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.of, xr.DataArray) or self.through is not None:
+            require_layer(self.net, self.layer)
+        if self.of is not None and self.cells is not None:
+            raise InputError(
+                came="both cells= and of=",
+                expected="one of them: of= says what is differentiated in place of cells",
+            )
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What identifies the run, for its provenance and for the check before it is resumed."""
+        values = self.samples.values.numpy()
+        labels = [np.asarray(c.values) for _, c in sorted(self.samples.coords.items())]
+        facts = {
+            "model": self.net.name,
+            "module_sha256": fingerprint(repr(self.net.module)),
+            "weights_sha256": self.net.weights_sha256,
+            "history": self.net.history,
+            "of": _named(self.of),
+            "cells": self.cells,
+            "through": _named(self.through),
+            "layer": self.net.layers.get(self.layer) if self.layer else None,
+            "rank": self.rank,
+            "times_sha256": fingerprint(self.positions),
+            "data_sha256": fingerprint(values, *labels),
+        }
+        return plain(facts)
+
+    @cached_property
+    def layers(self) -> dict[str, Layer]:
+        """Layers that the request reads or that its gradients pass."""
+        named = [self.layer] if self.layer else []
+        if isinstance(self.of, Target) and self.of.layer is not None:
+            named.append(self.of.layer)
+        return self.net.select_layers(dict.fromkeys(named))
+
+    def batch(self, start: int, stop: int, device: torch.device) -> Batch:
+        """Windows of the chosen times from `start` to `stop`; consecutive ones stay a movie."""
+        chosen = self.positions[start:stop]
+        first, last = int(chosen[0]), int(chosen[-1])
+        if (np.diff(chosen) == 1).all():
+            return self.samples.batch(first, last + 1, device)
+        whole = windows(self.samples.values, self.samples.history or 1)
+        return Batch(whole[torch.from_numpy(chosen)].to(device))
+
+    def values(self, names: Sequence[str]) -> tuple[Values, Axis]:
+        """What is differentiated, and the dimension that it takes in the result."""
+        if self.of is None:
+            return _outputs(self.net, self.cells, names)
+        if isinstance(self.of, xr.DataArray):
+            return self._modes(self.of)
+        if not isinstance(self.of, Target):
+            raise InputError(
+                came=f"of={self.of!r}",
+                expected="one of nc.targets, or a dictionary (mode, channel)",
+                hint="of=nc.targets.Surprisal.fit(rates)",
+            )
+        return _target(self.of.bind(names), self.layers), Axis(None, {})
+
+    def _modes(self, dictionary: xr.DataArray) -> tuple[Values, Axis]:
+        rows, axis = _rows(dictionary, "of")
+        alias, layer = str(self.layer), self.layers[str(self.layer)]
+
+        def values(done: Pass) -> Tensor:
+            h = layer.channels_first(done.hidden[alias])
+            require_channels(rows, h, alias)
+            return (
+                h.flatten(2).sum(2) @ h.new_tensor(rows).T
+                if h.ndim > 2
+                else h @ h.new_tensor(rows).T
+            )
+
+        return values, axis
+
+    def passing(self, traced: Trace) -> tuple[Through | None, Axis]:
+        """Channels that the gradient passes, and the dimension that they take in the result."""
+        if self.through is None:
+            return None, Axis(None, {})
+        alias = str(self.layer)
+        hidden = self.layers[alias].channels_first(traced.done.hidden[alias])
+        weights, axis = _weights(self.through, hidden.shape[1])
+        require_channels(weights, hidden, alias)
+        return Through(alias, hidden.new_tensor(weights)), axis
+
+
+def require_layer(net: Network, layer: str | None) -> None:
+    """Refuse a missing or unknown layer, naming those of the network."""
+    if layer is None:
+        raise InputError(
+            came="modes or channels without the layer that they belong to",
+            expected=f"layer= one of {', '.join(map(repr, net.layers))}",
+            hint=f"layer={next(iter(net.layers), 'layer1')!r}",
+        )
+    net.select_layers([layer])
+
+
+def require_channels(rows: NDArray[Any], hidden: Tensor, alias: str) -> None:
+    """Refuse weights of another number of channels than the layer has."""
+    if rows.shape[1] != hidden.shape[1]:
+        raise InputError(
+            came=f"weights of {rows.shape[1]} channels for layer {alias!r}",
+            expected=f"one for each of its {hidden.shape[1]} channels",
+            hint="layer= the layer that the modes were fitted to",
+        )
+
+
+def positions_of(samples: Samples, times: Any) -> NDArray[np.intp]:
+    """Places of the wanted times among the samples.
+
+    Parameters
+    ----------
+    samples
+        Windows of a movie.
+    times
+        A time, several, a slice of times (both ends included) or None for all.
+
+    Raises
+    ------
+    InputError
+        Where a time is no label of a response; the nearest one is not taken for it.
+    """
+    if times is None:
+        return np.arange(len(samples))
+    skipped = (samples.history or 1) - 1
+    known = np.arange(skipped, skipped + len(samples)).astype(float)
+    if v.TIME in samples.coords:
+        known = np.asarray(samples.coords[v.TIME].values, float)
+    index = xr.DataArray(np.arange(known.size), {v.TIME: known}, dims=v.TIME)
+    if isinstance(times, slice):
+        found = np.asarray(index.sel({v.TIME: times}).values, np.intp)
+        wanted: NDArray[Any] = np.asarray([])
+    else:
+        wanted = np.atleast_1d(np.asarray(times, float)).ravel()
+        found = _nearest(known, wanted)
+        _require_exact(known, known[found], wanted)
+    if not found.size:
+        raise InputError(
+            came=f"no response at times {times!r}", expected=f"times {known[0]:g} to {known[-1]:g}"
+        )
+    return found
+
+
+def _nearest(known: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.intp]:
+    after = np.searchsorted(known, wanted).clip(0, known.size - 1)
+    before = (after - 1).clip(min=0)
+    closer = np.abs(known[before] - wanted) < np.abs(known[after] - wanted)
+    return np.where(closer, before, after)
+
+
+def _require_exact(known: NDArray[Any], found: NDArray[Any], wanted: NDArray[Any]) -> None:
+    frame = float(np.diff(known).min()) if known.size > 1 else 1.0
+    missed = ~(np.abs(found - wanted) <= TIME_TOLERANCE * frame)
+    if missed.any():
+        nearest = float(found[missed][0])
+        raise InputError(
+            came=f"time {float(wanted[missed][0])!r}, at which there is no response",
+            expected=f"times from {known[0]:g} to {known[-1]:g}, one per frame",
+            hint=f"times={nearest!r}",
+        )
+
+
+def _outputs(
+    net: Network, cells: tuple[str, ...] | None, names: Sequence[str]
+) -> tuple[Values, Axis]:
+    chosen = list(names) if cells is None else list(cells)
+    for cell in chosen:
+        if cell not in names:
+            raise unknown_name(net.output_dim, cell, names)
+    index = [list(names).index(cell) for cell in chosen]
+    coords: dict[str, Any] = {net.output_dim: np.array(chosen)}
+    for name, values in net.output_coords.items():
+        coords[name] = (net.output_dim, np.asarray(values)[index])
+    return lambda done: done.outputs[:, index], Axis(net.output_dim, coords, len(index))
+
+
+def _target(target: Target, layers: dict[str, Layer]) -> Values:
+    def values(done: Pass) -> Tensor:
+        if target.layer is None:
+            return target(done.outputs)[:, None]
+        hidden = done.hidden[target.layer]
+        return target(layers[target.layer].channels_first(hidden))[:, None]
+
+    return values
+
+
+def _weights(through: Which, channels: int) -> tuple[NDArray[Any], Axis]:
+    if isinstance(through, xr.DataArray):
+        return _rows(through, "through")
+    if isinstance(through, str):
+        if through != "each":
+            raise unknown_name("value of through=", through, ("each",))
+        return np.eye(channels), Axis(v.CHANNEL, {v.CHANNEL: np.arange(channels)}, channels)
+    chosen = np.atleast_1d(np.asarray(through))
+    if chosen.dtype.kind not in "iu" or not np.isin(chosen, np.arange(channels)).all():
+        raise InputError(
+            came=f"through={through!r}",
+            expected=f"channels from 0 to {channels - 1}, 'each', or weights of the channels",
+            hint="through='each', or through=modes.dictionary",
+        )
+    row = np.zeros((1, channels))
+    row[0, chosen] = 1
+    return row, Axis(None, {})
+
+
+def _rows(weights: xr.DataArray, what: str) -> tuple[NDArray[Any], Axis]:
+    dims = tuple(map(str, weights.dims))
+    if set(dims) not in ({v.CHANNEL}, {v.CHANNEL, v.MODE}) or not np.isfinite(weights.values).all():
+        raise InputError(
+            came=f"{what}= an array with dims {dims}, or with NaN",
+            expected="finite weights (channel) or (mode, channel)",
+            hint=f"{what}=modes.dictionary.sel(mode=[0, 1])",
+        )
+    require_channel_order(weights, what)
+    if len(dims) == 1:
+        kept = {v.MODE: weights[v.MODE].values} if v.MODE in weights.coords else {}
+        return np.asarray(weights.values)[None], Axis(None, kept)
+    rows = weights.transpose(v.MODE, v.CHANNEL)
+    labels = rows[v.MODE].values if v.MODE in rows.coords else np.arange(len(rows))
+    return np.asarray(rows.values), Axis(v.MODE, {v.MODE: labels}, len(rows))
+
+
+def require_channel_order(weights: xr.DataArray, what: str) -> None:
+    """Refuse channels in another order than the layer has them, as weights go by place.
+
+    Parameters
+    ----------
+    weights
+        With the dim `channel`.
+    what
+        The option that they came by.
+
+    Examples
+    --------
+    >>> require_channel_order(xr.DataArray([1.0], {"channel": [0]}, "channel"), "modes")
+    """
+    if v.CHANNEL not in weights.coords:
+        return
+    known = weights[v.CHANNEL].values
+    if not np.array_equal(known, np.arange(known.size)):
+        raise InputError(
+            came=f"{what}= weights of the channels {known.tolist()[:10]}",
+            expected="all channels of the layer in their order, from 0",
+            hint="weights.sortby('channel'), or weights.reindex(channel=range(n), fill_value=0)",
+        )
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, xr.DataArray):
+        return {"dims": list(map(str, value.dims)), "sha256": fingerprint(value)}
+    if isinstance(value, Target):
+        return {"kind": type(value).__name__, "parameters": value}
+    return value

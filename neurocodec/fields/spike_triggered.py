@@ -1,0 +1,230 @@
+"""`nc.spike_triggered_average`: the mean stimulus before a spike, as a labelled field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.engine.samples import bar
+from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.kernels.triggered import TriggeredSums
+from neurocodec.labels import labelled, require_dims, require_finite, stamp
+
+BLOCK = 1024
+"""Responses per block: the lazily read stimulus is never in memory as a whole."""
+
+Kind = Literal["average", "filter"]
+
+
+def spike_triggered_average(
+    stimulus: xr.DataArray,
+    responses: xr.DataArray,
+    history: int = 40,
+    *,
+    kind: Kind = "average",
+    progress: bool = False,
+) -> xr.Dataset:
+    """Spike-triggered average of every cell: the mean stimulus before a spike.
+
+    With r(t) spikes or rates and s(t + lag) the frames up to and including the one at t,
+
+    - ``"average"``: sum_t r(t) s(t + lag) / sum_t r(t) - mean_t s(t + lag), in units of the
+      stimulus. The mean stimulus over the same windows is taken off.
+    - ``"filter"``: cov_t(r(t), s(t + lag)) / var(s), with one variance for all pixels (over time,
+      the mean of all pixels), in units of the response per unit of stimulus: for white noise the
+      least-squares linear filter.
+
+    No whitening is done: a stimulus with correlations in space or time blurs both.
+
+    Parameters
+    ----------
+    stimulus
+        (time, y, x); read block by block.
+    responses
+        (time, cell), or spike counts (repeat, time, cell), which are summed over repeats. Times
+        are matched with frames by their labels; without labels there is one response per frame,
+        or one per full window. Responses before the first full window are left out.
+    history
+        Frames in the window.
+    kind
+        ``"average"`` or ``"filter"``.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        `sta` (cell, lag, y, x), the oldest lag first. NaN, with a warning, for a cell without
+        spikes.
+
+    Raises
+    ------
+    InputError
+        Where times of responses are no times of frames, the stimulus is shorter than the
+        history, a number is not finite, or an average is asked of responses below 0.
+
+    Examples
+    --------
+    >>> times = {"time": [0.0, 0.01, 0.02]}
+    >>> stimulus = xr.DataArray([[[1.0]], [[2.0]], [[6.0]]], times, dims=("time", "y", "x"))
+    >>> spikes = xr.DataArray([[5.0], [0.0], [1.0]], times, dims=("time", "cell"))
+    >>> spike_triggered_average(stimulus, spikes, history=2).sta.values.ravel().tolist()
+    [0.5, 2.0]
+    """
+    if kind not in ("average", "filter"):
+        raise unknown_name("kind of spike-triggered average", kind, ("average", "filter"))
+    stimulus = require_dims(stimulus, (v.TIME, v.Y, v.X), "the stimulus")
+    _require_history(history, stimulus)
+    rates = _summed(responses)
+    if kind == "average":
+        _require_weights(rates)
+    first, rates = _aligned(stimulus, rates, history)
+    sums = _collect(stimulus, rates.values, history, first, progress=progress)
+    values = sums.averages() if kind == "average" else sums.filters()
+    silent = (rates.values == 0).all(axis=0)
+    if silent.any():
+        values[silent] = np.nan
+        names = rates[v.CELL].values[silent].tolist()
+        warn(f"cells without spikes have no spike-triggered average: {names}")
+    return _label(values, stimulus, responses=responses, rates=rates, history=history, kind=kind)
+
+
+def _require_history(history: int, stimulus: xr.DataArray) -> None:
+    frames = stimulus.sizes[v.TIME]
+    if not isinstance(history, int | np.integer) or not 1 <= history <= frames:
+        raise InputError(
+            came=f"history={history!r} for a stimulus of {frames} frames",
+            expected=f"a whole number from 1 to {frames}",
+        )
+
+
+def _require_weights(rates: xr.DataArray) -> None:
+    if (rates.values < 0).any():
+        raise InputError(
+            came=f"responses down to {float(rates.min()):g}",
+            expected="spikes or rates of at least 0, by which the stimulus is averaged",
+            hint='kind="filter", which takes any response',
+        )
+
+
+def _summed(responses: xr.DataArray) -> xr.DataArray:
+    if v.REPEAT in getattr(responses, "dims", ()):
+        # a NaN in one repeat is not to count as no spike
+        responses = responses.sum(v.REPEAT, keep_attrs=True, skipna=False)
+    rates = require_dims(responses, (v.TIME, v.CELL), "responses")
+    require_finite(rates, "responses")
+    if v.CELL not in rates.coords:
+        rates = rates.assign_coords({v.CELL: [str(i) for i in range(rates.sizes[v.CELL])]})
+    return rates
+
+
+def _aligned(stimulus: xr.DataArray, rates: xr.DataArray, history: int) -> tuple[int, xr.DataArray]:
+    """Frame of the first response that has a full window, and the responses from there on."""
+    first = _first_frame(stimulus, rates, history)
+    skipped = max(0, history - 1 - first)
+    if skipped >= rates.sizes[v.TIME]:
+        raise InputError(
+            came=f"{rates.sizes[v.TIME]} responses from frame {first} on",
+            expected=f"some after {history} frames, the history",
+            hint=f"history={max(1, first + rates.sizes[v.TIME] - 1)}",
+        )
+    return first + skipped, rates.isel({v.TIME: slice(skipped, None)})
+
+
+def _first_frame(stimulus: xr.DataArray, rates: xr.DataArray, history: int) -> int:
+    frames, count = stimulus.sizes[v.TIME], rates.sizes[v.TIME]
+    if v.TIME in stimulus.coords and v.TIME in rates.coords:
+        known, wanted = stimulus[v.TIME].values, rates[v.TIME].values
+        first = int(np.searchsorted(known, wanted[0])) if count else 0
+        if count and np.array_equal(known[first : first + count], wanted):
+            return first
+    elif count in (frames, frames - history + 1):
+        return frames - count
+    raise InputError(
+        came=f"{count} responses and {frames} frames, whose times do not match",
+        expected="responses at consecutive times of frames",
+        hint="xr.align(stimulus, responses, join='exact')",
+    )
+
+
+def _collect(
+    stimulus: xr.DataArray, rates: NDArray[Any], history: int, first: int, *, progress: bool
+) -> TriggeredSums:
+    sums: TriggeredSums | None = None
+    with bar(len(rates), "spike-triggered average", progress=progress) as shown:
+        for rows in _blocks(len(rates)):
+            frames = stimulus.isel(
+                {v.TIME: slice(first + rows.start - history + 1, first + rows.stop)}
+            ).compute()
+            require_finite(frames, "the stimulus", first + rows.start - history + 1)
+            if sums is None:
+                sums = TriggeredSums(history, float(frames.values.mean()))
+            sums.add(frames.values, rates[rows])
+            shown.update(rows.stop - rows.start)
+    if sums is None:
+        raise InputError(came="no responses", expected="at least one")
+    return sums
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    for start in range(0, count, BLOCK):
+        yield slice(start, min(start + BLOCK, count))
+
+
+def _label(
+    values: NDArray[Any],
+    stimulus: xr.DataArray,
+    *,
+    responses: xr.DataArray,
+    rates: xr.DataArray,
+    history: int,
+    kind: Kind,
+) -> xr.Dataset:
+    own = str(stimulus.attrs.get("units", "")) or "unit of stimulus"
+    units = own if kind == "average" else f"{responses.attrs.get('units', '1')} per {own}"
+    sta = labelled(values, (v.CELL, v.LAG, v.Y, v.X), name="sta", units=units)
+    coords: dict[str, Any] = {
+        str(n): c.variable for n, c in rates.coords.items() if c.dims == (v.CELL,)
+    }
+    coords |= {d: stimulus[d].variable for d in (v.Y, v.X) if d in stimulus.coords}
+    coords[v.LAG] = lag_coordinate(history, stimulus)
+    facts = {
+        "history": history,
+        "kind": kind,
+        "responses": responses.name,
+        "windows": rates.sizes[v.TIME],
+    }
+    return stamp(
+        xr.Dataset({"sta": sta}).assign_coords(coords), "nc.spike_triggered_average", **facts
+    )
+
+
+def lag_coordinate(
+    history: int, movie: xr.DataArray, frame_rate: float | None = None
+) -> xr.Variable:
+    """Lags of a window in seconds, the oldest first; in frames where no frame rate is known.
+
+    Parameters
+    ----------
+    history
+        Frames in the window.
+    movie
+        Its `time` coordinate gives the frame rate where that is not given.
+    frame_rate
+        Frames per second.
+
+    Examples
+    --------
+    >>> lag_coordinate(3, xr.DataArray(), frame_rate=100.0).values.tolist()
+    [-0.02, -0.01, 0.0]
+    """
+    if frame_rate is None and v.TIME in movie.coords and movie.sizes[v.TIME] > 1:
+        frame_rate = 1 / float(np.median(np.diff(movie[v.TIME].values)))
+    lags = np.arange(1 - history, 1) / (frame_rate or 1.0)
+    attrs = {"long_name": "time before the response", "units": v.SECONDS if frame_rate else "frame"}
+    return xr.Variable(v.LAG, lags, attrs)

@@ -1,0 +1,271 @@
+"""What a ganglion-cell model is fitted to and judged on, cut out of a recording."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.fitting.parts import (
+    frame_rate_of,
+    frames_of,
+    has_responses,
+    require_alike,
+    responses_of,
+)
+from neurocodec.fitting.segments import (
+    SEGMENTS,
+    Run,
+    Segments,
+    cut_into_blocks,
+    hold_out_ends,
+    runs_of,
+    select_by_number,
+    select_matching,
+)
+
+RELIABLE: Final = "reliable"
+
+
+@dataclass(frozen=True)
+class FittingData:
+    """Movies and responses of one set of cells.
+
+    Parameters
+    ----------
+    frames, rates
+        Movie (time, y, x) in the units of the recording, and firing rates (time, cell) in Hz.
+    blocks
+        First frame, and frame after the last, of the parts to fit to.
+    test_frames, test_responses
+        Movie, and responses (repeat, time, cell) in Hz, to be judged on; one repeat where only
+        the mean is known.
+    frame_rate
+        In Hz.
+    coords
+        Coordinates of the cells by name, `cell` among them.
+    segments
+        Segments that are used; empty where the recording has none.
+    test_runs
+        First frame, and frame after the last, of the parts of the test movie between which time
+        jumps; all of it is one where this is empty.
+    """
+
+    frames: NDArray[Any]
+    rates: NDArray[np.float32]
+    blocks: tuple[tuple[int, int], ...]
+    test_frames: NDArray[Any]
+    test_responses: NDArray[np.float64]
+    frame_rate: float
+    coords: dict[str, list[Any]]
+    segments: tuple[int, ...]
+    test_runs: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def cells(self) -> list[str]:
+        """Names of the cells."""
+        return [str(name) for name in self.coords[v.CELL]]
+
+    @property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """Parts of the test movie between which time jumps."""
+        return self.test_runs or ((0, len(self.test_frames)),)
+
+    def predicted(self, predict: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
+        """Rates (time, cell) for the test movie: no window reaches over a jump of time."""
+        return np.concatenate([predict(self.test_frames[a:b]) for a, b in self.runs])
+
+    def measured(self, history: int) -> NDArray[np.float64]:
+        """Test responses (repeat, time, cell) to the windows that `predicted` answers."""
+        parts = [self.test_responses[:, a + history - 1 : b] for a, b in self.runs]
+        return np.concatenate(parts, axis=1)
+
+
+def fitting_data(
+    recording: xr.DataTree | xr.Dataset,
+    *,
+    cells: str | Iterable[str] | None = None,
+    segments: Segments = "matching",
+    history: int | None = None,
+    smoothing: float = 0.01,
+) -> FittingData:
+    """Cut out of a recording what a model is fitted to and judged on.
+
+    Parameters
+    ----------
+    recording
+        As `nc.read_recording` returns it. The part `train` is fitted to and `test` judged on;
+        where there is one part only, the end of every segment is judged on. A segment ends where
+        the times jump.
+    cells
+        Names; "reliable" for those of which the recording says so; all where None. Cells whose
+        response never changes are left out, with a warning.
+    segments
+        Numbers of the segments of the training part to fit to; "all"; or "matching", those whose
+        stimulus is like that of the test part in contrast, and in its correlation between
+        neighbouring pixels and frames: a feed-forward model does not adapt, so it is fitted to
+        the kind of stimulus that it is to predict. Responses play no part in this choice, but the
+        test part's stimulus does: "all" is the choice that looks at nothing of the test part.
+        Where none is alike, and where there is no test part, all are used.
+    history
+        Frames in a window; 0.4 s where None.
+    smoothing
+        Standard deviation in seconds of the Gaussian with which spike counts are smoothed; firing
+        rates are taken as they are.
+
+    Raises
+    ------
+    InputError
+        Where stimulus or responses are missing, not finite, or too short, or no cell has spikes.
+
+    Examples
+    --------
+    >>> movie = np.random.default_rng(0).random((400, 5, 5))
+    >>> stimulus = (("time", "y", "x"), movie)
+    >>> rates = (("time", "cell"), movie[:, 2, 2:4])
+    >>> times = {"time": np.arange(400) / 100, "cell": ["a", "b"]}
+    >>> data = fitting_data(xr.Dataset({"stimulus": stimulus, "firing_rate": rates}, times))
+    >>> data.blocks[:2], len(data.test_frames), data.cells
+    (((0, 80), (80, 160)), 80, ['a', 'b'])
+    """
+    _check(segments, history, smoothing)
+    training, test = _parts(recording)
+    frames, frame_rate = frames_of(training), frame_rate_of(training)
+    history = history or max(1, round(0.4 * frame_rate))
+    runs, ends = runs_of(training, len(frames)), list[Run]()
+    if test is None:
+        runs, ends = hold_out_ends(runs)
+    answers = responses_of(training, smoothing, [*runs, *ends])
+    names = _chosen(answers, cells)
+    rates = answers.sel({v.CELL: names}).mean(v.REPEAT)
+    if test is None:
+        held_out, test_frames, used = answers, frames, runs
+    else:
+        require_alike(training, test)
+        test_frames = frames_of(test)
+        ends = runs_of(test, len(test_frames))
+        held_out = _same_cells(responses_of(test, smoothing, ends), names)
+        used = select_matching(runs, frames, test_frames, segments)
+    if not isinstance(segments, str):
+        used = select_by_number(runs, segments)
+    blocks = tuple(b for a, stop, _ in used for b in cut_into_blocks(a, stop, history))
+    ends = [run for run in ends if run[1] - run[0] > history]
+    if len(blocks) < 2 or not ends:
+        raise InputError(
+            came=f"{sum(b - a for a, b, _ in used)} frames to fit to and"
+            f" {sum(b - a for a, b, _ in ends)} to be judged on, in parts longer than the history"
+            f" of {history} frames",
+            expected=f"at least {4 * history} and {history + 1}",
+            hint="history=10, or a longer recording",
+        )
+    rates = _without_silent(rates, blocks)
+    responses = held_out.sel({v.CELL: rates[v.CELL].values}).values.astype(np.float64)
+    edges = np.cumsum([0, *(b - a for a, b, _ in ends)]).tolist()
+    return FittingData(
+        frames=frames,
+        rates=rates.values.astype(np.float32),
+        blocks=blocks,
+        test_frames=np.concatenate([test_frames[a:b] for a, b, _ in ends]),
+        test_responses=np.concatenate([responses[:, a:b] for a, b, _ in ends], axis=1),
+        frame_rate=frame_rate,
+        coords=_cell_coords(rates),
+        segments=tuple(sorted({n for _, _, n in used if n is not None})),
+        test_runs=tuple(itertools.pairwise(edges)),
+    )
+
+
+def _check(segments: Segments, history: int | None, smoothing: float) -> None:
+    if isinstance(segments, str) and segments not in SEGMENTS:
+        raise unknown_name("choice of segments", segments, SEGMENTS)
+    if history is not None and history < 1:
+        raise InputError(came=f"history={history}", expected="at least 1 frame", hint="history=40")
+    if not 0 <= smoothing < np.inf:
+        raise InputError(
+            came=f"smoothing={smoothing}", expected="seconds, at least 0", hint="smoothing=0.01"
+        )
+
+
+def _parts(recording: object) -> tuple[xr.Dataset, xr.Dataset | None]:
+    if isinstance(recording, xr.Dataset):
+        return recording, None
+    came = f"a recording of type {type(recording).__name__}"
+    if isinstance(recording, xr.DataTree):
+        nodes = {str(n): x.to_dataset() for n, x in recording.children.items()}
+        if v.STIMULUS in recording.data_vars:
+            nodes = {"train": recording.to_dataset(), **nodes}
+        whole = [n for n, x in nodes.items() if v.STIMULUS in x and has_responses(x)]
+        if "train" in whole:
+            return nodes["train"], nodes["test"] if "test" in whole else None
+        if len(whole) == 1:
+            return nodes[whole[0]], None
+        came = f"a recording with the parts {sorted(nodes)}"
+    raise InputError(
+        came=came,
+        expected="a part called 'train' with 'stimulus' (time, y, x) and 'firing_rate' (time, cell)"
+        " or 'spike_count' (repeat, time, cell)",
+        hint="nc.fit_retina(nc.read_recording(path)), or one part: recording['boxes'].to_dataset()",
+    )
+
+
+def _chosen(rates: xr.DataArray, cells: str | Iterable[str] | None) -> list[str]:
+    known = [str(name) for name in rates[v.CELL].values]
+    if cells is None or (cells == "all" and "all" not in known):
+        return known
+    if cells == RELIABLE and RELIABLE not in known:
+        if RELIABLE not in rates.coords:
+            raise InputError(
+                came="cells='reliable' for a recording that does not say which cells are",
+                expected="a coordinate 'reliable' (cell)",
+                hint=f"cells={known[:2]}",
+            )
+        wanted = [n for n, good in zip(known, rates[RELIABLE].values, strict=True) if good]
+    else:
+        wanted = [cells] if isinstance(cells, str) else [str(name) for name in cells]
+    if not wanted or len({*wanted}) < len(wanted):
+        raise InputError(
+            came=f"cells={cells!r}, which is {wanted[:5]}",
+            expected="at least one cell, and none twice",
+            hint=f"cells={known[:2]}",
+        )
+    for name in wanted:
+        if name not in known:
+            raise unknown_name("cell", name, known)
+    return wanted
+
+
+def _same_cells(responses: xr.DataArray, names: list[str]) -> xr.DataArray:
+    known = set(responses[v.CELL].values.tolist()) if v.CELL in responses.coords else set()
+    for name in names:
+        if name not in known:
+            raise unknown_name("cell of the test part", name, sorted(known))
+    return responses.sel({v.CELL: names})
+
+
+def _without_silent(rates: xr.DataArray, blocks: Sequence[tuple[int, int]]) -> xr.DataArray:
+    inside = np.concatenate([np.arange(a, b) for a, b in blocks])
+    fires = np.ptp(rates.values[inside], axis=0) > 0
+    silent = [str(name) for name in rates[v.CELL].values[~fires]]
+    if not fires.any():
+        raise InputError(
+            came=f"no spikes of the cells {', '.join(silent)}, or always as many, in what is fitted"
+            " to",
+            expected="at least one cell whose response varies",
+            hint="segments='all', or other cells=[...]",
+        )
+    if silent:
+        warn(
+            f"left out, without spikes (or with always as many) in what is fitted to:"
+            f" {', '.join(silent)}"
+        )
+    return rates.isel({v.CELL: np.flatnonzero(fires)})
+
+
+def _cell_coords(rates: xr.DataArray) -> dict[str, list[Any]]:
+    return {str(k): c.values.tolist() for k, c in rates.coords.items() if c.dims == (v.CELL,)}

@@ -1,0 +1,278 @@
+"""`nc.fit_retina`: a ganglion-cell CNN and an LN model, fitted to a recording and judged."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+import torch
+import xarray as xr
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.fitting.data import FittingData, fitting_data
+from neurocodec.fitting.results import RetinaFit, save_fit, score_cells
+from neurocodec.fitting.segments import Segments
+from neurocodec.network import Network
+from neurocodec.nn.retina.linear_nonlinear import fit_linear_nonlinear
+from neurocodec.nn.retina.model import Readout, RetinaCNN, RetinaConfig
+from neurocodec.nn.retina.spikes import predict
+from neurocodec.nn.retina.training import train_retina
+from neurocodec.nn.retina.training_config import Blocks, History, TrainingConfig
+from neurocodec.storage.files import PathLike
+from neurocodec.zoo import retina_network
+
+CHECKPOINT: Final = "checkpoint.safetensors"
+READOUTS: Final[tuple[Readout, ...]] = ("gaussian", "factorised", "dense", "convolutional")
+VALIDATION: Final = 5
+"""Every so many-th block is held out for early stopping."""
+CHUNK: Final = 64
+READOUT_KERNEL: Final = 11
+L2: Final[dict[str, float]] = {"gaussian": 1e-5}
+OTHER_L2: Final = 1e-3
+
+
+def fit_retina(
+    recording: xr.DataTree | xr.Dataset,
+    *,
+    cells: str | Iterable[str] | None = None,
+    channels: tuple[int, int] = (4, 4),
+    kernels: tuple[int, int] | None = None,
+    readout: Readout = "gaussian",
+    history: int | None = None,
+    segments: Segments = "matching",
+    smoothing: float = 0.01,
+    temporal_basis: int = 10,
+    epochs: int = 30,
+    learning_rate: float = 1e-2,
+    l2: float | None = None,
+    noise: float = 0.0,
+    seed: int = 0,
+    device: str | None = None,
+    out: PathLike | None = None,
+    name: str = "fitted-retina",
+    progress: bool = True,
+) -> RetinaFit:
+    """Fit the ganglion-cell CNN, and an LN model beside it, to a recording.
+
+    The defaults are for short recordings: few channels, first filters that are separable in space
+    and time and smooth in time, a Gaussian readout that starts at the peak of each cell's
+    spike-triggered average, and early stopping on every fifth block of the training part. The LN
+    model is that of `neurocodec.nn.retina.linear_nonlinear.fit_linear_nonlinear`, with its filters
+    chosen by cross-validation over the same blocks. The responses of the test part are used for
+    the scores alone; its stimulus also says which segments are fitted to, unless
+    ``segments="all"`` or their numbers are given.
+
+    Parameters
+    ----------
+    recording
+        As `nc.read_recording` returns it: a part `train` and, where there is one, a part `test`
+        with repeats; without it, the last fifth of every segment is the test part.
+    cells, segments, smoothing
+        Which cells, which segments of the training part, and how spike counts are smoothed (s.d.
+        in seconds); see `neurocodec.fitting.data.fitting_data`.
+    channels
+        Channels of the two hidden layers.
+    kernels
+        Sides of their kernels; None takes (3, 3) for frames of up to 32 pixels and rises with
+        their smaller side to (15, 11) at 50 pixels and beyond.
+    readout
+        "gaussian", "factorised", "dense" or "convolutional"; see
+        `neurocodec.nn.retina.model.RetinaConfig`.
+    history
+        Frames in a window; 0.4 s where None.
+    temporal_basis
+        Smooth functions of which the first filters' time courses are made; 0 learns every frame
+        and pixel on its own, for long recordings.
+    l2
+        Weight decay; None takes 1e-5 for the Gaussian readout and 1e-3 for the others, which have
+        a number to learn for every position.
+    epochs, learning_rate, seed
+        See `neurocodec.nn.retina.training_config.TrainingConfig`.
+    noise
+        Standard deviation of the noise before each rectification, in training.
+    device
+        "cpu", "cuda", ...
+    out
+        A folder for `weights.safetensors`, which `nc.load_model` reads, and `fit.nc`, which
+        `nc.open` reads. A run that was interrupted goes on from its checkpoint there.
+    name
+        Of the network.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    RetinaFit
+        Network, LN model, scores by cell and history.
+
+    Raises
+    ------
+    InputError
+        Where the recording lacks something, is too short or constant, or settings do not fit.
+    StorageError
+        Where `out` holds the checkpoint of another run, or cannot be written.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> movie = rng.standard_normal((600, 6, 6)).astype("float32")
+    >>> rates = 30 * np.maximum(movie[:, 2, 2:4], 0)
+    >>> recording = xr.Dataset(
+    ...     {"stimulus": (("time", "y", "x"), movie), "firing_rate": (("time", "cell"), rates)},
+    ...     {"time": np.arange(600) / 100, "cell": ["a", "b"]},
+    ... )
+    >>> fit = fit_retina(recording, history=4, epochs=2, progress=False)
+    >>> fit.scores.correlation.sizes["cell"], fit.network.outputs
+    (2, ('a', 'b'))
+    """
+    if readout not in READOUTS:
+        raise unknown_name("readout", readout, READOUTS)
+    training = TrainingConfig(
+        epochs=epochs,
+        learning_rate=learning_rate,
+        temporal_basis=temporal_basis,
+        balance=True,
+        l2=L2.get(readout, OTHER_L2) if l2 is None else l2,
+        seed=seed,
+    )
+    data = fitting_data(
+        recording, cells=cells, segments=segments, history=history, smoothing=smoothing
+    )
+    folder = None if out is None else _folder(out)
+    history = history or max(1, round(0.4 * data.frame_rate))
+    linear = fit_linear_nonlinear(data.frames, data.rates, data.blocks, history=history)
+    model = RetinaConfig(
+        cells=len(data.cells),
+        history=history,
+        size=linear.filters.shape[2:],
+        channels=channels,
+        kernels=kernels or default_kernels(min(linear.filters.shape[2:])),
+        batch_norm="channel",
+        readout=readout,
+        centers=tuple((float(row), float(column)) for row, column in linear.centers),
+        gain=_gain(data),
+        noise=noise,
+        stimulus_mean=linear.mean,
+        stimulus_deviation=linear.deviation,
+    )
+    module = RetinaCNN(_fitting_kernel(model), seed=seed)
+    module = cast("RetinaCNN", _network(module, data, name).on(device).module)
+    losses = _train(module, data, training, folder, progress=progress)
+    network = _network(module.cpu().eval(), data, name)
+    reached = data.predicted(lambda frames: predict(module, torch.from_numpy(frames)).numpy())
+    scores = score_cells(data, reached, data.predicted(linear.predict), history)
+    facts = {"model": model.to_dict(), "training": training, "segments": data.segments}
+    scores = labels.stamp(scores, "nc.fit_retina", weights=network.weights_sha256, **facts)
+    fit = RetinaFit(network, linear, scores, losses)
+    return fit if folder is None else _finished(fit, folder)
+
+
+def _fitting_kernel(model: RetinaConfig) -> RetinaConfig:
+    """Make the convolutional readout's kernel no larger than the maps."""
+    return dataclasses.replace(
+        model, readout_kernel=max(1, min(READOUT_KERNEL, *model.feature_size))
+    )
+
+
+def _train(
+    module: RetinaCNN,
+    data: FittingData,
+    config: TrainingConfig,
+    folder: Path | None,
+    *,
+    progress: bool,
+) -> History:
+    blocks = split_blocks(data.blocks)
+    return train_retina(
+        module,
+        torch.from_numpy(data.frames),
+        torch.from_numpy(data.rates / np.float32(data.frame_rate)),
+        dataclasses.replace(config, chunk=_chunk(blocks, module.config.history)),
+        bin_width=1 / data.frame_rate,
+        blocks=blocks,
+        checkpoint=folder and folder / CHECKPOINT,
+        progress=progress,
+    )
+
+
+def _finished(fit: RetinaFit, folder: Path) -> RetinaFit:
+    saved = save_fit(fit, folder)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return saved
+
+
+def default_kernels(side: int) -> tuple[int, int]:
+    """Sides of the kernels of the two layers for frames of a size.
+
+    Odd numbers between (3, 3), up to 32 pixels, and (15, 11), from 50 pixels; 1 where a frame is
+    smaller than 5 pixels.
+
+    Parameters
+    ----------
+    side
+        Smaller side of a frame in pixels.
+
+    Examples
+    --------
+    >>> [default_kernels(side) for side in (4, 32, 41, 50)]
+    [(1, 1), (3, 3), (9, 7), (15, 11)]
+    """
+    if side < 5:
+        return 1, 1
+    share = min(max((side - 32) / 18, 0), 1)
+    return 3 + 2 * round(6 * share), 3 + 2 * round(4 * share)
+
+
+def split_blocks(blocks: Iterable[tuple[int, int]]) -> Blocks:
+    """Hold out every fifth block, at least the last one, and join neighbours among the others.
+
+    Parameters
+    ----------
+    blocks
+        First frame, and frame after the last.
+
+    Examples
+    --------
+    >>> split_blocks([(0, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60)]).training
+    ((0, 40), (50, 60))
+    """
+    parts = list(blocks)
+    held_out = parts[VALIDATION - 1 :: VALIDATION] or parts[-1:]
+    joined: list[tuple[int, int]] = []
+    for start, stop in (part for part in parts if part not in held_out):
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    return Blocks(tuple(joined), tuple(held_out))
+
+
+def _chunk(blocks: Blocks, history: int) -> int:
+    shortest = min(stop - start for start, stop in blocks.training)
+    return max(1, min(CHUNK, (shortest - history) // 2))
+
+
+def _gain(data: FittingData) -> tuple[float, ...]:
+    inside = np.concatenate([np.arange(a, b) for a, b in data.blocks])
+    return tuple(float(x) for x in data.rates[inside].std(axis=0))
+
+
+def _folder(out: PathLike) -> Path:
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(came=f"out={str(out)!r}: {error}", expected="a folder") from error
+    return folder
+
+
+def _network(module: RetinaCNN, data: FittingData, name: str) -> Network:
+    coords = {k: x for k, x in data.coords.items() if k != v.CELL}
+    return retina_network(
+        module, name=name, outputs=data.cells, frame_rate=data.frame_rate, output_coords=coords
+    )

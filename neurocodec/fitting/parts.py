@@ -1,0 +1,213 @@
+"""Stimulus, responses and times of one part of a recording, checked for a fit."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.cells.recording import stimulus_of
+from neurocodec.errors import InputError
+from neurocodec.fitting.segments import Run
+
+SPIKE_COUNT: Final = "spike_count"
+FIRING_RATE: Final = "firing_rate"
+RATE_TOLERANCE: Final = 1e-3
+"""Largest relative difference of frame rates that count as one."""
+
+
+def has_responses(part: xr.Dataset) -> bool:
+    """Whether a part holds spike counts or firing rates.
+
+    Examples
+    --------
+    >>> has_responses(xr.Dataset({"firing_rate": ("time", [0.0])}))
+    True
+    """
+    return FIRING_RATE in part or SPIKE_COUNT in part
+
+
+def frames_of(part: xr.Dataset) -> NDArray[Any]:
+    """Frames (time, y, x), as bytes where they are bytes, else as float32.
+
+    Parameters
+    ----------
+    part
+        With `stimulus`.
+
+    Raises
+    ------
+    InputError
+        Where it is not a movie, not finite, or constant.
+
+    Examples
+    --------
+    >>> frames_of(xr.Dataset({"stimulus": (("time", "y", "x"), np.eye(2)[None])})).dtype.name
+    'float32'
+    """
+    stimulus = labels.require_dims(stimulus_of(part), (v.TIME, v.Y, v.X), "the stimulus")
+    labels.require_finite(stimulus, "the stimulus")
+    values = stimulus.values
+    frames = np.ascontiguousarray(values, None if values.dtype == np.uint8 else np.float32)
+    if not frames.size or frames.min() == frames.max():
+        raise InputError(came="a constant stimulus", expected="one that varies in time or space")
+    return frames
+
+
+def frame_rate_of(part: xr.Dataset) -> float:
+    """Frames per second, from the times of a part.
+
+    Parameters
+    ----------
+    part
+        With the coordinate `time` in seconds.
+
+    Raises
+    ------
+    InputError
+        Where there are no times, or they do not rise.
+
+    Examples
+    --------
+    >>> frame_rate_of(xr.Dataset(coords={"time": [0.0, 0.01, 0.02]}))
+    100.0
+    """
+    if v.TIME not in part.coords or part.sizes[v.TIME] < 2:
+        raise InputError(
+            came="a recording without times",
+            expected="a coordinate 'time' in seconds",
+            hint="recording.assign_coords(time=np.arange(n) / frame_rate)",
+        )
+    steps = np.diff(part[v.TIME].values.astype(float))
+    if not (steps > 0).all():
+        raise InputError(
+            came=f"a recording whose time {int(np.argmin(steps > 0)) + 1} is not later than the"
+            " one before",
+            expected="a coordinate 'time' in seconds that rises",
+            hint="recording.sortby('time'), or recording.drop_duplicates('time')",
+        )
+    return round(1 / float(np.median(steps)), 6)
+
+
+def responses_of(part: xr.Dataset, smoothing: float, runs: list[Run]) -> xr.DataArray:
+    """Responses (repeat, time, cell) in Hz, of cells with names that are text.
+
+    Parameters
+    ----------
+    part
+        With `spike_count` or `firing_rate`; repeated counts come first.
+    smoothing
+        Standard deviation in seconds of the Gaussian with which counts are smoothed; rates are
+        taken as they are.
+    runs
+        Runs of frames, all of the part together, within which it is smoothed.
+
+    Raises
+    ------
+    InputError
+        Where there are no responses, no names, or NaN or negative ones.
+
+    Examples
+    --------
+    >>> part = xr.Dataset(
+    ...     {"spike_count": (("time", "cell"), [[0], [1], [0]])},
+    ...     {"time": [0.0, 0.1, 0.2], "cell": [7]},
+    ... )
+    >>> found = responses_of(part, 0, [(0, 3, None)])
+    >>> found.values.ravel().tolist(), found.cell.values.tolist()
+    ([0.0, 10.0, 0.0], ['7'])
+    """
+    rate = frame_rate_of(part)
+    repeated = SPIKE_COUNT in part and v.REPEAT in part[SPIKE_COUNT].dims
+    if repeated or (SPIKE_COUNT in part and FIRING_RATE not in part):
+        counts = _checked(part[SPIKE_COUNT], "the spike counts")
+        width = float(part["bin_width"]) if "bin_width" in part.coords else 1 / rate
+        values = counts.values.astype(np.float64) / width
+        return counts.copy(data=smoothed(values, smoothing * rate, runs))
+    if FIRING_RATE not in part:
+        raise InputError(
+            came=f"a recording with the variables {[*map(str, part.data_vars)]}",
+            expected="'firing_rate' (time, cell) or 'spike_count' (repeat, time, cell)",
+            hint="recording.rename(old_name='firing_rate')",
+        )
+    return _checked(part[FIRING_RATE], "the firing rates")
+
+
+def smoothed(values: NDArray[np.float64], sigma: float, runs: list[Run]) -> NDArray[np.float64]:
+    """Smooth responses (repeat, time, cell) with a Gaussian within each run of frames.
+
+    Parameters
+    ----------
+    values
+        The responses.
+    sigma
+        Standard deviation in frames.
+    runs
+        First frame, frame after the last, and number of every run.
+
+    Examples
+    --------
+    >>> pulse = np.array([0.0, 1.0, 0.0, 0.0]).reshape(1, 4, 1)
+    >>> smoothed(pulse, 1.0, [(0, 2, None), (2, 4, None)])[0, 2:].ravel().tolist()
+    [0.0, 0.0]
+    """
+    if not sigma:
+        return values
+    pieces = [gaussian_filter1d(values[:, a:b], sigma, axis=1) for a, b, _ in sorted(runs)]
+    return np.concatenate(pieces, axis=1)
+
+
+def _checked(responses: xr.DataArray, what: str) -> xr.DataArray:
+    """Finite responses (repeat, time, cell), at least 0, with the names of the cells as text."""
+    if v.REPEAT not in responses.dims:
+        responses = responses.expand_dims(v.REPEAT)
+    responses = labels.require_dims(responses, (v.REPEAT, v.TIME, v.CELL), what)
+    labels.require_finite(responses, what)
+    if float(responses.min()) < 0:
+        raise InputError(came=f"{what}, negative ones among them", expected="numbers of at least 0")
+    if v.CELL not in responses.coords:
+        raise InputError(
+            came="responses of cells without names",
+            expected="a coordinate 'cell'",
+            hint="recording.assign_coords(cell=['cell00', 'cell01'])",
+        )
+    names = np.array([str(name) for name in responses[v.CELL].values])
+    return responses.assign_coords({v.CELL: names})
+
+
+def require_alike(training: xr.Dataset, test: xr.Dataset) -> None:
+    """Refuse a test part with another frame rate, or frames of another size.
+
+    Parameters
+    ----------
+    training, test
+        Parts with `stimulus`.
+
+    Raises
+    ------
+    InputError
+        Where they differ.
+
+    Examples
+    --------
+    >>> part = xr.Dataset({"stimulus": (("time", "y", "x"), np.zeros((9, 2, 2)))})
+    >>> require_alike(*(part.assign_coords(time=np.arange(9) / 100) for _ in range(2)))
+    """
+    rates = [frame_rate_of(part) for part in (training, test)]
+    if abs(rates[1] / rates[0] - 1) > RATE_TOLERANCE:
+        raise InputError(
+            came=f"a test part at {rates[1]:g} frames per second",
+            expected=f"{rates[0]:g}, as in the training part",
+            hint="bring both parts to one frame rate before the fit",
+        )
+    sizes = [tuple(stimulus_of(part).sizes.get(d) for d in (v.Y, v.X)) for part in (training, test)]
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            came=f"a test part with frames of {sizes[1]} pixels",
+            expected=f"{sizes[0]}, as in the training part",
+        )

@@ -1,0 +1,152 @@
+"""What fitting a retina model gives: network, LN models, scores by cell, and the files of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import labels, storage
+from neurocodec import vocabulary as v
+from neurocodec.fitting.data import FittingData
+from neurocodec.kernels.ceiling import repeat_ceiling
+from neurocodec.kernels.correlation import correlate
+from neurocodec.network import Network
+from neurocodec.nn.retina.linear_nonlinear import LinearNonlinear
+from neurocodec.nn.retina.training_config import History
+from neurocodec.zoo import WEIGHTS, save_model
+
+RESULT: Final = "fit.nc"
+
+
+@dataclass(frozen=True)
+class RetinaFit:
+    """What `fit_retina` returns.
+
+    Parameters
+    ----------
+    network
+        The CNN, ready for every analysis.
+    linear_nonlinear
+        The LN models of the same cells.
+    scores
+        By cell, on the held-out test part: `correlation` of the CNN's rate with the mean of the
+        repeats, `correlation_ln`, `ceiling`, and both correlations divided by it,
+        `normalized_correlation` and `normalized_correlation_ln`.
+    history
+        Losses of the CNN by epoch.
+    files
+        What was written, where `out` was given.
+    """
+
+    network: Network
+    linear_nonlinear: LinearNonlinear
+    scores: xr.Dataset
+    history: History
+    files: tuple[Path, ...] = ()
+
+
+def score_cells(
+    data: FittingData, reached: NDArray[Any], reached_ln: NDArray[Any], history: int
+) -> xr.Dataset:
+    """Correlation of predicted rates with the mean of the repeats, and its ceiling, by cell.
+
+    `ceiling = sqrt(SP / Var(mean of the repeats))` (Schoppe et al. 2016; see
+    `neurocodec.kernels.ceiling`); the normalised correlations are divided by it.
+
+    Parameters
+    ----------
+    data
+        Whose test part the rates are for.
+    reached, reached_ln
+        Rates (time - history + 1, cell) of the network and of the LN model.
+    history
+        Frames in a window.
+
+    Examples
+    --------
+    >>> answer = np.arange(12.0).reshape(1, 6, 2) ** 2
+    >>> data = FittingData(
+    ...     np.zeros((6, 3, 3)), answer[0], ((0, 6),), np.zeros((6, 3, 3)), answer, 100.0,
+    ...     {"cell": ["a", "b"]}, ()
+    ... )
+    >>> score_cells(data, answer[0], -answer[0], history=1).correlation_ln.values.round(6).tolist()
+    [-1.0, -1.0]
+    """
+    measured = data.measured(history)
+    mean = measured.mean(axis=0)
+    nothing = np.full(mean.shape[1], np.nan)
+    values = {
+        "correlation": _matched(reached, mean),
+        "correlation_ln": _matched(reached_ln, mean),
+        "ceiling": repeat_ceiling(measured) if len(measured) > 1 else nothing,
+    }
+    for key in ("correlation", "correlation_ln"):
+        values[f"normalized_{key}"] = values[key] / values["ceiling"]
+    coords = {k: (v.CELL, np.array(x)) for k, x in data.coords.items()}
+    made = {
+        k: labels.labelled(x, (v.CELL,), coords, name=k, comment="held-out test part")
+        for k, x in values.items()
+    }
+    return xr.Dataset(made)
+
+
+def _matched(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """Correlation of matching columns; NaN where one is constant."""
+    pairs = zip(a.T, b.T, strict=True)
+    return np.array([correlate(x[:, None], y[:, None]).item() for x, y in pairs])
+
+
+def save_fit(fit: RetinaFit, folder: Path) -> RetinaFit:
+    """Write `weights.safetensors` and `fit.nc`, with scores, LN models and history, to a folder.
+
+    Parameters
+    ----------
+    fit
+        What was fitted.
+    folder
+        An existing folder.
+
+    Raises
+    ------
+    StorageError
+        Where a file cannot be written.
+    """
+    epochs = {"epoch": np.arange(fit.history.epochs)}
+    curves = ("loss", "validation_loss", "validation_correlation")
+    history = xr.Dataset(
+        {k: ("epoch", np.array(getattr(fit.history, k)), {"units": "1"}) for k in curves},
+        epochs,
+        {"best_epoch": fit.history.best_epoch},
+    )
+    tree = xr.DataTree.from_dict(
+        {"scores": fit.scores, "linear_nonlinear": _linear_dataset(fit), "history": history}
+    )
+    tree.attrs = dict(fit.scores.attrs)
+    storage.save(tree, folder / RESULT)
+    save_model(fit.network, folder)
+    return dataclasses.replace(fit, files=(folder / WEIGHTS, folder / RESULT))
+
+
+def _linear_dataset(fit: RetinaFit) -> xr.Dataset:
+    """Filters, nonlinearities and choices of the LN models, with the labels of the cells."""
+    linear, cell = fit.linear_nonlinear, fit.scores[v.CELL]
+    rate = fit.network.frame_rate or 1.0
+    lag = (np.arange(linear.filters.shape[1]) - linear.filters.shape[1] + 1) / rate
+    columns = {
+        **{k: [getattr(f, k) for f in linear.nonlinearity] for k in ("gain", "slope", "threshold")},
+        **{k: [getattr(c, k) for c in linear.choices] for k in ("radius", "penalty", "rank")},
+    }
+    return xr.Dataset(
+        {
+            "filter": ((v.CELL, v.LAG, v.Y, v.X), linear.filters),
+            **{k: (v.CELL, np.array(x, dtype=float)) for k, x in columns.items()},
+        },
+        {v.CELL: cell, v.LAG: (v.LAG, lag, {"units": v.SECONDS})},
+        {"stimulus_mean": linear.mean, "stimulus_deviation": linear.deviation},
+    )

@@ -1,0 +1,161 @@
+"""Activations of hidden units, batch by batch: nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neurocodec.engine.samples import Samples
+from neurocodec.network import Network
+from neurocodec.nn.attribution.passes import Batch, Prefix
+from neurocodec.nn.capture.hooks import Capture, Pass, borrowed
+from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.tracing import Trace, agree, quickened, trace
+
+Read = Callable[[int, int], dict[str, NDArray[np.float32]]]
+"""Range of samples -> alias -> activations (sample, channel, positions...)."""
+
+RECTIFIERS: Final = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Softplus, nn.GELU, nn.SiLU, nn.ELU)
+RECTIFIED: Final = "_rectified"
+"""Added to the alias of a layer for the rectifier that follows it."""
+MIXING: Final = (nn.modules.conv._ConvNd, nn.Linear)  # noqa: SLF001
+"""Modules after which another layer begins."""
+
+
+@contextmanager
+def activations(net: Network, samples: Samples, layers: Mapping[str, Layer]) -> Iterator[Read]:
+    """Read the activations of layers for ranges of samples.
+
+    A first convolution over the windows of a movie is computed by Fourier transform, as in
+    `nc.contributions`, where that agrees with the network itself.
+
+    Parameters
+    ----------
+    net
+        The network, on the device where it is to run.
+    samples
+        Its samples.
+    layers
+        Alias -> layer.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> net = Network(nn.Sequential(nn.Identity(), nn.Linear(2, 1)), {"first": "0"})
+    >>> samples = Samples.of(net, xr.DataArray(np.ones((3, 2)), dims=("stimulus", "feature")))
+    >>> with activations(net, samples, net.layers) as read:
+    ...     read(0, 2)["first"].shape
+    (2, 2)
+    """
+    device = net.device
+    with Capture(net.module, layers, net.select).attached() as capture:
+        few = samples.few(device)
+        traced = trace(capture, few)
+        with quickened(capture, traced, few):
+            prefix = _prefix(capture, traced, samples.batch(0, min(4, len(samples)), device))
+
+            def read(start: int, stop: int) -> dict[str, NDArray[np.float32]]:
+                hidden = _look(capture, prefix, samples.batch(start, stop, device)).hidden
+                return {a: _rows(layer, hidden[a]) for a, layer in layers.items()}
+
+            yield read
+
+
+def _rows(layer: Layer, hidden: Tensor) -> NDArray[np.float32]:
+    rows: NDArray[np.float32] = layer.channels_first(hidden).cpu().numpy()
+    return np.asarray(rows, dtype=np.float32)
+
+
+def _look(capture: Capture, prefix: Prefix | None, batch: Batch) -> Pass:
+    """Run one forward pass, its first convolution by Fourier transform where that is possible."""
+    with torch.no_grad():
+        first = None if prefix is None else prefix.convolve(batch)
+        if prefix is None or first is None:
+            return capture.run(batch.x)
+        with prefix.skipped():
+            return capture.run(batch.x, {prefix.layer: first})
+
+
+def _prefix(capture: Capture, traced: Trace, batch: Batch) -> Prefix | None:
+    """What precedes the first layer, where it is one convolution whose short way agrees."""
+    found = Prefix.of(traced)
+    if found is None or found.convolution is None:
+        return None
+    try:
+        quick = _look(capture, found, batch)
+    except RuntimeError:
+        return None
+    return found if agree(quick, capture.look(batch.x)) else None
+
+
+def rectified_layers(
+    net: Network, samples: Samples, layers: Mapping[str, Layer]
+) -> dict[str, Layer]:
+    """Find the rectifier that follows each layer, through which its units are heard.
+
+    Parameters
+    ----------
+    net
+        The network.
+    samples
+        Its samples, of which a few are run.
+    layers
+        Alias -> layer whose output is captured.
+
+    Returns
+    -------
+    dict
+        "<alias>_rectified" -> layer; none for a layer that another convolution or linear map
+        follows first.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> net = Network(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)), {"first": "0"})
+    >>> samples = Samples.of(net, xr.DataArray(np.ones((3, 2)), dims=("stimulus", "feature")))
+    >>> rectified_layers(net, samples, net.layers)["first_rectified"].module
+    '1'
+    """
+    ran = _leaves(net, samples.few(net.device))
+    names = [name for name, _, _ in ran]
+    found = {}
+    for alias, layer in layers.items():
+        once = layer.at == "output" and names.count(layer.module) == 1 and layer.item is None
+        name = _rectifier(ran, names.index(layer.module)) if once else None
+        if name is not None and names.count(name) == 1:
+            found[f"{alias}{RECTIFIED}"] = replace(layer, module=name)
+    return found
+
+
+def _leaves(net: Network, x: Tensor) -> list[tuple[str, nn.Module, int]]:
+    """Leaf modules in the order in which they ran, and the number of dims of their output."""
+    ran: list[tuple[str, nn.Module, int]] = []
+    with ExitStack() as stack:
+        stack.enter_context(borrowed(net.module))
+        for name, part in net.module.named_modules():
+            if next(part.children(), None) is None:
+
+                def note(part: nn.Module, _args: Any, output: Any, name: str = name) -> None:
+                    ran.append((name, part, getattr(output, "ndim", 0)))
+
+                stack.callback(part.register_forward_hook(note).remove)
+        with torch.no_grad():
+            net.module(x.clone())
+    return ran
+
+
+def _rectifier(ran: list[tuple[str, nn.Module, int]], start: int) -> str | None:
+    """Name of the first rectifier after a layer, of outputs of the same dims."""
+    for name, part, dims in ran[start + 1 :]:
+        if isinstance(part, MIXING):
+            return None
+        if isinstance(part, RECTIFIERS):
+            return name if dims == ran[start][2] else None
+    return None

@@ -1,0 +1,269 @@
+"""Recorded interneurons against the hidden units and the modes of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.attribution.contributions import contributions
+from neurocodec.engine.samples import Samples, require_batch_size
+from neurocodec.errors import InputError
+from neurocodec.interneurons.activations import rectified_layers
+from neurocodec.interneurons.recordings import RecordedInterneurons
+from neurocodec.interneurons.scores import Labels
+from neurocodec.interneurons.search import Candidates, Search, search_units
+from neurocodec.interneurons.views import View
+from neurocodec.kernels.lagged import circular_shifts, interleaved_halves
+from neurocodec.network import Network
+from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.layer import Layer
+
+_BATCH: Final = 256
+_SECOND: Final = 1.0
+"""Shortest circular shift in seconds; a recording still resembles itself a little earlier."""
+
+
+class Transformer(Protocol):
+    """Fitted modes, such as `nc.SparseModes`."""
+
+    def transform(self, data: Any, /) -> xr.DataArray:
+        """Loadings (time, mode) of contributions."""
+
+
+def compare_interneurons(
+    net: Network,
+    recording: xr.Dataset | xr.DataTree,
+    layers: Iterable[str] | None = None,
+    modes: Mapping[str, Transformer | xr.DataArray] | None = None,
+    *,
+    target: Target | None = None,
+    variable: str | None = None,
+    rectified: bool = True,
+    max_lag: float = 0.02,
+    pooling: float | Sequence[float] = (0, 1, 2, 4),
+    max_shift: int = 0,
+    block: float = 4.0,
+    signed: bool = True,
+    chance: int = 100,
+    quantile: float = 0.95,
+    seed: int = 0,
+    batch_size: int | None = None,
+    device: str | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Compare each recorded interneuron with every hidden unit, and with every mode.
+
+    The stimulus of the recording is shown to the model. The unit (layer, channel, position) and
+    the lag that correlate best with an interneuron are chosen on one half of the time and judged
+    on the other, both ways round, so that the largest of thousands of correlations is not
+    reported as skill. The halves are blocks of a few seconds in turn, apart by as much as a
+    response looks back. The chance level is that of the whole procedure, choice included, on
+    circularly shifted recordings (which must not be periodic).
+
+    Units of a convolution are one cell type at all positions, so that their maps are a search
+    over space already. Move the stimulus as well (`max_shift`) where recording and model are not
+    registered and the model's positions differ (dense layers, normalisation of single units) or
+    do not reach the cell.
+
+    Parameters
+    ----------
+    net
+        The network; it sees a movie.
+    recording
+        `stimulus` (time, y, x) at the network's frame rate and size, and `membrane_potential` or
+        `fluorescence` (time, interneuron) or (repeat, time, interneuron), at the same times.
+    layers
+        Aliases; all of the network's where None.
+    modes
+        Alias -> fitted modes of that layer, whose loadings are computed for this stimulus
+        (``target`` is needed), or loadings (time, mode) that were computed before.
+    target
+        What the modes' contributions were computed for, one of `nc.targets`.
+    variable
+        Name of the recorded variable.
+    rectified
+        Whether the units of each layer are also compared after the rectifier that follows, as
+        the layer "<alias>_rectified".
+    max_lag
+        Largest lag in seconds, in either direction; positive where the recording comes later than
+        the model.
+    pooling
+        Standard deviations, in positions of a layer's map, of the Gaussian over which a channel
+        is pooled; 0 is single units, and ``(0,)`` them alone.
+    max_shift
+        Largest shift of the stimulus in pixels, along y and along x. The time goes with the
+        number of shifts, (2 max_shift + 1)^2.
+    block
+        Length of a block in seconds.
+    signed
+        Whether the best is the largest correlation; where False, that of the largest size, and a
+        negative one counts as much if it is negative on the other half too.
+    chance
+        Number of circular shifts of the recording; 0 leaves the chance level out.
+    quantile
+        Of the shifted recordings' correlations, which is reported as the chance level.
+    seed
+        Of the shifts.
+    batch_size
+        Times computed together; the numbers do not depend on it.
+    device
+        Where the network runs; None stays where it is.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    xarray.DataTree
+        The root holds, for each interneuron, the best of all layers:
+
+        - `correlation`: on held-out time, mean of both ways round; `fold_correlation` has each;
+        - `correlation_selected`: of the same units where they were chosen, which is too good;
+        - `chance_correlation`, `p_value` and `null_correlation` (circular_shift, interneuron);
+        - `ceiling` and `normalized_correlation`, where the recording has repeats;
+        - `best_layer`, `best_channel`, `best_y`, `best_x`, `best_pooling`, `best_lag` (s), chosen
+          on all the time (-1 for a position that a layer does not have); `unit_y_center`,
+          `unit_x_center`: centre of that unit's receptive field in pixels of the recording's
+          stimulus, NaN where the unit is silent.
+
+        A node for each layer holds the same for its units alone, and `correlation_map`
+        (interneuron, channel, y, x) over all the time, at the lag (pooling, shift) that is best
+        in this layer. Nodes `modes/<alias>` hold `mode_correlation` (interneuron, mode) likewise.
+
+    Raises
+    ------
+    InputError
+        Where the recording has no interneurons, NaN, a constant trace, other times than its
+        stimulus, another frame rate than the network's, or is too short.
+
+    Examples
+    --------
+    >>> import neurocodec as nc
+    >>> net, recording = nc.load_model("simulated-retina"), nc.simulate_retina(duration=4.0)
+    >>> some = recording.isel(interneuron=[0, 4])
+    >>> found = compare_interneurons(net, some, ["layer2"], block=1.5, chance=0, progress=False)
+    >>> found.best_layer.values.tolist(), bool((found.correlation > 0.7).all())
+    (['layer2', 'layer2'], True)
+    """
+    require_batch_size(batch_size)
+    data = RecordedInterneurons.of(net, recording, variable)
+    lags = round(_in_range("max_lag", max_lag) * data.rate)
+    frames = round(_in_range("block", block) * data.rate)
+    halves, shifts = _time(net, data, lags=lags, block=frames, chance=chance, seed=seed)
+    data.require_variance(halves)
+    search = Search(
+        traces=data.traces.values,
+        halves=halves,
+        lags=np.arange(-lags, lags + 1),
+        shifts=shifts,
+        views=_views(max_shift, pooling),
+        signed=signed,
+        batch_size=batch_size or _BATCH,
+        progress=progress,
+    )
+    options = {"batch_size": batch_size, "device": device, "progress": progress}
+    loadings = _loadings(net, data, modes, target, **options)
+    placed = net.on(device)
+    searched = _searched(placed, data.samples, layers, rectified=rectified)
+    matrices = {f"{v.MODE}s/{alias}": array.values for alias, array in loadings.items()}
+    found = search_units(Candidates(placed, data.samples, searched, matrices), search)
+    tree = Labels(placed, data, search, _in_range("quantile", quantile, 1.0)).tree(
+        searched, loadings, found
+    )
+    return labels.stamp(
+        tree,
+        "nc.compare_interneurons",
+        model=net.name,
+        weights_sha256=net.weights_sha256,
+        layers=searched,
+        modes=[*loadings],
+        max_lag=max_lag,
+        pooling=pooling,
+        max_shift=max_shift,
+        block=block,
+        signed=signed,
+        chance=chance,
+        quantile=quantile,
+        seed=seed,
+        data_sha256=labels.fingerprint(data.traces, data.samples.values.numpy()),
+    )
+
+
+def _in_range(name: str, value: float, largest: float = np.inf) -> float:
+    if not 0 <= value <= largest or not np.isfinite(value):
+        raise InputError(
+            came=f"{name}={value!r}",
+            expected="a number of at least 0"
+            + (f", at most {largest:g}" if largest < np.inf else ""),
+        )
+    return float(value)
+
+
+def _searched(
+    net: Network, samples: Samples, layers: Iterable[str] | None, *, rectified: bool
+) -> dict[str, Layer]:
+    """Layers whose units are compared, by alias."""
+    found = net.select_layers(layers)
+    if not found:
+        raise InputError(
+            came="no layers", expected="at least one", hint=f"layers={[*net.layers][:1]}"
+        )
+    return found | rectified_layers(net, samples, found) if rectified else found
+
+
+def _views(max_shift: int, pooling: float | Sequence[float]) -> list[View]:
+    """Every shift of the stimulus with every width; what is nearest to nothing comes first."""
+    largest = round(_in_range("max_shift", max_shift))
+    widths = sorted({_in_range("pooling", width) for width in np.atleast_1d(pooling).tolist()})
+    if not widths:
+        raise InputError(came="pooling=()", expected="at least one width", hint="pooling=(0,)")
+    steps = sorted(range(-largest, largest + 1), key=abs)
+    return [View(dy, dx, width) for dy in steps for dx in steps for width in widths]
+
+
+def _time(
+    net: Network, data: RecordedInterneurons, *, lags: int, block: int, chance: int, seed: int
+) -> tuple[NDArray[np.int8], NDArray[np.intp]]:
+    """Half of every time, and the circular shifts of the recording."""
+    size = data.traces.sizes[v.TIME]
+    back = (net.history or 1) - 1 + 2 * lags
+    halves = interleaved_halves(size, block, back, margin=lags)
+    margin = max(back, round(_SECOND * data.rate))
+    return halves, circular_shifts(size, round(_in_range("chance", chance)), margin, seed)
+
+
+def _loadings(
+    net: Network,
+    data: RecordedInterneurons,
+    modes: Mapping[str, Transformer | xr.DataArray] | None,
+    target: Target | None,
+    **options: Any,
+) -> dict[str, xr.DataArray]:
+    """Loadings (time, mode) of every layer that has modes, at the times of the traces."""
+    known = dict(modes or {})
+    net.select_layers(known)
+    found = {k: x for k, x in known.items() if isinstance(x, xr.DataArray)}
+    fitted = {k: x for k, x in known.items() if not isinstance(x, xr.DataArray)}
+    if fitted and target is None:
+        raise InputError(
+            came=f"modes of {[*fitted]} without a target",
+            expected="the target that they were fitted for, or their loadings on this stimulus",
+            hint="target=nc.targets.Surprisal.fit(nc.respond(net, movie.stimulus))",
+        )
+    if fitted and target is not None:
+        tree = contributions(
+            net,
+            data.stimulus,
+            target=target,
+            layers=[*fitted],
+            **options,
+        )
+        found |= {alias: some.transform(tree[alias]) for alias, some in fitted.items()}
+    for alias, array in found.items():
+        labels.require_same(data.traces, array, v.TIME, f"interneurons and loadings of {alias!r}")
+    return {k: labels.require_dims(found[k], (v.TIME, v.MODE), f"loadings of {k!r}") for k in known}

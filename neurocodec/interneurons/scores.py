@@ -1,0 +1,181 @@
+"""What a search for interneurons found, with names, coordinates and units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.interneurons.activations import RECTIFIED
+from neurocodec.interneurons.recordings import RecordedInterneurons
+from neurocodec.interneurons.search import Found, Search
+from neurocodec.interneurons.unit_fields import field_centers
+from neurocodec.kernels.lagged import Choice, exceedance
+from neurocodec.labels import labelled
+from neurocodec.network import Network
+from neurocodec.nn.capture.layer import Layer
+
+FOLD: Final = "fold"
+SHIFT: Final = "circular_shift"
+PIXEL: Final = "pixel"
+Arrays = dict[str, xr.DataArray]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Puts names on what was found.
+
+    Parameters
+    ----------
+    net
+        The network.
+    data
+        The recording.
+    search
+        What was searched.
+    quantile
+        Of the chance level.
+    """
+
+    net: Network
+    data: RecordedInterneurons
+    search: Search
+    quantile: float
+
+    def tree(
+        self,
+        layers: Mapping[str, Layer],
+        loadings: Mapping[str, xr.DataArray],
+        found: Mapping[str, Found],
+    ) -> xr.DataTree:
+        """Best of all layers at the root, and one node for each layer and each set of modes.
+
+        Parameters
+        ----------
+        layers
+            Alias -> layer that was searched.
+        loadings
+            Alias -> loadings that were searched.
+        found
+            What was found in each.
+        """
+        nodes = {"/": xr.Dataset(self._best({alias: found[alias] for alias in layers}, layers))}
+        for alias in layers:
+            nodes[f"/{alias}"] = xr.Dataset(self._layer(found[alias]))
+        for alias, array in loadings.items():
+            name = f"{v.MODE}s/{alias}"
+            nodes[f"/{name}"] = xr.Dataset(self._modes(found[name], array))
+        # on every node: those that are no index would not be inherited
+        return xr.DataTree.from_dict(
+            {path: node.assign_coords(self.data.coords) for path, node in nodes.items()}
+        )
+
+    def _named(self, values: ArrayLike, name: str, *dims: str, **options: Any) -> xr.DataArray:
+        """Array over interneurons and further dims."""
+        return labelled(values, (v.INTERNEURON, *dims), name=name, **options)
+
+    def _best(self, found: Mapping[str, Found], layers: Mapping[str, Layer]) -> Arrays:
+        """Scores of the best of all layers, and which unit that is."""
+        ceiling = self.data.ceiling(self.search.halves)
+        arrays = self._scores(reduce(Choice.better, (f.choice for f in found.values())))
+        if ceiling is not None:
+            arrays["ceiling"] = self._named(ceiling, "ceiling")
+        best = np.argmax([f.map.best for f in found.values()], axis=0)
+        names = np.array([*found])[best]
+        of_layers = [self._places(f) for f in found.values()]
+        arrays["best_layer"] = self._named(names, "best_layer")
+        for name, first in of_layers[0].items():
+            values = np.stack([p[name].values for p in of_layers])[best, np.arange(len(best))]
+            arrays[name] = first.copy(data=values)
+        units = [int(found[name].map.unit[i]) for i, name in enumerate(names)]
+        places = [(_unrectified(name, found), i) for name, i in zip(names, units, strict=True)]
+        centers = field_centers(self.net, self.data.samples, layers, places)
+        views = [self.search.views[found[name].map.view[i]] for i, name in enumerate(names)]
+        y, x = (centers - [(view.dy, view.dx) for view in views]).T
+        arrays["unit_y_center"] = self._named(y, "unit_y_center")
+        arrays["unit_x_center"] = self._named(x, "unit_x_center")
+        return arrays
+
+    def _layer(self, found: Found) -> Arrays:
+        positions = {1: (), 2: (v.TOKEN,), 3: (v.Y, v.X)}[len(found.shape)]
+        shape = (len(found.map.unit), *found.shape)
+        dims = (v.CHANNEL, *positions)
+        coords = {d: np.arange(n) for d, n in zip(dims, found.shape, strict=True)}
+        values = found.map.correlation.reshape(shape)
+        return {
+            **self._scores(found.choice),
+            **self._places(found),
+            "correlation_map": self._named(values, "correlation_map", *dims, coords=coords),
+        }
+
+    def _modes(self, found: Found, loadings: xr.DataArray) -> Arrays:
+        modes = loadings[v.MODE].values if v.MODE in loadings.coords else np.arange(*found.shape)
+        return {
+            **self._scores(found.choice),
+            "best_mode": self._named(modes[found.map.unit], "best_mode"),
+            "best_lag": self._seconds(found),
+            "mode_correlation": self._named(
+                found.map.correlation, "mode_correlation", v.MODE, coords={v.MODE: modes}
+            ),
+        }
+
+    def _scores(self, choice: Choice) -> Arrays:
+        """Correlations on the time on which was not chosen, and what chance makes of them."""
+        held, null = choice.held_out[:, 0], choice.held_out[:, 1:].mean(axis=0)
+        mean = held.mean(axis=0)
+        arrays = {
+            "correlation": self._named(mean, "correlation"),
+            "correlation_selected": self._named(
+                choice.selected[:, 0].mean(axis=0), "correlation_selected"
+            ),
+            "fold_correlation": self._named(
+                held.T, "fold_correlation", FOLD, coords={FOLD: [0, 1]}
+            ),
+        }
+        ceiling = self.data.ceiling(self.search.halves)
+        if ceiling is not None:
+            arrays["normalized_correlation"] = self._named(mean / ceiling, "normalized_correlation")
+        return arrays | (self._chance(mean, null) if len(null) else {})
+
+    def _chance(self, mean: NDArray[np.float64], null: NDArray[np.float64]) -> Arrays:
+        level = np.quantile(null, self.quantile, axis=0)
+        shifts = xr.Variable(SHIFT, self.search.shifts / self.data.rate, {"units": v.SECONDS})
+        return {
+            "chance_correlation": self._named(level, "chance_correlation", quantile=self.quantile),
+            "p_value": self._named(exceedance(mean, null), "p_value"),
+            "null_correlation": self._named(
+                null.T, "null_correlation", SHIFT, coords={SHIFT: shifts}
+            ),
+        }
+
+    def _places(self, found: Found) -> Arrays:
+        """Which unit is the best over all the time; -1 for a position that the layer lacks."""
+        place = np.unravel_index(found.map.unit, found.shape)
+        y, x = place[1:] if len(place) == 3 else [np.full(len(place[0]), -1)] * 2
+        arrays = {
+            "best_channel": self._named(place[0], "best_channel"),
+            "best_y": self._named(y, "best_y"),
+            "best_x": self._named(x, "best_x"),
+            "best_lag": self._seconds(found),
+        }
+        views = [self.search.views[i] for i in found.map.view]
+        arrays["best_pooling"] = self._named([view.pooling for view in views], "best_pooling")
+        if any(view.dy or view.dx for view in self.search.views):
+            arrays["stimulus_shift_y"] = self._named([w.dy for w in views], "stimulus_shift_y")
+            arrays["stimulus_shift_x"] = self._named([w.dx for w in views], "stimulus_shift_x")
+        return arrays
+
+    def _seconds(self, found: Found) -> xr.DataArray:
+        return self._named(self.search.lags[found.map.lag] / self.data.rate, "best_lag")
+
+
+def _unrectified(name: str, found: Mapping[str, Found]) -> str:
+    """The layer before a rectifier: the same units look at the same place, and none is silent."""
+    before = name.removesuffix(RECTIFIED)
+    return before if before in found and found[before].shape == found[name].shape else name

@@ -1,0 +1,304 @@
+"""The search for the hidden unit that goes with each recorded trace, streamed over the movie."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial, reduce
+from typing import Final, NoReturn, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from neurocodec.engine.samples import Samples, bar
+from neurocodec.interneurons.activations import activations
+from neurocodec.interneurons.views import Integers, Matrix, Shape, View, move_stimulus
+from neurocodec.kernels.half_sums import HalfSums
+from neurocodec.kernels.lagged import HALVES, Choice, LaggedSums
+from neurocodec.network import Network
+from neurocodec.nn.capture.layer import Layer
+
+MEMORY: Final = 2**30
+"""Bytes that the sums of one pass over the movie may take: sets how many shifts go together."""
+
+SINGLE: Final = -1
+Key: TypeAlias = tuple[int, str]
+"""Number of the view in which units are pooled, `SINGLE` for units as they are, and their name."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and how.
+
+    Parameters
+    ----------
+    traces
+        Recorded traces (time, trace), at the times at which the model responds.
+    halves
+        Half of every time, see `neurocodec.kernels.lagged.interleaved_halves`.
+    lags
+        Lags in frames.
+    shifts
+        Circular shifts for the chance level, in frames.
+    views
+        Ways to look at the units, the stimulus as it is first.
+    signed
+        Whether only positive correlations count.
+    batch_size
+        Times computed together.
+    progress
+        Whether to show a bar.
+    """
+
+    traces: NDArray[np.float64]
+    halves: NDArray[np.int8]
+    lags: Integers
+    shifts: Integers
+    views: list[View]
+    signed: bool
+    batch_size: int
+    progress: bool
+
+    @property
+    def passes(self) -> list[list[int]]:
+        """Numbers of the views that share a stimulus, and so a pass over the movie."""
+        places = [(view.dy, view.dx) for view in self.views]
+        return [[i for i, p in enumerate(places) if p == place] for place in dict.fromkeys(places)]
+
+    def groups(self, units: int, largest: int) -> list[Integers]:
+        """Shifts of the recording that go together in a pass, first the recording as it is.
+
+        Parameters
+        ----------
+        units, largest
+            Number of all units, and of those of the largest layer.
+        """
+        # two halves of every layer; of one layer at a time, the same pooled, and correlations
+        one = 4 * (2 * units + 3 * largest) * self.traces.shape[1] * len(self.lags)
+        count = min(-(-len(self.shifts) * one // MEMORY), len(self.shifts))
+        return [np.zeros(1, np.intp), *(np.array_split(self.shifts, count) if count else [])]
+
+
+@dataclass
+class UnitMap:
+    """Correlation of every trace with every unit over all the time, at its best lag.
+
+    Parameters
+    ----------
+    correlation
+        (trace, unit) at the lag and view at which the best unit is best.
+    best
+        Correlation with the best unit (its size where the sign does not count).
+    unit, lag, view
+        Which unit that is, and where it was best.
+    """
+
+    correlation: Matrix
+    best: NDArray[np.float64]
+    unit: Integers
+    lag: Integers
+    view: Integers
+
+    @classmethod
+    def of(cls, sums: LaggedSums, *, signed: bool) -> UnitMap:
+        """Read it off the sums."""
+        found = sums.pooled()
+        traces, lags, units = found.shape
+        size = found if signed else np.abs(found)
+        lag, unit = np.divmod(size.reshape(traces, lags * units).argmax(axis=1), units)
+        rows = np.arange(traces)
+        best = size[rows, lag, unit].astype(np.float64)
+        at_lag = np.where(sums.varies, found[rows, lag], np.nan).astype(np.float32)
+        return cls(at_lag, best, unit, lag, np.zeros(traces, np.intp))
+
+    def better(self, other: UnitMap) -> UnitMap:
+        """Whichever of two has the better best unit, trace by trace."""
+        new = other.best > self.best
+        pairs = {name: (vars(other)[name], vars(self)[name]) for name in vars(self)}
+        return UnitMap(
+            **{
+                n: np.where(new[:, None] if a.ndim == 2 else new, a, b)
+                for n, (a, b) in pairs.items()
+            }
+        )
+
+
+@dataclass
+class Found:
+    """What was found among the units of one layer, or among its modes.
+
+    Parameters
+    ----------
+    choice
+        Chosen on one half, judged on the other: of the recording, then of its circular shifts.
+    map
+        Over all the time, of the recording.
+    shape
+        Shape of the units: (channel, positions...) or (mode,).
+    """
+
+    choice: Choice
+    map: UnitMap
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """All that is searched: layers of a network under a movie, and loadings of modes.
+
+    Parameters
+    ----------
+    net
+        The network.
+    samples
+        The movie.
+    layers
+        Alias -> layer.
+    loadings
+        Name -> loadings (time, mode); they are not searched again where the stimulus is moved.
+    """
+
+    net: Network
+    samples: Samples
+    layers: Mapping[str, Layer]
+    loadings: Mapping[str, Matrix]
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Shape of the units of every layer, and of the modes."""
+        with activations(self.net, self.samples, self.layers) as read:
+            shapes = {alias: rows.shape[1:] for alias, rows in read(0, 1).items()}
+        return shapes | {name: rows.shape[1:] for name, rows in self.loadings.items()}
+
+    def blocks(
+        self, search: Search, numbers: list[int]
+    ) -> Iterator[tuple[int, int, dict[str, Matrix]]]:
+        """First and last time, and activations by name, block by block, in views of one kind."""
+        first = search.views[numbers[0]]
+        moved = move_stimulus(self.samples, first.dy, first.dx)
+        with activations(self.net, moved, self.layers) as read:
+            for start in range(0, len(moved), search.batch_size):
+                stop = min(start + search.batch_size, len(moved))
+                maps = read(start, stop)
+                if 0 in numbers:
+                    maps |= {name: x[start:stop] for name, x in self.loadings.items()}
+                yield start, stop, maps
+
+
+def search_units(candidates: Candidates, search: Search) -> dict[str, Found]:
+    """Search layers, and loadings of modes, for what goes with each trace.
+
+    One pass over the movie for the recording, more for its circular shifts; the sums of a pass
+    take at most `MEMORY` bytes, however long the movie is.
+
+    Parameters
+    ----------
+    candidates
+        Where it is searched.
+    search
+        What is searched, and how.
+
+    Returns
+    -------
+    dict
+        Alias, or name of the loadings -> what was found.
+    """
+    sizes = [math.prod(shape) for shape in candidates.shapes.values()]
+    groups = search.groups(sum(sizes), max(sizes, default=0))
+    total = len(candidates.samples) * len(groups) * len(search.passes)
+    best: dict[str, Found] = {}
+    with bar(total, "interneurons", progress=search.progress) as shown:
+        for numbers in search.passes:
+            look, found = _Look(candidates, search, numbers), dict[str, Found]()
+            for shifts in groups:
+                new = look.found(shifts, shown)
+                found = {n: _joined(found[n], x) if n in found else x for n, x in new.items()}
+            best |= {n: _better(best[n], x) if n in best else x for n, x in found.items()}
+    return best
+
+
+class _Look:
+    """Passes over one movie, in the views that share its stimulus."""
+
+    def __init__(self, candidates: Candidates, search: Search, numbers: list[int]) -> None:
+        self.candidates, self.search, self.numbers = candidates, search, numbers
+        self.known: dict[Key, HalfSums] = {}
+
+    def found(self, shifts: Integers, shown: tqdm[NoReturn]) -> dict[str, Found]:
+        """Pass over the movie once."""
+        sums: dict[str, LaggedSums] = {}
+        first = not self.known
+        for start, stop, maps in self.candidates.blocks(self.search, self.numbers):
+            for name, rows in maps.items():
+                if name not in sums:
+                    sums[name] = self._sums(name, shifts)
+                centred = sums[name].add(start, rows.reshape(len(rows), -1))
+                if first:
+                    self._pool(name, start, sums[name].units, centred)
+            shown.update(stop - start)
+        self.known |= {(SINGLE, name): total.units for name, total in sums.items()}
+        return {name: reduce(_better, self._found(name, total)) for name, total in sums.items()}
+
+    def _sums(self, name: str, shifts: Integers) -> LaggedSums:
+        search, shape = self.search, self.candidates.shapes[name]
+        units = self.known.get((SINGLE, name), math.prod(shape))
+        return LaggedSums(search.traces, search.halves, search.lags, shifts, units)
+
+    def _views(self, name: str) -> Iterator[tuple[int, View | None]]:
+        """Views in which these units differ, None for as they are: pooling needs positions."""
+        positions = len(self.candidates.shapes[name]) == 3
+        for number in self.numbers if positions else self.numbers[:1]:
+            view = self.search.views[number]
+            yield number, view if positions and view.pooling else None
+
+    def _pool(self, name: str, start: int, units: HalfSums, centred: Matrix) -> None:
+        """Take the pooled units of one block, whose spread does not follow from single ones."""
+        half = self.search.halves[start : start + len(centred)]
+        shape = self.candidates.shapes[name]
+        for number, view in self._views(name):
+            if view is None:
+                continue
+            rows = _pooled(view, shape, centred)
+            if (number, name) not in self.known:
+                mean = np.zeros(units.columns, np.float32) if units.offset is None else units.offset
+                self.known[number, name] = HalfSums(rows.shape[1], _pooled(view, shape, mean)[0])
+            for h in HALVES:
+                self.known[number, name].add(h, rows[half == h])
+
+    def _found(self, name: str, sums: LaggedSums) -> Iterator[Found]:
+        """What was found in each view: pooling is linear, so that of sums is the pooled's sums."""
+        shape = self.candidates.shapes[name]
+        for number, view in self._views(name):
+            if view is None:
+                yield _found(sums, self.search, number, shape)
+            else:
+                combine = partial(_pooled, view, shape)
+                one = sums.combined(combine, self.known[number, name])
+                yield _found(one, self.search, number, shape)
+
+
+def _pooled(view: View, shape: Shape, rows: Matrix) -> Matrix:
+    """Pooled units of rows of units."""
+    return view.pool(rows.reshape(-1, *shape))
+
+
+def _found(sums: LaggedSums, search: Search, number: int, shape: Shape) -> Found:
+    """Read what was found off the sums, with places in the whole map."""
+    choice, units = Choice.of(sums, signed=search.signed), UnitMap.of(sums, signed=search.signed)
+    view = search.views[number]
+    kept = view.kept(shape)
+    choice.unit, units.unit = kept[choice.unit], kept[units.unit]
+    choice.view, units.view = choice.view + number, units.view + number
+    units.correlation = units.correlation[:, view.nearest(shape)]
+    return Found(choice, units, shape)
+
+
+def _better(a: Found, b: Found) -> Found:
+    return Found(a.choice.better(b.choice), a.map.better(b.map), a.shape)
+
+
+def _joined(a: Found, b: Found) -> Found:
+    """Choices of both; the map is that of the first, the recording as it is."""
+    return Found(a.choice.joined(b.choice), a.map, a.shape)

@@ -1,0 +1,244 @@
+"""Which channels of a layer maps pass: one by one, or together as modes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.fields.plan import require_channel_order
+from neurocodec.labels import fingerprint, provenance
+from neurocodec.modes.decomposition import Decomposition
+
+Channels: TypeAlias = (
+    int | Sequence[int] | NDArray[np.integer[Any]] | xr.DataArray | Literal["each"] | None
+)
+Modes: TypeAlias = Decomposition | xr.DataArray | None
+Weights: TypeAlias = Literal["equal", "dictionary"]
+
+TOP: Final = 10
+"""Channels of a mode, where they count the same."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Channels by weight, one row for each map.
+
+    Parameters
+    ----------
+    weights
+        (map, 2, channel): what a channel counts where its contribution is positive, and where it
+        is negative.
+    dim
+        Dim of the maps, `channel` or `mode`; None where there is one map.
+    coords
+        Its labels.
+    """
+
+    weights: NDArray[np.float64]
+    dim: str | None
+    coords: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a user asks for, before the number of channels is known.
+
+    Parameters
+    ----------
+    layer
+        Alias of the layer.
+    channels, modes
+        One of the two; neither takes all channels together.
+    weights
+        Of the channels of a mode.
+    top
+        Channels of a mode, with ``weights="equal"``.
+    """
+
+    layer: str
+    channels: Channels = None
+    modes: Modes = None
+    weights: Weights = "equal"
+    top: int = TOP
+
+    def __post_init__(self) -> None:
+        if self.weights not in get_args(Weights):
+            raise unknown_name("value of weights=", self.weights, get_args(Weights))
+        require_count("top", self.top)
+        if self.channels is not None and self.modes is not None:
+            raise InputError(
+                came="both channels= and modes=",
+                expected="one of them",
+                hint="channels=[0, 1], or modes=modes.dictionary.sel(mode=[0, 1])",
+            )
+        if self.modes is not None:
+            _require_layer(self.modes, self.layer)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it is in a provenance."""
+        if self.modes is None:
+            named = self.channels is None or isinstance(self.channels, str)
+            return {"channels": self.channels if named else _positions(self.channels).tolist()}
+        rows = _dictionary(self.modes)
+        facts = {"modes_sha256": fingerprint(rows), "weights": self.weights}
+        return {**facts, "top": int(self.top)} if self.weights == "equal" else facts
+
+    def among(self, count: int) -> Chosen:
+        """Weights of the channels of a layer that has so many.
+
+        Raises
+        ------
+        InputError
+            Where channels do not exist, or modes have another number of channels.
+        """
+        if self.modes is not None:
+            return self._modes(_dictionary(self.modes), count)
+        if self.channels is None:
+            return Chosen(np.ones((1, 2, count)), None, {})
+        chosen = np.arange(count) if _is_each(self.channels) else _positions(self.channels)
+        _require_channels(self.channels, chosen, count)
+        rows = np.eye(count)[np.atleast_1d(chosen)]
+        dim = v.CHANNEL if chosen.ndim else None
+        return Chosen(np.stack([rows, rows], 1), dim, {v.CHANNEL: chosen})
+
+    def _modes(self, dictionary: xr.DataArray, count: int) -> Chosen:
+        rows = _signed_rows(dictionary)
+        if rows.shape[2] != count:
+            raise InputError(
+                came=f"modes of {rows.shape[2]} channels for layer {self.layer!r}",
+                expected=f"modes of its {count} channels",
+                hint="layer= the layer that the modes were fitted to",
+            )
+        weights = rows if self.weights == "dictionary" else _largest(rows, self.top, dictionary)
+        if v.MODE not in dictionary.dims:
+            kept = {v.MODE: dictionary[v.MODE].values} if v.MODE in dictionary.coords else {}
+            return Chosen(weights, None, kept)
+        known = dictionary[v.MODE].values if v.MODE in dictionary.coords else np.arange(len(rows))
+        return Chosen(weights, v.MODE, {v.MODE: known})
+
+
+def _is_each(channels: Channels) -> bool:
+    return isinstance(channels, str) and channels == "each"
+
+
+def _positions(channels: Channels) -> NDArray[Any]:
+    """Channels as an array; of objects, which is refused later, where they are none."""
+    try:
+        return np.asarray(channels)
+    except ValueError:  # lists of different lengths
+        return np.asarray(None)
+
+
+def require_count(what: str, value: Any) -> None:
+    """Refuse what is no whole number of at least 1.
+
+    Parameters
+    ----------
+    what
+        Which option it is, for the message.
+    value
+        What came.
+
+    Raises
+    ------
+    InputError
+        For another number, and for true and false.
+
+    Examples
+    --------
+    >>> require_count("top", 10)
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise InputError(came=f"{what}={value!r}", expected="a whole number, at least 1")
+
+
+def _require_channels(given: Channels, chosen: NDArray[Any], count: int) -> None:
+    known = chosen.dtype.kind in "iu" and chosen.ndim < 2 and chosen.size
+    if known and np.isin(chosen, np.arange(count)).all():
+        if np.unique(chosen).size == chosen.size:
+            return
+        raise InputError(came=f"channels={given!r}", expected="each channel once")
+    raise InputError(
+        came=f"channels={given!r}",
+        expected=f"channels from 0 to {count - 1} of the layer, or 'each'",
+        hint="channels=[0, 1]",
+    )
+
+
+def _dictionary(modes: Decomposition | xr.DataArray) -> xr.DataArray:
+    return modes.dictionary if isinstance(modes, Decomposition) else modes
+
+
+def _require_layer(modes: Decomposition | xr.DataArray, layer: str) -> None:
+    """Refuse modes that say that they were fitted to another layer."""
+    if not isinstance(modes, Decomposition | xr.DataArray):
+        raise InputError(
+            came=f"modes of type {type(modes).__name__}",
+            expected="fitted modes, or rows of their dictionary",
+            hint="modes=modes.dictionary.sel(mode=[0, 1])",
+        )
+    rows = _dictionary(modes)
+    dims = set(map(str, rows.dims))
+    if v.CHANNEL not in dims or not dims <= {v.MODE, v.SIGN, v.CHANNEL}:
+        raise InputError(
+            came=f"modes with dims {tuple(map(str, rows.dims))}",
+            expected="(mode, channel), (channel), or with the dim 'sign' before the channels",
+            hint="modes=modes.dictionary.sel(mode=[0, 1])",
+        )
+    fitted = provenance(rows).get("contributions", {}).get("layer")
+    if fitted not in (None, layer):
+        raise InputError(
+            came=f"modes of layer {fitted!r} for layer {layer!r}",
+            expected="modes that were fitted to the layer that is mapped",
+            hint=f"layer={fitted!r}",
+        )
+
+
+def _signed_rows(dictionary: xr.DataArray) -> NDArray[np.float64]:
+    """Weights (mode, 2, channel) as a dictionary has them; those of inhibitory parts positive."""
+    rows = dictionary if v.MODE in dictionary.dims else dictionary.expand_dims(v.MODE)
+    require_channel_order(rows, "modes")
+    if v.SIGN in rows.dims:
+        _require_signs(rows)
+        rows = rows.transpose(v.MODE, v.SIGN, v.CHANNEL).sel({v.SIGN: list(v.SIGNS)})
+        values = np.asarray(rows.values, float) * np.array([1.0, -1.0])[:, None]
+    else:
+        one = np.asarray(rows.transpose(v.MODE, v.CHANNEL).values, float)
+        inhibitory = v.SIGN in rows.coords and str(rows[v.SIGN].item()) == v.INHIBITORY
+        one = -one if inhibitory else one
+        values = np.stack([one, one], 1)
+    if not values.size:
+        raise InputError(came="no modes", expected="at least one", hint="modes=modes.dictionary")
+    if not np.isfinite(values).all():
+        raise InputError(came="modes with NaN or infinity", expected="finite weights")
+    return np.asarray(values)
+
+
+def _require_signs(rows: xr.DataArray) -> None:
+    """Refuse a dim of signs that has not both of them."""
+    known = rows[v.SIGN].values.tolist()
+    if sorted(known) != sorted(v.SIGNS):
+        raise InputError(
+            came=f"modes with the signs {known}",
+            expected=f"both of {', '.join(v.SIGNS)} along the dim 'sign', or no such dim",
+            hint="rows.sel(sign='excitatory')",
+        )
+
+
+def _largest(rows: NDArray[np.float64], top: int, dictionary: xr.DataArray) -> NDArray[np.float64]:
+    """1 for the channels of largest weight (-1 where it is negative), 0 for all others."""
+    signed = v.SIGN in dictionary.dims
+    flat = rows.reshape(len(rows), -1) if signed else rows[:, 0]
+    order = np.argsort(-np.abs(flat), axis=1, kind="stable")[:, :top]
+    found = np.zeros_like(flat)
+    np.put_along_axis(found, order, np.sign(np.take_along_axis(flat, order, 1)), 1)
+    return found.reshape(rows.shape) if signed else np.stack([found, found], 1)

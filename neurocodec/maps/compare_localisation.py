@@ -1,0 +1,308 @@
+"""`nc.compare_localisation`: whether maps of modes keep inside of objects better than others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.engine.samples import Samples, bar
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.kernels.localisation import PARTS, Part
+from neurocodec.labels import fingerprint, stamp
+from neurocodec.maps.channels import TOP, Weights
+from neurocodec.maps.comparison_table import Draws, Scores, summarise
+from neurocodec.maps.contribution_maps import contribution_maps, misses_untold
+from neurocodec.maps.controls import RandomSets, random_sets, weights_of, whole_layer
+from neurocodec.maps.localisation import SCORES, checked_masks, map_of, score_arrays
+from neurocodec.maps.pixel_replacement import BY_LABEL
+from neurocodec.modes.decomposition import Decomposition
+from neurocodec.network import Network
+from neurocodec.nn.attribution.method import Method
+from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.attribution.targets import Output
+from neurocodec.rows.tables import require_options
+
+Sign = Literal["excitatory", "inhibitory", "net"]
+Modes: TypeAlias = Decomposition | xr.DataArray
+Matrix = NDArray[np.float64]
+
+BYTES: Final = 2**28
+"""Of maps that are in memory together."""
+
+
+def compare_localisation(
+    net: Network,
+    images: xr.DataArray,
+    masks: xr.DataArray,
+    layer: str,
+    modes: Modes,
+    *,
+    target: Target | Literal["label"],
+    method: Method | None = None,
+    weights: Weights = "equal",
+    top: int = TOP,
+    sign: Sign = "excitatory",
+    of: Part = "absolute",
+    draws: int = 20,
+    seed: int = 0,
+    bootstrap: int = 2000,
+    confidence: float = 0.95,
+    baseline: ArrayLike | xr.DataArray | Literal["zeros", "mean"] | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Score how well maps of modes keep inside of objects, against other maps of the same images.
+
+    Maps (`nc.contribution_maps`) are made image by image, scored (`nc.localisation`) and dropped.
+    The maps are those of
+
+    - ``"modes"``: each mode of the layer (the mean over those that contribute to an image),
+    - ``"random sets"``: as many channels as a mode has, with its weights, drawn from the layer,
+    - ``"strongest mode"``, ``"strongest random set"``: in each image the one with the largest
+      contribution to the target, of all modes and of as many random sets as there are modes,
+    - ``"whole layer"``: all channels of the layer, with the same sign,
+    - ``"whole network"``: the map of the network itself, input times gradient (or integrated
+      gradients, where that is the method), which knows no sign of hidden channels.
+
+    Parameters
+    ----------
+    net, images, layer, method, weights, top, baseline, batch_size, device, workers
+        As for `nc.contribution_maps`.
+    masks
+        bool (stimulus, y, x), true inside of the object; see `nc.box_masks`, `nc.mosaics`.
+    modes
+        Fitted modes, or rows of their dictionary (mode, channel).
+    target
+        One of `nc.targets`; ``"label"`` is the output that the coordinate `label` of each image
+        names.
+    sign
+        Channel-positions whose contribution is positive (``"excitatory"``), negative, or all
+        (``"net"``).
+    of
+        What counts as energy; see `nc.localisation`.
+    draws
+        Random sets for each mode. Modes whose weights are the same, such as ten channels that
+        count 1, share them; of these there are as many sets as modes at least.
+    seed
+        Of the random sets and of the bootstrap.
+    bootstrap
+        Draws of images for the intervals; 0 for none.
+    confidence
+        Of the intervals.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        - `energy_inside`, `localisation`, `pointing` (stimulus, map): scores of each image;
+        - `mean_localisation`, ... (map) and `mean_localisation_interval`, ... (map, bound): means
+          over images with their bootstrap intervals;
+        - `localisation_difference` (map, against) and `localisation_difference_interval`: mean
+          over images of the differences of `localisation`, map minus against;
+        - `mode_localisation`, `mode_contribution` (stimulus, mode) and, over the images that a
+          mode contributes to, `mode_difference` (mode, against) with its interval, not corrected
+          for the number of modes, and `n_images` (mode);
+        - `mask_area` (stimulus).
+
+        NaN where a map has no energy.
+
+    Raises
+    ------
+    InputError
+        Where masks, modes or options do not fit.
+
+    Examples
+    --------
+    >>> import neurocodec as nc, torch
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.ReLU(), torch.nn.Flatten())
+    >>> module[0].weight.data[:] = 1.0
+    >>> net = nc.Network(module, layers={"conv": "0"})
+    >>> dims = ("stimulus", "color", "y", "x")
+    >>> images = xr.DataArray(np.ones((2, 1, 2, 2), "float32"), dims=dims)
+    >>> mask = xr.DataArray([[True, False], [False, False]], dims=("y", "x"))
+    >>> mode = xr.DataArray([[1.0, 0.0]], dims=("mode", "channel"))
+    >>> found = nc.compare_localisation(
+    ...     net, images, mask, "conv", mode, target=nc.targets.Sum(), top=1, progress=False
+    ... )
+    >>> found.mean_localisation.sel(map="modes").item()
+    1.0
+    """
+    _check(sign, of, draws)
+    require_options(bootstrap, confidence)
+    net = net.on(device)
+    samples = Samples.of(net, images, stream=True)
+    inside = checked_masks(masks, images)
+    rows = _dictionary(modes)
+    start = None if baseline is None else samples.baseline(baseline)[0].numpy()  # of all images
+    options = {"method": method, "sign": sign, "baseline": start, "batch_size": batch_size}
+    sets = random_sets(weights_of(rows, layer, weights, top), draws=draws, seed=seed)
+    maker = _Maker(net, layer, rows, sets, weights, top, of, options)
+    scores, read = _scored(maker, images, inside, target, workers, progress=progress)
+    images, inside = (x.isel({v.STIMULUS: read}, missing_dims="ignore") for x in (images, inside))
+    draw = Draws(bootstrap, confidence, seed)
+    found = summarise(scores, sets, images, inside, rows, sign=sign, draws=draw)
+    facts: dict[str, Any] = {"model": net.name, "weights_sha256": net.weights_sha256}
+    facts |= {"perturbation": net.perturbation, "layer": layer, "target": target, "of": of}
+    facts |= {"data_sha256": samples.sha256}
+    facts |= {"masks_sha256": fingerprint(inside.values)}
+    facts |= {"baseline": baseline if isinstance(baseline, str | None) else "given"}
+    facts |= {"method": method, "weights": weights, "top": top, "sign": sign, "sets": draws}
+    return stamp(found, "nc.compare_localisation", **facts, draws=draw)
+
+
+def _check(sign: str, of: str, draws: int) -> None:
+    for what, value, known in (("sign", sign, get_args(Sign)), ("part of a map", of, PARTS)):
+        if value not in known:
+            raise unknown_name(what, value, known)
+    if not isinstance(draws, int) or draws < 1:
+        raise InputError(came=f"draws={draws!r}", expected="a whole number of sets, at least 1")
+
+
+def _dictionary(modes: Modes) -> xr.DataArray:
+    """Rows (mode, ..., channel) of modes."""
+    rows = modes.dictionary if isinstance(modes, Decomposition) else modes
+    if isinstance(rows, xr.DataArray) and v.CHANNEL in rows.dims and rows.size:
+        return rows if v.MODE in rows.dims else rows.expand_dims(v.MODE)
+    sizes = dict(rows.sizes) if isinstance(rows, xr.DataArray) else type(rows).__name__
+    raise InputError(
+        came=f"modes with dims {sizes}",
+        expected="fitted modes, or rows of their dictionary (mode, channel)",
+        hint="modes.dictionary.sel(mode=[3, 5])",
+    )
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes and scores all maps of a few images."""
+
+    net: Network
+    layer: str
+    rows: xr.DataArray
+    sets: RandomSets
+    weights: Weights
+    top: int
+    of: Part
+    options: dict[str, Any]
+
+    def scores(self, images: xr.DataArray, masks: xr.DataArray, target: Target) -> Scores:
+        """Scores of all maps of these images."""
+        modes, contribution = self._parts(images, masks, target, self.rows, self.weights)
+        whole = whole_layer(self.rows.sizes[v.CHANNEL])
+        layer, _ = self._parts(images, masks, target, whole, "dictionary")
+        sets, drawn = self._parts(images, masks, target, self.sets.rows, "dictionary")
+        network = self._network(images, masks, target)
+        return Scores(modes, contribution, sets, drawn, layer[:, 0], network)
+
+    def _parts(
+        self,
+        images: xr.DataArray,
+        masks: xr.DataArray,
+        target: Target,
+        rows: xr.DataArray,
+        weights: Weights,
+    ) -> tuple[Matrix, Matrix]:
+        """Scores (image, mode, score) and contributions (image, mode), some modes at a time."""
+        step = max(1, BYTES // _map_bytes(images))
+        scores, contribution = [], []
+        for first in range(0, rows.sizes[v.MODE], step):
+            some = rows.isel({v.MODE: slice(first, first + step)})
+            which = {"modes": some, "weights": weights, "top": self.top}
+            maps = self._maps(images, layer=self.layer, target=target, **which, **self.options)
+            scores.append(self._score(maps.transpose(v.STIMULUS, v.MODE, ...), masks))
+            contribution.append(maps["contribution"].transpose(v.STIMULUS, v.MODE).values)
+        return np.concatenate(scores, axis=1), np.concatenate(contribution, axis=1)
+
+    def _network(self, images: xr.DataArray, masks: xr.DataArray, target: Target) -> Matrix:
+        options = {k: x for k, x in self.options.items() if k != v.SIGN}
+        return self._score(self._maps(images, target=target, **options), masks)
+
+    def _maps(self, images: xr.DataArray, **options: Any) -> xr.Dataset:
+        with misses_untold():  # of some thousand calls
+            return contribution_maps(self.net, images, progress=False, **options)
+
+    def _score(self, maps: xr.Dataset, masks: xr.DataArray) -> Matrix:
+        found = score_arrays(map_of(maps), masks, self.of)
+        return np.stack([found[name] for name in SCORES], axis=-1)
+
+
+def _map_bytes(images: xr.DataArray) -> int:
+    """Bytes of one map of each of these images, as they are summed."""
+    return 12 * max(1, images.size)
+
+
+def _scored(
+    maker: _Maker,
+    images: xr.DataArray,
+    masks: xr.DataArray,
+    target: Target | str,
+    workers: int | None,
+    *,
+    progress: bool,
+) -> tuple[Scores, NDArray[np.intp]]:
+    """Scores of all images that can be read, in their order, and which these are."""
+    found: list[tuple[NDArray[np.intp], Scores]] = []
+    goals = _goals(images, target)
+    plan = [(goal, some) for goal, own in goals for some in _blocks(maker, images, own)]
+    with bar(images.sizes[v.STIMULUS], "localisation", progress=progress) as shown:
+        read = _read(maker.net, images, [places for _, places in plan], workers)
+        for (goal, group), (some, block) in zip(plan, read, strict=True):
+            mask = masks.isel({v.STIMULUS: some}, missing_dims="ignore")
+            if len(some):
+                found.append((some, maker.scores(block, mask, goal)))
+            shown.update(len(group))
+    places = np.concatenate([places for places, _ in found])
+    order = np.argsort(places)
+    parts = [vars(scores) for _, scores in found]
+    joined = {name: np.concatenate([p[name] for p in parts])[order] for name in parts[0]}
+    return Scores(**joined), places[order]
+
+
+def _read(
+    net: Network, images: xr.DataArray, groups: list[NDArray[np.intp]], workers: int | None
+) -> Iterator[tuple[NDArray[np.intp], xr.DataArray]]:
+    """Read groups of images once for all of their maps, without those that are broken."""
+    order = np.concatenate(groups)
+    samples = Samples.of(net, images.isel({v.STIMULUS: order}), stream=True)
+    ends = np.cumsum([0, *map(len, groups)]).tolist()
+    with samples.blocks([*pairwise(ends)], workers, net.device) as blocks:
+        for places, block in zip(groups, blocks, strict=True):
+            some = places[block.kept]
+            coords = images.isel({v.STIMULUS: some}).coords
+            values = block.values.numpy()[block.kept]
+            yield some, xr.DataArray(values, coords, (v.STIMULUS, *samples.dims))
+
+
+def _blocks(
+    maker: _Maker, images: xr.DataArray, places: NDArray[np.intp]
+) -> Iterator[NDArray[np.intp]]:
+    rows = max(maker.rows.sizes[v.MODE], maker.sets.rows.sizes[v.MODE])
+    one = _map_bytes(images) // images.sizes[v.STIMULUS]
+    step = max(1, BYTES // (rows * one))
+    for first in range(0, len(places), step):
+        yield places[first : first + step]
+
+
+def _goals(images: xr.DataArray, target: Target | str) -> Iterator[tuple[Target, NDArray[np.intp]]]:
+    """Targets, and the images that each is asked of."""
+    if isinstance(target, Target):
+        yield target, np.arange(images.sizes[v.STIMULUS])
+        return
+    if target != BY_LABEL or v.LABEL not in images.coords:
+        raise InputError(
+            came=f"target={target!r} for images with the coordinates {[*map(str, images.coords)]}",
+            expected="one of nc.targets, or 'label' for images with the coordinate 'label'",
+            hint="target=nc.targets.TopK(1, hold=True)",
+        )
+    labels = images[v.LABEL].values.astype(str)
+    for label in np.unique(labels):
+        yield Output(str(label)), np.flatnonzero(labels == label)

@@ -1,0 +1,164 @@
+"""Scores of many maps of each image, as means with intervals and paired differences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.kernels.intervals import mean_intervals
+from neurocodec.kernels.localisation import mask_area
+from neurocodec.labels import labelled
+from neurocodec.maps.controls import RandomSets
+from neurocodec.maps.localisation import SCORES
+from neurocodec.rows.tables import BOUNDS
+
+MAP: Final = "map"
+AGAINST: Final = "against"
+MAPS: Final = (
+    "modes",
+    "random sets",
+    "strongest mode",
+    "strongest random set",
+    "whole layer",
+    "whole network",
+)
+CONTROLS: Final = ("random sets", "whole layer", "whole network")
+LOCALISATION: Final = SCORES.index("localisation")
+
+Array = NDArray[np.float64]
+Variables: TypeAlias = dict[str, tuple[tuple[str, ...], Array]]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of all maps of all images; the last axis is that of `SCORES`.
+
+    Parameters
+    ----------
+    modes, contribution
+        (image, mode, score), (image, mode).
+    sets, set_contribution
+        (image, set, score), (image, set), as in the rows of `RandomSets`.
+    layer, network
+        (image, score): of all channels, and of the whole network.
+    """
+
+    modes: Array
+    contribution: Array
+    sets: Array
+    set_contribution: Array
+    layer: Array
+    network: Array
+
+    def table(self, sets: RandomSets, sign: str) -> Array:
+        """Scores of each image (image, map, score), in the order of `MAPS`."""
+        size = -1.0 if sign == "inhibitory" else 1.0
+        chosen = _strongest(size * self.contribution[:, None], self.modes[:, None])
+        drawn = _strongest(
+            size * self.set_contribution[:, sets.together], self.sets[:, sets.together]
+        )
+        means = _mean(self.modes, (1,)), _mean(self.sets[:, sets.of_mode], (1, 2))
+        return np.stack([*means, chosen, drawn, self.layer, self.network], axis=1)
+
+    def of_modes(self, sets: RandomSets) -> Array:
+        """Differences of localisation (image, mode, control), in the order of `CONTROLS`."""
+        score, drawn = (x[..., LOCALISATION] for x in (self.modes, self.sets))
+        own = _mean(drawn[:, sets.of_mode], (2,))
+        others = [own, self.layer[:, [LOCALISATION]], self.network[:, [LOCALISATION]]]
+        return np.stack([score - other for other in others], axis=-1)
+
+
+class Draws(NamedTuple):
+    """Bootstrap over images, as `mean_intervals` takes it."""
+
+    bootstrap: int
+    confidence: float
+    seed: int
+
+
+def _strongest(contribution: Array, scores: Array) -> Array:
+    """Scores (image, score) of the member with the largest contribution, mean over groups."""
+    best = contribution.argmax(axis=2)[..., None, None]
+    return _mean(np.take_along_axis(scores, best, axis=2)[:, :, 0], (1,))
+
+
+def _mean(values: Array, axis: tuple[int, ...]) -> Array:
+    """Mean of what is not NaN; NaN where all is."""
+    there = np.isfinite(values)
+    count = there.sum(axis=axis)
+    total = np.where(there, values, 0.0).sum(axis=axis)
+    return np.asarray(total / np.where(count > 0, count, np.nan))
+
+
+def summarise(
+    scores: Scores,
+    sets: RandomSets,
+    images: xr.DataArray,
+    masks: xr.DataArray,
+    modes: xr.DataArray,
+    *,
+    sign: str,
+    draws: Draws,
+) -> xr.Dataset:
+    """Label scores of images, means over images, and differences of means.
+
+    Parameters
+    ----------
+    scores
+        Of all maps.
+    sets
+        The random ones.
+    images
+        Their coordinates are taken along.
+    masks
+        (stimulus, y, x) or (y, x).
+    modes
+        Rows of a dictionary (mode, ..., channel).
+    sign
+        Of the contributions; the strongest inhibitory mode is the most negative.
+    draws
+        For the intervals.
+    """
+    table = scores.table(sets, sign)
+    found: Variables = {name: ((v.STIMULUS, MAP), table[..., i]) for i, name in enumerate(SCORES)}
+    for i, name in enumerate(SCORES):
+        found |= _with_interval(f"mean_{name}", (MAP,), table[..., i], draws)
+    score = table[..., LOCALISATION]
+    pairs = score[:, :, None] - score[:, None]
+    found |= _with_interval("localisation_difference", (MAP, AGAINST), pairs, draws)
+    found |= _with_interval("mode_difference", (v.MODE, "control"), scores.of_modes(sets), draws)
+    per_mode = scores.modes[..., LOCALISATION]
+    found["mode_localisation"] = (v.STIMULUS, v.MODE), per_mode
+    found["mode_contribution"] = (v.STIMULUS, v.MODE), scores.contribution
+    found["n_images"] = (v.MODE,), np.isfinite(per_mode).sum(axis=0).astype(float)
+    area = np.broadcast_to(mask_area(masks.values), len(table))
+    found["mask_area"] = (v.STIMULUS,), area
+    return _labelled(found, images, modes)
+
+
+def _with_interval(name: str, dims: tuple[str, ...], values: Array, draws: Draws) -> Variables:
+    """Mean of values (image, ...) over images, and its interval."""
+    columns = values.reshape(len(values), -1)
+    mean, low, high, _ = mean_intervals(columns, *draws)
+    shape = values.shape[1:]
+    ends = np.stack([low, high], axis=-1).reshape(*shape, len(BOUNDS))
+    return {name: (dims, mean.reshape(shape)), f"{name}_interval": ((*dims, v.BOUND), ends)}
+
+
+def _labelled(found: Variables, images: xr.DataArray, modes: xr.DataArray) -> xr.Dataset:
+    coords = {k: c.variable for k, c in images.coords.items() if c.dims == (v.STIMULUS,)}
+    coords |= {k: c.variable for k, c in modes.coords.items() if c.dims == (v.MODE,)}
+    names = {MAP: MAPS, AGAINST: MAPS, "control": CONTROLS, v.BOUND: BOUNDS}
+    variables = {name: labelled(x, dims, name=name) for name, (dims, x) in found.items()}
+    variables["n_images"] = variables["n_images"].astype(np.int64)
+    result = xr.Dataset(variables, {**coords, **{d: [*labels] for d, labels in names.items()}})
+    return (
+        result
+        if v.MODE in result.coords
+        else result.assign_coords({v.MODE: np.arange(result.sizes[v.MODE])})
+    )

@@ -1,0 +1,179 @@
+"""Scaled rows to loadings and back, for every kind of modes."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neurocodec.errors import InputError
+from neurocodec.nn.sparse.model import SparseModel
+from neurocodec.nn.sparse.threads import threads_for
+
+Matrix = NDArray[np.float32]
+Arrays = Mapping[str, NDArray[Any]]
+
+STRENGTH: Final = "strength"
+_MODEL: Final = "model."
+
+
+@dataclass(frozen=True)
+class Coder(ABC):
+    """Modes of scaled rows; each mode's loadings are divided by its `strength`.
+
+    Parameters
+    ----------
+    strength
+        One number above 0 per mode.
+    """
+
+    strength: Matrix
+
+    @abstractmethod
+    def weak_loadings(self, rows: Matrix) -> Matrix:
+        """Loadings (rows, modes) before they are divided by `strength`."""
+
+    @abstractmethod
+    def weak_atoms(self) -> Matrix:
+        """Modes by features before they are multiplied by `strength`."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything that the coder consists of, by name."""
+
+    @property
+    def offset(self) -> Matrix | None:
+        """What is added to loadings times dictionary, (features,); None where nothing is."""
+        return None
+
+    @property
+    def modes(self) -> int:
+        """Number of modes."""
+        return len(self.strength)
+
+    def encode(self, rows: Matrix) -> Matrix:
+        """Loadings (rows, modes) of rows (rows, features)."""
+        return self.weak_loadings(rows) / self.strength
+
+    def dictionary(self) -> Matrix:
+        """Modes by features."""
+        return self.weak_atoms() * self.strength[:, None]
+
+    def decode(self, loadings: Matrix) -> Matrix:
+        """Rows (rows, features) from loadings (rows, modes)."""
+        made = loadings @ self.dictionary()
+        return made if self.offset is None else made + self.offset
+
+    def strengthened(self, strength: Matrix) -> Self:
+        """Make one whose loadings are divided by these numbers as well."""
+        return dataclasses.replace(self, strength=self.strength * strength)
+
+
+@dataclass(frozen=True)
+class SparseCoder(Coder):
+    """Sparse modes.
+
+    Parameters
+    ----------
+    strength
+        As in `Coder`.
+    model
+        Fitted.
+    device
+        Where the model is, and loadings are computed.
+
+    Examples
+    --------
+    >>> from neurocodec.nn.sparse.config import SparseConfig
+    >>> from neurocodec.nn.sparse.fit import build
+    >>> model = build(2, SparseConfig(expansion=1.5))
+    >>> coder = SparseCoder(np.ones(3, np.float32), model, torch.device("cpu"))
+    >>> coder.encode(np.ones((4, 2), np.float32)).shape
+    (4, 3)
+    """
+
+    model: SparseModel
+    device: torch.device
+
+    @classmethod
+    def of(cls, model: SparseModel, device: torch.device) -> Self:
+        """Make one whose loadings are the model's."""
+        strength = np.ones(len(model.dictionary), dtype=np.float32)
+        return cls(strength, model.to(device).eval(), device)
+
+    @torch.no_grad()
+    def weak_loadings(self, rows: Matrix) -> Matrix:
+        """Loadings as the model gives them."""
+        with threads_for(self.model.dictionary.numel()):
+            found = self.model.encode(torch.from_numpy(rows).to(self.device))
+        return np.asarray(found.cpu().numpy(), dtype=np.float32)
+
+    @torch.no_grad()
+    def decode(self, loadings: Matrix) -> Matrix:
+        """Rows from loadings, on the device."""
+        weak = torch.from_numpy(loadings * self.strength).to(self.device)
+        return np.asarray(self.model.decode(weak).cpu().numpy(), dtype=np.float32)
+
+    def weak_atoms(self) -> Matrix:
+        """Atoms of the model."""
+        return np.asarray(self.model.dictionary.detach().cpu().numpy(), dtype=np.float32)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """State of the model, and strengths."""
+        state = self.model.state_dict()
+        return {STRENGTH: self.strength} | {
+            f"{_MODEL}{name}": tensor.cpu().numpy().copy() for name, tensor in state.items()
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, model: SparseModel, device: torch.device) -> Self:
+        """Fill a model without content with what `arrays` gave."""
+        state = {
+            name.removeprefix(_MODEL): torch.tensor(values)
+            for name, values in arrays.items()
+            if name.startswith(_MODEL)
+        }
+        model.load_state_dict(state)
+        model.requires_grad_(requires_grad=False)
+        return cls(np.asarray(arrays[STRENGTH]), model.to(device).eval(), device)
+
+
+def choose_device(name: str | torch.device | None) -> torch.device:
+    """Device to fit on: the first CUDA device where there is one, unless a name is given.
+
+    Parameters
+    ----------
+    name
+        "cpu", "cuda", "cuda:1", ..., or None.
+
+    Raises
+    ------
+    InputError
+        Where the device does not exist here, or does not compute.
+
+    Examples
+    --------
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    expected = "'cpu'" + (" or 'cuda'" if torch.cuda.is_available() else "")
+    if not isinstance(name, str | torch.device) or str(name).startswith("meta"):
+        raise InputError(came=f"device={name!r}", expected=expected, hint="device='cpu'")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            came=f"device={str(name)!r}, which this machine does not have",
+            expected=expected,
+            hint="device='cpu'",
+        ) from error
+    return device

@@ -1,0 +1,179 @@
+"""What a fit leaves behind, made from its rows, and as a tree that files hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import labels
+from neurocodec.modes import loadings as labelling
+from neurocodec.modes import summary as summaries
+from neurocodec.modes.coders import Coder
+from neurocodec.modes.preparation import Prepared
+
+_STATE: Final = "fitted"
+"""Attribute that holds what is no array: one JSON string."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit leaves behind.
+
+    Parameters
+    ----------
+    coder
+        Scaled rows to loadings and back.
+    scale
+        What rows are divided by.
+    result
+        `dictionary`, and `loading` and `offset` where there are any.
+    summary
+        As `neurocodec.modes.decomposition.Decomposition.summary`.
+    history
+        As `nc.SparseModes.history`; empty where there is none.
+    """
+
+    coder: Coder
+    scale: float
+    result: xr.Dataset
+    summary: xr.Dataset
+    history: xr.Dataset
+
+
+def finish(
+    prepared: Prepared,
+    coder: Coder,
+    function: str,
+    *,
+    history: xr.Dataset | None = None,
+    **facts: Any,
+) -> Fitted:
+    """Encode all rows once, score them, and scale each mode to a mean loading of 1.
+
+    Parameters
+    ----------
+    prepared
+        The rows.
+    coder
+        Fitted to them.
+    function
+        Public name of what fitted it.
+    history
+        How the fit went.
+    **facts
+        For the provenance.
+
+    Returns
+    -------
+    Fitted
+        With loadings where the rows are in memory.
+    """
+    coded = summaries.code(prepared, coder)
+    strong = coder.strengthened(coded.tally.strength)
+    like = prepared.rows.like
+    atoms = labelling.dictionary(strong.dictionary(), like, prepared.scale)
+    found = {"dictionary": atoms}
+    if strong.offset is not None:
+        found["offset"] = labelling.offset(strong.offset, like, prepared.scale)
+    if coded.loadings is not None:
+        values = np.divide(coded.loadings, coded.tally.strength, out=coded.loadings)
+        found["loading"] = labelling.loadings(
+            values, prepared.rows.dim, prepared.rows.coords
+        ).assign_coords(held_out=(prepared.rows.dim, prepared.held))
+    known = {
+        **facts,
+        "scale": prepared.scale,
+        "data": prepared.fingerprint,
+        "contributions": prepared.origin,
+    }
+    stamped = {name: labels.stamp(array, function, **known) for name, array in found.items()}
+    result = labels.stamp(xr.Dataset(stamped), function, **known)
+    summary = labels.stamp(summaries.summary(coded.tally, coder, atoms), function, **known)
+    how = labels.stamp(history, function, **known) if history else xr.Dataset()
+    return Fitted(strong, prepared.scale, result, summary, how)
+
+
+def as_tree(fitted: Fitted, settings: Mapping[str, Any]) -> xr.DataTree:
+    """Put everything into one tree: results, `summary`, `history`, `weights`.
+
+    Parameters
+    ----------
+    fitted
+        What a fit left behind.
+    settings
+        Keyword arguments that make the object again.
+    """
+    state = {"settings": dict(settings), "scale": fitted.scale}
+    weights = xr.Dataset(
+        {
+            name: ([f"{name}_{axis}" for axis in range(values.ndim)], values)
+            for name, values in fitted.coder.arrays().items()
+        }
+    )
+    root = fitted.result.assign_attrs({_STATE: json.dumps(labels.plain(state))})
+    nodes = {"/": root, "/summary": fitted.summary, "/weights": weights}
+    if fitted.history:
+        nodes["/history"] = fitted.history
+    return xr.DataTree.from_dict(nodes)
+
+
+@dataclass(frozen=True)
+class State:
+    """What `as_tree` wrote, taken apart.
+
+    Parameters
+    ----------
+    settings
+        Keyword arguments.
+    scale
+        What rows are divided by.
+    nodes
+        Datasets by name; the root is "".
+    """
+
+    settings: dict[str, Any]
+    scale: float
+    nodes: Mapping[str, xr.Dataset]
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What the coder consists of."""
+        return {str(name): array.values for name, array in self.nodes["weights"].items()}
+
+    @property
+    def features(self) -> int:
+        """Length of a row."""
+        return int(self.nodes[""]["dictionary"][0].size)
+
+    def fitted(self, coder: Coder) -> Fitted:
+        """Everything, with a coder made of `arrays`."""
+        history = self.nodes.get("history", xr.Dataset())
+        return Fitted(coder, self.scale, self.nodes[""], self.nodes["summary"], history)
+
+
+def state_of(tree: xr.DataTree) -> State:
+    """Take apart what `as_tree` made.
+
+    Parameters
+    ----------
+    tree
+        Of any decomposition.
+    """
+    root = tree.to_dataset(inherit=False)
+    nodes = {
+        name: _with_own_labels(child.to_dataset(inherit=False), root)
+        for name, child in tree.children.items()
+    }
+    state = json.loads(root.attrs.pop(_STATE))
+    return State(state["settings"], state["scale"], {"": root, **nodes})
+
+
+def _with_own_labels(child: xr.Dataset, root: xr.Dataset) -> xr.Dataset:
+    """Give back the labels that a tree holds once, at its root."""
+    return child.assign_coords({d: root[d] for d in child.dims if d in root.coords})

@@ -1,0 +1,202 @@
+"""From labelled rows to what a fit takes: which rows are held out, scale, checks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, warn
+from neurocodec.kernels.moments import Moments
+from neurocodec.kernels.splits import held_out
+from neurocodec.rows.blocks import BLOCK, Fingerprint, Rows, block_size
+
+_log = logging.getLogger(__name__)
+
+_SAMPLE: Final = 2
+"""Blocks' worth of held-out rows of a file, at most, that the fit itself is shown after every
+epoch; the scores afterwards are of all of them."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows that can be fitted.
+
+    Parameters
+    ----------
+    rows
+        In memory where `resident`, else in a file.
+    origin
+        Provenance of what they are part of.
+    held
+        True where a row is held out.
+    scale
+        Standard deviation over all entries of the training rows, which rows are divided by.
+    fingerprint
+        Of the rows.
+    resident
+        Whether rows and loadings fit into the memory that may be used.
+    block
+        Rows to read at a time.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> values = np.random.default_rng(0).random((20, 3))
+    >>> rows = Rows.of(xr.DataArray(values, dims=("time", "channel")), "excitatory")
+    >>> found = prepare(rows, lambda features: 2 * features, validation=0.1, seed=0)
+    >>> found.resident, int(found.held.sum()), found.scaled(0, 20).dtype
+    (True, 2, dtype('float32'))
+    """
+
+    rows: Rows
+    origin: dict[str, Any]
+    held: NDArray[np.bool_]
+    scale: float
+    fingerprint: str
+    resident: bool
+    block: int
+
+    def scaled(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Rows by features, divided by the scale, the inhibitory part turned positive."""
+        return np.ascontiguousarray(self.rows.matrix(start, stop) / self.scale, dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __call__(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Read rows as `neurocodec.nn.sparse.source.Reader` does."""
+        return self.scaled(start, stop)
+
+    def blocks(self) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+        """First row, end and scaled rows of each block."""
+        for start, stop in self.rows.ranges(self.block):
+            yield start, stop, self.scaled(start, stop)
+
+    def select(self, wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Scaled rows at which `wanted` is true; blocks without any are not read."""
+        parts = [
+            self.scaled(start, stop)[wanted[start:stop]]
+            for start, stop in self.rows.ranges(self.block)
+            if wanted[start:stop].any()
+        ]
+        empty = np.zeros((0, self.rows.features), dtype=np.float32)
+        return np.concatenate([empty, *parts])
+
+    def held_sample(self) -> NDArray[np.float32]:
+        """Held-out rows: all of them in memory, some at equal distances of a file."""
+        if self.resident:
+            return self.select(self.held)
+        places = np.flatnonzero(self.held)
+        wanted = np.zeros(len(self), dtype=bool)
+        wanted[places[:: max(1, -(-len(places) // (_SAMPLE * self.block)))]] = True
+        return self.select(wanted)
+
+
+def prepare(
+    rows: Rows,
+    modes: Callable[[int], int],
+    *,
+    validation: float,
+    seed: int,
+    nonnegative: str = "",
+    memory: int | None = None,
+    origin: dict[str, Any] | None = None,
+) -> Prepared:
+    """Choose the rows to hold out, and look through all rows once: scale, NaN, negative values.
+
+    Parameters
+    ----------
+    rows
+        In memory or in a file; read into memory where they fit.
+    modes
+        Number of modes for a number of features.
+    validation, seed
+        Part of the rows that is held out, and the seed of the choice.
+    nonnegative
+        Where rows may not be negative: what to type instead.
+    memory
+        Bytes that rows and loadings may take; None: whatever they do.
+    origin
+        Provenance of what the rows are part of.
+
+    Raises
+    ------
+    InputError
+        Where values are NaN, do not vary at all, are too few or are negative and may not be.
+
+    Warns
+    -----
+    NeurocodecWarning
+        Where there are fewer rows than modes.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> rows = Rows.of(xr.DataArray(np.eye(4), dims=("time", "channel")), "excitatory")
+    >>> prepare(rows, lambda features: 3, validation=0.0, seed=0).scale
+    0.4330127018922193
+    """
+    count = modes(rows.features)
+    width = rows.features + count
+    resident = memory is None or 4 * width * len(rows) <= memory
+    here = rows.loaded() if resident else rows
+    held = held_out(len(here), validation, seed, series=here.dim == v.TIME)
+    block = BLOCK if resident or memory is None else block_size(memory, width)
+    training, low, text = _look_through(here, held, block)
+    scale = _scale(training)
+    if nonnegative and low < 0:
+        raise InputError(
+            came=f"rows down to {low:.3g} for a non-negative dictionary",
+            expected="values of at least 0 (at most 0 for the inhibitory part)",
+            hint=nonnegative,
+        )
+    _report(training, count)
+    if resident:
+        text = labels.fingerprint(here.array)
+    return Prepared(here, origin or {}, held, scale, text, resident, block)
+
+
+def _look_through(rows: Rows, held: NDArray[np.bool_], block: int) -> tuple[Moments, float, str]:
+    """Moments of the training rows, least value and fingerprint of all rows."""
+    training, low, digest = Moments(rows.features), np.inf, Fingerprint(rows)
+    for start, stop in rows.ranges(block):
+        matrix = rows.matrix(start, stop)
+        training.add(matrix[~held[start:stop]])
+        low = min(low, float(matrix.min(initial=np.inf)))
+        digest.add(matrix)
+    return training, low, digest.text
+
+
+def _scale(training: Moments) -> float:
+    """One standard deviation over all entries."""
+    if training.count < 2 or not training.mean.size:
+        raise InputError(
+            came=f"{training.count} rows of {training.mean.size} channels to fit",
+            expected="at least 2 rows and 1 channel, besides the rows held out",
+        )
+    scale = training.pooled_deviation
+    if scale == 0:
+        raise InputError(
+            came=f"rows that are all {training.low[0]:.3g}",
+            expected="rows that vary",
+            hint="another layer, sign or target; contributions of a silent network are all zero",
+        )
+    return scale
+
+
+def _report(training: Moments, modes: int) -> None:
+    constant = int((~training.varies).sum())
+    if constant:
+        _log.info("%d of %d channels are constant: no part of R2", constant, training.mean.size)
+    if training.count < modes:
+        warn(
+            f"{training.count} rows to fit are fewer than {modes} modes, so that each mode can "
+            "be a row; fit more rows, or a smaller expansion"
+        )

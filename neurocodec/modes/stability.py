@@ -1,0 +1,318 @@
+"""Whether modes can be trusted: whether they are found again, and whether by chance."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError
+from neurocodec.kernels.matching import (
+    UNMATCHED,
+    Consensus,
+    consensus_modes,
+    cosine_similarity,
+    nearest_cosine,
+)
+from neurocodec.kernels.replication import found_share, mean_off_diagonal, replication
+from neurocodec.kernels.resampling import resample_training, shuffle_columns
+from neurocodec.kernels.splits import held_out
+from neurocodec.modes import fit_modes as ensembles
+from neurocodec.modes.sparse import SparseModes
+from neurocodec.nn.sparse.config import SparseConfig
+from neurocodec.rows import matrix as row
+from neurocodec.rows.blocks import Data, opened
+
+_OTHER: Final = "fit_other"
+
+_RESAMPLED, _SHUFFLED = 1, 2
+"""Streams of random numbers beside those of the fits."""
+
+Atoms = list[NDArray[np.float64]]
+
+
+def mode_stability(
+    data: Data,
+    modes: SparseModes | None = None,
+    *,
+    layer: str | None = None,
+    seeds: int | Sequence[int] = 5,
+    bootstrap: int = 0,
+    shuffles: int = 1,
+    cosine: float = 0.9,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Fit modes again and again, and say of each whether it comes back, and if chance has it too.
+
+    Modes that are active on some row are matched across fits by the Hungarian method on cosine
+    similarity; `neurocodec.kernels.matching.consensus_modes` makes the consensus. A mode of a
+    fit is compared with the mean of the *other* fits, so that fits which have nothing in common
+    do not look alike because they are part of their own mean.
+
+    Chance: each channel is permuted over the rows by itself, which keeps what it does alone and
+    breaks all combinations, and modes are fitted to that. Channels that are sparse and
+    independent have stable modes as well, of one channel each; and of many modes for few
+    channels some are near every direction. Therefore `chance` is the largest cosine of a mode
+    with any mode of any fit to shuffled rows, and a mode is above chance where
+
+        stability >= cosine  and  stability > chance + (1 - cosine) / 2.
+
+    The margin is needed since fits with other seeds share their rows, and the noise in them,
+    while shuffled rows are others: stable modes of independent channels exceed their chance,
+    but only by a little.
+
+    How to read the shares: `replicated_share` is the part of the modes of one seed that another
+    has, `found_in_shuffled_share` the part that a fit to shuffled rows has, matched alike. Modes
+    that replicate but are found in shuffled rows as well are no combinations of channels; where
+    both shares are high, `above_chance_share` says how many modes are left.
+    `chance_replicated_share` is how far fits to shuffled rows agree with each other; high values
+    say that stability is easy here, not that the modes are those of chance. Where
+    `distinct_share` is far below 1, many modes are near-copies (`nearest_cosine`), and shares of
+    modes count these several times: fit fewer modes.
+
+    Rows held out of a fit are never resampled, so that none of them is a copy of a training row.
+    Rows and their copies are kept in memory.
+
+    Parameters
+    ----------
+    data
+        As `nc.SparseModes.fit` takes it.
+    modes
+        Whose settings to use, fitted or not; where None, the defaults.
+    layer
+        Which layer of a tree or file.
+    seeds
+        Number of fits that differ in their seed (start, order of rows, rows held out), or the
+        seeds.
+    bootstrap
+        Number of further fits, each to training rows drawn with replacement: in blocks for a
+        movie, one by one for still images.
+    shuffles
+        Number of times that the channels are permuted; two fits each.
+    cosine
+        Matched modes count as the same from here on.
+    progress
+        Whether to show progress bars.
+
+    Returns
+    -------
+    xarray.Dataset
+        Per mode of the consensus, sorted by `stability`: `dictionary` (mode, channel) in the
+        units of the data at its typical strength, `matched_cosine` (fit, mode; 0 where a fit has
+        none), `stability` (its median over fits), `replicated` (part of the fits at `cosine` or
+        above), `chance`, `above_chance`, `nearest_cosine` (with another mode of the consensus).
+        Per fit, with coords `seed` and `kind` ("seed" or "bootstrap"): `r2`, `l0`, `alive`,
+        `distinct_share` (part of the alive modes, when of modes within cosine 0.99 of each other
+        one is counted), and `pairwise_replicated` (fit, fit_other), the part of one fit's modes
+        that the other has. In all: `replicated_share`, its mean over pairs of seeds,
+        `found_in_shuffled_share`, `above_chance_share` and `chance_replicated_share`.
+
+    Raises
+    ------
+    InputError
+        Where a setting is out of its range, a fit has no active mode, or the data are refused by
+        `nc.SparseModes.fit`.
+
+    Examples
+    --------
+    >>> rows = xr.DataArray(np.random.default_rng(0).random((99, 4)), dims=("time", "channel"))
+    >>> quick = SparseModes(expansion=1, epochs=2)
+    >>> found = mode_stability(rows, quick, seeds=2, progress=False)
+    >>> found.matched_cosine.dims, found.fit.size
+    (('fit', 'mode'), 2)
+    """
+    config = ensembles.settings_of(modes)
+    chosen = ensembles.seed_list(seeds, least=2)
+    bootstrap = ensembles.require_count("bootstrap", bootstrap, least=0)
+    shuffles = ensembles.require_count("shuffles", shuffles, least=1)
+    cosine = ensembles.require_cosine(cosine)
+    with opened(data, layer) as (array, origin):
+        rows = row.select_rows(array, config.sign).compute()
+    how = _How(modes, progress, set())
+    fits = _fits(rows, config, chosen, bootstrap, how)
+    atoms = [_alive(fit) for fit in fits]
+    shuffled = _shuffled(rows, config, chosen, shuffles, how)
+    agreed = consensus_modes(atoms)
+    of_modes = _of_modes(agreed, atoms, fits[0].dictionary, shuffled, cosine)
+    above = float(of_modes["above_chance"].mean())
+    shares = _shares(atoms[: len(chosen)], shuffled, cosine, above)
+    found = xr.Dataset({**of_modes, **_of_fits(fits, atoms, cosine), **shares})
+    return labels.stamp(
+        found.assign_coords(_fit_coords(chosen, bootstrap)),
+        "nc.mode_stability",
+        config=config,
+        seeds=chosen,
+        bootstrap=bootstrap,
+        shuffles=shuffles,
+        cosine=cosine,
+        data=labels.fingerprint(rows),
+        contributions=origin,
+    )
+
+
+@dataclass(frozen=True)
+class _How:
+    """What all fits of a call share: device and memory, progress bars, warnings given."""
+
+    like: SparseModes | None
+    progress: bool
+    told: set[str]
+
+    def fit(
+        self, arrays: list[xr.DataArray], configs: list[SparseConfig], title: str
+    ) -> list[SparseModes]:
+        return ensembles.fit_all(
+            arrays, configs, like=self.like, progress=self.progress, title=title, told=self.told
+        )
+
+
+def _with_seeds(config: SparseConfig, seeds: Sequence[int]) -> list[SparseConfig]:
+    return [dataclasses.replace(config, seed=seed) for seed in seeds]
+
+
+def _fits(
+    rows: xr.DataArray,
+    config: SparseConfig,
+    seeds: list[int],
+    bootstrap: int,
+    how: _How,
+) -> list[SparseModes]:
+    """Fits to the rows with each seed, then to resampled rows."""
+    series = rows.dims[0] == v.TIME
+    arrays, again = [rows] * len(seeds), _cycled(seeds, bootstrap)
+    for i, seed in enumerate(again):
+        held = held_out(len(rows), config.validation, seed, series=series)
+        drawn = resample_training(held, [seeds[0], _RESAMPLED, i], series=series)
+        arrays.append(rows.copy(data=rows.values[drawn]))
+    return how.fit(arrays, _with_seeds(config, [*seeds, *again]), "fits")
+
+
+def _cycled(seeds: list[int], count: int) -> list[int]:
+    return [seeds[i % len(seeds)] for i in range(count)]
+
+
+def _shuffled(
+    rows: xr.DataArray,
+    config: SparseConfig,
+    seeds: list[int],
+    shuffles: int,
+    how: _How,
+) -> list[Atoms]:
+    """Modes of shuffled rows: of two seeds for each shuffle."""
+    flat = rows.values.reshape(len(rows), -1)
+    broken = [
+        rows.copy(data=shuffle_columns(flat, [seeds[0], _SHUFFLED, i]).reshape(rows.shape))
+        for i in range(shuffles)
+    ]
+    arrays = [array for array in broken for _ in seeds[:2]]
+    fits = how.fit(arrays, _with_seeds(config, seeds[:2]) * shuffles, "shuffled rows")
+    atoms = [ensembles.alive_atoms(fit) for fit in fits]
+    return [atoms[2 * i : 2 * i + 2] for i in range(shuffles)]
+
+
+def _alive(fit: SparseModes) -> NDArray[np.float64]:
+    atoms = ensembles.alive_atoms(fit)
+    if not len(atoms):
+        raise InputError(
+            came=f"a fit with seed {fit.config.seed} of which no mode is ever active",
+            expected="modes that are active on some row",
+            hint="a smaller l1_loading, more epochs or more rows",
+        )
+    return atoms
+
+
+def _of_modes(
+    agreed: Consensus,
+    atoms: Atoms,
+    like: xr.DataArray,
+    shuffled: list[Atoms],
+    cosine: float,
+) -> dict[str, xr.DataArray]:
+    """Variables that have the dim `mode`, the most stable one first."""
+    stability = np.median(agreed.cosine, axis=0)
+    chance = _chance(agreed.modes, shuffled)
+    above = (stability >= cosine) & (stability > chance + (1 - cosine) / 2)
+    order = np.argsort(-stability, kind="stable")
+    strong = agreed.modes * _strength(agreed, atoms)[:, None]
+    mode = (v.MODE,)
+    found: dict[str, tuple[NDArray[Any], tuple[str, ...]]] = {
+        "matched_cosine": (agreed.cosine[:, order], (v.FIT, v.MODE)),
+        "stability": (stability[order], mode),
+        "replicated": ((agreed.cosine >= cosine).mean(axis=0)[order], mode),
+        "chance": (chance[order], mode),
+        "above_chance": (above[order], mode),
+        "nearest_cosine": (nearest_cosine(agreed.modes)[order], mode),
+    }
+    coords = {v.MODE: np.arange(len(order))}
+    made = {
+        name: labels.labelled(values, dims, coords, name=name)
+        for name, (values, dims) in found.items()
+    }
+    return {"dictionary": _dictionary(strong[order], like), **made}
+
+
+def _dictionary(atoms: NDArray[np.float64], like: xr.DataArray) -> xr.DataArray:
+    """Atoms with the labels of a fitted dictionary."""
+    features = tuple(map(str, like.dims[1:]))
+    coords = {v.MODE: np.arange(len(atoms)), **row.coords_along(like, features)}
+    values = atoms.reshape(len(atoms), *like.shape[1:]).astype(like.dtype)
+    return xr.DataArray(values, coords, (v.MODE, *features), "dictionary", like.attrs)
+
+
+def _strength(agreed: Consensus, atoms: Atoms) -> NDArray[np.float64]:
+    """Median over fits of the norm of each mode, in the units of the data."""
+    norms = np.full(agreed.index.shape, np.nan)
+    for fit, (index, rows) in enumerate(zip(agreed.index, atoms, strict=True)):
+        has = index != UNMATCHED
+        norms[fit, has] = np.linalg.norm(rows[index[has]], axis=1)
+    return np.asarray(np.nanmedian(norms, axis=0))
+
+
+def _chance(modes: NDArray[np.float64], shuffled: list[Atoms]) -> NDArray[np.float64]:
+    """Cosine of each mode with the closest one of all fits to shuffled rows; 0 without any."""
+    fits = [atoms for pair in shuffled for atoms in pair if len(atoms)]
+    if not fits:
+        return np.zeros(len(modes))
+    return np.asarray(cosine_similarity(modes, np.concatenate(fits)).max(axis=1))
+
+
+def _of_fits(fits: list[SparseModes], atoms: Atoms, cosine: float) -> dict[str, xr.DataArray]:
+    """Variables that have the dim `fit` and no other but `fit_other`."""
+    values = {name: [getattr(fit, name) for fit in fits] for name in ("r2", "l0", "alive")}
+    values["distinct_share"] = [float(fit.summary["distinct_share"]) for fit in fits]
+    scores = {name: labels.labelled(x, (v.FIT,), name=name) for name, x in values.items()}
+    name = "pairwise_replicated"
+    pairs = labels.labelled(replication(atoms, cosine), (v.FIT, _OTHER), name=name)
+    return {**scores, name: pairs}
+
+
+def _shares(
+    atoms: Atoms, shuffled: list[Atoms], cosine: float, above: float
+) -> dict[str, xr.DataArray]:
+    """How many modes replicate across seeds, and how many do where there are no combinations."""
+    chance = [mean_off_diagonal(replication(pair, cosine)) for pair in shuffled]
+    found = {
+        "replicated_share": mean_off_diagonal(replication(atoms, cosine)),
+        "found_in_shuffled_share": found_share(atoms, [a for p in shuffled for a in p], cosine),
+        "above_chance_share": above,
+        "chance_replicated_share": float(np.mean(chance)),
+    }
+    return {name: labels.labelled(value, (), name=name) for name, value in found.items()}
+
+
+def _fit_coords(seeds: list[int], bootstrap: int) -> dict[str, Any]:
+    kinds = ["seed"] * len(seeds) + ["bootstrap"] * bootstrap
+    count = np.arange(len(kinds))
+    return {
+        v.FIT: count,
+        _OTHER: count,
+        "seed": (v.FIT, np.array([*seeds, *_cycled(seeds, bootstrap)])),
+        "kind": (v.FIT, np.array(kinds, dtype=str)),
+    }

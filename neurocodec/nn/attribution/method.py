@@ -1,0 +1,75 @@
+"""What a method is, and what it finds for one batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from neurocodec.nn.attribution.passes import Batch, Passes
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What a method found for one batch.
+
+    Parameters
+    ----------
+    values
+        Alias -> contribution (or gradient) of every hidden unit, in the shape of the activation.
+    activation
+        Alias -> activation of every hidden unit.
+    target
+        Target of every sample.
+    change
+        Alias -> y(x) - y(x'), what the contributions of the layer should sum to; empty where the
+        method makes no such promise.
+    steps, converged
+        Steps taken by every sample and whether it met the tolerance, where steps are adaptive.
+    """
+
+    values: dict[str, Tensor]
+    activation: dict[str, Tensor]
+    target: Tensor
+    change: dict[str, Tensor]
+    steps: Tensor | None = None
+    converged: Tensor | None = None
+
+
+class Method(ABC):
+    """A way to compute contributions, one batch at a time."""
+
+    variable: ClassVar[str] = "contribution"
+
+    @abstractmethod
+    def attribute(self, passes: Passes, batch: Batch) -> Attribution:
+        """Compute contributions of every hidden unit for one batch."""
+
+
+def by_layer(function: Callable[..., Tensor], *parts: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Apply a function to the tensors of every layer.
+
+    Parameters
+    ----------
+    function
+        Takes one tensor from each of `parts`.
+    *parts
+        Alias -> tensor; the aliases of the first are used.
+    """
+    return {alias: function(*(p[alias] for p in parts)) for alias in parts[0]}
+
+
+def only(passes: Passes, hidden: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Keep the layers that are wanted, without those that a target merely reads.
+
+    Parameters
+    ----------
+    passes
+        Knows which layers are wanted.
+    hidden
+        Alias -> activation.
+    """
+    return {alias: hidden[alias] for alias in passes.aliases}

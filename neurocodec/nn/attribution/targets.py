@@ -1,0 +1,276 @@
+"""Targets: the one number per sample that contributions explain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.nn.attribution.surprisal import Mahalanobis, Surprisal
+from neurocodec.nn.attribution.target import Target
+
+__all__ = [
+    "Entropy",
+    "Feature",
+    "Mahalanobis",
+    "Margin",
+    "Output",
+    "Sum",
+    "Surprisal",
+    "Target",
+    "TopK",
+]
+
+
+@dataclass(frozen=True)
+class Sum(Target):
+    """Sum of all outputs.
+
+    Examples
+    --------
+    >>> Sum()(torch.tensor([[1.0, 2.0, 4.0]]))
+    tensor([7.])
+    """
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Sum over outputs."""
+        return outputs.sum(-1)
+
+
+@dataclass(frozen=True)
+class Output(Target):
+    """One output: a cell's firing rate or a category's logit.
+
+    Parameters
+    ----------
+    which
+        Its name, or its position from 0 (negative from the end).
+
+    Examples
+    --------
+    >>> Output("b").bind(["a", "b"])(torch.tensor([[1.0, 2.0]]))
+    tensor([2.])
+    """
+
+    which: str | int
+
+    def bind(self, names: Sequence[str]) -> Output:
+        """Turn the name into a position."""
+        if isinstance(self.which, str):
+            if self.which not in names:
+                raise unknown_name("output", self.which, names)
+            return replace(self, which=list(names).index(self.which))
+        if not isinstance(self.which, int) or not -len(names) <= self.which < len(names):
+            raise InputError(
+                came=f"output {self.which} of a network with {len(names)} outputs",
+                expected=f"a position from 0 to {len(names) - 1}, or a name",
+            )
+        return self
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Read the output."""
+        if isinstance(self.which, str):
+            raise InputError(
+                came=f"output {self.which!r}, whose position is not known yet",
+                expected="a target that knows the network's outputs",
+                hint="target.bind(net.outputs)",
+            )
+        return outputs[..., self.which]
+
+
+@dataclass(frozen=True)
+class TopK(Target):
+    """Sum of the k largest outputs (CODEC sec. 2; the paper's standard target is ``TopK(1)``).
+
+    Parameters
+    ----------
+    k
+        How many.
+    of
+        ``"logits"`` (the outputs as they are) or ``"probability"`` (after a softmax).
+    hold
+        Whether the classes found at the sample itself are kept along a path.
+
+    Examples
+    --------
+    >>> TopK(2)(torch.tensor([[1.0, 5.0, 3.0]]))
+    tensor([8.])
+    """
+
+    k: int = 1
+    of: Literal["logits", "probability"] = "logits"
+    hold: bool = False
+
+    def __post_init__(self) -> None:
+        if self.of not in ("logits", "probability"):
+            raise unknown_name("scale of TopK", self.of, ("logits", "probability"))
+        if self.k < 1:
+            raise InputError(came=f"TopK(k={self.k})", expected="k of at least 1")
+
+    def bind(self, names: Sequence[str]) -> TopK:
+        """Refuse a network with fewer than k outputs."""
+        if self.k > len(names):
+            raise InputError(
+                came=f"TopK(k={self.k}) for a network with {len(names)} outputs",
+                expected=f"k of at most {len(names)}",
+            )
+        return self
+
+    def fixed_at(self, outputs: Tensor) -> Target:
+        """Keep each sample's classes, where `hold` asks for it."""
+        if not self.hold:
+            return self
+        return _HeldClasses(outputs.topk(self.k, dim=-1).indices, self.of)
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Sum over the k largest."""
+        return torch.topk(_scale(outputs, self.of), self.k, dim=-1).values.sum(-1)
+
+
+@dataclass(frozen=True)
+class _HeldClasses(Target):
+    """Sum over given outputs, which differ from sample to sample."""
+
+    per_sample: ClassVar[bool] = True
+
+    classes: Tensor
+    of: Literal["logits", "probability"]
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Sum over each sample's classes."""
+        return _scale(outputs, self.of).gather(-1, self.classes).sum(-1)
+
+
+def _scale(outputs: Tensor, of: Literal["logits", "probability"]) -> Tensor:
+    return outputs if of == "logits" else torch.softmax(outputs, -1)
+
+
+@dataclass(frozen=True)
+class Entropy(Target):
+    """Entropy of the distribution over categories, in bits: -sum p log2 p (CODEC sec. 2).
+
+    Parameters
+    ----------
+    of
+        ``"softmax"`` (p is the softmax of the outputs), or ``"probability"`` where the network's
+        outputs are probabilities already. Raw logits have no entropy and are refused.
+
+    Examples
+    --------
+    >>> Entropy()(torch.zeros(1, 4))
+    tensor([2.])
+    """
+
+    units: ClassVar[str] = "bit"
+
+    of: Literal["softmax", "probability"] = "softmax"
+
+    def __post_init__(self) -> None:
+        if self.of not in ("softmax", "probability"):
+            raise InputError(
+                came=f"Entropy(of={self.of!r})",
+                expected="a distribution: raw logits have no entropy",
+                hint="nc.targets.Entropy(), which is the entropy of their softmax",
+            )
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Entropy in bits."""
+        if self.of == "softmax":
+            logp = outputs.log_softmax(-1)
+            return -(logp.exp() * logp).sum(-1) / _LN2
+        _require_distribution(outputs)
+        # at p = 0 the derivative of p log p is infinite, and its product with zero no number
+        bits: Tensor = torch.special.entr(outputs.clamp(min=torch.finfo(outputs.dtype).tiny)) / _LN2
+        return bits.sum(-1)
+
+
+_LN2 = 0.6931471805599453
+
+
+def _require_distribution(p: Tensor) -> None:
+    total = p.detach().sum(-1)
+    if bool((p.detach() < 0).any()) or not torch.allclose(total, torch.ones_like(total), atol=1e-3):
+        raise InputError(
+            came=f"outputs that are negative or sum to {float(total.flatten()[0]):.4g}; raw logits",
+            expected="probabilities that sum to 1",
+            hint="nc.targets.Entropy(), which is the entropy of the outputs' softmax",
+        )
+
+
+@dataclass(frozen=True)
+class Margin(Target):
+    """Largest output minus the second largest.
+
+    Examples
+    --------
+    >>> Margin()(torch.tensor([[1.0, 5.0, 3.0]]))
+    tensor([2.])
+    """
+
+    def bind(self, names: Sequence[str]) -> Margin:
+        """Refuse a network with a single output."""
+        if len(names) < 2:
+            raise InputError(came="a network with one output", expected="at least two outputs")
+        return self
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Difference of the two largest."""
+        best = outputs.topk(2, dim=-1).values
+        return best[..., 0] - best[..., 1]
+
+
+@dataclass(frozen=True)
+class Feature(Target):
+    """Projection of a hidden layer on a vector over its channels.
+
+    Parameters
+    ----------
+    name
+        Alias of the layer, one of the network's.
+    vector
+        One number per channel.
+    position
+        Position in the layer's maps, such as ``(y, x)``, or the token; None sums over positions.
+
+    Examples
+    --------
+    >>> Feature("layer1", (1.0, -1.0))(torch.tensor([[3.0, 1.0]]))
+    tensor([2.])
+    """
+
+    name: str
+    vector: tuple[float, ...]
+    position: tuple[int, ...] | int | None = None
+
+    @property
+    def layer(self) -> str:
+        """Alias of the layer that is read."""
+        return self.name
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Project an activation of shape (sample, channel, positions...)."""
+        if outputs.shape[1] != len(self.vector):
+            raise InputError(
+                came=f"a vector of {len(self.vector)} for {self.name!r}",
+                expected=f"one number for each of its {outputs.shape[1]} channels",
+            )
+        projected = torch.einsum("bc...,c->b...", outputs, torch.as_tensor(self.vector).to(outputs))
+        if self.position is not None:
+            where = (self.position,) if isinstance(self.position, int) else self.position
+            return self._at(projected, where)
+        return projected.reshape(len(projected), -1).sum(1)
+
+    def _at(self, projected: Tensor, where: tuple[int, ...]) -> Tensor:
+        sizes = projected.shape[1:]
+        if len(where) != len(sizes) or any(i >= n for i, n in zip(where, sizes, strict=False)):
+            raise InputError(
+                came=f"position {where} in {self.name!r}",
+                expected=f"a position inside of {tuple(sizes)}",
+            )
+        for index in where:
+            projected = projected[:, index]
+        return projected

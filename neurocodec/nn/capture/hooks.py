@@ -1,0 +1,327 @@
+"""Capture hidden activations: borrow a module, hook its layers, give everything back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurocodec.errors import CaptureError, unknown_name
+from neurocodec.nn.capture.layer import Item, Layer, answer, pick, put
+
+
+@dataclass
+class Pass:
+    """What one forward pass left: outputs (sample, output) and hidden activations by alias."""
+
+    outputs: Tensor
+    hidden: dict[str, Tensor]
+
+    def detached(self) -> dict[str, Tensor]:
+        """Hidden activations without their graph."""
+        return {alias: h.detach() for alias, h in self.hidden.items()}
+
+
+@contextmanager
+def borrowed(module: nn.Module) -> Iterator[nn.Module]:
+    """Put a module into evaluation mode with frozen parameters; give it back as it was.
+
+    Mode of every submodule, `requires_grad` of every parameter and the random state are restored,
+    also after an exception. The fused attention path, which skips submodules, is off meanwhile.
+
+    Raises
+    ------
+    CaptureError
+        Where a batch norm keeps no running statistics, so that samples depend on each other.
+
+    Examples
+    --------
+    >>> module = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    >>> with borrowed(module):
+    ...     module.training, module[0].weight.requires_grad
+    (False, False)
+    >>> module.training, module[0].weight.requires_grad
+    (True, True)
+    """
+    modes = [(m, m.training) for m in module.modules()]
+    flags = [(p, p.requires_grad) for p in module.parameters()]
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    _refuse_batch_statistics(module)
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(mode=False))
+        stack.enter_context(torch.random.fork_rng(_cuda_devices(module)))
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fastpath)
+        stack.callback(_restore, modes, flags)
+        torch.backends.mha.set_fastpath_enabled(False)
+        if _cuda_devices(module):
+            stack.enter_context(full_precision())
+        module.eval()
+        for parameter, _ in flags:
+            parameter.requires_grad = False
+        yield module
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Let convolutions on a GPU use all digits of float32, which cuDNN by default does not.
+
+    With TF32, its default, results differ from those of the CPU in the third digit.
+
+    Examples
+    --------
+    >>> with full_precision():
+    ...     torch.backends.cudnn.allow_tf32
+    False
+    """
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def _restore(modes: list[tuple[nn.Module, bool]], flags: list[tuple[nn.Parameter, bool]]) -> None:
+    for module, training in modes:
+        module.training = training
+    for parameter, requires_grad in flags:
+        parameter.requires_grad = requires_grad
+
+
+def _cuda_devices(module: nn.Module) -> list[int]:
+    devices = {p.device for p in module.parameters() if p.device.type == "cuda"}
+    return sorted(d.index or 0 for d in devices)
+
+
+def _refuse_batch_statistics(module: nn.Module) -> None:
+    for name, part in module.named_modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:  # noqa: SLF001
+            raise CaptureError(
+                came=f"{type(part).__name__} {name!r}, which normalises over the batch",
+                expected="samples that do not depend on each other",
+                hint="track_running_stats=True, and a forward pass in training mode over your data",
+            )
+
+
+def _refuse_script(part: nn.Module, name: str) -> None:
+    if isinstance(part, torch.jit.ScriptModule):
+        raise CaptureError(
+            came=f"layer {name!r} in TorchScript, which does not call hooks",
+            expected="modules in Python",
+            hint="the module from before torch.jit.script or torch.jit.trace",
+        )
+
+
+class _ReachedError(Exception):
+    """A pass has come to the layer that it was wanted for."""
+
+
+@dataclass
+class Capture:
+    """Hooks on the layers of one module, and the passes through them.
+
+    Parameters
+    ----------
+    module
+        The network.
+    layers
+        Alias -> layer.
+    select
+        Which item of an output that is a tuple (int) or dict (str) holds the network's answer.
+    protected
+        Aliases whose activation is changed in place further on (torchvision's ReLUs): the network
+        goes on with a copy of these. Found by the passes themselves.
+    changes_input
+        Whether the network works in place on its input: it is then given a copy. Found likewise.
+    told
+        Operators of which it was said in this run that they lack a forward-mode derivative.
+
+    Examples
+    --------
+    >>> module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
+    >>> with Capture(module, {"first": Layer("0")}).attached() as capture:
+    ...     hidden = capture.run(torch.zeros(4, 2)).hidden
+    >>> hidden["first"].shape, module[0]._forward_hooks
+    (torch.Size([4, 3]), OrderedDict())
+    """
+
+    module: nn.Module
+    layers: Mapping[str, Layer]
+    select: Item = None
+    protected: set[str] = field(default_factory=set)
+    changes_input: bool = False
+    told: set[str] = field(default_factory=set, repr=False)
+    _looked: bool = field(default=False, repr=False)
+    _off: bool = field(default=False, repr=False)
+    _until: frozenset[str] = field(default=frozenset(), repr=False)
+    _hidden: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _versions: dict[str, int] = field(default_factory=dict, repr=False)
+    _replace: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    _calls: Counter[str] = field(default_factory=Counter, repr=False)
+
+    @contextmanager
+    def attached(self) -> Iterator[Capture]:
+        """Borrow the module and hook its layers for the length of a ``with`` block.
+
+        Raises
+        ------
+        CaptureError
+            Where a layer is in TorchScript.
+        """
+        parts = dict(self.module.named_modules(remove_duplicate=False))
+        for layer in self.layers.values():
+            if layer.module not in parts:
+                raise unknown_name("layer", layer.module, (n for n in parts if n))
+            _refuse_script(parts[layer.module], layer.module)
+        with ExitStack() as stack:
+            stack.enter_context(borrowed(self.module))
+            for alias, layer in self.layers.items():
+                stack.callback(self._hook(parts[layer.module], alias, layer).remove)
+            stack.callback(self._forget)
+            yield self
+
+    def run(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
+        """Run the module once.
+
+        Parameters
+        ----------
+        x
+            Inputs, sample axis first.
+        replace
+            Alias -> the activation that the network shall go on with.
+
+        Returns
+        -------
+        Pass
+            Where gradients are enabled, every activation is part of a graph that starts at the
+            earliest captured layer, so that a backward pass ends there. The first pass is
+            preceded by one on a copy that finds out what the network changes in place.
+        """
+        if not self._looked:
+            self._looked = True
+            with torch.no_grad():
+                self._learn(x[:1].clone())
+        at_input = any(layer.at == "input" for layer in self.layers.values())
+        if torch.is_grad_enabled() and at_input and not x.requires_grad:
+            x = x.detach().requires_grad_()
+        return self._once(x.clone() if self.changes_input else x, replace)
+
+    def _learn(self, x: Tensor) -> None:
+        """Find out what the network changes in place: its input, and captured activations."""
+        version = x._version  # noqa: SLF001
+        before = x.clone()
+        self._once(x)
+        self.changes_input = x._version != version  # noqa: SLF001
+        if self.protected:
+            self._once(before)
+
+    def _once(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
+        self._forget()
+        self._replace = replace or {}
+        outputs = answer(self.module(x), self.select)
+        changed = {a for a, h in self._hidden.items() if h._version != self._versions[a]}  # noqa: SLF001
+        done = Pass(outputs, self._hidden)
+        self._forget()
+        if changed & self.protected:
+            raise CaptureError(
+                came=f"layers {sorted(changed)}, whose activations are changed in place elsewhere",
+                expected="layers whose output only goes on from the layer itself",
+                hint="another layer, or the same operation with inplace=False",
+            )
+        self.protected |= changed
+        return self._once(x, replace) if changed and torch.is_grad_enabled() else done
+
+    def bare(self, x: Tensor) -> Tensor:
+        """Answer of the module without any capture and without gradients."""
+        self._off = True
+        try:
+            with torch.no_grad():
+                return answer(self.module(x.clone()), self.select)
+        finally:
+            self._off = False
+
+    def look(self, x: Tensor) -> Pass:
+        """Run the module once without gradients."""
+        with torch.no_grad():
+            return self.run(x)
+
+    def reach(self, x: Tensor, aliases: Iterable[str]) -> dict[str, Tensor]:
+        """Run the module as far as the last of some layers, and no further.
+
+        Parameters
+        ----------
+        x
+            Inputs, sample axis first; of a network that `run` has seen.
+        aliases
+            The layers, all of which run.
+
+        Returns
+        -------
+        dict
+            Alias -> activation.
+        """
+        self._forget()
+        self._until = frozenset(aliases)
+        try:
+            with suppress(_ReachedError):
+                self.module(x.clone() if self.changes_input else x)
+        finally:
+            found, self._until = self._hidden, frozenset()
+            self._forget()
+        return found
+
+    @property
+    def first_seen(self) -> str | None:
+        """Alias of the first layer that ran in the pass under way."""
+        return next(iter(self._hidden), None)
+
+    def _forget(self) -> None:
+        self._hidden, self._versions, self._replace, self._calls = {}, {}, {}, Counter()
+
+    def _hook(self, part: nn.Module, alias: str, layer: Layer) -> Any:
+        def on_output(_module: nn.Module, _args: object, output: Any) -> Any:
+            return self._visit(alias, layer, output)
+
+        def on_input(_module: nn.Module, args: tuple[Any, ...]) -> Any:
+            first = self._visit(alias, layer, args[0] if args else None)
+            return None if first is None else (first, *args[1:])
+
+        if layer.at == "input":
+            return part.register_forward_pre_hook(on_input)
+        return part.register_forward_hook(on_output)
+
+    def _visit(self, alias: str, layer: Layer, value: Any) -> Any:
+        if self._off:
+            return None
+        call = self._calls[alias]
+        self._calls[alias] += 1
+        if layer.occurrence not in (None, call):
+            return None
+        if alias in self._hidden:
+            raise CaptureError(
+                came=f"layer {layer.module!r} runs more than once in one pass",
+                expected="which of its calls is meant",
+                hint=f"nc.Layer({layer.module!r}, occurrence=0)",
+            )
+        tensor = self._take(alias, pick(value, layer))
+        return put(value, layer.item, tensor)
+
+    def _take(self, alias: str, tensor: Tensor) -> Tensor:
+        tensor = self._replace.get(alias, tensor)
+        if torch.is_grad_enabled() and not tensor.requires_grad:
+            tensor = tensor.detach().requires_grad_()
+        elif torch.is_grad_enabled() and self.layers[alias].at == "output":
+            # a node of its own: a module that returns its input shares that with what is beside it
+            # (not of `view_as`, which gives a batch of one other strides: torch 2.15 then has
+            # wrong gradients of a batch norm)
+            tensor = tensor[...]
+        self._hidden[alias] = tensor
+        self._versions[alias] = tensor._version  # noqa: SLF001
+        if self._until and self._until <= self._hidden.keys():
+            raise _ReachedError
+        return tensor.clone() if alias in self.protected else tensor

@@ -1,0 +1,177 @@
+"""From the gradient at a layer back to the input, through some of the layer's channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from neurocodec.errors import CaptureError, unknown_name
+from neurocodec.nn.attribution.passes import Passes
+from neurocodec.nn.attribution.reduction import split_sign
+from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.layer import Layer
+
+Sign = Literal["both", "excitatory", "inhibitory", "net"]
+
+TOGETHER: Final = {"cpu": 1, "cuda": 16}
+"""Maps in one backward pass, by the kind of device.
+
+On a CPU one after the other through one graph is at least as fast (2 cores, torch 2.15, from a
+28x28 layer of ResNet-50 to the image, milliseconds for each of 8 maps: 12.7, and 22.9 in one
+batched pass), and takes the memory of one.
+"""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Channels of a layer that maps pass, one set of weights for each map.
+
+    Parameters
+    ----------
+    alias
+        The layer, which is captured.
+    weights
+        (part, 2, channel): what a channel counts where its contribution is positive, and where it
+        is negative.
+    sign
+        Which of the two have a map each: ``"both"``, one of them, or ``"net"``, their sum.
+    """
+
+    alias: str
+    weights: Tensor
+    sign: Sign = "both"
+
+    def __post_init__(self) -> None:
+        if self.sign not in get_args(Sign):
+            raise unknown_name("sign", self.sign, get_args(Sign))
+
+    @property
+    def signs(self) -> tuple[tuple[int, ...], ...]:
+        """For each map of a part, the signs that it takes: 0 excitatory, 1 inhibitory."""
+        known = {"both": ((0,), (1,)), "excitatory": ((0,),), "inhibitory": ((1,),)}
+        return known.get(self.sign, ((0, 1),))
+
+    @property
+    def whole(self) -> bool:
+        """Whether no position has to be told from another by its sign."""
+        same = bool((self.weights[:, 0] == self.weights[:, 1]).all())
+        return self.sign == "net" and same
+
+
+class Front(NamedTuple):
+    """The network up to a layer, with the graph that leads back to the input."""
+
+    leaf: Tensor
+    hidden: Tensor
+
+
+class Point(NamedTuple):
+    """The same, with the target and its gradient at the layer."""
+
+    front: Front
+    gradient: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class WaysBack:
+    """The ways from the target to the input that pass some channels of a layer.
+
+    Parameters
+    ----------
+    passes
+        Of the prepared network.
+    parts
+        The channels.
+    together
+        Maps in one backward pass; None chooses by the device.
+    """
+
+    passes: Passes
+    parts: Parts
+    together: int | None = None
+
+    @property
+    def alias(self) -> str:
+        """The layer."""
+        return self.parts.alias
+
+    @property
+    def layer(self) -> Layer:
+        """Where it is read."""
+        return self.passes.capture.layers[self.alias]
+
+    def front(self, x: Tensor) -> Front:
+        """Run as far as the layer."""
+        with torch.enable_grad():
+            leaf = x.detach().clone().requires_grad_()
+            return Front(leaf, self.passes.capture.reach(leaf, [self.alias])[self.alias])
+
+    def point(self, x: Tensor, target: Target) -> Point:
+        """Run the whole network, and go back as far as the layer."""
+        with torch.enable_grad():
+            leaf = x.detach().clone().requires_grad_()
+            done = self.passes.capture.run(leaf)
+            hidden = done.hidden[self.alias]
+            value = self.passes.value(done, target)
+        gradient = None
+        if value.requires_grad:
+            gradient = torch.autograd.grad(value.sum(), hidden, allow_unused=True)[0]
+        if gradient is None:
+            raise CaptureError(
+                came=f"a target that does not depend on layer {self.alias!r}",
+                expected="a layer between the input and what the target reads",
+                hint="an earlier layer=, or a target of the outputs",
+            )
+        return Point(Front(leaf, hidden), gradient, value.detach())
+
+    def back(self, front: Front, gradient: Tensor, contribution: Tensor) -> Tensor:
+        """Gradients at the input by way of each part and sign, (sample, part, sign, *input)."""
+        signs = self.parts.signs
+        wanted = [(w, s) for w in self.parts.weights for s in signs]
+        size = self.together or TOGETHER.get(front.leaf.device.type, 1)
+        samples, *shape = front.leaf.shape
+        found = front.leaf.new_empty(samples, len(wanted), *shape)  # once: there may be thousands
+        for i in range(0, len(wanted), size):
+            starts = [self._start(gradient, contribution, *w) for w in wanted[i : i + size]]
+            found[:, i : i + size] = _gradients(front, starts).transpose(0, 1)
+        return found.view(samples, len(self.parts.weights), len(signs), *shape)
+
+    def _start(
+        self, gradient: Tensor, contribution: Tensor, weights: Tensor, signs: tuple[int, ...]
+    ) -> Tensor:
+        """The gradient at the layer, times what each channel-position counts."""
+        found = torch.zeros_like(gradient)
+        view, whole = self.layer.channels_first(found), self.layer.channels_first(gradient)
+        shape = (-1, *(1,) * (whole.ndim - 2))
+        positive, negative = (
+            (w if i in signs else torch.zeros_like(w)).reshape(shape) for i, w in enumerate(weights)
+        )
+        if self.parts.whole:
+            view.copy_(whole * positive)
+        else:
+            below = self.layer.channels_first(contribution) < 0
+            view.copy_(whole * torch.where(below, negative, positive))
+        return found
+
+    def sums(self, contribution: Tensor) -> Tensor:
+        """What the maps should sum to, (sample, part, sign), in double precision."""
+        values = self.layer.channels_first(contribution)
+        both = split_sign(values.double())
+        each = torch.einsum("nsc,psc->nps", both, self.parts.weights.double())
+        return torch.stack([each[:, :, list(s)].sum(2) for s in self.parts.signs], 2)
+
+
+def _gradients(front: Front, starts: list[Tensor]) -> Tensor:
+    """Gradients at the input for several gradients at the layer, (start, sample, ...)."""
+    options = {"retain_graph": True, "allow_unused": True}
+    if len(starts) == 1:
+        found = torch.autograd.grad(front.hidden, front.leaf, starts[0], **options)[0]
+        return torch.zeros_like(front.leaf)[None] if found is None else found[None]
+    found = torch.autograd.grad(
+        front.hidden, front.leaf, torch.stack(starts), is_grads_batched=True, **options
+    )[0]
+    return front.leaf.new_zeros(len(starts), *front.leaf.shape) if found is None else found

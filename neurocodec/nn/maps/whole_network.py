@@ -1,0 +1,93 @@
+"""Maps of the whole network: input times gradient, and integrated gradients, of the input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neurocodec.errors import CaptureError
+from neurocodec.nn.attribution.integration import IntegratedGradients
+from neurocodec.nn.attribution.method import Method
+from neurocodec.nn.attribution.methods import ActGrad, InputGrad
+from neurocodec.nn.attribution.passes import Batch, Passes, Point
+from neurocodec.nn.attribution.tangents import differentiable_attention
+from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.maps.through_channels import (
+    Mapped,
+    Trial,
+    fixed_target,
+    line,
+    not_decomposed,
+    refined,
+)
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """Maps of a target through all of the network, to set those through some channels beside.
+
+    Parameters
+    ----------
+    passes
+        Of the prepared network.
+    """
+
+    passes: Passes
+
+    def mapped(self, method: Method, batch: Batch) -> Mapped:
+        """Maps of a batch; what they should sum to is the change of the target, y(x) - y(x').
+
+        Parameters
+        ----------
+        method
+            `InputGrad` or `ActGrad`, which are the same here: (x - x') dy/dx (CODEC eq. 6); or
+            `IntegratedGradients`, with either path (eq. 7 and 13).
+        batch
+            The samples.
+
+        Raises
+        ------
+        InputError
+            For another method.
+        CaptureError
+            Where the target does not depend on the input.
+        """
+        with differentiable_attention():
+            if isinstance(method, InputGrad | ActGrad):
+                gradient = self._gradient(batch.x, self.passes.target)
+                maps = gradient * (batch.x - self.passes.baseline)
+                return self._known(batch)._replace(maps=maps[:, None, None])
+            if not isinstance(method, IntegratedGradients):
+                raise not_decomposed(method)
+
+            return refined(method, batch, self._integrated)
+
+    def _integrated(self, method: IntegratedGradients, batch: Batch) -> Trial:
+        target, total = fixed_target(self.passes, batch), torch.zeros_like(batch.x)
+        for weight, x in line(self.passes, batch, int(method.steps), method.rule):
+            total.add_(self._gradient(x, target), alpha=weight)
+        maps = total.mul_(batch.x - self.passes.baseline)
+        found = self._known(batch)._replace(maps=maps[:, None, None])
+        return found, found.misses(method.tolerance)
+
+    def _known(self, batch: Batch) -> Mapped:
+        done = self.passes.look(batch.x)
+        value = self.passes.value(done, self.passes.target)
+        change = self.passes.change(Point(done.outputs, value, {}, {}))
+        return Mapped(value.new_empty(0), change.double()[:, None, None], value)
+
+    def _gradient(self, x: Tensor, target: Target) -> Tensor:
+        with torch.enable_grad():
+            leaf = x.detach().clone().requires_grad_()
+            value = self.passes.value(self.passes.capture.run(leaf), target)
+        found = None
+        if value.requires_grad:
+            found = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
+        if found is None:
+            raise CaptureError(
+                came="a target that does not depend on the input",
+                expected="a target of the outputs, or of a layer",
+            )
+        return found

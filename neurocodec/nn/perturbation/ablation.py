@@ -1,0 +1,228 @@
+"""Channels of a layer replaced by a constant, out of place, in whatever way the network is run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurocodec.errors import CaptureError, InputError
+from neurocodec.nn.capture.layer import Layer, pick, put
+
+
+@dataclass(frozen=True)
+class ChannelMask:
+    """Which channels of a layer are replaced, and by what.
+
+    Parameters
+    ----------
+    layer
+        Where.
+    channels
+        Positions of channels, from 0.
+    kept
+        Whether these are the ones that stay as they are, and all others are replaced.
+    tokens
+        Positions at which this is done, of a layer of tokens; everywhere where None.
+    fill
+        What they are replaced by: one number, or one for each channel of the layer.
+
+    Examples
+    --------
+    >>> mask = ChannelMask(Layer("0"), channels=(1,))
+    >>> mask(torch.tensor([[2.0, 3.0]]))
+    tensor([[2., 0.]])
+    """
+
+    layer: Layer
+    channels: tuple[int, ...]
+    kept: bool = False
+    tokens: tuple[int, ...] | None = None
+    fill: float | tuple[float, ...] = 0.0
+
+    def __call__(self, activation: Tensor) -> Tensor:
+        """Return a new tensor: the kept channels of the activation, and the fill of the others.
+
+        Raises
+        ------
+        InputError
+            Where the layer has not these channels or tokens.
+        """
+        keep = torch.ones_like(activation[:1])
+        view = self.layer.channels_first(keep)
+        self._require(activation, view)
+        view.masked_fill_(self._replaced(view), 0.0)
+        if self.fill == 0:
+            return activation * keep
+        fill = torch.zeros_like(keep)
+        self.layer.channels_first(fill).copy_(self._fill(view))
+        return activation * keep + fill * (1 - keep)
+
+    def _replaced(self, view: Tensor) -> Tensor:
+        """Mark what is replaced, to be broadcast to (1, channel, positions...)."""
+        sizes = (1, view.shape[1], *[1] * (view.ndim - 2))
+        marked = torch.full(sizes, self.kept, device=view.device)
+        marked[:, list(self.channels)] = not self.kept
+        if self.tokens is None:
+            return marked
+        there = torch.zeros(view.shape[2], dtype=torch.bool, device=view.device)
+        there[list(self.tokens)] = True
+        return marked & there.reshape(1, 1, -1, *[1] * (view.ndim - 3))
+
+    def _fill(self, view: Tensor) -> Tensor:
+        values = torch.as_tensor(self.fill, dtype=view.dtype, device=view.device)
+        return values if not values.ndim else values.reshape(1, -1, *[1] * (view.ndim - 2))
+
+    def _require(self, activation: Tensor, view: Tensor) -> None:
+        name, count = self.layer.module, view.shape[1]
+        if max(self.channels) >= count:
+            raise InputError(
+                came=f"channel {max(self.channels)} of layer {name!r}, which has {count}",
+                expected=f"positions from 0 to {count - 1}",
+            )
+        if isinstance(self.fill, tuple) and len(self.fill) != count:
+            raise InputError(
+                came=f"fill of {len(self.fill)} numbers for layer {name!r} of {count} channels",
+                expected="one number, or one for each channel of the layer",
+            )
+        if self.tokens is not None:
+            _require_tokens(self.layer, self.tokens, activation, view)
+
+
+def _require_tokens(layer: Layer, tokens: Sequence[int], activation: Tensor, view: Tensor) -> None:
+    layout = layer.layout or {2: "vector", 3: "tokens"}.get(activation.ndim)
+    if layout != "tokens" or activation.ndim != 3 or layer.token is not None:
+        without = f"only its token {layer.token}" if layer.token is not None else "no tokens"
+        raise InputError(
+            came=f"tokens={list(tokens)} of layer {layer.module!r}, which has {without}",
+            expected="a layer whose activation is (sample, token, channel)",
+            hint="tokens=None",
+        )
+    count = view.shape[2]
+    if not all(-count <= token < count for token in tokens):
+        raise InputError(
+            came=f"tokens={list(tokens)} of layer {layer.module!r}, which has {count}",
+            expected=f"positions from 0 to {count - 1}",
+        )
+
+
+class MaskHook:
+    """Hooks that apply a mask in every pass of a module; they are copied and pickled with it.
+
+    Parameters
+    ----------
+    mask
+        What is done.
+
+    Examples
+    --------
+    >>> module = nn.Sequential(nn.Identity())
+    >>> MaskHook(ChannelMask(Layer("0"), (0,))).attach(module)
+    >>> module(torch.ones(1, 2))
+    tensor([[0., 1.]])
+    """
+
+    def __init__(self, mask: ChannelMask) -> None:
+        self.mask = mask
+        self._calls = 0
+        self._done = False
+
+    def attach(self, module: nn.Module) -> None:
+        """Hook the layer, and the start and the end of each pass."""
+        part = module.get_submodule(self.mask.layer.module)
+        module.register_forward_pre_hook(self._start)
+        if self.mask.layer.at == "input":
+            part.register_forward_pre_hook(self._on_input)
+        else:
+            part.register_forward_hook(self._on_output)
+        module.register_forward_hook(self._end)
+
+    def _start(self, _module: nn.Module, _args: Any) -> None:
+        self._calls, self._done = 0, False
+
+    def _end(self, _module: nn.Module, _args: Any, _output: Any) -> None:
+        if not self._done:
+            layer, calls = self.mask.layer, self._calls
+            raise CaptureError(
+                came=f"call {layer.occurrence or 0} of layer {layer.module!r}, which is to be "
+                f"perturbed and runs {calls} times",
+                expected="a layer that runs in every forward pass",
+            )
+
+    def _on_output(self, _module: nn.Module, _args: Any, output: Any) -> Any:
+        return self._visit(output)
+
+    def _on_input(self, _module: nn.Module, args: tuple[Any, ...]) -> Any:
+        return (self._visit(args[0] if args else None), *args[1:])
+
+    def _visit(self, value: Any) -> Any:
+        layer, call = self.mask.layer, self._calls
+        self._calls += 1
+        if layer.occurrence not in (None, call):
+            return value
+        if self._done:
+            raise CaptureError(
+                came=f"layer {layer.module!r} runs more than once in one pass",
+                expected="which of its calls is meant",
+                hint=f"nc.Layer({layer.module!r}, occurrence=0)",
+            )
+        self._done = True
+        return put(value, layer.item, self.mask(pick(value, layer)))
+
+
+def twin(module: nn.Module) -> nn.Module:
+    """Copy a module but not its numbers: parameters, buffers and other tensors are shared.
+
+    So hooks can be put on the copy while the module itself stays as it is.
+
+    Parameters
+    ----------
+    module
+        What is to be hooked.
+
+    Raises
+    ------
+    CaptureError
+        Where it holds what cannot be copied.
+
+    Examples
+    --------
+    >>> module = nn.Linear(2, 1)
+    >>> copied = twin(module)
+    >>> copied is module, copied.weight is module.weight
+    (False, True)
+    """
+    shared = [t for part in module.modules() for t in vars(part).values() if isinstance(t, Tensor)]
+    shared += [*module.parameters(), *module.buffers()]
+    try:
+        return copy.deepcopy(module, {id(tensor): tensor for tensor in shared})
+    except (TypeError, RuntimeError) as error:
+        raise CaptureError(
+            came=f"a {type(module).__name__} that cannot be copied: {error}",
+            expected="a module whose attributes copy.deepcopy can copy",
+        ) from error
+
+
+def masked(module: nn.Module, mask: ChannelMask) -> nn.Module:
+    """Return the module with a mask on one of its layers; it shares all numbers with the plain one.
+
+    Parameters
+    ----------
+    module
+        Left as it is.
+    mask
+        What is done, in every pass.
+
+    Examples
+    --------
+    >>> module = nn.Sequential(nn.Identity())
+    >>> masked(module, ChannelMask(Layer("0"), (0,)))(torch.ones(1, 2))
+    tensor([[0., 1.]])
+    """
+    copied = twin(module)
+    MaskHook(mask).attach(copied)
+    return copied

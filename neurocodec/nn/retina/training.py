@@ -1,0 +1,326 @@
+"""Training of a retina model on spikes: Poisson loss, early stopping, exact resumption."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from neurocodec.errors import InputError, StorageError
+from neurocodec.nn.checkpoint import (
+    digest,
+    optimizer_tensors,
+    prefixed,
+    read_tensors,
+    restore_optimizer,
+    unprefixed,
+    write_tensors,
+)
+from neurocodec.nn.fast.movie import convolve_movie
+from neurocodec.nn.retina.model import RetinaCNN
+from neurocodec.nn.retina.separable_filters import SeparableFilters
+from neurocodec.nn.retina.spikes import (
+    TINY,
+    Recording,
+    correlation,
+    cut_blocks,
+    hold_out,
+    mode,
+    noise_from,
+    poisson_loss,
+    predict,
+)
+from neurocodec.nn.retina.training_config import Blocks, History, TrainingConfig
+from neurocodec.nn.retina.whitening import FirstFilters
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Blocks", "History", "TrainingConfig", "train_retina"]
+
+
+def train_retina(
+    module: RetinaCNN,
+    frames: Tensor,
+    spike_counts: Tensor,
+    config: TrainingConfig | None = None,
+    *,
+    bin_width: float = 0.01,
+    validation: Recording | None = None,
+    blocks: Blocks | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> History:
+    """Train a retina model on spikes, in place.
+
+    Parameters
+    ----------
+    module
+        The model; it ends with the weights of the epoch that has the lowest held-out loss.
+    frames
+        Movie (time, y, x) in units of contrast.
+    spike_counts
+        Spikes per bin (time, cell), or their mean over repeats. Row `t` is the response to the
+        frames up to `t`; the first `history - 1` rows are not used.
+    config
+        How to train.
+    bin_width
+        Of the spike counts, in seconds.
+    validation
+        Held-out movie and spike counts, instead of the end of this movie.
+    blocks
+        Parts of this movie to train on and to hold out, instead of its beginning and end.
+    checkpoint
+        A file written after every epoch. If it is there, training goes on from it, and ends
+        with the very weights of a run that was never interrupted.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    History
+        Losses and held-out correlations by epoch.
+
+    Raises
+    ------
+    InputError
+        Where shapes do not match, a number is not finite, or the movie is too short.
+    StorageError
+        Where the checkpoint belongs to another run.
+
+    Examples
+    --------
+    >>> from neurocodec.nn.retina.model import RetinaConfig
+    >>> module = RetinaCNN(RetinaConfig(cells=2, history=3, size=(9, 9), kernels=(3, 3)))
+    >>> config = TrainingConfig(epochs=2, chunk=8)
+    >>> frames, spike_counts = torch.rand(200, 9, 9), torch.ones(200, 2)
+    >>> train_retina(module, frames, spike_counts, config, progress=False).epochs
+    2
+    """
+    config = config or TrainingConfig()
+    # The random shift of the chunks loses up to one of them.
+    least = module.config.history + 2 * config.chunk
+    if blocks is None:
+        share = config.validation
+        parts = hold_out(
+            module.config, (frames, spike_counts), validation, share=share, least=least
+        )
+        training, held_out = [parts[0]], [parts[1]]
+    else:
+        movie = (frames, spike_counts)
+        training = cut_blocks(module.config, movie, blocks.training, least=least)
+        held_out = cut_blocks(
+            module.config, movie, blocks.validation, least=module.config.history + 1
+        )
+    run = _Run(module, config, bin_width, training, held_out)
+    path = None if checkpoint is None else Path(checkpoint)
+    run.start(path)
+    with (
+        mode(module, training=True),
+        tqdm(
+            total=config.epochs, initial=run.history.epochs, disable=not progress, desc="training"
+        ) as bar,
+    ):
+        while not run.finished:
+            run.epoch()
+            if path:
+                run.write(path)
+            bar.set_postfix(run.summary())
+            bar.update()
+    run.optimizer.zero_grad(set_to_none=True)
+    module.load_state_dict(run.best)
+    return run.history
+
+
+class _Run:
+    """State of one training run: all that a checkpoint must hold to go on exactly."""
+
+    def __init__(
+        self,
+        module: RetinaCNN,
+        config: TrainingConfig,
+        bin_width: float,
+        training: Sequence[Recording],
+        held_out: Sequence[Recording],
+    ) -> None:
+        self.module, self.config, self.bin_width = module, config, bin_width
+        self.training, self.held_out = training, held_out
+        self.device = module.first_convolution.weight.device
+        self.filters = _filters(module, training[0][0], config)
+        others = [p for p in module.parameters() if p is not module.first_convolution.weight]
+        learned = [*self.filters.learned, *others]
+        self.optimizer = torch.optim.Adam(learned, lr=config.learning_rate)
+        self.history = History()
+        self.best: dict[str, Tensor] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether the epochs are over or the patience is."""
+        waited = self.history.epochs - 1 - self.history.best_epoch
+        return self.history.epochs >= self.config.epochs or waited >= self.config.patience
+
+    def summary(self) -> dict[str, str]:
+        """Say where the run stands, for the progress bar."""
+        history = self.history
+        return {
+            "held-out loss": f"{history.validation_loss[-1]:.4f}",
+            "correlation": f"{history.validation_correlation[-1]:.3f}",
+        }
+
+    def start(self, path: Path | None) -> None:
+        """Go on from a checkpoint if there is one, else start at the mean rates."""
+        if path is not None and path.exists():
+            self._read(path)
+        else:
+            counts = torch.cat([counts for _, counts in self.training])
+            _match_output(self.module, counts / self.bin_width)
+
+    def epoch(self) -> None:
+        """Pass over the movie once, and look whether the held-out loss is the lowest so far."""
+        history, number = self.history, self.history.epochs
+        # A pure function of seed and epoch: nothing random has to be kept in a checkpoint.
+        order = torch.Generator().manual_seed(_mix(self.config.seed, number, 0))
+        noise = torch.Generator(self.device).manual_seed(_mix(self.config.seed, number, 1))
+        rate = self.config.learning_rate * (1 + math.cos(math.pi * number / self.config.epochs)) / 2
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with noise_from(self.module, noise):
+            losses = [self._step(*batch) for batch in self._batches(order)]
+        self.filters.store()
+        history.loss.append(sum(losses) / len(losses))
+        self._validate()
+
+    def _batches(self, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        chunk, overlap = self.config.chunk, self.module.config.history - 1
+        shift = int(torch.randint(chunk, (), generator=order))
+        # Views: only the chunks of one batch are ever copied.
+        pieces = [
+            (
+                frames[shift:].unfold(0, chunk + overlap, chunk).movedim(-1, 1),
+                counts[shift + overlap :].unfold(0, chunk, chunk).movedim(-1, 1),
+            )
+            for frames, counts in self.training
+        ]
+        movies, answers = ([x for piece in p for x in piece] for p in zip(*pieces, strict=True))
+        permutation = torch.randperm(len(movies), generator=order).tolist()
+        for start in range(0, len(movies), self.config.chunks_per_step):
+            picked = permutation[start : start + self.config.chunks_per_step]
+            yield (
+                torch.stack([movies[i] for i in picked]),
+                torch.stack([answers[i] for i in picked]),
+            )
+
+    def _step(self, movies: Tensor, answers: Tensor) -> float:
+        bias = self.module.first_convolution.bias
+        frames = self.module.standardised(movies.to(self.device))
+        hidden = convolve_movie(frames, self.filters.weight(), bias)
+        rates = self.module.from_first_convolution(hidden.flatten(0, 1))
+        loss = self._loss(rates, answers.flatten(0, 1).to(self.device))
+        loss = loss + self.config.l1 * self.bin_width * rates.mean()
+        weights = [p for p in self.optimizer.param_groups[0]["params"] if p.ndim > 1]
+        loss = loss + self.config.l2 * torch.stack([w.square().sum() for w in weights]).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss.item()
+
+    def _loss(self, rates: Tensor, counts: Tensor) -> Tensor:
+        if not self.config.balance:
+            return poisson_loss(rates, counts, self.bin_width)
+        gain = torch.as_tensor(self.module.config.gain, device=rates.device).clamp_min(TINY)
+        share = (1 / gain) / (1 / gain).mean()
+        return poisson_loss(rates, counts, self.bin_width, share)
+
+    def _validate(self) -> None:
+        first = self.module.config.history - 1
+        rates = torch.cat([predict(self.module, frames) for frames, _ in self.held_out])
+        answers = torch.cat([counts[first:] for _, counts in self.held_out])
+        loss = self._loss(rates, answers).item()
+        history = self.history
+        if not math.isfinite(loss):
+            raise InputError(
+                came=f"training that diverged: held-out loss {loss} after epoch {history.epochs}",
+                expected="a finite loss",
+                hint=f"TrainingConfig(learning_rate={self.config.learning_rate / 10:g})",
+            )
+        if loss < min(history.validation_loss, default=math.inf):
+            history.best_epoch = history.epochs - 1
+            self.best = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
+        history.validation_loss.append(loss)
+        history.validation_correlation.append(correlation(rates, answers).nanmedian().item())
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        shapes = {name: list(p.shape) for name, p in self.module.named_parameters()}
+        data = digest(*(x for part in (*self.training, *self.held_out) for x in part))
+        config = _config_facts(self.config)
+        model = json.loads(json.dumps(self.module.config.to_dict()))
+        return {
+            "config": config, "model": model, "shapes": shapes, "data": data,
+            "bin_width": self.bin_width,
+        }  # fmt: skip
+
+    def write(self, path: Path) -> None:
+        """Replace the checkpoint."""
+        tensors = {
+            **prefixed("model.", self.module.state_dict()),
+            **prefixed("best.", self.best),
+            **prefixed("filters.", self.filters.state()),
+            **prefixed("adam.", optimizer_tensors(self.optimizer)),
+        }
+        facts = {"run": self._identity, "history": dataclasses.asdict(self.history)}
+        write_tensors(path, tensors, facts)
+
+    def _read(self, path: Path) -> None:
+        tensors, facts = read_tensors(path)
+        identity, run = self._identity, facts.get("run", {})
+        run.setdefault("model", identity["model"])  # not in checkpoints of before
+        other = [k for k, value in identity.items() if run.get(k) != value]
+        if other:
+            raise StorageError(
+                came=f"the checkpoint {path} of another run: {', '.join(other)} differ",
+                expected="the same model, data and training config as when it was written",
+                hint="another file name for checkpoint=...",
+            )
+        self.module.load_state_dict(unprefixed("model.", tensors))
+        self.best = unprefixed("best.", tensors)
+        self.filters.load(unprefixed("filters.", tensors))
+        restore_optimizer(self.optimizer, unprefixed("adam.", tensors))
+        self.history = History(**facts["history"])
+
+
+@torch.no_grad()
+def _match_output(module: RetinaCNN, rates: Tensor) -> None:
+    """Start every cell at its mean rate."""
+    gain = torch.as_tensor(module.config.gain).to(rates)
+    mean = (rates.mean(0) / gain).clamp_min(TINY)
+    softplus = module.config.nonlinearity == "softplus"
+    bias = mean + torch.log(-torch.expm1(-mean)) if softplus else mean.log()
+    cast("nn.BatchNorm1d", module.readout.normalisation).bias.copy_(bias)
+
+
+def _filters(
+    module: RetinaCNN, frames: Tensor, config: TrainingConfig
+) -> FirstFilters | SeparableFilters:
+    if config.temporal_basis:
+        return SeparableFilters(module, config.temporal_basis, seed=config.seed)
+    return FirstFilters(module, module.standardised(frames), whiten=config.whiten)
+
+
+def _config_facts(config: TrainingConfig) -> dict[str, Any]:
+    """Leave out what is as it always was: checkpoints from before such a field stay valid."""
+    later = {"temporal_basis": 0, "balance": False}
+    return {k: x for k, x in dataclasses.asdict(config).items() if later.get(k, ...) != x}
+
+
+def _mix(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -1,0 +1,296 @@
+"""Learn dictionaries by sparse coding, several fits side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from neurocodec.kernels import scores
+from neurocodec.nn.sparse.archetypes import project, typical_rows
+from neurocodec.nn.sparse.coding import elastic_net, unit_rows
+from neurocodec.nn.sparse.config import SparseConfig
+from neurocodec.nn.sparse.dictionary import (
+    OnlineDictionary,
+    centre_directions,
+    draw_orders,
+    least_squares_dictionary,
+    residual_directions,
+)
+from neurocodec.nn.sparse.inference.model import InferenceModel, sparsify
+from neurocodec.nn.sparse.loop import Epoch
+from neurocodec.nn.sparse.model import SparseModel
+from neurocodec.nn.sparse.source import Source, batch_rows, sample_rows
+
+_EASING: Final = 0.4
+"""Part of the epochs in which the penalties fall to their values. They start at `_STRICT` times
+these, where rows are nearly cluster members and every seed finds the same modes, and the modes
+split from there. Without, fewer modes come back in a fit to other rows (CIFAR ResNet-56, two fits
+to nine tenths of the rows each: 0.57 in place of 0.69 at block 22), at the same R2."""
+_STRICT: Final = (5.0, 3.0)
+_REVIVE_UNTIL: Final = 0.8
+"""Modes are revived in this first part of the epochs, so that the last of them can still learn."""
+_WARM_STEPS: Final = 10
+"""Steps of the elastic net on a batch that starts at its codes of the epoch before."""
+_COLD_STEPS: Final = 40
+_SAMPLE: Final = 2000
+"""Rows, at equal distances, that the scores of an epoch are taken on."""
+_START_ROWS: Final = 20_000
+"""Rows that the start of a dictionary is drawn from."""
+_TIE: Final = 0.25
+"""See `least_squares_dictionary`: below, modes differ between seeds; above, R2 falls."""
+
+_HELD_FAST: Final = 1e6
+"""The same tie for archetypal modes, which a least-squares step would take from their rows."""
+_PROJECTION_STEPS: Final = 50
+"""Once per epoch, as it costs as much as the rest of it; the weights of the last are close."""
+
+
+class InferenceTraining:
+    """Sparse coding and online dictionary learning in turn, for a stack of fits.
+
+    Implements `neurocodec.nn.sparse.loop.Training`.
+
+    Parameters
+    ----------
+    source
+        Training rows.
+    held
+        Rows that are only scored; may be empty.
+    configs
+        One per fit; they differ at most in seed, penalties and threshold.
+    """
+
+    def __init__(self, source: Source, held: Source, configs: Sequence[SparseConfig]) -> None:
+        self.source, self.held, self.configs = source, held, list(configs)
+        self.generators = [
+            torch.Generator(source.device).manual_seed(config.seed) for config in configs
+        ]
+        self.row_length = _root_mean_square(source)
+        self.l1 = self.row_length * self._column([c.l1_loading for c in configs])
+        self.l2 = self._column([c.l2_loading for c in configs])
+        self.hull = _Hull(sample_rows(source, _START_ROWS), configs[0], self.generators)
+        self.learner = OnlineDictionary(self._start(), nonnegative=configs[0].nonnegative)
+        modes = self.learner.atoms.shape[1]
+        self.codes = self._zeros(source.count if source.resident else 0, modes)
+        self.samples = [sample_rows(s, _SAMPLE) for s in (source, held)]
+        self.sample_codes = [self._zeros(s.shape[1], modes) for s in self.samples]
+        self.used = torch.zeros(source.fits, modes, device=source.device)
+        self.kept: dict[int, Tensor] = {}
+        self.done = 0
+
+    def _column(self, values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, device=self.source.device)[:, None, None]
+
+    def _zeros(self, rows: int, modes: int) -> Tensor:
+        return torch.zeros(self.source.fits, rows, modes, device=self.source.device)
+
+    def _start(self) -> Tensor:
+        rows = sample_rows(self.source, _START_ROWS)
+        modes = self.configs[0].modes(self.source.channels)
+        return torch.stack(
+            [centre_directions(r, modes, g) for r, g in zip(rows, self.generators, strict=True)]
+        )
+
+    def _penalties(self) -> tuple[Tensor, Tensor]:
+        left = max(0.0, 1.0 - self.done / (_EASING * self.configs[0].epochs))
+        return self.l1 * _STRICT[0] ** left, self.l2 * _STRICT[1] ** left
+
+    @torch.no_grad()
+    def epoch(self) -> list[Epoch]:
+        """One pass over the rows; what each fit reached."""
+        self.used.zero_()
+        penalties = self._penalties()
+        for rows in self.source.blocks(self.generators[0]):
+            codes = self.codes if self.source.resident else self._cold(rows, penalties)
+            self._learn(rows, codes, penalties)
+        if self.done + 1 < _REVIVE_UNTIL * self.configs[0].epochs:
+            self._revive(rows, codes)
+        self.learner.atoms = self.hull.project(self.learner.atoms)
+        self.done += 1
+        return self._scores()
+
+    def _cold(self, rows: Tensor, penalties: tuple[Tensor, Tensor]) -> Tensor:
+        return elastic_net(rows, self.learner.atoms, *penalties, iterations=_COLD_STEPS)
+
+    def _learn(self, rows: Tensor, codes: Tensor, penalties: tuple[Tensor, Tensor]) -> None:
+        """Go through the rows in batches; `codes` are brought up to date in place."""
+        order = draw_orders(rows.shape[1], self.generators)
+        size = batch_rows(self.source, self.configs[0].batch_size)
+        fit = torch.arange(len(order), device=order.device)[:, None]
+        for batch in torch.split(order, size, dim=1):
+            part = rows[fit, batch]
+            found = elastic_net(
+                part,
+                self.learner.atoms,
+                *penalties,
+                start=codes[fit, batch],
+                iterations=_WARM_STEPS,
+            )
+            codes[fit, batch] = found
+            self.used += (found > 0).sum(dim=1)
+            self.learner.update(part, found, forget=batch.shape[1] / self.source.count)
+
+    def _revive(self, rows: Tensor, codes: Tensor) -> None:
+        """Start modes that no row used again, at badly explained rows."""
+        for fit, used in enumerate(self.used):
+            dead = (used == 0).nonzero()[:, 0]
+            if len(dead):
+                left = rows[fit] - codes[fit] @ self.learner.atoms[fit]
+                atoms = residual_directions(
+                    left,
+                    len(dead),
+                    self.generators[fit],
+                    nonnegative=self.learner.nonnegative,
+                )
+                self.learner.restart(fit, dead, atoms)
+
+    def _scores(self) -> list[Epoch]:
+        """Scores with the penalties as they will be, before the last least-squares step."""
+        losses, r2s = [], []
+        for place, rows in enumerate(self.samples):
+            codes = elastic_net(
+                rows,
+                self.learner.atoms,
+                self.l1,
+                self.l2,
+                start=self.sample_codes[place],
+                iterations=_WARM_STEPS,
+            )
+            self.sample_codes[place] = codes
+            losses.append(self._losses(rows, codes))
+            r2s.append(self._r2(rows, codes))
+        active = [
+            sparsify(c, k) > 0 for c, k in zip(self.sample_codes[0], self.configs, strict=True)
+        ]
+        return [
+            Epoch(
+                loss_train,
+                loss,
+                r2_train,
+                r2,
+                float(on.sum(dim=1).float().mean()),
+                float((used > 0).float().mean()),
+            )
+            for loss_train, loss, r2_train, r2, on, used in zip(
+                *losses, *r2s, active, self.used, strict=True
+            )
+        ]
+
+    def _losses(self, rows: Tensor, codes: Tensor) -> list[float]:
+        error = (rows - codes @ self.learner.atoms).square().sum(dim=-1)
+        size = self.l1[..., 0] * codes.sum(dim=-1) + 0.5 * self.l2[..., 0] * codes.square().sum(-1)
+        return [float(v) for v in (0.5 * error + size).mean(dim=1)]
+
+    def _r2(self, rows: Tensor, codes: Tensor) -> list[float]:
+        made = codes @ self.learner.atoms
+        scale = (rows * made).sum(dim=(1, 2)) / made.square().sum(dim=(1, 2)).clamp_min(1e-12)
+        pairs = zip(rows, made * scale[:, None, None], strict=True)
+        return [_score(x, y) for x, y in pairs]
+
+    def keep(self, fit: int) -> None:
+        """Remember the present atoms of a fit."""
+        self.kept[fit] = self.learner.atoms[fit].clone()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state that is a tensor."""
+        found = {
+            "atoms": self.learner.atoms,
+            "second": self.learner.second,
+            "cross": self.learner.cross,
+            "codes": self.codes,
+            "sample_codes": self.sample_codes[0],
+            "held_codes": self.sample_codes[1],
+        }
+        found |= self.hull.tensors()
+        found |= {f"kept.{fit}": atoms for fit, atoms in self.kept.items()}
+        return found | {f"generator.{i}": g.get_state() for i, g in enumerate(self.generators)}
+
+    def facts(self) -> dict[str, Any]:
+        """Number of epochs done."""
+        return {"done": self.done}
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Go back to a state."""
+        here = {k: t.to(self.source.device) for k, t in tensors.items() if "generator" not in k}
+        self.learner.atoms, self.learner.second = here["atoms"], here["second"]
+        self.learner.cross, self.codes = here["cross"], here["codes"]
+        self.sample_codes = [here["sample_codes"], here["held_codes"]]
+        self.hull.restore(here)
+        self.kept = {int(k[5:]): t for k, t in here.items() if k.startswith("kept.")}
+        for i, generator in enumerate(self.generators):
+            generator.set_state(tensors[f"generator.{i}"])
+        self.done = int(facts["done"])
+
+    @torch.no_grad()
+    def models(self) -> list[SparseModel]:
+        """The models, each with the dictionary that reconstructs best from its loadings."""
+        models = [InferenceModel(self.source.channels, c) for c in self.configs]
+        for fit, model in enumerate(models):
+            atoms = self.kept.get(fit, self.learner.atoms[fit])
+            model.to(atoms.device).start(atoms, atoms, float(self.row_length[fit]))
+            second = atoms.new_zeros(len(atoms), len(atoms))
+            cross = torch.zeros_like(atoms)
+            for rows in self.source.blocks():
+                for part in torch.split(rows[fit], _START_ROWS):
+                    loadings = model.encode(part)
+                    second += loadings.T @ loadings
+                    cross += loadings.T @ part
+            tie = _TIE if model.config.atoms == "free" else _HELD_FAST
+            model.dictionary = least_squares_dictionary(
+                second, cross, atoms, tie=tie, nonnegative=self.learner.nonnegative
+            )
+            model.eval()
+        return [*models]
+
+
+class _Hull:
+    """Keeps archetypal atoms near the combinations of typical rows; leaves free ones alone."""
+
+    def __init__(
+        self, rows: Tensor, config: SparseConfig, generators: Sequence[torch.Generator]
+    ) -> None:
+        self.relaxation = config.relaxation
+        self.candidates: Tensor | None = None
+        self.weights: Tensor | None = None
+        if config.atoms == "archetypal":
+            pairs = zip(rows, generators, strict=True)
+            self.candidates = torch.stack([typical_rows(r, config.candidates, g) for r, g in pairs])
+
+    def project(self, atoms: Tensor) -> Tensor:
+        """Nearest archetypal atoms, of norm 1."""
+        if self.candidates is None:
+            return atoms
+        found, self.weights = project(
+            atoms,
+            self.candidates,
+            self.relaxation,
+            start=self.weights,
+            iterations=_PROJECTION_STEPS,
+        )
+        return unit_rows(found)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state, by name."""
+        state = {"hull.candidates": self.candidates, "hull.weights": self.weights}
+        return {name: tensor for name, tensor in state.items() if tensor is not None}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go back to a state."""
+        self.candidates = tensors.get("hull.candidates")
+        self.weights = tensors.get("hull.weights")
+
+
+def _root_mean_square(source: Source) -> Tensor:
+    total = torch.zeros(source.fits, dtype=torch.float64, device=source.device)
+    for rows in source.blocks():
+        total += rows.double().square().sum(dim=(1, 2))
+    return (total / source.count).sqrt().float()[:, None, None]
+
+
+def _score(rows: Tensor, made: Tensor) -> float:
+    if not len(rows):
+        return float("nan")
+    return scores.r2(rows.cpu().numpy(), made.cpu().numpy())

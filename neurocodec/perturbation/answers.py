@@ -1,0 +1,252 @@
+"""What a network answers to images under many masks of one layer, each pair computed once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neurocodec.engine.samples import Block, Samples, bar
+from neurocodec.errors import CaptureError, InputError
+from neurocodec.network import Network
+from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.tracing import Trace, quickened, trace
+from neurocodec.nn.perturbation.replay import START, Remainder, starts
+
+logger = logging.getLogger(__name__)
+
+Flags = NDArray[np.bool_]
+Positions = NDArray[np.intp]
+
+BATCH = {"cpu": 32, "cuda": 2048}
+"""Rows that are computed together; more are slower on a CPU (benchmarks/perturbation.py)."""
+BYTES = {"cpu": 2**29, "cuda": 2**34}
+"""What the activations of one batch may take."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Category that the network answered with, for each pair of a mask and an image.
+
+    Parameters
+    ----------
+    keys
+        ``image * masks + mask``, increasing.
+    values
+        Positions of categories.
+    masks
+        Number of different masks.
+    kept
+        (image,) whether it could be read; what is answered to others means nothing.
+    """
+
+    keys: NDArray[np.int64]
+    values: NDArray[np.int32]
+    masks: int
+    kept: Flags
+
+    def __call__(self, mask: Positions, image: Positions) -> NDArray[np.int32]:
+        """Answers to images under masks, broadcast against each other."""
+        wanted = image.astype(np.int64) * self.masks + mask
+        return np.asarray(self.values[np.searchsorted(self.keys, wanted)])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A layer that is ready to be perturbed.
+
+    Parameters
+    ----------
+    rest
+        What comes after it.
+    samples
+        The images.
+    channels
+        Number of its channels.
+    outputs
+        Number of the network's outputs.
+    batch_size
+        Rows that are computed together.
+    device
+        Where.
+    """
+
+    rest: Remainder
+    samples: Samples
+    channels: int
+    outputs: int
+    batch_size: int
+    device: torch.device
+
+
+@contextmanager
+def opened_layer(
+    net: Network, stimulus: xr.DataArray, layer: str, batch_size: int | None
+) -> Iterator[Layout]:
+    """Borrow the network and find out how it runs on from the layer.
+
+    Parameters
+    ----------
+    net
+        On its device.
+    stimulus
+        Images.
+    layer
+        Alias.
+    batch_size
+        Rows that are computed together; chosen where None.
+    """
+    samples, chosen = Samples.of(net, stimulus, stream=True), net.select_layers([layer])[layer]
+    few = samples.few(net.device)
+    with ExitStack() as stack:
+        rest, traced = _resumable(net, layer, chosen, few, stack)
+        channels = chosen.channels_first(traced.done.hidden[layer]).shape[1]
+        size = batch_size or _automatic(net.device.type, traced.bytes_per_sample)
+        yield Layout(rest, samples, channels, traced.done.outputs.shape[1], size, net.device)
+
+
+def _resumable(
+    net: Network, alias: str, layer: Layer, few: Tensor, outer: ExitStack
+) -> tuple[Remainder, Trace]:
+    """Find the latest place from which the network can be resumed; else there are whole passes."""
+    alone = {alias: layer}
+    for layers in (alone, *({**alone, START: start} for start in starts(layer))):
+        with ExitStack() as stack:
+            found = _tried(net, alias, layers, few, stack)
+            if found is not None and found[0].skipped is not None:
+                logger.info("every replay starts at %s", layers.get(START, layer))
+                outer.enter_context(stack.pop_all())
+                return found
+    logger.info("the answer depends on more than layer %r: every replay is a whole pass", alias)
+    return _remainder(net, alias, alone, few, outer)
+
+
+def _tried(
+    net: Network, alias: str, layers: dict[str, Layer], few: Tensor, stack: ExitStack
+) -> tuple[Remainder, Trace] | None:
+    """Do without a part that takes no single tensor, or runs more than once."""
+    try:
+        return _remainder(net, alias, layers, few, stack)
+    except CaptureError:
+        if START not in layers:
+            raise
+        return None
+
+
+def _remainder(
+    net: Network, alias: str, layers: dict[str, Layer], few: Tensor, stack: ExitStack
+) -> tuple[Remainder, Trace]:
+    capture = stack.enter_context(Capture(net.module, layers, net.select).attached())
+    traced = trace(capture, few)
+    stack.enter_context(quickened(capture, traced, few))
+    return Remainder.of(capture, alias, few), traced
+
+
+def _automatic(device: str, bytes_per_row: int) -> int:
+    most, memory = (table.get(device, table["cpu"]) for table in (BATCH, BYTES))
+    return int(np.clip(memory // max(1, bytes_per_row), 1, most))
+
+
+def answer_pairs(
+    layout: Layout,
+    keep: Flags,
+    keys: NDArray[np.int64],
+    *,
+    fill: float | tuple[float, ...],
+    workers: int | None,
+    progress: bool,
+) -> Answers:
+    """Answer every pair of an image and a mask.
+
+    Each image runs through the whole network once; what its layer answered is kept meanwhile, and
+    for every mask only what comes after the layer is computed, rows of several masks together.
+
+    Parameters
+    ----------
+    layout
+        The layer.
+    keep
+        Different masks (mask, channel); the first keeps all channels.
+    keys
+        ``image * masks + mask`` of the pairs, increasing, none twice; images by their position
+        in the samples.
+    fill
+        What channels are replaced by.
+    workers
+        Processes that decode files of images; chosen where None.
+    progress
+        Whether to show a bar.
+    """
+    masks, size = len(keep), layout.batch_size
+    values = np.full(len(keys), -1, np.int32)
+    image, mask = np.divmod(keys, masks)
+    flags = torch.from_numpy(keep).to(layout.device)
+    run = partial(_masked, layout, keep=flags, fill=_fill(fill, layout))
+    count = len(layout.samples)
+    ranges = [(start, min(start + size, count)) for start in range(0, count, size)]
+    kept = np.ones(count, dtype=bool)
+    with (
+        bar(len(keys), "perturbation", progress=progress) as shown,
+        layout.samples.blocks(ranges, workers, layout.device) as blocks,
+    ):
+        for block in blocks:
+            kept[block.start : block.stop] = block.kept
+            first, last = np.searchsorted(image, [block.start, block.stop])
+            rows = np.stack([image[first:last] - block.start, mask[first:last]])
+            values[first:last] = run(block, rows, done=shown.update)
+    return Answers(keys, values, masks, kept)
+
+
+def _masked(
+    layout: Layout,
+    block: Block,
+    rows: Positions,
+    *,
+    keep: Tensor,
+    fill: Tensor | None,
+    done: Callable[[int], object],
+) -> NDArray[np.int32]:
+    """Answers of some images, for rows (image, mask); the first mask changes nothing."""
+    rest = layout.rest
+    x = layout.samples.place(block, block.start, block.stop, layout.device).x
+    full = rest.capture.look(x)
+    image, mask = (torch.from_numpy(r).to(layout.device) for r in rows)
+    found = _largest(full.outputs, block.start)[image]
+    todo = mask.nonzero()[:, 0]
+    done(len(mask) - len(todo))
+    with rest.resumed():
+        for some in torch.split(todo, layout.batch_size):
+            outputs = rest.perturbed(x, full.hidden, image[some], keep[mask[some]], fill)
+            found[some] = _largest(outputs, block.start)
+            done(len(some))
+    return found.to(torch.int32).cpu().numpy()
+
+
+def _largest(outputs: Tensor, start: int) -> Tensor:
+    if not bool(outputs.isfinite().all()):
+        raise InputError(
+            came=f"answers that are not finite, to images from {start} on",
+            expected="finite numbers from the network, perturbed or not",
+        )
+    return outputs.argmax(1)
+
+
+def _fill(fill: float | tuple[float, ...], layout: Layout) -> Tensor | None:
+    if isinstance(fill, tuple) and len(fill) != layout.channels:
+        raise InputError(
+            came=f"fill of {len(fill)} numbers for a layer of {layout.channels} channels",
+            expected="one number, or one for each channel",
+        )
+    if fill == 0:
+        return None
+    values = torch.tensor(fill, dtype=torch.float64, device=layout.device)
+    return values.expand(layout.channels)

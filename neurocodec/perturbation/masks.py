@@ -1,0 +1,219 @@
+"""Which channels each ranking perturbs: scores as orders of channels, orders as masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError
+from neurocodec.labels import require_dims, require_same
+from neurocodec.perturbation.rankings import group_dim
+
+Positions = NDArray[np.intp]
+Flags = NDArray[np.bool_]
+
+ABLATE: Final = "ablate"
+PRESERVE: Final = "preserve"
+DRAWS: Final = 3
+"""Of off-target images, unless a ranking has more."""
+
+
+def rank(scores: NDArray[Any], seed: int) -> Positions:
+    """Order of channels along the last axis, the largest score first.
+
+    Equal scores (a mode has most channels at zero) are put into a random order, and channels
+    without a score (NaN) come last.
+
+    Parameters
+    ----------
+    scores
+        (..., channel).
+    seed
+        Of the order of equal ones.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., channel): positions of channels.
+
+    Examples
+    --------
+    >>> rank(np.array([0.1, np.nan, 0.7]), seed=0).tolist()
+    [2, 0, 1]
+    """
+    values = np.where(np.isnan(scores), -np.inf, scores)
+    tie = np.random.default_rng([seed, 2]).random(values.shape)
+    return np.lexsort((tie, -values), axis=-1)
+
+
+def channel_counts(fractions: Sequence[float], channels: int) -> Positions:
+    """Channels that each fraction of a layer's channels makes: at least one, but for 0.
+
+    Parameters
+    ----------
+    fractions
+        From 0 to 1.
+    channels
+        Of the layer.
+
+    Examples
+    --------
+    >>> channel_counts([0, 0.01, 0.5, 1], 16).tolist()
+    [0, 1, 8, 16]
+    """
+    return np.array([0 if f == 0 else max(1, round(f * channels)) for f in fractions])
+
+
+def keep_masks(order: Positions, counts: Positions, *, ablated: bool) -> Flags:
+    """Which channels stay: all but the first of a ranking, or these alone.
+
+    Parameters
+    ----------
+    order
+        (..., channel) as `rank` returns it.
+    counts
+        (fraction,), how many are ablated, or preserved.
+    ablated
+        Whether this is ablation.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool (..., fraction, channel).
+
+    Examples
+    --------
+    >>> keep_masks(np.array([2, 0, 1]), np.array([1]), ablated=True).tolist()
+    [[True, True, False]]
+    """
+    place = np.argsort(order, axis=-1)
+    first = place[..., None, :] < counts[:, None]
+    return np.asarray(~first if ablated else first)
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """Scores of one layer's channels, and what is done with them.
+
+    Parameters
+    ----------
+    scores
+        By name, each (group, channel) or (group, channel, draw).
+    kinds
+        "ablate", "preserve".
+    fractions
+        Of the channels.
+    draws
+        Of random rankings and off-target images.
+    seed
+        Of the order of equal scores.
+    """
+
+    scores: Mapping[str, xr.DataArray]
+    kinds: tuple[str, ...]
+    fractions: tuple[float, ...]
+    draws: int
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        scores: xr.DataArray | Mapping[str, xr.DataArray],
+        kinds: tuple[str, ...],
+        fractions: tuple[float, ...],
+        draws: int | None,
+        seed: int,
+    ) -> Rankings:
+        """Check scores: the same classes and channels in all."""
+        named = scores if isinstance(scores, Mapping) else {"scores": scores}
+        if not named:
+            raise InputError(came="no scores", expected="channel scores", hint="nc.rankings")
+        found = {str(name): _checked(one, str(name)) for name, one in named.items()}
+        first, *rest = found.values()
+        for one in rest:
+            for dim in first.dims[:2]:
+                require_same(first, one, str(dim), "the scores of two rankings")
+        most = max(one.sizes[v.DRAW] for one in found.values())
+        draws = max(DRAWS, most) if draws is None else draws
+        if not isinstance(draws, int) or draws < most:
+            raise InputError(
+                came=f"draws={draws!r} with a ranking of {most} draws",
+                expected=f"a whole number, at least {most}",
+            )
+        return cls(found, kinds, fractions, draws, seed)
+
+    @property
+    def first(self) -> xr.DataArray:
+        """Scores of the first ranking."""
+        return next(iter(self.scores.values()))
+
+    @property
+    def group(self) -> str:
+        """`category` or `concept`."""
+        return str(self.first.dims[0])
+
+    @property
+    def groups(self) -> list[str]:
+        """Names of the categories or concepts."""
+        return [str(name) for name in self.first[self.group].values.tolist()]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return self.first.sizes[v.CHANNEL]
+
+    @property
+    def counts(self) -> Positions:
+        """(fraction,) number of channels."""
+        return channel_counts(self.fractions, self.channels)
+
+    def masks(self) -> tuple[Flags, Positions]:
+        """Return all different masks (mask, channel), and which is used where.
+
+        The second is (kind, ranking, fraction, draw, group); mask 0 keeps every channel.
+        """
+        every = np.stack([self._kept(kind) for kind in self.kinds])
+        rows = np.concatenate([np.ones((1, self.channels), bool), every.reshape(-1, self.channels)])
+        _, index, place = np.unique(
+            np.packbits(rows, axis=1), axis=0, return_index=True, return_inverse=True
+        )
+        place = place.reshape(-1)
+        order = np.argsort(index, kind="stable")  # in the order of the first that has each
+        number = np.empty(len(order), np.intp)
+        number[order] = np.arange(len(order))
+        return rows[index[order]], number[place[1:]].reshape(every.shape[:-1])
+
+    def _kept(self, kind: str) -> Flags:
+        """(ranking, fraction, draw, group, channel)."""
+        found = []
+        for one in self.scores.values():
+            values = np.asarray(one.values, np.float64).transpose(2, 0, 1)
+            kept = keep_masks(rank(values, self.seed), self.counts, ablated=kind == ABLATE)
+            again = np.arange(self.draws) % len(kept)
+            found.append(np.moveaxis(kept, 2, 0)[:, again])
+        return np.stack(found)
+
+
+def _checked(scores: xr.DataArray, name: str) -> xr.DataArray:
+    group = group_dim(scores)
+    if group not in scores.coords:
+        raise InputError(
+            came=f"scores {name!r} without names of the {group}",
+            expected=f"a coordinate {group!r}",
+            hint=f"scores.assign_coords({group}=[...])",
+        )
+    if v.DRAW not in scores.dims:
+        scores = scores.expand_dims(v.DRAW, -1)
+    scores = require_dims(scores, (group, v.CHANNEL, v.DRAW), f"scores {name!r}")
+    if not scores.size or bool(scores.isnull().all(v.CHANNEL).any()):
+        raise InputError(
+            came=f"scores {name!r} that are all NaN for some {group}, or empty",
+            expected="a number for some channel of every one",
+        )
+    return scores

@@ -1,0 +1,264 @@
+"""`nc.rankings`: scores that say which channels of a layer to perturb first, for every class.
+
+Each function returns `channel_score` (category or concept, channel); channels with the largest
+scores are perturbed first. Make scores on other images than those that `nc.perturbation_curve`
+is then measured on: a ranking that has seen them is flattered. The scores remember which images
+they were made from, and the curve says how many of its own are among them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.cells.correlate import correlate
+from neurocodec.errors import InputError
+from neurocodec.labels import labelled, require_dims, require_same, sample_dim, stamp
+from neurocodec.modes.decomposition import Decomposition
+from neurocodec.perturbation.sample_sets import sketch
+from neurocodec.rows import matrix as row
+
+__all__ = ["at_random", "from_correlation", "from_gradient", "from_modes"]
+
+Numbers = NDArray[np.float64]
+
+
+def from_modes(
+    modes: Decomposition,
+    masks: xr.DataArray,
+    *,
+    loadings: xr.DataArray | None = None,
+    top: int = 1,
+) -> xr.DataArray:
+    """Rank channels by their weights in the modes that go best with a class (CODEC sec. 5).
+
+    Parameters
+    ----------
+    modes
+        Contribution modes or activation modes of one layer, fitted.
+    masks
+        `member` (stimulus, category) or (stimulus, concept).
+    loadings
+        (stimulus, mode) of the same images as `masks`; those of the fit where None. For images
+        that the fit has not seen: ``modes.transform(rows)``.
+    top
+        How many of the best modes: 1 in CODEC fig. 6A-B, 2 in its example of figure 6C.
+
+    Returns
+    -------
+    xarray.DataArray
+        `channel_score`: the absolute weights of the mode whose loadings have the largest
+        Pearson correlation with the mask; of several modes the largest weight of a channel,
+        each mode divided by its own largest. Weights of both signs of a channel
+        (``sign="both"``) are summed. Coordinates `best_mode` and `best_correlation` of the best.
+
+    Raises
+    ------
+    InputError
+        Where masks and loadings have different images, or no loading varies.
+
+    Examples
+    --------
+    >>> from neurocodec import BaselineModes
+    >>> rows = xr.DataArray(np.eye(6)[:, :3] + 1.0, dims=("stimulus", "channel"))
+    >>> modes = BaselineModes("pca", modes=2).fit(rows)
+    >>> masks = xr.DataArray(np.eye(6)[:, :1] > 0, {"category": ["a"]}, ("stimulus", "category"))
+    >>> from_modes(modes, masks).sizes
+    Frozen({'category': 1, 'channel': 3})
+    """
+    found = modes.loadings if loadings is None else loadings
+    masks, group = _checked(masks)
+    related = correlate(found, masks.astype(float)).transpose(group, v.MODE)
+    values = np.nan_to_num(related.values, nan=-np.inf)
+    if not np.isfinite(values).any(axis=1).all():
+        raise InputError(
+            came="loadings that do not vary, or a mask without or with nothing but members",
+            expected="images inside and outside of every category",
+        )
+    best = np.argsort(-values, axis=1, kind="stable")[:, : _whole("top", top)]
+    weights = _weights(modes.dictionary)
+    there = np.isfinite(np.take_along_axis(values, best, 1))
+    scores = (weights[best] * there[..., None]).max(axis=1)
+    extra = {
+        "best_mode": (group, related[v.MODE].values[best[:, 0]]),
+        "best_correlation": (group, np.take_along_axis(values, best[:, :1], 1)[:, 0]),
+    }
+    facts = {"kind": type(modes).__name__, "top": top, "modes": found.sizes[v.MODE]}
+    made = _scores(scores, masks, modes.dictionary, "from_modes", **facts)
+    return made.assign_coords(extra)
+
+
+def _weights(dictionary: xr.DataArray) -> Numbers:
+    """Absolute weights (mode, channel), each mode divided by its largest."""
+    rows = dictionary.transpose(v.MODE, v.CHANNEL, ...)
+    sizes = np.abs(np.asarray(rows.values, np.float64)).reshape(*rows.shape[:2], -1).sum(-1)
+    largest = sizes.max(axis=1, keepdims=True)
+    return np.asarray(sizes / np.where(largest > 0, largest, 1.0))
+
+
+def from_correlation(
+    rows: row.Contributions, masks: xr.DataArray, *, sign: str = "excitatory"
+) -> xr.DataArray:
+    """Rank channels by the correlation of each by itself with a class.
+
+    Parameters
+    ----------
+    rows
+        A layer of contributions, its `contribution`, or any (stimulus, channel), such as its
+        `activation`.
+    masks
+        `member` (stimulus, category) or (stimulus, concept), of the same images.
+    sign
+        Of contributions: "excitatory", "inhibitory" (their sizes) or "net".
+
+    Returns
+    -------
+    xarray.DataArray
+        `channel_score`: Pearson correlation; NaN for a channel that is constant.
+
+    Examples
+    --------
+    >>> rows = xr.DataArray(np.eye(4)[:, :2], dims=("stimulus", "channel"))
+    >>> masks = xr.DataArray(np.eye(4)[:, 1:2] > 0, {"category": ["a"]}, ("stimulus", "category"))
+    >>> from_correlation(rows, masks).round(2).values.tolist()
+    [[-0.33, 1.0]]
+    """
+    masks, group = _checked(masks)
+    chosen = row.select_rows(rows, sign)
+    if v.SIGN in chosen.coords and sign == v.INHIBITORY:
+        chosen = abs(chosen)
+    scores = correlate(chosen, masks.astype(float)).transpose(group, v.CHANNEL)
+    facts = {"variable": str(chosen.name or ""), "sign": sign}
+    return _scores(scores.values, masks, chosen, "from_correlation", **facts)
+
+
+def from_gradient(rows: row.Contributions, masks: xr.DataArray) -> xr.DataArray:
+    """Rank channels by the size of the gradient of the answer to images of a class.
+
+    Parameters
+    ----------
+    rows
+        A layer of ``nc.contributions(..., method=nc.methods.Gradient())``: its `gradient`
+        (stimulus, sign, channel), the parts of dy/dh above and below zero summed over positions.
+    masks
+        `member` (stimulus, category) or (stimulus, concept), of the same images.
+
+    Returns
+    -------
+    xarray.DataArray
+        `channel_score`: mean over the images of the class of the sum over positions of |dy/dh|,
+        in units of the target. With ``TopK(1)`` y is the logit that the network answers with.
+
+    Examples
+    --------
+    >>> rows = xr.DataArray(
+    ...     [[[1.0], [-2.0]]], dims=("stimulus", "sign", "channel"), name="gradient"
+    ... )
+    >>> masks = xr.DataArray([[True]], {"category": ["a"]}, ("stimulus", "category"))
+    >>> from_gradient(rows, masks).values.tolist()
+    [[3.0]]
+    """
+    masks, _ = _checked(masks)
+    found = rows if isinstance(rows, xr.DataArray) else rows.get("gradient")
+    if not isinstance(found, xr.DataArray):
+        raise InputError(
+            came="rows without `gradient`",
+            expected="gradients",
+            hint="nc.contributions(..., method=nc.methods.Gradient())",
+        )
+    parts = require_dims(found, (sample_dim(found), v.SIGN, v.CHANNEL), "gradients")
+    require_same(parts, masks, sample_dim(parts), "gradients and masks")
+    sizes = np.abs(np.asarray(parts.values, np.float64)).sum(axis=1)
+    inside = np.asarray(masks.values, np.float64)
+    scores = (inside.T @ sizes) / inside.sum(axis=0)[:, None]
+    return _scores(scores, masks, parts, "from_gradient")
+
+
+def at_random(like: xr.DataArray, *, draws: int = 3, seed: int = 0) -> xr.DataArray:
+    """Rank channels at random: the control of the same size.
+
+    Parameters
+    ----------
+    like
+        Any scores of the layer, for their labels.
+    draws
+        How many rankings, independent for each category.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    xarray.DataArray
+        `channel_score` (category or concept, channel, draw), uniform in [0, 1).
+
+    Examples
+    --------
+    >>> like = xr.DataArray([[0.0, 1.0]], {"category": ["a"]}, ("category", "channel"))
+    >>> at_random(like, draws=2).sizes
+    Frozen({'category': 1, 'channel': 2, 'draw': 2})
+    """
+    group = group_dim(like)
+    like = like.transpose(group, v.CHANNEL, ...)
+    shape = (*like.shape[:2], _whole("draws", draws))
+    values = np.random.default_rng([seed, 4]).random(shape)
+    coords = {name: like[name].variable for name in (group, v.CHANNEL) if name in like.coords}
+    coords[v.DRAW] = xr.Variable(v.DRAW, np.arange(draws))
+    made = labelled(values, (group, v.CHANNEL, v.DRAW), coords, name="channel_score")
+    return stamp(made, "nc.rankings.at_random", seed=seed)
+
+
+def group_dim(array: xr.DataArray) -> str:
+    """Dim of the classes: `category` or `concept`.
+
+    Parameters
+    ----------
+    array
+        Masks or scores.
+
+    Examples
+    --------
+    >>> group_dim(xr.DataArray([[1.0]], dims=("concept", "channel")))
+    'concept'
+    """
+    dims = [d for d in (v.CATEGORY, v.CONCEPT) if d in getattr(array, "dims", ())]
+    if len(dims) != 1:
+        raise InputError(
+            came=f"dims {tuple(map(str, getattr(array, 'dims', ())))}",
+            expected="exactly one of 'category' and 'concept'",
+            hint="nc.class_masks(labels)",
+        )
+    return dims[0]
+
+
+def _checked(masks: xr.DataArray) -> tuple[xr.DataArray, str]:
+    group = group_dim(masks)
+    dim = sample_dim(masks)
+    masks = require_dims(masks, (dim, group), "masks")
+    inside = np.asarray(masks.values, bool).sum(axis=0)
+    if not inside.all():
+        empty = masks[group].values[inside == 0].tolist() if group in masks.coords else []
+        raise InputError(
+            came=f"masks without a member, of {str(empty[:5])[1:-1] or 'some'}",
+            expected="images of every category or concept",
+            hint=f"masks.isel({group}=masks.any({dim!r}).values)",
+        )
+    return masks, group
+
+
+def _scores(
+    values: Any, masks: xr.DataArray, like: xr.DataArray, function: str, **facts: Any
+) -> xr.DataArray:
+    group = group_dim(masks)
+    coords = {group: masks[group].values, **row.coords_along(like, (v.CHANNEL,))}
+    made = labelled(values, (group, v.CHANNEL), coords, name="channel_score")
+    return stamp(made, f"nc.rankings.{function}", samples=sketch(masks), **facts)
+
+
+def _whole(what: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InputError(came=f"{what}={value!r}", expected="a whole number, at least 1")
+    return value

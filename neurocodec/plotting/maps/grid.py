@@ -1,0 +1,137 @@
+"""Grids of panels of one shape, and the words around them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from neurocodec.errors import InputError
+from neurocodec.plotting import style
+from neurocodec.plotting.maps.captions import LINE, SMALL
+
+MOST_PANELS: Final = 200
+"""In one figure; more are too small to be seen."""
+PANEL: Final = 1.45
+"""Width of a panel in a figure that is not too wide, in inches."""
+NARROWEST, WIDEST = 6.4, 14.0
+"""Of a figure, in inches."""
+GAP: Final = 0.15
+"""Between groups of panels, in inches."""
+SIDE: Final = 1.1
+"""Width of the labels at the left, in inches."""
+
+
+def panel_grid(
+    rows: int, columns: int, aspect: float, *, lines: float = 0, groups: int = 1
+) -> tuple[Figure, NDArray[Any]]:
+    """Make a figure with a grid of panels of one shape.
+
+    Parameters
+    ----------
+    rows, columns
+        How many.
+    aspect
+        Height of an image over its width.
+    lines
+        Lines of text between, above and below the panels, all rows together.
+    groups
+        The columns stand in so many groups, with a gap between them.
+
+    Raises
+    ------
+    InputError
+        Where there are too many to be seen.
+
+    Examples
+    --------
+    >>> panel_grid(2, 3, 1.0)[1].shape
+    (2, 3)
+    """
+    if rows * columns > MOST_PANELS:
+        raise InputError(
+            came=f"{rows} by {columns} panels",
+            expected=f"at most {MOST_PANELS} in a figure",
+            hint="maps.isel(stimulus=slice(0, 8)), or kind='masked'",
+        )
+    wanted = PANEL * columns + GAP * (groups - 1) + SIDE
+    width = min(max(NARROWEST, wanted), WIDEST)
+    panel = min((width - SIDE - GAP * (groups - 1)) / columns, 1.6 * PANEL)
+    height = (panel * aspect + 0.06) * rows + LINE * lines
+    figure = style.new_figure(height, min(width, panel * columns + GAP * (groups - 1) + SIDE))
+    figure.set_layout_engine("compressed", w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    ratios = [*([panel] * (columns // groups) + [GAP]) * groups][:-1]
+    axes: NDArray[Any] = figure.subplots(rows, len(ratios), squeeze=False, width_ratios=ratios)
+    gaps = [n for n, ratio in enumerate(ratios) if ratio != panel]
+    for ax in axes[:, gaps].ravel():
+        ax.remove()
+    return figure, np.delete(axes, gaps, axis=1)
+
+
+def head(ax: Axes, text: str) -> None:
+    """Write what a column is, above it.
+
+    Parameters
+    ----------
+    ax
+        Its uppermost panel.
+    text
+        May have several lines.
+
+    Examples
+    --------
+    >>> head(ax := style.new_axes(None, 2.0), "mode 3")
+    >>> ax.get_title()
+    'mode 3'
+    """
+    ax.set_title(text, fontsize=_size(ax), color=style.INK, pad=3)
+
+
+def side(ax: Axes, text: str) -> None:
+    """Write what a row is, at its left.
+
+    Parameters
+    ----------
+    ax
+        Its leftmost panel.
+    text
+        May have several lines.
+
+    Examples
+    --------
+    >>> side(ax := style.new_axes(None, 2.0), "mode 3")
+    >>> ax.get_ylabel()
+    'mode 3'
+    """
+    ax.set_ylabel(text, fontsize=SMALL, color=style.INK, rotation=0, ha="right", va="center")
+
+
+def below(ax: Axes, text: str) -> None:
+    """Write a number under a panel.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    text
+        With what it is of, or its units in the caption.
+
+    Examples
+    --------
+    >>> below(ax := style.new_axes(None, 2.0), "0.5")
+    >>> ax.get_xlabel()
+    '0.5'
+    """
+    ax.set_xlabel(text, fontsize=_size(ax), color=style.MUTED, labelpad=2)
+
+
+def _size(ax: Axes) -> float:
+    """Of letters that fit above and below a panel, in points."""
+    figure = ax.get_figure(root=True)
+    grid = ax.get_gridspec()
+    columns = 1 if grid is None else grid.ncols
+    width = PANEL if figure is None else (figure.get_figwidth() - SIDE) / columns
+    return SMALL * min(1.0, max(0.65, width / (0.85 * PANEL)))

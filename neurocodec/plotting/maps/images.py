@@ -1,0 +1,268 @@
+"""Figures of the parts of images that act through channels and modes (CODEC fig. 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError
+from neurocodec.labels import require_finite, require_same
+from neurocodec.network import Preprocessing
+from neurocodec.plotting import style
+from neurocodec.plotting.maps import captions as map_captions
+from neurocodec.plotting.maps import panels as map_panels
+from neurocodec.plotting.maps.displayable import displayable
+from neurocodec.plotting.maps.grid import head, panel_grid, side
+from neurocodec.plotting.maps.layout import (
+    Layout,
+    Maps,
+    Result,
+    aligned,
+    item_names,
+    layout_of,
+    results_of,
+    series_of,
+)
+from neurocodec.plotting.maps.panels import Kind
+from neurocodec.plotting.maps.sheet import Sheet
+
+ROUNDING: Final = 1e-5
+"""Part of the largest contribution that a map may miss by rounding."""
+
+
+def plot_maps(
+    maps: Result | Sequence[Result],
+    images: xr.DataArray,
+    *,
+    kind: Kind = "both",
+    rows: str | None = None,
+    columns: str | None = None,
+    filter: int | None = None,  # noqa: A002 - what the option does
+    contrast: float = 0.7,
+    quantile: float = 0.99,
+    shared: bool = False,
+    preprocessing: Preprocessing | None = None,
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """Draw which part of images acts, beside the images: CODEC fig. 7.
+
+    A signed map is the sum over color of a map, red where a pixel raises the target. Pixels that
+    act through excitatory positions may have either sign, so that excitatory and inhibitory
+    positions have panels of their own. A masked image is the image times the mask
+    min(1, s / q) ** contrast, s being the median over neighbours of abs(sum over color) and q a
+    quantile of s.
+
+    Parameters
+    ----------
+    maps
+        As `nc.contribution_maps` returns them or `nc.open` reads them, or only the array: over
+        stimulus, mode or channel, and sign, or over mode and channel for one stimulus. Several
+        results over the same stimuli are drawn beside each other: the whole network, then a mode,
+        then its channels.
+    images
+        The images (stimulus, color, y, x), at least those of the maps: as the network takes them,
+        with ``preprocessing=net.preprocessing``, or as they can be looked at (from 0 to 1).
+    kind
+        ``"signed"`` maps, ``"masked"`` images, or ``"both"``.
+    rows, columns
+        Dims along the rows and columns; by default stimuli along the rows, and along the columns
+        where each has one map.
+    filter
+        Width of the median filter in pixels, odd, 1 for none; by default 3, for images of 224
+        pixels 5.
+    contrast
+        Exponent of the masks: below 1 shows what acts little, above 1 only what acts most.
+    quantile
+        Part of a map's pixels below full color and brightness.
+    shared
+        Whether all maps have one scale, in place of one each.
+    preprocessing
+        What made the images of photographs, undone for display; without it images that are not
+        between 0 and 1 are stretched from their smallest to their largest value.
+    title
+        Written above.
+    note
+        Written first in the caption.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The original beside its maps; the values of filter, contrast and quantile in the caption,
+        the contribution under each map, with the map's own sum where it differs by over 1 %.
+
+    Raises
+    ------
+    InputError
+        Where maps and images do not fit each other, or options are out of range.
+
+    Examples
+    --------
+    >>> dims = ("stimulus", "mode", "color", "y", "x")
+    >>> maps = xr.DataArray(np.ones((2, 3, 3, 8, 8)), {"mode": [0, 4, 7]}, dims)
+    >>> images = xr.DataArray(np.ones((2, 3, 8, 8)), dims=("stimulus", "color", "y", "x"))
+    >>> figure = plot_maps(maps, images, kind="signed")
+    >>> [ax.get_title() for ax in figure.axes[:4]]
+    ['image', 'mode 0', 'mode 4', 'mode 7']
+    """
+    groups = results_of(maps)
+    arrays = [_finite(map_panels.map_array(group, "plot_movie_maps")) for group in groups]
+    layout = layout_of(arrays, rows, columns)
+    pairs = zip(groups, arrays, strict=True)
+    series = [one for pair in pairs for one in series_of(*pair, [layout.main])]
+    look = map_panels.look_of(
+        arrays, kind=kind, filter=filter, contrast=contrast, quantile=quantile, shared=shared
+    )
+    pictures, how = displayable(aligned(images, arrays[0]), preprocessing)
+    sheet = Sheet(pictures, series, look, _rounding(groups))
+    names = item_names(arrays[0], layout)
+    figure, axes = _maps_grid(sheet, layout, names)
+    for i, line in enumerate(axes[1:] if layout.apart else axes):
+        place = {layout.main: i} if layout.main else {}
+        (sheet.draw_maps if layout.apart else sheet.draw)(line, place)
+    if layout.apart:
+        sheet.draw_image(axes[0, 0], {})
+        map_panels.empty_all(axes[0, 1:])
+    if look.signed_limit is not None and "signed" in look.kinds:
+        _scale(figure, axes, arrays[0], look.signed_limit)
+    values = map_captions.values_caption(groups[0])
+    return map_captions.captioned(figure, note, look.caption(), how, values, title=title)
+
+
+def _maps_grid(sheet: Sheet, layout: Layout, names: Sequence[str]) -> tuple[Figure, NDArray[Any]]:
+    """Panels (item, image and its maps), named at the left and above."""
+    titles = sheet.titles() if layout.apart else ["image", *sheet.titles()]
+    of_rows, of_columns = (names, titles) if layout.on_rows else (titles, names)
+    lines = len(of_rows) + max(text.count("\n") + 1 for text in of_columns)
+    figure, grid = panel_grid(len(of_rows), len(of_columns), _aspect(sheet.pictures), lines=lines)
+    for ax, text in zip(grid[:, 0], of_rows, strict=True):
+        side(ax, text)
+    for ax, text in zip(grid[0], of_columns, strict=True):
+        head(ax, text)
+    return figure, grid if layout.on_rows else grid.T
+
+
+def plot_mode_images(
+    maps: xr.Dataset,
+    images: xr.DataArray,
+    *,
+    kind: Kind = "masked",
+    filter: int | None = None,  # noqa: A002 - what the option does
+    contrast: float = 0.7,
+    quantile: float = 0.99,
+    shared: bool = False,
+    preprocessing: Preprocessing | None = None,
+    names: Sequence[str] | None = None,
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """Draw which images a mode is used for, and which part of them acts through it.
+
+    Parameters
+    ----------
+    maps
+        `contribution_map` (mode, rank, color, y, x), also over sign: of every mode its images, the
+        one with the largest loading first. Beside it, where known, `contribution` and
+        `map_completeness_error`, and `loading`, `label`, `source` and `stimulus` over mode and
+        rank. Ranks that a mode does not have are NaN.
+    images
+        The images (mode, rank, color, y, x), as the network takes them or as they can be looked at.
+    kind, filter, contrast, quantile, shared, preprocessing
+        As `plot_maps` takes them.
+    names
+        What is written at the modes, in place of their numbers.
+    title
+        Written above.
+    note
+        Written first in the caption.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row for each mode; every image with its class and loading, and beside it the part that
+        acts. The values of filter, contrast and quantile stand in the caption.
+
+    Raises
+    ------
+    InputError
+        Where maps and images do not fit each other, or options are out of range.
+
+    Examples
+    --------
+    >>> dims = ("mode", "rank", "color", "y", "x")
+    >>> images = xr.DataArray(np.ones((2, 3, 3, 8, 8)), dims=dims)
+    >>> maps = xr.Dataset({"contribution_map": images, "loading": images[..., 0, 0, 0]})
+    >>> figure = plot_mode_images(maps, images)
+    >>> len(figure.axes), figure.axes[0].get_title()
+    (12, 'loading 1.00')
+    """
+    array = _stacked(map_panels.map_array(maps, "plot_movie_maps"), images)
+    look = map_panels.look_of(
+        [array], kind=kind, filter=filter, contrast=contrast, quantile=quantile, shared=shared
+    )
+    pictures, how = displayable(images, preprocessing)
+    along = (v.MODE, v.RANK)
+    modes, ranks = (array.sizes[d] for d in along)
+    sheet = Sheet(pictures, list(series_of(maps, array, along)), look, _rounding([maps]))
+    width = 1 + sheet.panels
+    lines = modes * 5 + max(text.count("\n") for text in sheet.titles())
+    figure, axes = panel_grid(modes, ranks * width, _aspect(pictures), lines=lines, groups=ranks)
+    for i in range(modes):
+        for j in range(ranks):
+            part = axes[i, j * width : (j + 1) * width]
+            sheet.draw(part, place := {v.MODE: i, v.RANK: j})
+            for ax, text in zip(part, ["", *sheet.titles()], strict=True):
+                head(ax, "" if i else text)
+            head(part[0], map_captions.rank_text(maps.isel(place)))
+    for ax, text in zip(
+        axes[:, 0], names or item_names(array, Layout(v.MODE, on_rows=True)), strict=True
+    ):
+        side(ax, text)
+    values = map_captions.values_caption(maps)
+    return map_captions.captioned(figure, note, look.caption(), how, values, title=title)
+
+
+def _finite(array: xr.DataArray) -> xr.DataArray:
+    require_finite(array, "maps")
+    return array
+
+
+def _stacked(array: xr.DataArray, images: xr.DataArray) -> xr.DataArray:
+    if not {v.MODE, v.RANK} <= set(array.dims) & set(images.dims):
+        raise InputError(
+            came=f"maps over {array.dims} and images over {images.dims}",
+            expected="both over mode, rank, color, y and x: of every mode its images",
+            hint="nc.plotting.plot_maps(maps, images) for maps over stimulus and mode",
+        )
+    for dim in (v.MODE, v.RANK, v.Y, v.X):
+        require_same(array, images, dim, "maps and images")
+    return array.transpose(v.MODE, v.RANK, ...)
+
+
+def _rounding(groups: Sequence[Maps]) -> float:
+    known = [g[v.CONTRIBUTION] for g in groups if isinstance(g, xr.Dataset) and v.CONTRIBUTION in g]
+    return ROUNDING * max((float(np.abs(c).max()) for c in known), default=0.0)
+
+
+def _aspect(pictures: xr.DataArray) -> float:
+    return pictures.sizes[v.Y] / pictures.sizes[v.X]
+
+
+def _scale(figure: Figure, axes: NDArray[Any], array: xr.DataArray, limit: float) -> None:
+    """Draw the color scale that all signed maps share."""
+    ends = Normalize(-limit, limit)
+    figure.set_figwidth(figure.get_figwidth() + 1.0)
+    label = style.with_units("contribution of a pixel", array.attrs.get("units"))
+    bar = figure.colorbar(
+        ScalarMappable(ends, style.CONTRIBUTIONS), ax=axes.ravel().tolist(), shrink=0.5
+    )
+    bar.set_label(label, fontsize=map_captions.SMALL)
+    bar.ax.tick_params(labelsize=map_captions.SMALL)

@@ -1,0 +1,129 @@
+"""What a result is, in a few lines of text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import xarray as xr
+
+from neurocodec.labels import PROVENANCE, provenance
+from neurocodec.modes.decomposition import Decomposition
+from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum, Surprisal, Target
+
+WIDTH = 100
+"""Longest line of the provenance; what is longer is cut."""
+
+
+def describe(result: xr.DataArray | xr.Dataset | xr.DataTree | Decomposition) -> str:
+    """Describe a result: its variables with dims, units and meaning, and its provenance.
+
+    Parameters
+    ----------
+    result
+        What `nc.open` returns.
+
+    Returns
+    -------
+    str
+        Several lines.
+
+    Examples
+    --------
+    >>> from neurocodec.labels import labelled
+    >>> print(describe(labelled([1.0, 2.0], ["time"], name="firing_rate")))
+    DataArray
+      firing_rate (time: 2) float64, Hz: firing rate
+    """
+    lines = [type(result).__name__]
+    if isinstance(result, Decomposition):
+        lines += _scores(result)
+        result = result.to_tree().drop_nodes("weights")
+    if isinstance(result, xr.DataArray):
+        lines.append(_variable(str(result.name), result))
+    elif isinstance(result, xr.Dataset):
+        lines += _variables(result)
+    else:
+        lines += [line for node in result.subtree for line in _node(node)]
+    return "\n".join([*lines, *_provenance(result)])
+
+
+def _scores(modes: Decomposition) -> Iterator[str]:
+    found = modes.summary
+    names = ("r2", "r2_pooled", "r2_train", "r2_pooled_train", "alive_share", "distinct_share")
+    r2, pooled, train, train_pooled, alive, distinct = (float(found[name]) for name in names)
+    count = found.sizes["mode"]
+    yield f"  {count} modes, held-out R2 {r2:.3f} per channel, {pooled:.3f} pooled"
+    yield f"  training R2 {train:.3f} per channel, {train_pooled:.3f} pooled"
+    yield f"  {alive:.0%} of the modes alive; {modes.l0:.3g} active on a row on average"
+    yield f"  {distinct:.0%} of the alive modes distinct: all others are near-copies of these"
+
+
+def _node(node: xr.DataTree) -> Iterator[str]:
+    yield node.path
+    yield from _variables(node.to_dataset(inherit=False))
+
+
+def _variables(data: xr.Dataset) -> Iterator[str]:
+    for name, array in data.data_vars.items():
+        yield _variable(str(name), array)
+    for name, array in data.coords.items():
+        yield _variable(f"* {name}", array)
+
+
+def _variable(name: str, array: xr.DataArray) -> str:
+    dims = ", ".join(f"{d}: {n}" for d, n in array.sizes.items())
+    units, about = (str(array.attrs.get(key, "")) for key in ("units", "long_name"))
+    kind = str(array.dtype) + (f", {units}" if units not in ("", "1") else "")
+    return f"  {name} ({dims}) {kind}" + (f": {about}" if about else "")
+
+
+def _provenance(result: xr.DataArray | xr.Dataset | xr.DataTree) -> Iterator[str]:
+    facts = provenance(result)
+    if facts:
+        yield f"provenance (attribute {PROVENANCE!r})"
+    for name, fact in facts.items():
+        line = f"  {name}: {fact if isinstance(fact, str) else json.dumps(fact)}"
+        yield line if len(line) <= WIDTH else f"{line[: WIDTH - 4]} ..."
+
+
+def method_name(method: Mapping[str, Any]) -> str:
+    """Name a method and those of its options that it used.
+
+    Parameters
+    ----------
+    method
+        As the provenance of contributions has it.
+
+    Examples
+    --------
+    >>> method_name({"kind": "IntegratedGradients", "steps": 10, "tolerance": 0.001})
+    'IntegratedGradients: steps 10'
+    """
+    unused = {"kind"} | (set() if method.get("steps") == "auto" else {"tolerance", "max_steps"})
+    options = ", ".join(f"{k} {x}" for k, x in method.items() if k not in unused)
+    return str(method["kind"]) + (f": {options}" if options else "")
+
+
+def target_name(target: Target) -> str:
+    """Name a target in words.
+
+    Parameters
+    ----------
+    target
+        One of `nc.targets`.
+
+    Examples
+    --------
+    >>> target_name(Output("cell 3"))
+    'firing rate of cell 3'
+    """
+    if isinstance(target, Output):
+        return f"firing rate of {target.which}"
+    names: dict[type[Target], str] = {
+        Surprisal: "surprisal of the population response",
+        Mahalanobis: "squared Mahalanobis distance of the population response from its mean",
+        Sum: "sum of the firing rates of all cells",
+    }
+    return names.get(type(target), type(target).__name__)

@@ -1,0 +1,344 @@
+"""One self-contained page about the analysis of a network that sees images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.analyses.images.findings import RESPONSES, STATISTICS, ImageAnalysis
+from neurocodec.analyses.images.modes import CONCEPTS, KINDS
+from neurocodec.categories.scores import SUMMARY
+from neurocodec.nn.attribution.targets import Output, TopK
+from neurocodec.reports.description import method_name
+from neurocodec.reports.image_figures import clearest, group_of, image_figures, typical
+from neurocodec.reports.maps import image_maps_part
+from neurocodec.reports.page import Drawing, drawings, filled, write_page
+
+Row = list[str]
+Part = dict[str, Any]
+
+BEST: Final = 12
+"""Modes in the table of those that go best with a class."""
+
+
+def write_image_report(
+    analysis: ImageAnalysis, folder: str | Path, *, settings: dict[str, Any] | None = None
+) -> Path:
+    """Write the figures and `report.html`, a page that needs no network and no other file.
+
+    Parameters
+    ----------
+    analysis
+        As `nc.analyse_images` returns it.
+    folder
+        Where to write; figures go to its folder `figures`.
+    settings
+        Further lines for the table of what was run: name -> value.
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+
+    Raises
+    ------
+    StorageError
+        Where the folder cannot be written to.
+    """
+    drawn = drawings(image_figures(analysis))
+    return write_page(folder, drawn, render_images(analysis, drawn, settings or {}))
+
+
+def render_images(
+    analysis: ImageAnalysis, drawn: Mapping[str, Drawing], settings: Mapping[str, Any]
+) -> str:
+    """Fill the template; every text is escaped.
+
+    Parameters
+    ----------
+    analysis
+        As `nc.analyse_images` returns it.
+    drawn
+        The figures by name.
+    settings
+        Further lines for the table of what was run.
+    """
+    return filled(
+        "images.html.j2",
+        analysis=analysis,
+        figures=drawn,
+        count=f"{analysis.tree.sizes[v.STIMULUS]:,}",
+        facts=[*_facts(analysis), *settings.items()],
+        versions=labels.versions(),
+        completeness=_completeness(analysis),
+        statistics=_statistics(analysis),
+        modes=list(_modes(analysis)),
+        concepts=_concepts(analysis),
+        maps=image_maps_part(analysis, drawn),
+        perturbation=_perturbation(analysis),
+        files=list(_files(analysis)),
+    )
+
+
+def _facts(analysis: ImageAnalysis) -> list[tuple[str, str]]:
+    """What was run: the lines of the first table."""
+    run = labels.provenance(analysis.tree)
+    lines = [
+        ("network", analysis.model),
+        ("weights (SHA-256)", run["weights_sha256"]),
+        ("layers", ", ".join(analysis.layers)),
+        ("images", f"{analysis.tree.sizes[v.STIMULUS]:,}"),
+        ("images (SHA-256 of names, sizes and labels, or of pixels)", run["data_sha256"]),
+        ("target", _target_name(analysis)),
+        ("method", method_name(run["method"])),
+    ]
+    if analysis.accuracy is not None:
+        share, count = analysis.accuracy
+        lines.append(("accuracy", f"{100 * share:.1f} % of {count:,} labelled images"))
+    return lines
+
+
+def _target_name(analysis: ImageAnalysis) -> str:
+    target = analysis.target
+    if isinstance(target, Output):
+        return f"logit of {target.which}"
+    if isinstance(target, TopK):
+        one, many = {"logits": ("logit", "logits")}.get(target.of, ("probability", "probabilities"))
+        name = f"largest {one}" if target.k == 1 else f"sum of the {target.k} largest {many}"
+        return name + (", of the classes found at the image" if target.hold else "")
+    return type(target).__name__.lower()
+
+
+def _completeness(analysis: ImageAnalysis) -> list[dict[str, Any]]:
+    names = ("median", "most", "worst")
+    return [
+        {"layer": str(row[v.LAYER].item()), **dict(zip(names, row.values.tolist(), strict=True))}
+        for row in analysis.completeness
+    ]
+
+
+def _statistics(analysis: ImageAnalysis) -> Part | None:
+    if analysis.statistics is None:
+        return None
+    hoyer, signs, dims = (
+        analysis.statistics[name].to_dataset()
+        for name in ("hoyer", "sign_correlation", "dimensionality")
+    )
+    points = "class_mean" if "class_mean" in dims["points"].values else "sample"
+    rows = []
+    for layer in hoyer[v.LAYER].values.tolist():
+        sparse, sign = hoyer.sel(layer=layer), signs.sel(layer=layer)
+        size = dims["components"].sel(layer=layer, points=points)
+        ratio = dims["participation_ratio"].sel(layer=layer, points=points)
+        rows.append(
+            [
+                layer,
+                *(_with_ends(sparse, "hoyer", kind=kind) for kind in KINDS),
+                _with_ends(sparse, "difference"),
+                _with_ends(sign, "sign_correlation"),
+                *(f"{float(size.sel(kind=kind)):.0f}" for kind in KINDS),
+                *(f"{float(ratio.sel(kind=kind)):.1f}" for kind in KINDS),
+            ]
+        )
+    of = "class means" if points == "class_mean" else "images"
+    columns = ["Hoyer, contributions", "Hoyer, activations", "difference"]
+    columns += ["signs", "components, contributions", "components, activations"]
+    columns += ["participation, contributions", "participation, activations"]
+    text = (
+        "Hoyer sparsity: 0 where all channels are equally active, 1 where a single one is. "
+        "Signs: correlation of a channel's excitatory with its inhibitory part (sizes), over the "
+        "channels of an image: 1 where the two always balance. Components: principal components "
+        f"with 95 % of the variance of {of}. Below, the excitatory against the inhibitory part "
+        "of the channels of some layers."
+    )
+    return {
+        "texts": [("layers", text)],
+        "tables": [_table("In brackets, 95 % intervals.", columns, rows)],
+        "notes": list(_class_sizes(dims)),
+    }
+
+
+def _with_ends(data: xr.Dataset, name: str, **where: str) -> str:
+    value = float(data[name].sel(where))
+    if not np.isfinite(value):
+        return "-"
+    low, high = data[f"{name}_interval"].sel(where).values.tolist()
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _class_sizes(dims: xr.Dataset) -> Iterator[str]:
+    if "images_per_class" not in dims:
+        yield "Without two or more classes, the dimensionality is that of single images."
+        return
+    sizes = dims["images_per_class"].values
+    span = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
+    few = " Means of few images hold the noise of single images: read them with care."
+    yield f"{len(sizes)} classes with {span} images each." + (few if np.median(sizes) < 10 else "")
+
+
+def _modes(analysis: ImageAnalysis) -> Iterator[dict[str, Any]]:
+    for layer in analysis.layers:
+        for kind in KINDS:
+            modes = analysis.modes.get(kind, {}).get(layer)
+            if modes is not None:
+                count = modes.dictionary.sizes[v.MODE]
+                yield {
+                    "layer": layer,
+                    "kind": f"{kind}s",
+                    "count": count,
+                    "alive": round(modes.alive * count),
+                    "l0": modes.l0,
+                    "r2": modes.r2,
+                    "r2_pooled": modes.r2_pooled,
+                }
+
+
+def _concepts(analysis: ImageAnalysis) -> Part | None:
+    if analysis.concepts is None:
+        return None
+    found = analysis.concepts[SUMMARY].to_dataset()
+    kinds = found[v.KIND].values.tolist()
+    names = [kind.replace("_", " ") + "s" for kind in kinds]
+    medians = [
+        [str(x), *(_with_ends(found.sel(layer=x), "median", kind=kind) for kind in kinds)]
+        for x in found[v.LAYER].values
+    ]
+    above = [
+        [str(x), *(_above(found.sel(layer=x, kind=kind)) for kind in kinds)]
+        for x in found[v.LAYER].values
+    ]
+    text = (
+        "Above, how the largest correlation with any class is spread over the modes and the "
+        "channels of some layers; below, how many are above 0.2 and the median, by layer. Marks "
+        "show what the largest of all reaches if the classes are shuffled."
+    )
+    return {
+        "held_out": f"{int(analysis.held.sum()):,}",
+        "texts": [("concepts", text)],
+        "tables": [
+            _table("Median of the largest correlations [95 % interval]:", names, medians),
+            _table("Modes and channels whose largest correlation is above 0.2:", names, above),
+            _best_modes(analysis.concepts),
+        ],
+        "notes": [],
+    }
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Row], *, text: bool = False) -> Part:
+    return {"title": title, "columns": ["layer", *columns], "rows": rows, "text": text}
+
+
+def _above(found: xr.Dataset) -> str:
+    return f"{int(found['n_above'])} of {int(found['n_units'])}"
+
+
+def _best_modes(concepts: xr.DataTree) -> Part:
+    """The contribution modes that go best with a class, over all layers."""
+    rows = []
+    for layer, node in concepts.children.items():
+        if layer == SUMMARY:
+            continue
+        table = node["contribution_mode"].to_dataset()
+        for mode in table[v.MODE].values:
+            one = table.sel(mode=mode)
+            named = zip(one["best_concept"].values, one["best_correlation"].values, strict=True)
+            shown = [f"{name} {r:.2f}" for name, r in named if name and r > 0]
+            rows.append((float(one["max_correlation"]), [layer, str(mode), ", ".join(shown)]))
+    best = sorted((row for row in rows if np.isfinite(row[0])), key=lambda row: -row[0])[:BEST]
+    return _table(
+        f"The {len(best)} contribution modes that follow a class best:",
+        ["mode", "classes and correlations"],
+        [row for _, row in best],
+        text=True,
+    )
+
+
+def _perturbation(analysis: ImageAnalysis) -> Part | None:
+    parts = [curves for curves in (analysis.perturbation, analysis.superclasses) if curves]
+    if not parts:
+        return None
+    intro = (
+        "Are the channels that a mode names necessary and sufficient? For each class, channels "
+        "are ranked and the first of them are set to zero (ablation), or all others are "
+        "(preservation). Rankings saw one half of the images, accuracy is measured on the other: "
+        "on images of the class, and on as many of other classes."
+    )
+    return {
+        "intro": intro,
+        "texts": [text for curves in parts for text in _texts(curves)],
+        "tables": [table for curves in parts for table in _areas(curves)],
+        "notes": [],
+    }
+
+
+def _texts(curves: Mapping[str, xr.Dataset]) -> Iterator[tuple[str, str]]:
+    layer = clearest(curves)
+    curve = curves[layer]
+    group = group_of(curve)
+    areas = (
+        "The area between the curves of target and other classes, layer by layer: larger where "
+        "the channels matter for their class and not for others; bands are 95 % intervals."
+    )
+    yield f"areas-{group}", areas
+    mean = (
+        f"{layer}, where ablation by contribution modes is clearest: accuracy relative to the "
+        f"unperturbed network, mean over {curve.sizes[group]} classes; dotted, other classes."
+    )
+    yield f"perturbation-{group}", mean
+    one = (
+        f"{typical(curve)}, the class with the median area, in {layer}: the channels of its mode, "
+        "and accuracy on its images and on others."
+    )
+    yield f"example-{group}", one
+
+
+def _areas(curves: Mapping[str, xr.Dataset]) -> Iterator[Part]:
+    first = next(iter(curves.values()))
+    names = first["ranking"].values.tolist()
+    for kind in first[v.KIND].values.tolist():
+        rows: list[Row] = [
+            [layer, *(_with_ends(curve.sel(kind=kind), "area", ranking=name) for name in names)]
+            for layer, curve in curves.items()
+        ]
+        verb = {"ablate": "Ablation", "preserve": "Preservation"}.get(kind, kind)
+        of = {v.CATEGORY: "classes", v.CONCEPT: "superclasses"}[group_of(first)]
+        what = f"{verb}, {of} ({first.sizes[group_of(first)]})"
+        title = f"{what}: area between the curves, divided by the off-target area [95 % interval]."
+        yield _table(title, names, rows)
+
+
+def _files(analysis: ImageAnalysis) -> Iterator[Sequence[str]]:
+    """File, what is in it, and how to open it."""
+    first = analysis.layers[0]
+    known = {
+        RESPONSES: "answers of the network (stimulus, category)",
+        STATISTICS: "sparsity, signs and dimensionality by layer",
+        CONCEPTS: "correlations of modes and channels with classes",
+    }
+    for name in analysis.files:
+        if name.startswith("contributions"):
+            about = "contributions and activations of every channel for every image"
+            yield name, about, f'tree = nc.open("{name}", lazy=True); tree["{first}/contribution"]'
+        elif name in known:
+            yield name, known[name], f'nc.open("{name}")'
+    layer = next(iter(analysis.modes.get(v.CONTRIBUTION, ())), None)
+    if layer is not None:
+        name = f"modes/contribution-{layer}.nc"
+        yield "modes/", "modes of each layer", f'modes = nc.open("{name}"); modes.dictionary'
+    for layer in analysis.maps:
+        name = f"maps/{layer}.nc"
+        yield name, f"maps of some modes of {layer}", f'nc.open("{name}")["modes/contribution_map"]'
+    curves = analysis.perturbation or analysis.superclasses
+    if curves:
+        layer, curve = next(iter(curves.items()))
+        yield (
+            "perturbation/",
+            "accuracy of each layer's perturbations",
+            f'nc.open("perturbation/{group_of(curve)}-{layer}.nc").accuracy',
+        )

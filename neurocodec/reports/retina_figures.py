@@ -1,0 +1,131 @@
+"""The figures of the report about a retina model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from neurocodec import plotting
+from neurocodec import vocabulary as v
+from neurocodec.analyses.retina.findings import RetinaAnalysis
+from neurocodec.reports.description import target_name
+
+
+def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
+    """Draw everything that the report shows.
+
+    Parameters
+    ----------
+    analysis
+        As `nc.analyse_retina` returns it.
+
+    Yields
+    ------
+    tuple
+        Name, figure and description of each.
+    """
+    target = analysis.tree.data_vars[v.TARGET]
+    time = plotting.excerpt(target)
+    note = " (simulated)" if analysis.simulated else ""
+    strip = plotting.plot_stimulus(analysis.stimulus, count=10, title=f"stimulus{note}")
+    yield "overview", plotting.plot_overview(analysis, time=time), "all steps on one time axis"
+    yield "stimulus", _root(strip), "frames of the movie"
+    responses = plotting.plot_responses(analysis.rates, analysis.recorded, time=time, note=note)
+    yield "responses", responses, "firing rates of all cells, and of some beside their recording"
+    if analysis.completeness.sizes[v.LAYER]:
+        yield (
+            "completeness",
+            plotting.plot_completeness(analysis.tree, note=note),
+            "completeness error",
+        )
+    for layer in analysis.layers:
+        yield from _layer_figures(analysis, layer, time, note)
+    yield from _map_figures(analysis, note)
+    yield from _dynamic_figures(analysis, time, note)
+    yield from _interneuron_figures(analysis, note)
+    if analysis.clusters:
+        curve = plotting.plot_silhouette(analysis.clusters, title=f"silhouette{note}")
+        yield "silhouette", _root(curve), "mean silhouette against number of clusters"
+
+
+def _layer_figures(
+    analysis: RetinaAnalysis, layer: str, time: slice, note: str
+) -> Iterator[tuple[str, Figure, str]]:
+    node, modes = analysis.tree.children[layer], analysis.modes[layer]
+    parts = plotting.plot_contributions(
+        node.data_vars[v.CONTRIBUTION],
+        analysis.tree.data_vars[v.TARGET],
+        analysis.rates,
+        time=time,
+        target_name=target_name(analysis.target),
+        title=f"contributions of {layer}{note}",
+    )
+    yield f"contributions-{layer}", parts, f"contributions of the channels of {layer} over time"
+    used = plotting.plot_modes(modes.dictionary, modes.loadings, time=time, note=note)
+    yield f"modes-{layer}", used, f"the most used modes of {layer} and their loadings"
+    corr = plotting.plot_mode_correlation(
+        analysis.correlation[layer],
+        analysis.clusters.get(layer),
+        title=f"correlation of firing rate and loading, {layer}{note}",
+    )
+    yield f"clusters-{layer}", _root(corr), f"cells against modes of {layer}"
+
+
+def _map_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[str, Figure, str]]:
+    """What acts at excitatory positions, of which modes are made."""
+    for layer, node in ({} if analysis.maps is None else analysis.maps.children).items():
+        maps = node.to_dataset().sel({v.SIGN: v.EXCITATORY}, drop=True)
+        shown = plotting.plot_movie_maps(maps, analysis.stimulus, title=f"modes of {layer}{note}")
+        yield f"maps-{layer}", shown, f"what of the movie acts through modes of {layer}"
+
+
+def _dynamic_figures(
+    analysis: RetinaAnalysis, time: slice, note: str
+) -> Iterator[tuple[str, Figure, str]]:
+    found = analysis.dynamics
+    if found is None:
+        return
+    layer = analysis.layers[-1]
+    moments = plotting.plot_moments(
+        found.fields,
+        analysis.rates,
+        found.loadings[layer],
+        time=_with_fields(found.fields, time),
+        recorded=analysis.recorded,
+        note=note,
+    )
+    yield "moments", moments, "fields of a cell at chosen times beside its rate and loadings"
+    for name in analysis.layers:
+        alone, together = found.alone[name], found.together[name]
+        if alone.sizes["example"] or together.sizes["example"]:
+            panel = plotting.plot_combinations(found.fields, alone, together, note=note)
+            yield f"combinations-{name}", panel, f"fields while modes of {name} were active"
+
+
+def _with_fields(fields: xr.Dataset, time: slice) -> slice | None:
+    """The range of times, where there are fields in it."""
+    return time if fields.sel({v.TIME: time}).sizes[v.TIME] > 1 else None
+
+
+def _interneuron_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[str, Figure, str]]:
+    found = analysis.interneurons
+    if found is None:
+        return
+    if note and not found.attrs.get("simulated"):
+        note = " (simulated model)" if "model" in analysis.simulated else ""
+    skill = plotting.plot_interneurons(found, title=f"interneurons and their best units{note}")
+    yield "interneurons", _root(skill), "correlation of each interneuron with its best unit"
+    maps = plotting.plot_interneuron_maps(found, title=f"correlation with every unit{note}")
+    yield "interneuron-maps", maps, "correlation maps of some interneurons"
+    matrix = plotting.plot_interneuron_matrix(
+        found, title=f"best correlation with each channel or mode{note}"
+    )
+    yield "interneuron-matrix", matrix, "interneurons against channels and modes"
+
+
+def _root(ax: Any) -> Figure:
+    figure: Figure = ax.get_figure(root=True)
+    return figure

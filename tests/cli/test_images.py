@@ -1,0 +1,194 @@
+"""`neurocodec images` from the shell: small networks, small images, everything else as it is."""
+
+import html
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from places import EXAMPLES
+
+import neurocodec as nc
+from neurocodec.cli.parser import main
+
+NETWORK = """
+import numpy as np
+import torch
+from torch import nn
+import neurocodec as nc
+
+def pixels(image):
+    return torch.from_numpy(np.asarray(image, "float32") / 255 - 0.5).permute(2, 0, 1)
+
+def network(weights=None):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.ReLU(inplace=True), nn.Conv2d(6, 5, 3), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2),
+        )
+    return nc.Network(
+        module.eval(), layers={"early": "1", "late": "3"}, outputs=["dark", "red"],
+        input_shape=(3, 8, 8), preprocessing=pixels, name="small",
+    )
+"""
+OPTIONS = ["--method", "act-grad", "--expansion", "1", "--per-class", "5", "--workers", "0"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A network file and a folder of 64 images in two classes."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "own.py").write_text(NETWORK)
+    random = np.random.default_rng(0)
+    for number in range(64):
+        values = random.integers(0, 120, (8, 8, 3), dtype=np.uint8)
+        values[..., 0] += 130 * (number % 2)
+        path = folder / "images" / ("dark", "red")[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(path)
+    return folder
+
+
+def command(place, *options, out="out"):
+    network, images = f"{place / 'own.py'}:network", str(place / "images")
+    start = ["images", "--network", network, "--images", images, "--out", str(place / out)]
+    return [*start, *OPTIONS, *options]
+
+
+@pytest.fixture(scope="module")
+def done(place):
+    """The folder of a whole run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert main(command(place, "--quiet")) == 0
+    return place / "out"
+
+
+def test_everything_is_written(done):
+    tree = nc.open(done / "contributions.nc")
+    assert list(tree.children) == ["early", "late"]
+    assert sorted({*tree["label"].values}) == ["dark", "red"]
+    assert nc.open(done / "responses.nc").dims == ("stimulus", "category")
+    assert {*nc.open(done / "statistics.nc").children} >= {"hoyer", "sign_correlation"}
+    assert nc.open(done / "modes/contribution-late.nc").dictionary.sizes["channel"] == 5
+    maps = nc.open(done / "maps/late.nc")
+    assert maps["modes/contribution_map"].sizes["y"] == 8
+    curve = nc.open(done / "perturbation/category-late.nc")
+    assert curve["accuracy"].sizes["ranking"] == 5
+    text = (done / "report.html").read_text("utf-8")
+    assert text.count("<img") == len([*(done / "figures").glob("*.png")]) == 8
+    assert "--method act-grad" in text
+
+
+def test_the_class_is_held_along_the_path(done):
+    target = nc.labels.provenance(nc.open(done / "contributions.nc"))["target"]
+    assert target["kind"] == "TopK"
+    assert target["parameters"]["hold"] is True
+
+
+def test_modes_and_rankings_do_not_see_the_images_they_are_judged_on(done):
+    tree = nc.open(done / "contributions.nc")
+    modes = nc.open(done / "modes/contribution-late.nc")
+    seen = {*modes.loadings["source"].values}
+    assert len(seen) == 32
+    assert (
+        sorted(tree["label"].values[np.isin(tree["source"], [*seen])])
+        == ["dark"] * 16 + ["red"] * 16
+    )
+    curve = nc.open(done / "perturbation/category-late.nc")
+    assert (curve["shared_images"] == 0).all()
+
+
+def test_given_again_it_computes_nothing_again(done, place):
+    before = {p: p.stat().st_mtime_ns for p in done.rglob("*.nc")}
+    assert main(command(place, "--quiet")) == 0
+    assert {p: p.stat().st_mtime_ns for p in done.rglob("*.nc")} == before
+
+
+def test_another_seed_makes_modes_again_but_not_contributions(done, place):
+    before = {p.name: p.stat().st_mtime_ns for p in done.rglob("*.nc")}
+    assert main(command(place, "--quiet", "--seed", "1", "--parts", "modes")) == 0
+    changed = {p.name for p in done.rglob("*.nc") if p.stat().st_mtime_ns != before[p.name]}
+    assert "contributions.nc" not in changed
+    assert {"contribution-late.nc", "activation-early.nc"} <= changed
+
+
+def test_a_limit_takes_images_of_every_class(place, capsys):
+    options = ["--limit", "40", "--parts", "statistics"]
+    assert main(command(place, *options, out="limited")) == 0
+    tree = nc.open(place / "limited/contributions.nc")
+    assert tree.sizes["stimulus"] == 40
+    assert {*tree["label"].values.tolist()} == {"dark", "red"}
+    printed = capsys.readouterr()
+    assert "40 images" in printed.out
+    assert "40 samples" in printed.err  # the estimate
+
+
+def test_images_without_classes_say_what_is_left_out(place):
+    flat = place / "flat"
+    flat.mkdir()
+    for path in (place / "images").rglob("*.png"):
+        (flat / path.name).write_bytes(path.read_bytes())
+    out = place / "unlabelled"
+    arguments = ["images", "--network", f"{place / 'own.py'}:network", "--images", str(flat)]
+    assert main([*arguments, "--out", str(out), "--quiet", *OPTIONS]) == 0
+    text = (out / "report.html").read_text("utf-8")
+    assert "the images have no classes" in text
+    assert not (out / "concepts.nc").exists()
+
+
+def test_superclasses_of_a_table(place):
+    table = place / "kinds.csv"
+    table.write_text("class,concept\ndark,dim\nred,bright\n")
+    options = ["--hierarchy", str(table), "--superclasses", "bright", "--perturb", "late"]
+    assert main(command(place, "--quiet", *options, out="super")) == 0
+    curve = nc.open(place / "super/perturbation/concept-late.nc")
+    assert curve["concept"].values.tolist() == ["bright"]
+    assert not (place / "super/perturbation/category-early.nc").exists()
+    text = html.unescape((place / "super/report.html").read_text("utf-8"))
+    named = re.findall(r'nc\.open\("([^"]+)"', text)
+    assert "perturbation/category-late.nc" in named
+    assert all((place / "super" / name).exists() for name in named)
+    assert "Ablation, classes (2): " in text
+    assert "Ablation, superclasses (1): " in text
+
+
+def test_the_run_of_another_method_is_refused(done, place, capsys):
+    assert main([*command(place, "--quiet"), "--method", "input-grad"]) == 2
+    assert "method" in capsys.readouterr().err
+    assert json.loads((done / "stages.json").read_text())  # and nothing is lost
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--limit", "0"], "at least 1"),
+        (["--target", "redd"], "'red'"),
+        (["--layers", "erly"], "'early'"),
+        (["--perturb", "middle"], "layer"),
+        (["--categories", "blue"], "category"),
+        (["--superclasses", "bright"], "hierarchy"),
+        (["--superclasses", "bright", "--hierarchy", "/nowhere.csv"], "/nowhere.csv"),
+        (["--per-class", "0"], "per_class=0"),
+        (["--expansion", "0"], "expansion=0"),
+        (["--parts", "perturbation"], "modes"),
+        (["--parts", "maps"], "modes"),
+        (["--network", "torchvision:resnet_50"], "resnet50"),
+        (["--network", "timm:resnet500"], "resnet50"),
+        (["--images", "/nowhere"], "/nowhere"),
+        (["--steps", "5"], "--method"),
+        (["--kind", "heads"], "chooses its layers itself"),
+        (["--labels", "/nowhere.csv"], "/nowhere.csv"),
+        (["--network", f"{EXAMPLES}/cifar_resnet.py:network"], "--weights FILE"),
+        (["--dask", "0"], "at least 1 worker"),
+        (["--dask", "nowhere://1"], "no scheduler answers"),
+    ],
+)
+def test_bad_input_is_told_before_anything_runs(place, capsys, options, message):
+    assert main(command(place, "--quiet", *options, out="never")) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert not printed.out
+    assert not (place / "never" / "contributions.nc").exists()

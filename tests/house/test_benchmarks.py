@@ -1,0 +1,97 @@
+"""The benchmark of modes runs, on toy sizes, and scores what it claims to score."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from places import BENCHMARKS
+
+
+@pytest.fixture(autouse=True)
+def benchmarks_importable(monkeypatch):
+    """Small products in many threads crawl where other processes use the cores."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def run(tmp_path, *words):
+    import modes
+
+    out = tmp_path / "found.json"
+    arguments = [*words, "--cache", tmp_path, "--out", out, "--channels", 8, "--device", "cpu"]
+    modes.main([str(word) for word in arguments])
+    return json.loads(out.read_text("utf-8"))["rows"]
+
+
+def test_planted_gives_the_same_figures_of_every_competitor(tmp_path, capsys):
+    words = ["--rows", 100, "--modes", 10, "--seeds", 0, "--only", "SparseModes", "NMF"]
+    rows = run(tmp_path, "planted", *words)
+    assert [row[""] for row in rows] == ["SparseModes", "NMF"]
+    assert rows[0].keys() == rows[1].keys()
+    assert all(0 <= row["recovered"] <= 1 for row in rows)
+    assert capsys.readouterr().out.count("| NMF |") == 1
+
+
+def test_settings_of_the_fit_can_be_changed(tmp_path):
+    words = ["--rows", 100, "--modes", 10, "--seeds", 0, "--only", "SparseModes"]
+    changes = ["--preset", "topk", "--set", "expansion=0.5", "active=1", "epochs=3"]
+    [row] = run(tmp_path, "planted", *words, *changes)
+    assert row["modes"] == 4
+    assert row["L0"] <= 1
+
+
+def test_time_compares_a_fit_with_the_recipe(tmp_path):
+    words = ["--rows", 100, "--epochs", 2, "--expansion", 2, "--seeds", 0, "--thresholds", 0.8, 0.3]
+    *ours, recipe, other = run(tmp_path, "time", *words)
+    assert {row["modes"] for row in [*ours, recipe]} == {16}
+    enough = [
+        row["seconds"]
+        for row in ours
+        if row["R2"] >= recipe["R2"] and row["R2 pooled"] >= recipe["R2 pooled"]
+    ]
+    assert recipe["ours to its R2"] == min(enough)
+    np.testing.assert_allclose(recipe["of its whole run"], recipe["seconds"] / min(enough))
+    assert recipe["seconds to its R2"] <= recipe["seconds"]
+    assert "threshold 0.3" in other[""]
+    assert other["L0"] > recipe["L0"], "a lower threshold lets more units fire"
+
+
+def test_replication_counts_modes_that_all_other_fits_have():
+    from mode_scores import replication
+
+    a, b = np.eye(4)[:2], np.stack([2 * np.eye(4)[0], np.eye(4)[3]])
+    assert replication([a, b]) == {"replicated": 0.5, "median cosine": 0.5}
+    assert replication([a, 3 * a])["replicated"] == 1
+    assert np.isnan(replication([a, a[:0]])["replicated"])
+
+
+def test_class_correlation_is_pearson_of_the_best_class():
+    from mode_scores import class_correlation
+
+    random = np.random.default_rng(0)
+    loadings, classes = random.random((50, 3)), random.integers(4, size=50)
+    by_hand = [max(np.corrcoef(mode, classes == c)[0, 1] for c in range(4)) for mode in loadings.T]
+    np.testing.assert_allclose(class_correlation(loadings, classes), np.median(by_hand))
+
+
+def test_the_recipe_learns_keeps_its_constraint_and_repeats_itself():
+    from authors_recipe import RESNET50, fit
+    from mode_scores import quality
+
+    rows = np.random.default_rng(0).gamma(1.0, size=(200, 6))
+    # at the authors' threshold of 0.8 nothing fires on so few channels, and nothing is learned
+    quick = replace(RESNET50, threshold=0.6, learning_rate=1e-2, epochs=30)
+    before = torch.get_rng_state()
+    found = [fit(rows, quick) for _ in range(2)]
+    assert torch.equal(before, torch.get_rng_state())
+    np.testing.assert_array_equal(found[0].dictionary, found[1].dictionary)
+    assert found[0].dictionary.min() >= 0
+    loadings = found[0].loadings(rows)
+    assert ((loadings == 0) | (loadings >= 0.6)).all()
+    start = quality(fit(rows, replace(quick, epochs=1)), rows, rows)
+    assert quality(found[0], rows, rows)["R2"] > start["R2"] + 0.1
