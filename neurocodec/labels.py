@@ -344,3 +344,29 @@ def _feed(digest: Any, part: NDArray[Any] | xr.DataArray | str | bytes) -> None:
             digest.update(
                 array.view("i8" if array.dtype.kind in "mM" else array.dtype).data.cast("B")
             )
+
+
+def lag_coordinate(
+    history: int, movie: xr.DataArray, frame_rate: float | None = None
+) -> xr.Variable:
+    """Lags of a window in seconds, the oldest first; in frames where no frame rate is known.
+
+    Parameters
+    ----------
+    history
+        Frames in the window.
+    movie
+        Its `time` coordinate gives the frame rate where that is not given.
+    frame_rate
+        Frames per second.
+
+    Examples
+    --------
+    >>> lag_coordinate(3, xr.DataArray(), frame_rate=100.0).values.tolist()
+    [-0.02, -0.01, 0.0]
+    """
+    if frame_rate is None and v.TIME in movie.coords and movie.sizes[v.TIME] > 1:
+        frame_rate = 1 / float(np.median(np.diff(movie[v.TIME].values)))
+    lags = np.arange(1 - history, 1) / (frame_rate or 1.0)
+    attrs = {"long_name": "time before the response", "units": v.SECONDS if frame_rate else "frame"}
+    return xr.Variable(v.LAG, lags, attrs)

@@ -14,6 +14,7 @@ from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
 from neurocodec.nn.capture.layer import Item, Layer
+from neurocodec.nn.device import device_named
 
 Preprocessing: TypeAlias = Callable[[Any], Any]
 """Takes a `PIL.Image.Image`, returns a tensor or array (color, y, x)."""
@@ -163,13 +164,8 @@ class Network:
         InputError
             Where CUDA is asked for and there is none.
         """
-        place = self.device if device is None else _device(device)
-        if place.type == "cuda" and not torch.cuda.is_available():
-            raise InputError(
-                came=f"device={str(device)!r} on a machine without a usable CUDA device",
-                expected="a device that torch sees",
-                hint="device='cpu', or device=None to stay where the network is",
-            )
+        hint = "device='cpu', or device=None to stay where the network is"
+        place = self.device if device is None else device_named(device, hint)
         if place.type == self.device.type and place.index in (None, self.device.index):
             return self
         return replace(self, module=copy.deepcopy(self.module).to(place))
@@ -196,20 +192,6 @@ class Network:
                 expected="one name for each output",
             )
         return list(self.outputs)
-
-
-def _device(name: str | torch.device) -> torch.device:
-    try:
-        place = torch.device(name)
-        if place.type not in ("cuda", "meta"):
-            torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(
-            came=f"device={str(name)!r}, which this machine does not have",
-            expected="a device that torch can use here",
-            hint="device='cpu', or device=None to stay where the network is",
-        ) from error
-    return place
 
 
 def _named_layers(
@@ -239,3 +221,14 @@ def _weights_sha256(module: nn.Module) -> str:
     for name, tensor in sorted(module.state_dict().items()):
         parts += [name, tensor.detach().cpu().contiguous().numpy()]
     return fingerprint(*parts)
+
+
+def require_layer(net: Network, layer: str | None) -> None:
+    """Refuse a missing or unknown layer, naming those of the network."""
+    if layer is None:
+        raise InputError(
+            came="modes or channels without the layer that they belong to",
+            expected=f"layer= one of {', '.join(map(repr, net.layers))}",
+            hint=f"layer={next(iter(net.layers), 'layer1')!r}",
+        )
+    net.select_layers([layer])

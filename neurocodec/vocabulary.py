@@ -36,10 +36,14 @@ CONCEPT: Final = "concept"
 RANK: Final = "rank"
 LABEL: Final = "label"
 SOURCE: Final = "source"
+WORDNET_ID: Final = "wordnet_id"
+MAP: Final = "map"
 
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
 CONTRIBUTION: Final = "contribution"
+CONTRIBUTION_MAP: Final = "contribution_map"
+MAP_ERROR: Final = "map_completeness_error"
 TARGET: Final = "target"
 IRF: Final = "irf"
 TEMPORAL: Final = "temporal"
@@ -49,6 +53,12 @@ ENERGY_SHARE: Final = "energy_share"
 EXCITATORY: Final = "excitatory"
 INHIBITORY: Final = "inhibitory"
 SIGNS: Final = (EXCITATORY, INHIBITORY)
+
+BOUNDS: Final = ("low", "high")
+"""Ends of an interval, along `bound`."""
+
+VOLTAGES: Final = ("membrane_potential", "fluorescence")
+"""What is recorded of an interneuron."""
 
 SAMPLE_DIMS: Final = (TIME, STIMULUS)
 """A result has one of these: `time` for a movie, `stimulus` for still images."""

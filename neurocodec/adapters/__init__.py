@@ -1,4 +1,9 @@
-"""Networks and recordings of other people's formats, as neurocodec takes them."""
+"""`nc.adapters`: what other people's files and libraries hold, as neurocodec takes it.
+
+- `networks/`: networks of torchvision, timm and torch-deep-retina, with their layers and weights
+- `recordings/`: `nc.read_recording`: recordings of many kinds of files in one form
+- `images/`: `nc.images`: photographs that stay in their files, in and out of a network's units
+"""
 
 from __future__ import annotations
 

@@ -11,8 +11,7 @@ import xarray as xr
 
 from neurocodec import labels, storage
 from neurocodec.errors import StorageError
-from neurocodec.storage.files import Fitted, whole_file
-from neurocodec.storage.folders import existing_folder
+from neurocodec.storage.files import Fitted, existing_folder, whole_file
 
 RECORD: Final = "stages.json"
 """File beside the results: name of each -> fingerprint of what it was made from."""

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from neurocodec.attribution.plan import (
-    Plan,
+    ContributionPlan,
     Reduce,
     automatic_batch_size,
     check,
@@ -193,9 +193,9 @@ class Options(NamedTuple):
     baseline: ArrayLike | xr.DataArray | None
 
 
-def _plan(net: Network, stimulus: xr.DataArray, wanted: Options) -> Plan:
+def _plan(net: Network, stimulus: xr.DataArray, wanted: Options) -> ContributionPlan:
     samples = Samples.of(net, stimulus, stream=True)
-    plan = Plan(
+    plan = ContributionPlan(
         net=net,
         samples=samples,
         target=wanted.target,
@@ -212,7 +212,7 @@ def _plan(net: Network, stimulus: xr.DataArray, wanted: Options) -> Plan:
 
 @contextmanager
 def _ready(
-    plan: Plan, batch_size: int | None, workers: int | None, *, progress: bool
+    plan: ContributionPlan, batch_size: int | None, workers: int | None, *, progress: bool
 ) -> Iterator[Run]:
     with prepared(plan) as (passes, traced):
         size = batch_size or automatic_batch_size(plan, traced)

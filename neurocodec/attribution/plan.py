@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurocodec import vocabulary as v
-from neurocodec.engine.samples import Samples
+from neurocodec.engine.plan import Arrays, Plan
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, labelled, plain, stamp
-from neurocodec.network import Network
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Attribution, Method
 from neurocodec.nn.attribution.passes import Batch, Passes, Prefix, prefix_holds
@@ -32,7 +31,6 @@ from neurocodec.nn.capture.tracing import Trace, quickened, trace
 logger = logging.getLogger(__name__)
 
 Reduce = Literal["channel", "none"]
-Rows = dict[str, NDArray[Any]]
 
 BATCH_BYTES = {"cpu": 2**30, "cuda": 2**33}
 """What the passes of one batch may keep, which sets the automatic batch size."""
@@ -40,16 +38,13 @@ LARGEST_BATCH = 128
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One analysis, checked: everything that its numbers depend on, and nothing else."""
+class ContributionPlan(Plan):
+    """One call of `nc.contributions`, checked."""
 
     what: ClassVar[str] = "contributions"
 
-    net: Network
-    samples: Samples
     target: Target
     method: Method
-    layers: dict[str, Layer]
     reduce: Reduce
     split: Split
     baseline: Tensor
@@ -82,7 +77,15 @@ class Plan:
         }
         return plain(facts)
 
-    def rows(self, passes: Passes, batch: Batch) -> Rows:
+    def opened(self) -> Any:
+        """Hook the network, see how it runs, and bind the target to its outputs."""
+        return prepared(self)
+
+    def batch_size(self, traced: Trace, device: str | None = None) -> int:
+        """Samples whose passes fit a fixed size of memory."""
+        return automatic_batch_size(self, traced, device)
+
+    def rows(self, passes: Passes, batch: Batch) -> Arrays:
         """Compute one batch and reduce it on its device; only the reduced rows leave it."""
         found = self.method.attribute(passes, batch)
         require_finite_target(found.target, batch.first)
@@ -128,7 +131,7 @@ def one_of(what: str, value: Any, known: tuple[str, ...]) -> Any:
     return value
 
 
-def check(plan: Plan) -> None:
+def check(plan: ContributionPlan) -> None:
     """Refuse what is no target or method, and an analysis of nothing.
 
     Parameters
@@ -159,7 +162,7 @@ def require_kinds(target: Target, method: Method) -> None:
 
 
 @contextmanager
-def prepared(plan: Plan) -> Iterator[tuple[Passes, Trace]]:
+def prepared(plan: ContributionPlan) -> Iterator[tuple[Passes, Trace]]:
     """Hook the network, see how it runs, and bind the target to its outputs."""
     device = plan.net.device
     with Capture(plan.net.module, plan.captured(), plan.net.select).attached() as capture:
@@ -172,7 +175,7 @@ def prepared(plan: Plan) -> Iterator[tuple[Passes, Trace]]:
             yield _with_prefix(plan, passes, traced), traced
 
 
-def _with_prefix(plan: Plan, passes: Passes, traced: Trace) -> Passes:
+def _with_prefix(plan: ContributionPlan, passes: Passes, traced: Trace) -> Passes:
     """Skip an affine prefix, where there is one and a replay agrees with a full pass."""
     along_input = isinstance(plan.method, IntegratedGradients) and plan.method.path == "input"
     found = Prefix.of(traced) if along_input else None
@@ -190,7 +193,7 @@ def _with_prefix(plan: Plan, passes: Passes, traced: Trace) -> Passes:
     return passes
 
 
-def automatic_batch_size(plan: Plan, traced: Trace, device: str | None = None) -> int:
+def automatic_batch_size(plan: ContributionPlan, traced: Trace, device: str | None = None) -> int:
     """Samples whose passes fit a fixed size of memory, on this kind of device.
 
     Parameters
@@ -206,7 +209,9 @@ def automatic_batch_size(plan: Plan, traced: Trace, device: str | None = None) -
     return int(np.clip(budget // max(1, traced.bytes_per_sample), 1, LARGEST_BATCH))
 
 
-def _reduced(plan: Plan, found: Attribution, alias: str, layer: Layer) -> dict[str, Tensor]:
+def _reduced(
+    plan: ContributionPlan, found: Attribution, alias: str, layer: Layer
+) -> dict[str, Tensor]:
     activation = layer.channels_first(found.activation[alias])
     whole = plan.reduce == "none"
     rows = {v.ACTIVATION: activation if whole else sum_positions(activation)}
@@ -243,7 +248,7 @@ def require_finite_target(target: Tensor, first: int) -> None:
 
 
 def _labelled_rows(
-    plan: Plan, layer: Layer | None, name: str, values: NDArray[Any]
+    plan: ContributionPlan, layer: Layer | None, name: str, values: NDArray[Any]
 ) -> xr.DataArray:
     dims: tuple[str, ...] = (plan.samples.dim,)
     coords: dict[str, Any] = {}

@@ -1,1 +1,8 @@
-"""categories."""
+"""Which images belong to which category or concept above it, and which modes follow them.
+
+- `hierarchies`: which classes are kinds of which concepts
+- `masks`: `nc.class_masks`, `nc.concept_masks`
+- `scores`: `nc.concept_scores`, `nc.describe_modes`
+"""
+
+__all__ = ["hierarchies", "masks", "scores"]

@@ -17,7 +17,6 @@ from neurocodec.errors import InputError, unknown_name
 Labelled: TypeAlias = xr.DataArray | xr.Dataset | xr.DataTree
 
 _LABEL = "label"
-_WORDNET = "wordnet_id"
 
 
 def class_masks(data: Labelled, categories: Sequence[str] | None = None) -> xr.DataArray:
@@ -197,7 +196,7 @@ def _keys(
 ) -> NDArray[np.str_]:
     """What to look up for each sample; empty where it has no label."""
     if ids is None:
-        known = data.coords.get(_WORDNET)
+        known = data.coords.get(v.WORDNET_ID)
         return np.asarray(texts.values if known is None else known.values.astype(str))
     table = _as_mapping(ids)
     strange = [name for name in {*texts.values.tolist()} - {""} if name not in table]
@@ -209,13 +208,13 @@ def _keys(
 def _as_mapping(ids: Mapping[str, str] | xr.DataArray) -> Mapping[str, str]:
     if isinstance(ids, Mapping):
         return ids
-    if not {v.CATEGORY, _WORDNET} <= {*ids.coords}:
+    if not {v.CATEGORY, v.WORDNET_ID} <= {*ids.coords}:
         raise InputError(
             came=f"ids with the coordinates {[*map(str, ids.coords)]}",
-            expected=f"the coordinates 'category' and {_WORDNET!r}",
+            expected=f"the coordinates 'category' and {v.WORDNET_ID!r}",
             hint="ids={'pug': 'n02110958'}",
         )
-    pairs = zip(ids[v.CATEGORY].values.tolist(), ids[_WORDNET].values.tolist(), strict=True)
+    pairs = zip(ids[v.CATEGORY].values.tolist(), ids[v.WORDNET_ID].values.tolist(), strict=True)
     return {str(name): str(key) for name, key in pairs}
 
 

@@ -12,7 +12,6 @@ from sklearn.metrics import adjusted_rand_score
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.cells.agreement import clustering_of
 from neurocodec.cells.clustering import (
     UNASSIGNED,
     UNASSIGNED_TYPE,
@@ -20,6 +19,7 @@ from neurocodec.cells.clustering import (
     cell_coords,
     cell_patterns,
     cluster_cells,
+    clustering_of,
     divide,
 )
 from neurocodec.cells.correlate import Transform, correlate

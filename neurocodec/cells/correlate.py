@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from neurocodec import labels
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.kernels import correlation
-from neurocodec.kernels.comoments import Comoments
+from neurocodec.kernels.correlation import Comoments
 from neurocodec.rows.layers import is_lazy, join, plan
 
 Transform = Literal["sqrt", "rank"]

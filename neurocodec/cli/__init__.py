@@ -1,3 +1,6 @@
-"""The command line: one file for each command."""
+"""The command line: one file a command.
+
+- `parser`: parser, exit codes, `info`
+"""
 
 from neurocodec.cli.parser import main as main

@@ -11,7 +11,6 @@ from neurocodec import stimuli, storage, zoo
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.read_recording import read_recording
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.interneurons.recordings import VOLTAGES
 from neurocodec.network import Network
 from neurocodec.nn.standardisation import Standardisation
 
@@ -133,7 +132,7 @@ def load_interneurons(
         Where the file cannot be read.
     """
     parts = read_recording(file).children
-    having = [k for k, part in parts.items() if {*VOLTAGES} & {*map(str, part.data_vars)}]
+    having = [k for k, part in parts.items() if {*v.VOLTAGES} & {*map(str, part.data_vars)}]
     if diameter is None:
         having.sort(key=lambda k: parts[k].attrs.get("geometry") == stimuli.presentation.DISC)
     part = _chosen(parts, having, name, f"interneurons in {file!r}")

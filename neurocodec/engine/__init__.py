@@ -1,1 +1,12 @@
-"""engine."""
+"""Running a network over stimuli of any size: in memory, in a file, on many machines.
+
+- `distributed`: carry out a plan on the workers of a Dask client
+- `estimate`: what a run will take: time, memory, size of its file
+- `memory`: batch size for a budget; refusal of what does not fit
+- `plan`: what every call that runs over samples says of itself: facts, arrays of a batch, labels
+- `respond`: `nc.respond`
+- `run`: carry out a plan: into memory, or into a file that can be resumed
+- `samples`: stimuli as tensors: Samples, Block, batches; checked, and at chosen times
+"""
+
+__all__ = ["distributed", "estimate", "memory", "plan", "respond", "run", "samples"]

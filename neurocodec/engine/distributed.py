@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurocodec.attribution.plan import Plan, Rows, automatic_batch_size, prepared
+from neurocodec.engine.plan import Arrays, Plan
 from neurocodec.engine.run import Run, chunk_rows
 from neurocodec.engine.samples import bar, batches
 from neurocodec.errors import InputError, NeurocodecError, StorageError
@@ -91,9 +91,9 @@ def compute_range(job: Job, start: int, stop: int) -> int:
     int
         Number of samples.
     """
-    with job.on_its_device() as plan, prepared(plan) as (passes, _):
+    with job.on_its_device() as plan, plan.opened() as (passes, _):
         run = Run(plan, passes, job.size, workers=1, progress=False)
-        found: list[Rows] = []
+        found: list[Arrays] = []
         for block, rows in run.computed(_ranges(start, stop, job.size)):
             found.append({**rows, KEPT: block.kept})
             if (block.stop - start) % job.chunk_rows == 0 or block.stop == stop:
@@ -139,8 +139,8 @@ def run_distributed(
     count = _require_client(client, out)
     plan = replace(plan, net=plan.net.on("cpu"), samples=_without_forks(plan))
     place = device or str(plan.net.device)
-    with prepared(plan) as (passes, traced):
-        size = batch_size or automatic_batch_size(plan, traced, place.partition(":")[0])
+    with plan.opened() as (passes, traced):
+        size = batch_size or plan.batch_size(traced, place.partition(":")[0])
         here = Run(plan, passes, size, progress=progress)
         one = here.one()
     run = SharedRun(str(out), facts=plan.facts, size=len(plan.samples))

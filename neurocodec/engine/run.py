@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from neurocodec import storage
-from neurocodec.attribution.plan import Plan, Rows
 from neurocodec.engine.estimate import Estimate
+from neurocodec.engine.plan import Arrays, Plan
 from neurocodec.engine.samples import Block, bar, batches
 from neurocodec.engine.stored import read_coords
 from neurocodec.errors import InputError
@@ -55,15 +55,15 @@ class Work:
     passes: Passes
     size: int
 
-    def rows(self, block: Block) -> Rows:
-        """Rows of all samples of a block.
+    def rows(self, block: Block) -> Arrays:
+        """Arrays of all samples of a block.
 
         Raises
         ------
         InputError
             Where the passes of one sample do not fit into memory.
         """
-        parts: list[Rows] = []
+        parts: list[Arrays] = []
         start = block.start
         while start < block.stop:
             stop = min(start + self.size, block.stop)
@@ -145,7 +145,7 @@ class Run:
     def in_memory(self) -> xr.DataTree:
         """Compute everything, and keep it."""
         total = len(self.plan.samples)
-        arrays: Rows = {}
+        arrays: Arrays = {}
         kept = np.ones(total, bool)
         ranges = list(batches(total, self.size, progress=False, what=""))
         for block, found in self.computed(ranges):
@@ -174,7 +174,7 @@ class Run:
 
     def computed(
         self, ranges: list[tuple[int, int]], *, estimated: bool = False
-    ) -> Iterator[tuple[Block, Rows]]:
+    ) -> Iterator[tuple[Block, Arrays]]:
         """Blocks and their rows, behind a progress bar; with an estimate before it is long."""
         total = len(self.plan.samples)
         todo = sum(stop - start for start, stop in ranges)
@@ -201,12 +201,12 @@ class Run:
             before, after, found, count = after, time.perf_counter(), rows, len(block.kept)
         return self._estimate(found, (after - before) / count * len(self.plan.samples))
 
-    def one(self) -> Rows:
-        """Rows of one sample, for their shapes and types."""
+    def one(self) -> Arrays:
+        """Arrays of one sample, for their shapes and types."""
         batch = self.plan.samples.batch(0, 1, self.plan.net.device)
         return self.plan.rows(self.passes, batch)
 
-    def template(self, one: Rows, kept: NDArray[np.bool_]) -> xr.DataTree:
+    def template(self, one: Arrays, kept: NDArray[np.bool_]) -> xr.DataTree:
         """Result with all its labels, whose numbers take no memory."""
         samples = self.plan.samples
         coords = read_coords(samples.coords, samples.dim, kept)
@@ -214,7 +214,7 @@ class Run:
         shapes = {name: np.broadcast_to(r[0], (size, *r.shape[1:])) for name, r in one.items()}
         return self.plan.label(shapes, coords)
 
-    def _estimate(self, rows: Rows, seconds: float) -> Estimate:
+    def _estimate(self, rows: Arrays, seconds: float) -> Estimate:
         return Estimate.of(
             rows,
             samples=len(self.plan.samples),
@@ -230,7 +230,7 @@ class Run:
             tqdm.write(str(told), file=sys.stderr)
 
 
-def chunk_rows(rows: Rows, batch_size: int) -> int:
+def chunk_rows(rows: Arrays, batch_size: int) -> int:
     """Samples in a chunk of a Zarr store: whole batches, so that workers share no chunk.
 
     Parameters

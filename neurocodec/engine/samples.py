@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from neurocodec import vocabulary as v
 from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead, require_workers
-from neurocodec.engine.stimulus_checks import checked_dims
 from neurocodec.engine.stored import StoredRows, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
@@ -325,3 +325,184 @@ def _mended(values: Tensor, kept: NDArray[np.bool_]) -> Tensor:
         return values
     place = np.where(kept, np.arange(len(kept)), np.flatnonzero(kept)[0])
     return values[torch.from_numpy(place)]
+
+
+IMAGE_DIMS = (v.COLOR, v.Y, v.X)
+
+
+def checked_dims(net: Network, stimulus: xr.DataArray) -> tuple[str, ...]:
+    """Check dims, shape and frame rate of a stimulus against a network; read nothing of it.
+
+    Parameters
+    ----------
+    net
+        The network.
+    stimulus
+        Movie (time, y, x) or images (stimulus, ...).
+
+    Returns
+    -------
+    tuple of str
+        Its dims in the order in which the network takes them, the sample dim first.
+
+    Raises
+    ------
+    InputError
+        Wrong dims, shape, type or frame rate, or a movie shorter than the history.
+    """
+    dim = net.sample_dim
+    if not isinstance(stimulus, xr.DataArray) or dim not in stimulus.dims:
+        kind = "a movie with dims ('time', 'y', 'x')" if net.history else "images with 'stimulus'"
+        found = getattr(stimulus, "dims", type(stimulus).__name__)
+        raise InputError(
+            came=f"a stimulus with dims {found}",
+            expected=f"{kind}, as {net.name!r} takes them",
+            hint="xr.DataArray(values, dims=('time', 'y', 'x'))",
+        )
+    rest = [str(d) for d in stimulus.dims if d != dim]
+    if set(rest) <= set(IMAGE_DIMS):
+        rest = [d for d in IMAGE_DIMS if d in rest]
+    _check_shape(net, stimulus, tuple(stimulus.sizes[d] for d in rest))
+    if stimulus.dtype.kind not in "fiub" or not stimulus.size:
+        raise InputError(
+            came=f"a stimulus of {stimulus.dtype} with {dict(stimulus.sizes)}",
+            expected="real numbers, at least one sample",
+        )
+    return (dim, *rest)
+
+
+def _check_shape(net: Network, stimulus: xr.DataArray, shape: tuple[int, ...]) -> None:
+    if net.input_shape is not None and shape != net.input_shape:
+        raise InputError(
+            came=f"a stimulus of {dict(stimulus.sizes)}",
+            expected=f"samples of shape {net.input_shape}, as {net.name!r} takes them",
+        )
+    if net.history is None:
+        return
+    if stimulus.ndim != 3:
+        raise InputError(
+            came=f"a movie with dims {tuple(map(str, stimulus.dims))}",
+            expected="dims ('time', 'y', 'x')",
+        )
+    if stimulus.sizes[v.TIME] < net.history:
+        raise InputError(
+            came=f"a movie of {stimulus.sizes[v.TIME]} frames",
+            expected=f"at least {net.history}, the history that {net.name!r} sees",
+        )
+    _check_rate(net, stimulus)
+
+
+def _check_rate(net: Network, stimulus: xr.DataArray) -> None:
+    if net.frame_rate is None or v.TIME not in stimulus.coords or stimulus.sizes[v.TIME] < 2:
+        return
+    steps = np.diff(stimulus[v.TIME].values)
+    if not np.allclose(steps, 1 / net.frame_rate, rtol=1e-3):
+        raise InputError(
+            came=f"a movie with frames {steps.min():.6g} to {steps.max():.6g} s apart",
+            expected=f"{net.frame_rate:g} frames per second, as {net.name!r} takes them",
+            hint=f"nc.stimuli.resample(recording, {net.frame_rate:g})",
+        )
+
+
+def samples_at(net: Network, stimulus: xr.DataArray, times: Any) -> Samples:
+    """Samples of a stimulus; of a movie those at chosen times.
+
+    Parameters
+    ----------
+    net
+        The network.
+    stimulus
+        Movie (time, y, x) or images (stimulus, ...); images that are stored stay there.
+    times
+        As `nc.receptive_fields` takes them, numbers of frames where these have no labels; None for
+        all samples.
+
+    Raises
+    ------
+    InputError
+        Where there is no response at a time, or times are given for images.
+
+    Examples
+    --------
+    >>> net = Network(torch.nn.Flatten(), [], history=2)
+    >>> movie = xr.DataArray(np.zeros((5, 3, 3), "float32"), dims=("time", "y", "x"))
+    >>> len(samples_at(net, movie, None)), len(samples_at(net, movie, [1, 4]))
+    (4, 2)
+    """
+    if times is None:
+        return Samples.of(net, stimulus, stream=True)
+    if net.history is None:
+        raise InputError(
+            came=f"times= for {net.name!r}, a network of still images",
+            expected="images that are chosen before",
+            hint="images.isel(stimulus=[0, 1])",
+        )
+    whole = Samples.of(net, stimulus)
+    places = positions_of(whole, times)
+    coords = {name: c.isel({v.TIME: places}) for name, c in whole.coords.items()}
+    # frames without labels are told apart by their numbers, as they were chosen
+    coords.setdefault(v.TIME, xr.Variable(v.TIME, places + net.history - 1))
+    if (np.diff(places) == 1).all():
+        frames = whole.values[places[0] : places[-1] + net.history]
+        return replace(whole, values=frames, coords=coords)
+    chosen = windows(whole.values, net.history)[torch.from_numpy(places)]
+    return replace(whole, values=chosen, coords=coords, history=None, dims=(v.LAG, *whole.dims))
+
+
+TIME_TOLERANCE = 1e-6
+"""Part of a frame by which a given time may miss its label: the rounding of decimal fractions."""
+
+
+def positions_of(samples: Samples, times: Any) -> NDArray[np.intp]:
+    """Places of the wanted times among the samples.
+
+    Parameters
+    ----------
+    samples
+        Windows of a movie.
+    times
+        A time, several, a slice of times (both ends included) or None for all.
+
+    Raises
+    ------
+    InputError
+        Where a time is no label of a response; the nearest one is not taken for it.
+    """
+    if times is None:
+        return np.arange(len(samples))
+    skipped = (samples.history or 1) - 1
+    known = np.arange(skipped, skipped + len(samples)).astype(float)
+    if v.TIME in samples.coords:
+        known = np.asarray(samples.coords[v.TIME].values, float)
+    index = xr.DataArray(np.arange(known.size), {v.TIME: known}, dims=v.TIME)
+    if isinstance(times, slice):
+        found = np.asarray(index.sel({v.TIME: times}).values, np.intp)
+        wanted: NDArray[Any] = np.asarray([])
+    else:
+        wanted = np.atleast_1d(np.asarray(times, float)).ravel()
+        found = _nearest(known, wanted)
+        _require_exact(known, known[found], wanted)
+    if not found.size:
+        raise InputError(
+            came=f"no response at times {times!r}", expected=f"times {known[0]:g} to {known[-1]:g}"
+        )
+    return found
+
+
+def _nearest(known: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.intp]:
+    after = np.searchsorted(known, wanted).clip(0, known.size - 1)
+    before = (after - 1).clip(min=0)
+    closer = np.abs(known[before] - wanted) < np.abs(known[after] - wanted)
+    return np.where(closer, before, after)
+
+
+def _require_exact(known: NDArray[Any], found: NDArray[Any], wanted: NDArray[Any]) -> None:
+    frame = float(np.diff(known).min()) if known.size > 1 else 1.0
+    missed = ~(np.abs(found - wanted) <= TIME_TOLERANCE * frame)
+    if missed.any():
+        nearest = float(found[missed][0])
+        raise InputError(
+            came=f"time {float(wanted[missed][0])!r}, at which there is no response",
+            expected=f"times from {known[0]:g} to {known[-1]:g}, one per frame",
+            hint=f"times={nearest!r}",
+        )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurocodec import vocabulary as v
+from neurocodec.engine.memory import available_memory
 from neurocodec.errors import InputError
 from neurocodec.fields.plan import Axis, Request
 from neurocodec.nn.attribution.passes import Batch, Prefix
@@ -181,14 +180,3 @@ def require_memory(run: FieldRun) -> None:
 
 def _bytes(request: Request) -> int:
     return request.samples.values.element_size()
-
-
-def available_memory() -> int | None:
-    """Bytes that can be taken without swapping; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        return next(1024 * int(x.split()[1]) for x in lines if x.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        names = getattr(os, "sysconf_names", {})
-        known = {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= set(names)
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else None

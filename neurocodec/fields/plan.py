@@ -17,7 +17,7 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, plain
-from neurocodec.network import Network
+from neurocodec.network import Network, require_layer
 from neurocodec.nn.attribution.passes import Batch
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Pass
@@ -25,9 +25,7 @@ from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.tracing import Trace
 from neurocodec.nn.fast.movie import windows
 from neurocodec.nn.fields.passes import Through, Values
-
-TIME_TOLERANCE = 1e-6
-"""Part of a frame by which a given time may miss its label: the rounding of decimal fractions."""
+from neurocodec.rows.matrix import require_channel_order
 
 Of = Target | xr.DataArray | None
 Which = int | Sequence[int] | Literal["each"] | xr.DataArray | None
@@ -141,17 +139,6 @@ class Request:
         return Through(alias, hidden.new_tensor(weights)), axis
 
 
-def require_layer(net: Network, layer: str | None) -> None:
-    """Refuse a missing or unknown layer, naming those of the network."""
-    if layer is None:
-        raise InputError(
-            came="modes or channels without the layer that they belong to",
-            expected=f"layer= one of {', '.join(map(repr, net.layers))}",
-            hint=f"layer={next(iter(net.layers), 'layer1')!r}",
-        )
-    net.select_layers([layer])
-
-
 def require_channels(rows: NDArray[Any], hidden: Tensor, alias: str) -> None:
     """Refuse weights of another number of channels than the layer has."""
     if rows.shape[1] != hidden.shape[1]:
@@ -159,61 +146,6 @@ def require_channels(rows: NDArray[Any], hidden: Tensor, alias: str) -> None:
             came=f"weights of {rows.shape[1]} channels for layer {alias!r}",
             expected=f"one for each of its {hidden.shape[1]} channels",
             hint="layer= the layer that the modes were fitted to",
-        )
-
-
-def positions_of(samples: Samples, times: Any) -> NDArray[np.intp]:
-    """Places of the wanted times among the samples.
-
-    Parameters
-    ----------
-    samples
-        Windows of a movie.
-    times
-        A time, several, a slice of times (both ends included) or None for all.
-
-    Raises
-    ------
-    InputError
-        Where a time is no label of a response; the nearest one is not taken for it.
-    """
-    if times is None:
-        return np.arange(len(samples))
-    skipped = (samples.history or 1) - 1
-    known = np.arange(skipped, skipped + len(samples)).astype(float)
-    if v.TIME in samples.coords:
-        known = np.asarray(samples.coords[v.TIME].values, float)
-    index = xr.DataArray(np.arange(known.size), {v.TIME: known}, dims=v.TIME)
-    if isinstance(times, slice):
-        found = np.asarray(index.sel({v.TIME: times}).values, np.intp)
-        wanted: NDArray[Any] = np.asarray([])
-    else:
-        wanted = np.atleast_1d(np.asarray(times, float)).ravel()
-        found = _nearest(known, wanted)
-        _require_exact(known, known[found], wanted)
-    if not found.size:
-        raise InputError(
-            came=f"no response at times {times!r}", expected=f"times {known[0]:g} to {known[-1]:g}"
-        )
-    return found
-
-
-def _nearest(known: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.intp]:
-    after = np.searchsorted(known, wanted).clip(0, known.size - 1)
-    before = (after - 1).clip(min=0)
-    closer = np.abs(known[before] - wanted) < np.abs(known[after] - wanted)
-    return np.where(closer, before, after)
-
-
-def _require_exact(known: NDArray[Any], found: NDArray[Any], wanted: NDArray[Any]) -> None:
-    frame = float(np.diff(known).min()) if known.size > 1 else 1.0
-    missed = ~(np.abs(found - wanted) <= TIME_TOLERANCE * frame)
-    if missed.any():
-        nearest = float(found[missed][0])
-        raise InputError(
-            came=f"time {float(wanted[missed][0])!r}, at which there is no response",
-            expected=f"times from {known[0]:g} to {known[-1]:g}, one per frame",
-            hint=f"times={nearest!r}",
         )
 
 
@@ -275,31 +207,6 @@ def _rows(weights: xr.DataArray, what: str) -> tuple[NDArray[Any], Axis]:
     rows = weights.transpose(v.MODE, v.CHANNEL)
     labels = rows[v.MODE].values if v.MODE in rows.coords else np.arange(len(rows))
     return np.asarray(rows.values), Axis(v.MODE, {v.MODE: labels}, len(rows))
-
-
-def require_channel_order(weights: xr.DataArray, what: str) -> None:
-    """Refuse channels in another order than the layer has them, as weights go by place.
-
-    Parameters
-    ----------
-    weights
-        With the dim `channel`.
-    what
-        The option that they came by.
-
-    Examples
-    --------
-    >>> require_channel_order(xr.DataArray([1.0], {"channel": [0]}, "channel"), "modes")
-    """
-    if v.CHANNEL not in weights.coords:
-        return
-    known = weights[v.CHANNEL].values
-    if not np.array_equal(known, np.arange(known.size)):
-        raise InputError(
-            came=f"{what}= weights of the channels {known.tolist()[:10]}",
-            expected="all channels of the layer in their order, from 0",
-            hint="weights.sortby('channel'), or weights.reindex(channel=range(n), fill_value=0)",
-        )
 
 
 def _named(value: Any) -> Any:

@@ -11,13 +11,13 @@ import xarray as xr
 
 from neurocodec import storage
 from neurocodec import vocabulary as v
-from neurocodec.engine.samples import Samples, bar, batches, require_batch_size
+from neurocodec.engine.samples import Samples, bar, batches, positions_of, require_batch_size
 from neurocodec.errors import InputError
 from neurocodec.fields.passes import FieldRun, Rows, prepared, require_memory
-from neurocodec.fields.plan import Of, Request, Which, positions_of
-from neurocodec.fields.spike_triggered import lag_coordinate, spike_triggered_average
+from neurocodec.fields.plan import Of, Request, Which
+from neurocodec.fields.spike_triggered import spike_triggered_average
 from neurocodec.kernels.separable import require_rank
-from neurocodec.labels import labelled, stamp
+from neurocodec.labels import labelled, lag_coordinate, stamp
 from neurocodec.network import Network
 from neurocodec.nn.attribution.target import Target
 

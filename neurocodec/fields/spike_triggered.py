@@ -13,7 +13,7 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.samples import bar
 from neurocodec.errors import InputError, unknown_name, warn
 from neurocodec.kernels.triggered import TriggeredSums
-from neurocodec.labels import labelled, require_dims, require_finite, stamp
+from neurocodec.labels import labelled, lag_coordinate, require_dims, require_finite, stamp
 
 BLOCK = 1024
 """Responses per block: the lazily read stimulus is never in memory as a whole."""
@@ -202,29 +202,3 @@ def _label(
     return stamp(
         xr.Dataset({"sta": sta}).assign_coords(coords), "nc.spike_triggered_average", **facts
     )
-
-
-def lag_coordinate(
-    history: int, movie: xr.DataArray, frame_rate: float | None = None
-) -> xr.Variable:
-    """Lags of a window in seconds, the oldest first; in frames where no frame rate is known.
-
-    Parameters
-    ----------
-    history
-        Frames in the window.
-    movie
-        Its `time` coordinate gives the frame rate where that is not given.
-    frame_rate
-        Frames per second.
-
-    Examples
-    --------
-    >>> lag_coordinate(3, xr.DataArray(), frame_rate=100.0).values.tolist()
-    [-0.02, -0.01, 0.0]
-    """
-    if frame_rate is None and v.TIME in movie.coords and movie.sizes[v.TIME] > 1:
-        frame_rate = 1 / float(np.median(np.diff(movie[v.TIME].values)))
-    lags = np.arange(1 - history, 1) / (frame_rate or 1.0)
-    attrs = {"long_name": "time before the response", "units": v.SECONDS if frame_rate else "frame"}
-    return xr.Variable(v.LAG, lags, attrs)

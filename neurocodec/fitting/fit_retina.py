@@ -21,8 +21,7 @@ from neurocodec.network import Network
 from neurocodec.nn.retina.linear_nonlinear import fit_linear_nonlinear
 from neurocodec.nn.retina.model import Readout, RetinaCNN, RetinaConfig
 from neurocodec.nn.retina.spikes import predict
-from neurocodec.nn.retina.training import train_retina
-from neurocodec.nn.retina.training_config import Blocks, History, TrainingConfig
+from neurocodec.nn.retina.training import Blocks, History, TrainingConfig, train_retina
 from neurocodec.storage.files import PathLike
 from neurocodec.zoo import retina_network
 
@@ -92,7 +91,7 @@ def fit_retina(
         Weight decay; None takes 1e-5 for the Gaussian readout and 1e-3 for the others, which have
         a number to learn for every position.
     epochs, learning_rate, seed
-        See `neurocodec.nn.retina.training_config.TrainingConfig`.
+        See `neurocodec.nn.retina.training.TrainingConfig`.
     noise
         Standard deviation of the noise before each rectification, in training.
     device

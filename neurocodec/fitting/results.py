@@ -18,7 +18,7 @@ from neurocodec.kernels.ceiling import repeat_ceiling
 from neurocodec.kernels.correlation import correlate
 from neurocodec.network import Network
 from neurocodec.nn.retina.linear_nonlinear import LinearNonlinear
-from neurocodec.nn.retina.training_config import History
+from neurocodec.nn.retina.training import History
 from neurocodec.zoo import WEIGHTS, save_model
 
 RESULT: Final = "fit.nc"

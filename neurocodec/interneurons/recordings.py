@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -18,9 +18,6 @@ from neurocodec.errors import InputError, unknown_name
 from neurocodec.kernels.ceiling import repeat_ceiling
 from neurocodec.kernels.lagged import GAP, HALVES
 from neurocodec.network import Network
-
-VOLTAGES: Final = ("membrane_potential", "fluorescence")
-"""Variables of a recording that hold interneurons; the first that exists is taken."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class RecordedInterneurons:
         recording
             `stimulus` and a recorded variable.
         variable
-            Name of the recorded variable; the first of `VOLTAGES` where None.
+            Name of the recorded variable; the first of `v.VOLTAGES` where None.
 
         Raises
         ------
@@ -150,11 +147,11 @@ def _dataset(recording: xr.Dataset | xr.DataTree) -> xr.Dataset:
 def _voltage(dataset: xr.Dataset, variable: str | None) -> xr.DataArray:
     if variable is not None and variable not in dataset:
         raise unknown_name("variable in the recording", variable, dataset.data_vars)
-    name = variable or next((n for n in VOLTAGES if n in dataset), None)
+    name = variable or next((n for n in v.VOLTAGES if n in dataset), None)
     if name is None:
         raise InputError(
             came=f"a recording with the variables {[*map(str, dataset.data_vars)]}",
-            expected=f"one of {VOLTAGES} with dims ('time', 'interneuron'), and 'stimulus'",
+            expected=f"one of {v.VOLTAGES} with dims ('time', 'interneuron'), and 'stimulus'",
             hint="recording.rename(old_name='membrane_potential')",
         )
     found = dataset[name]

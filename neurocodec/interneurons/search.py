@@ -15,8 +15,7 @@ from tqdm.auto import tqdm
 from neurocodec.engine.samples import Samples, bar
 from neurocodec.interneurons.activations import activations
 from neurocodec.interneurons.views import Integers, Matrix, Shape, View, move_stimulus
-from neurocodec.kernels.half_sums import HalfSums
-from neurocodec.kernels.lagged import HALVES, Choice, LaggedSums
+from neurocodec.kernels.lagged import HALVES, Choice, HalfSums, LaggedSums
 from neurocodec.network import Network
 from neurocodec.nn.capture.layer import Layer
 

@@ -1,1 +1,66 @@
-"""Numerical kernels: ndarray in, ndarray out, with `axis`; numpy and scipy only."""
+"""Numbers: ndarray in, ndarray out, `axis=`; numpy and scipy only; one formula a file.
+
+- `averaging`: averages over cells of another grid, which keep the integral
+- `ceiling`: how well the mean of repeated responses can be predicted at all
+- `class_correlation`: correlation of columns with masks of few members, and what of it chance
+  makes
+- `class_means`: means of rows by class, and of rows drawn again within each class
+- `correlation`: Pearson correlation of columns, at once or from blocks
+- `coverage`: how much of each pixel a shape covers, exactly: discs and polygons on a grid of unit
+  squares
+- `dimensionality`: how many dimensions a cloud of rows has, from the variances along its
+  principal axes
+- `field_regression`: regression of fields on a few variables, from the inner products of the
+  fields alone
+- `field_shape`: shape of receptive fields: centre, size, orientation, surround, and the time
+  course's phases
+- `intervals`: bootstrap intervals of means, many columns at a time
+- `lagged`: traces against thousands of units at several lags, by halves of the time
+- `lagged_features`: windows of a movie around a cell as regressors, and regularised filters from
+  them
+- `localisation`: how well a map of pixels keeps inside of an object
+- `map_pictures`: pictures of maps over the pixels of an image: signed, as a mask, and as the
+  masked image
+- `matching`: which modes of two dictionaries are the same; replication, consensus
+- `output_nonlinearity`: static output nonlinearities of model cells
+- `proportions`: proportions of images that are classified rightly: intervals, resampling, areas
+  under curves
+- `resampling`: rows drawn again, and rows whose columns no longer go together
+- `scores`: coefficients of determination, at once or from blocks
+- `separable`: space-time separable components of receptive fields, from the lag-by-lag Gram
+  matrix
+- `signs`: how the excitatory and the inhibitory parts of contributions go together
+- `sparsity`: how few entries make a vector
+- `splits`: which rows are held out
+- `temporal_basis`: smooth functions of the lag, of which time courses of filters are made
+- `triggered`: sums of windows of frames weighted by responses, block by block: what triggered
+  averages are
+"""
+
+__all__ = [
+    "averaging",
+    "ceiling",
+    "class_correlation",
+    "class_means",
+    "correlation",
+    "coverage",
+    "dimensionality",
+    "field_regression",
+    "field_shape",
+    "intervals",
+    "lagged",
+    "lagged_features",
+    "localisation",
+    "map_pictures",
+    "matching",
+    "output_nonlinearity",
+    "proportions",
+    "resampling",
+    "scores",
+    "separable",
+    "signs",
+    "sparsity",
+    "splits",
+    "temporal_basis",
+    "triggered",
+]

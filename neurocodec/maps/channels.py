@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.fields.plan import require_channel_order
 from neurocodec.labels import fingerprint, provenance
 from neurocodec.modes.decomposition import Decomposition
+from neurocodec.rows.matrix import require_channel_order
 
 Channels: TypeAlias = (
     int | Sequence[int] | NDArray[np.integer[Any]] | xr.DataArray | Literal["each"] | None

@@ -20,8 +20,8 @@ from neurocodec.maps.channels import TOP, Weights
 from neurocodec.maps.comparison_table import Draws, Scores, summarise
 from neurocodec.maps.contribution_maps import contribution_maps, misses_untold
 from neurocodec.maps.controls import RandomSets, random_sets, weights_of, whole_layer
+from neurocodec.maps.deletion_curve import BY_LABEL
 from neurocodec.maps.localisation import SCORES, checked_masks, map_of, score_arrays
-from neurocodec.maps.pixel_replacement import BY_LABEL
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.network import Network
 from neurocodec.nn.attribution.method import Method

@@ -15,9 +15,7 @@ from neurocodec.kernels.localisation import mask_area
 from neurocodec.labels import labelled
 from neurocodec.maps.controls import RandomSets
 from neurocodec.maps.localisation import SCORES
-from neurocodec.rows.tables import BOUNDS
 
-MAP: Final = "map"
 AGAINST: Final = "against"
 MAPS: Final = (
     "modes",
@@ -125,12 +123,12 @@ def summarise(
         For the intervals.
     """
     table = scores.table(sets, sign)
-    found: Variables = {name: ((v.STIMULUS, MAP), table[..., i]) for i, name in enumerate(SCORES)}
+    found: Variables = {name: ((v.STIMULUS, v.MAP), table[..., i]) for i, name in enumerate(SCORES)}
     for i, name in enumerate(SCORES):
-        found |= _with_interval(f"mean_{name}", (MAP,), table[..., i], draws)
+        found |= _with_interval(f"mean_{name}", (v.MAP,), table[..., i], draws)
     score = table[..., LOCALISATION]
     pairs = score[:, :, None] - score[:, None]
-    found |= _with_interval("localisation_difference", (MAP, AGAINST), pairs, draws)
+    found |= _with_interval("localisation_difference", (v.MAP, AGAINST), pairs, draws)
     found |= _with_interval("mode_difference", (v.MODE, "control"), scores.of_modes(sets), draws)
     per_mode = scores.modes[..., LOCALISATION]
     found["mode_localisation"] = (v.STIMULUS, v.MODE), per_mode
@@ -146,14 +144,14 @@ def _with_interval(name: str, dims: tuple[str, ...], values: Array, draws: Draws
     columns = values.reshape(len(values), -1)
     mean, low, high, _ = mean_intervals(columns, *draws)
     shape = values.shape[1:]
-    ends = np.stack([low, high], axis=-1).reshape(*shape, len(BOUNDS))
+    ends = np.stack([low, high], axis=-1).reshape(*shape, len(v.BOUNDS))
     return {name: (dims, mean.reshape(shape)), f"{name}_interval": ((*dims, v.BOUND), ends)}
 
 
 def _labelled(found: Variables, images: xr.DataArray, modes: xr.DataArray) -> xr.Dataset:
     coords = {k: c.variable for k, c in images.coords.items() if c.dims == (v.STIMULUS,)}
     coords |= {k: c.variable for k, c in modes.coords.items() if c.dims == (v.MODE,)}
-    names = {MAP: MAPS, AGAINST: MAPS, "control": CONTROLS, v.BOUND: BOUNDS}
+    names = {v.MAP: MAPS, AGAINST: MAPS, "control": CONTROLS, v.BOUND: v.BOUNDS}
     variables = {name: labelled(x, dims, name=name) for name, (dims, x) in found.items()}
     variables["n_images"] = variables["n_images"].astype(np.int64)
     result = xr.Dataset(variables, {**coords, **{d: [*labels] for d, labels in names.items()}})

@@ -16,16 +16,13 @@ from numpy.typing import ArrayLike
 
 from neurocodec import vocabulary as v
 from neurocodec.attribution.plan import BATCH_BYTES, LARGEST_BATCH, one_of, prepared, require_kinds
-from neurocodec.engine.chosen_times import samples_at
+from neurocodec.engine.memory import available_memory
 from neurocodec.engine.run import Run
-from neurocodec.engine.samples import Samples, require_batch_size
-from neurocodec.engine.stimulus_checks import checked_dims
+from neurocodec.engine.samples import Samples, checked_dims, require_batch_size, samples_at
 from neurocodec.errors import InputError
-from neurocodec.fields.passes import available_memory
-from neurocodec.fields.plan import require_layer
 from neurocodec.maps.channels import TOP, Channels, Choice, Modes, Weights, require_count
-from neurocodec.maps.plan import MAP_ERROR, MapPlan, require_space
-from neurocodec.network import Network
+from neurocodec.maps.plan import MapPlan, require_space
+from neurocodec.network import Network, require_layer
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
 from neurocodec.nn.attribution.target import Target
@@ -307,9 +304,9 @@ def _tell_misses(plan: MapPlan, found: xr.Dataset) -> None:
     of_gradient = InputGrad if plan.choice is not None else InputGrad | ActGrad
     if isinstance(plan.method, of_gradient) or not _TOLD.get():
         return
-    sizes = abs(found[[MAP_ERROR, v.CONTRIBUTION]])
-    largest = sizes.max([d for d in sizes.dims if d in sizes[MAP_ERROR].dims[1:]])
-    missed = largest[MAP_ERROR] > MISSED * largest[v.CONTRIBUTION]
+    sizes = abs(found[[v.MAP_ERROR, v.CONTRIBUTION]])
+    largest = sizes.max([d for d in sizes.dims if d in sizes[v.MAP_ERROR].dims[1:]])
+    missed = largest[v.MAP_ERROR] > MISSED * largest[v.CONTRIBUTION]
     if bool(missed.any()):
         logger.warning(
             "maps of %d of %d stimuli miss their contributions by over %g %% of the largest"

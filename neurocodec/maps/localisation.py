@@ -20,7 +20,6 @@ from neurocodec.kernels.localisation import (
 )
 from neurocodec.labels import fingerprint, labelled, provenance, require_finite, require_same, stamp
 
-MAP: Final = "contribution_map"
 Maps: TypeAlias = xr.Dataset | xr.DataArray | xr.DataTree
 SCORES: Final = ("energy_inside", "localisation", "pointing")
 _BYTES: Final = 2**27
@@ -102,14 +101,14 @@ def map_of(maps: Maps) -> xr.DataArray:
     >>> map_of(xr.DataArray([[1.0]], dims=("x", "y"))).dims
     ('y', 'x')
     """
-    if isinstance(maps, xr.Dataset | xr.DataTree) and MAP in maps.data_vars:
-        maps = maps.data_vars[MAP]
+    if isinstance(maps, xr.Dataset | xr.DataTree) and v.CONTRIBUTION_MAP in maps.data_vars:
+        maps = maps.data_vars[v.CONTRIBUTION_MAP]
     if not isinstance(maps, xr.DataArray) or not {v.Y, v.X} <= {*maps.dims}:
         what = "variables" if hasattr(maps, "data_vars") else "dims"
         names = getattr(maps, "data_vars", getattr(maps, "dims", ()))
         raise InputError(
             came=f"maps of type {type(maps).__name__} with {what} {[*map(str, names)]}",
-            expected=f"a Dataset with {MAP!r}, or a DataArray with the dims 'y' and 'x'",
+            expected=f"a Dataset with {v.CONTRIBUTION_MAP!r}, or an array with the dims 'y', 'x'",
             hint="nc.contribution_maps(net, images, layer, modes=modes, target=target)",
         )
     if v.COLOR in maps.dims:

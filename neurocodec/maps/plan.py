@@ -11,10 +11,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.attribution.plan import Plan, Rows, require_finite_target
+from neurocodec.attribution.plan import ContributionPlan, require_finite_target
+from neurocodec.engine.plan import Arrays
 from neurocodec.errors import InputError
-from neurocodec.fields.spike_triggered import lag_coordinate
-from neurocodec.labels import fingerprint, labelled, plain, stamp
+from neurocodec.labels import fingerprint, labelled, lag_coordinate, plain, stamp
 from neurocodec.maps.channels import Choice, Chosen
 from neurocodec.nn.attribution.methods import ActGrad
 from neurocodec.nn.attribution.passes import Batch, Passes
@@ -22,12 +22,9 @@ from neurocodec.nn.maps.through_channels import MapPasses, Mapped
 from neurocodec.nn.maps.ways_back import Parts, Sign
 from neurocodec.nn.maps.whole_network import Saliency
 
-CONTRIBUTION_MAP = "contribution_map"
-MAP_ERROR = "map_completeness_error"
-
 
 @dataclass(frozen=True)
-class MapPlan(Plan):
+class MapPlan(ContributionPlan):
     """Maps of one layer, or of the whole network.
 
     Parameters
@@ -63,16 +60,16 @@ class MapPlan(Plan):
             facts["steps"] = self.steps
         return facts
 
-    def rows(self, passes: Passes, batch: Batch) -> Rows:
+    def rows(self, passes: Passes, batch: Batch) -> Arrays:
         """Maps of one batch."""
         found = self._mapped(passes, batch)
         require_finite_target(found.target, batch.first)
         kind = found.maps.dtype
         keep = tuple(i for i, dim in ((1, self._dim), (2, self._sign_dim)) if dim is None)
         rows = {
-            CONTRIBUTION_MAP: found.maps,
+            v.CONTRIBUTION_MAP: found.maps,
             v.CONTRIBUTION: found.contribution.to(kind),
-            MAP_ERROR: found.error.to(kind),
+            v.MAP_ERROR: found.error.to(kind),
         }
         rows = {name: values.squeeze(keep) for name, values in rows.items()}
         rows |= {v.TARGET: found.target}
@@ -110,7 +107,7 @@ class MapPlan(Plan):
             v.TARGET: outer[:1],
             "steps": outer[:1],
             "converged": outer[:1],
-            CONTRIBUTION_MAP: outer + self.pixel_dims,
+            v.CONTRIBUTION_MAP: outer + self.pixel_dims,
         }
         units = self.target.units
         variables = {

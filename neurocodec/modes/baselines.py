@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.kernels.moments import Moments
+from neurocodec.kernels.scores import Moments
 from neurocodec.modes.coders import Arrays, Coder
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.modes.fitted import finish

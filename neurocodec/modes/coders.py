@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neurocodec.errors import InputError
 from neurocodec.nn.sparse.model import SparseModel
 from neurocodec.nn.sparse.threads import threads_for
 
@@ -142,38 +141,3 @@ class SparseCoder(Coder):
         model.load_state_dict(state)
         model.requires_grad_(requires_grad=False)
         return cls(np.asarray(arrays[STRENGTH]), model.to(device).eval(), device)
-
-
-def choose_device(name: str | torch.device | None) -> torch.device:
-    """Device to fit on: the first CUDA device where there is one, unless a name is given.
-
-    Parameters
-    ----------
-    name
-        "cpu", "cuda", "cuda:1", ..., or None.
-
-    Raises
-    ------
-    InputError
-        Where the device does not exist here, or does not compute.
-
-    Examples
-    --------
-    >>> choose_device("cpu")
-    device(type='cpu')
-    """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    expected = "'cpu'" + (" or 'cuda'" if torch.cuda.is_available() else "")
-    if not isinstance(name, str | torch.device) or str(name).startswith("meta"):
-        raise InputError(came=f"device={name!r}", expected=expected, hint="device='cpu'")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            came=f"device={str(name)!r}, which this machine does not have",
-            expected=expected,
-            hint="device='cpu'",
-        ) from error
-    return device

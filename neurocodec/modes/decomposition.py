@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from neurocodec import labels, storage
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, StorageError
-from neurocodec.modes import loadings as labelling
 from neurocodec.modes.coders import Coder
-from neurocodec.modes.fitted import Fitted, as_tree, state_of
+from neurocodec.modes.fitted import Fitted, as_tree, labelled_loadings, state_of
 from neurocodec.rows import matrix as row
 from neurocodec.rows.blocks import (
     MEMORY,
@@ -117,7 +116,7 @@ class Decomposition(ABC):
             matrix = rows.matrix(start, stop)
             digest.add(matrix)
             parts.append(_encode(fitted, matrix))
-        found = labelling.loadings(np.concatenate(parts), rows.dim, rows.coords)
+        found = labelled_loadings(np.concatenate(parts), rows.dim, rows.coords)
         return labels.stamp(found, **self._facts("transform", data=digest.text))
 
     def _streamed(self, rows: Rows, out: str | PathLike[str]) -> xr.DataArray:
@@ -129,7 +128,7 @@ class Decomposition(ABC):
                 encoded = _encode(fitted, rows.matrix(part.start, part.stop))
                 run.write(part.start, {"loading": encoded})
             empty = np.broadcast_to(np.float32(0), (size, fitted.coder.modes))
-            loading = labelling.loadings(empty, rows.dim, rows.coords)
+            loading = labelled_loadings(empty, rows.dim, rows.coords)
             template = xr.DataTree(labels.stamp(loading, **facts).to_dataset())
             tree = run.finish(labels.stamp(template, **facts))
         return tree.data_vars["loading"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,10 +13,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import labels
-from neurocodec.modes import loadings as labelling
+from neurocodec import vocabulary as v
 from neurocodec.modes import summary as summaries
 from neurocodec.modes.coders import Coder
 from neurocodec.modes.preparation import Prepared
+from neurocodec.rows import matrix as row
 
 _STATE: Final = "fitted"
 """Attribute that holds what is no array: one JSON string."""
@@ -77,13 +79,13 @@ def finish(
     coded = summaries.code(prepared, coder)
     strong = coder.strengthened(coded.tally.strength)
     like = prepared.rows.like
-    atoms = labelling.dictionary(strong.dictionary(), like, prepared.scale)
+    atoms = labelled_dictionary(strong.dictionary(), like, prepared.scale)
     found = {"dictionary": atoms}
     if strong.offset is not None:
-        found["offset"] = labelling.offset(strong.offset, like, prepared.scale)
+        found["offset"] = labelled_offset(strong.offset, like, prepared.scale)
     if coded.loadings is not None:
         values = np.divide(coded.loadings, coded.tally.strength, out=coded.loadings)
-        found["loading"] = labelling.loadings(
+        found["loading"] = labelled_loadings(
             values, prepared.rows.dim, prepared.rows.coords
         ).assign_coords(held_out=(prepared.rows.dim, prepared.held))
     known = {
@@ -177,3 +179,120 @@ def state_of(tree: xr.DataTree) -> State:
 def _with_own_labels(child: xr.Dataset, root: xr.Dataset) -> xr.Dataset:
     """Give back the labels that a tree holds once, at its root."""
     return child.assign_coords({d: root[d] for d in child.dims if d in root.coords})
+
+
+def labelled_loadings(
+    values: NDArray[Any], dim: str, coords: Mapping[str, xr.Variable] | None = None
+) -> xr.DataArray:
+    """Label loadings.
+
+    Parameters
+    ----------
+    values
+        (samples, modes).
+    dim
+        Dim of the samples.
+    coords
+        Of the samples.
+
+    Returns
+    -------
+    xarray.DataArray
+        `loading` (samples, mode).
+
+    Examples
+    --------
+    >>> labelled_loadings(np.zeros((4, 3)), "time").sizes["mode"]
+    3
+    """
+    along = {v.MODE: np.arange(values.shape[1]), **(coords or {})}
+    return labels.labelled(values, (dim, v.MODE), along, name="loading")
+
+
+def labelled_dictionary(atoms: NDArray[Any], like: xr.DataArray, scale: float) -> xr.DataArray:
+    """Label modes by channels, in the units and with the sign of the data.
+
+    Parameters
+    ----------
+    atoms
+        (modes, features), of rows divided by `scale` with the inhibitory part turned positive.
+    like
+        Rows that give labels, units and sign.
+    scale
+        What the rows were divided by.
+
+    Returns
+    -------
+    xarray.DataArray
+        `dictionary` (mode, channel), or (mode, sign, channel); attribute `variable` names what
+        was decomposed, "" where that is no variable of the vocabulary.
+
+    Examples
+    --------
+    >>> like = xr.DataArray([[1.0, 0.0]], dims=("time", "channel"))
+    >>> labelled_dictionary(np.eye(2), like, 3.0).values.tolist()
+    [[3.0, 0.0], [0.0, 3.0]]
+    """
+    return _features(atoms, like, scale, name="dictionary")
+
+
+def labelled_offset(values: NDArray[Any], like: xr.DataArray, scale: float) -> xr.DataArray:
+    """Label what is added to loadings times dictionary.
+
+    Parameters
+    ----------
+    values
+        (features,), of scaled rows as in `dictionary`.
+    like, scale
+        As in `dictionary`.
+
+    Returns
+    -------
+    xarray.DataArray
+        `offset` (channel), or (sign, channel).
+
+    Examples
+    --------
+    >>> like = xr.DataArray([[1.0, 0.0]], dims=("time", "channel"))
+    >>> labelled_offset(np.ones(2), like, 3.0).values
+    array([3., 3.], dtype=float32)
+    """
+    return _features(values[None], like, scale, name="offset").isel({v.MODE: 0}, drop=True)
+
+
+def _features(values: NDArray[Any], like: xr.DataArray, scale: float, *, name: str) -> xr.DataArray:
+    made = values.astype(np.float32) * np.float32(scale) * row.polarity(like)
+    made = made + np.float32(0.0)  # -0.0 of the inhibitory part becomes 0.0
+    features = tuple(map(str, like.dims[1:]))
+    return labels.labelled(
+        made.reshape(len(made), *like.shape[1:]),
+        (v.MODE, *features),
+        {v.MODE: np.arange(len(made)), **row.coords_along(like, features)},
+        name=name,
+        units=str(like.attrs.get("units", "")),
+        variable=like.name if like.name in v.VARIABLES else "",
+    )
+
+
+def labelled_history(epochs: Sequence[Any]) -> xr.Dataset:
+    """Label how a fit went, over `epoch`.
+
+    Parameters
+    ----------
+    epochs
+        One `neurocodec.nn.sparse.loop.Epoch` per epoch.
+
+    Examples
+    --------
+    >>> from neurocodec.nn.sparse.loop import Epoch
+    >>> labelled_history([Epoch(1.0, 1.1, 0.5, 0.4, 3.0, 1.0)]).r2.values.tolist()
+    [0.4]
+    """
+    coords = {"epoch": np.arange(1, len(epochs) + 1)}
+    names = [f.name for f in dataclasses.fields(epochs[0])] if epochs else []
+    return xr.Dataset(
+        {
+            name: labels.labelled([getattr(e, name) for e in epochs], ("epoch",), coords, name=name)
+            for name in names
+        }
+    )

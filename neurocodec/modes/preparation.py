@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, warn
-from neurocodec.kernels.moments import Moments
+from neurocodec.kernels.scores import Moments
 from neurocodec.kernels.splits import held_out
 from neurocodec.rows.blocks import BLOCK, Fingerprint, Rows, block_size
 

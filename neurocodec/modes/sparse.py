@@ -12,12 +12,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec.errors import unknown_name, warn
-from neurocodec.modes import loadings as labelling
 from neurocodec.modes.checkpoints import checkpoint_of
-from neurocodec.modes.coders import Matrix, SparseCoder, choose_device
+from neurocodec.modes.coders import Matrix, SparseCoder
 from neurocodec.modes.decomposition import Decomposition
-from neurocodec.modes.fitted import finish
+from neurocodec.modes.fitted import finish, labelled_history
 from neurocodec.modes.preparation import Prepared, prepare
+from neurocodec.nn.device import fitting_device
 from neurocodec.nn.sparse.config import Atoms, Encoder, Precision, Sign, SparseConfig, Sparsifier
 from neurocodec.nn.sparse.fit import build, fit
 from neurocodec.nn.sparse.source import Resident, Source, Streamed
@@ -116,7 +116,7 @@ batch_size, hidden, precision, validation
             precision=precision,
             validation=validation,
         )
-        self.device = choose_device(device)
+        self.device = fitting_device(device)
         self.progress = progress
 
     @classmethod
@@ -301,7 +301,7 @@ def fit_together(
     found = fit(source, held, configs, checkpoint=where, progress=progress)
     for one, rows, result in zip(modes, prepared, found, strict=True):
         coder = SparseCoder.of(result.model, device)
-        history = labelling.history(result.history)
+        history = labelled_history(result.history)
         done = finish(rows, coder, "nc.SparseModes.fit", history=history, config=one.config)
         one.adopt(done)
     if where is not None:

@@ -19,9 +19,11 @@ from neurocodec.kernels.matching import (
     Consensus,
     consensus_modes,
     cosine_similarity,
+    found_share,
+    mean_off_diagonal,
     nearest_cosine,
+    replication,
 )
-from neurocodec.kernels.replication import found_share, mean_off_diagonal, replication
 from neurocodec.kernels.resampling import resample_training, shuffle_columns
 from neurocodec.kernels.splits import held_out
 from neurocodec.modes import fit_modes as ensembles

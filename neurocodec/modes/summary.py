@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.kernels.matching import distinct_modes, nearest_cosine
-from neurocodec.kernels.moments import LeftOut, ReconstructionScores
+from neurocodec.kernels.scores import LeftOut, ReconstructionScores
 from neurocodec.kernels.sparsity import hoyer
 from neurocodec.modes.coders import Coder
 from neurocodec.modes.preparation import Prepared

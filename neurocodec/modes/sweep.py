@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neurocodec import labels, storage
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, StorageError, unknown_name
-from neurocodec.kernels.replication import mean_off_diagonal, replication
+from neurocodec.kernels.matching import mean_off_diagonal, replication
 from neurocodec.modes import fit_modes as ensembles
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig

@@ -1,1 +1,28 @@
-"""Tensor in, tensor out: capture, targets, methods, training. torch only, never xarray."""
+"""Tensors: torch in, torch out, never xarray; each wing is the tensor half of a room of its name.
+
+- `checkpoint`: one safetensors file, replaced whole, JSON beside the tensors
+- `device`: a device by name, or why not
+- `standardisation`: the stimulus in the units that a network was trained in
+- `fast/`: the same numbers, faster: convolutions rewritten, movies by Fourier transform
+- `capture/`: looking into a module that is borrowed, and giving it back as it was
+- `attribution/`: which hidden units made a number: targets, methods, passes along a path
+- `maps/`: which part of the input acts through chosen channels
+- `fields/`: gradients of responses with respect to windows of a movie
+- `perturbation/`: a network with channels replaced, and run again from there on
+- `retina/`: models of ganglion cells: the CNN, the LN model, their training, torch-deep-retina's
+- `sparse/`: sparse decompositions of rows: settings, models, how they are fitted
+"""
+
+__all__ = [
+    "attribution",
+    "capture",
+    "checkpoint",
+    "device",
+    "fast",
+    "fields",
+    "maps",
+    "perturbation",
+    "retina",
+    "sparse",
+    "standardisation",
+]

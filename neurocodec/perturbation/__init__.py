@@ -1,1 +1,8 @@
-"""perturbation."""
+"""What becomes of the answer without some channels, or with these alone.
+
+- `ablation`: `nc.ablate`, `nc.preserve`
+- `curve`: `nc.perturbation_curve`
+- `rankings`: `nc.rankings`; which images a ranking has seen
+"""
+
+__all__ = ["ablation", "curve", "rankings"]

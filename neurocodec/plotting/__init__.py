@@ -1,4 +1,28 @@
-"""Figures of labelled results; each is a matplotlib Figure or Axes of its own, without pyplot."""
+"""Figures of labelled results; matplotlib is here and in reports only.
+
+- `attribution`: contributions, and how completely they explain their target
+- `categories`: how modes and channels go with classes (fig. 5)
+- `cells`: figures of cells: which modes they go with, and their clusters
+- `combinations`: figures of combinations of modes: the fields of cells while they are active
+  (CODEC fig. 8D)
+- `fields`: figures of receptive fields: a map in space and a time course, one field or a grid of
+  them
+- `fitting`: how well fitted models predict held-out responses
+- `interneurons`: figures of recorded interneurons against the units and modes of a model
+- `modes`: figures of contribution modes
+- `moments`: the field of a cell at chosen moments, beside its rate and the active modes (CODEC
+  fig. 8B)
+- `overview`: the whole analysis in one figure, in the spirit of CODEC fig. 8B
+- `perturbation`: figures of networks whose channels are ablated or preserved (CODEC fig. 6 and
+  11)
+- `responses`: figures of firing rates
+- `stability`: stability of modes across fits, and grids of settings
+- `statistics`: sparsity, signs, dimensionality by layer (fig. 3)
+- `stimulus`: figures of stimuli
+- `style`: one look for all figures: colours, sizes, and the parts that every figure is made of
+- `timeline`: times of samples: which range they cover, parts of them, the liveliest part
+- `maps/`: figures of maps in the pixels of images and movies
+"""
 
 from neurocodec.plotting.attribution import plot_completeness, plot_contributions
 from neurocodec.plotting.categories import plot_concept_scores

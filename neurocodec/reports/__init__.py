@@ -1,1 +1,8 @@
-"""reports."""
+"""One page about an analysis that needs no other file.
+
+- `description`: what a result is, in a few lines (`neurocodec info`)
+- `images`: the page about a network that sees images
+- `retina`: the page about a retina model
+"""
+
+__all__ = ["description", "images", "retina"]

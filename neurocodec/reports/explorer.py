@@ -15,6 +15,7 @@ from neurocodec.errors import InputError, warn
 from neurocodec.plotting import style
 from neurocodec.reports.explorer_arrays import (
     field_arrays,
+    pack,
     pack_cells,
     pack_fields,
     pack_frames,
@@ -23,7 +24,6 @@ from neurocodec.reports.explorer_arrays import (
     pack_trace,
     places,
 )
-from neurocodec.reports.packing import pack
 
 LARGE: Final = 20_000_000
 """Characters from which a page is called large: a telephone has trouble to open it."""
@@ -75,8 +75,7 @@ def explorer_data(
     Returns
     -------
     dict
-        What `render_explorer` takes. Arrays are packed: ``neurocodec.reports.packing.unpack``
-        returns them.
+        What `render_explorer` takes. Arrays are packed as `explorer_arrays.unpack` takes them.
 
     Raises
     ------
@@ -86,7 +85,7 @@ def explorer_data(
 
     Examples
     --------
-    >>> from neurocodec.reports.packing import unpack
+    >>> from neurocodec.reports.explorer_arrays import unpack
     >>> times, dims = [0.1, 0.2], ("time", "cell", "component")
     >>> fields = xr.Dataset(
     ...     {

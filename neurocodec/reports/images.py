@@ -11,8 +11,13 @@ import xarray as xr
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.images.findings import RESPONSES, STATISTICS, ImageAnalysis
-from neurocodec.analyses.images.modes import CONCEPTS, KINDS
+from neurocodec.analyses.images.findings import (
+    CONCEPTS,
+    KINDS,
+    RESPONSES,
+    STATISTICS,
+    ImageAnalysis,
+)
 from neurocodec.categories.scores import SUMMARY
 from neurocodec.nn.attribution.targets import Output, TopK
 from neurocodec.reports.description import method_name

@@ -196,7 +196,7 @@ def _missed(errors: NDArray[np.float64]) -> str:
 
 def _errors(maps: xr.Dataset) -> NDArray[np.float64]:
     """Completeness errors of the maps that are shown, relative to the contributions."""
-    shown = maps[[v.CONTRIBUTION, "map_completeness_error"]].sel({v.SIGN: v.EXCITATORY})
+    shown = maps[[v.CONTRIBUTION, v.MAP_ERROR]].sel({v.SIGN: v.EXCITATORY})
     size = abs(shown[v.CONTRIBUTION])
-    errors = (abs(shown["map_completeness_error"]) / size.where(size > 0)).values.ravel()
+    errors = (abs(shown[v.MAP_ERROR]) / size.where(size > 0)).values.ravel()
     return np.asarray(errors[np.isfinite(errors)])

@@ -12,8 +12,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from neurocodec.storage.files import whole_file
-from neurocodec.storage.folders import existing_folder
+from neurocodec.storage.files import existing_folder, whole_file
 
 REPORT: Final = "report.html"
 FIGURES: Final = "figures"

@@ -1,1 +1,9 @@
-"""rows."""
+"""Results as rows of numbers, samples by channels: in memory, in blocks, or as a Dask plan.
+
+- `blocks`: rows read block by block, from memory or a file; their fingerprint
+- `layers`: rows of every layer of a tree
+- `matrix`: a layer as samples by channels of one sign, and back; checks of rows and loadings
+- `tables`: results with a dim `layer`
+"""
+
+__all__ = ["blocks", "layers", "matrix", "tables"]

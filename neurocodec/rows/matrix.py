@@ -233,3 +233,28 @@ def _difference(here: list[Any], there: list[Any]) -> str:
     extra = [str(c) for c in here if c not in set(there)]
     found = [("missing", missing), ("not fitted", extra)]
     return ", ".join(f"{what} {' '.join(names[:10])}" for what, names in found if names)
+
+
+def require_channel_order(weights: xr.DataArray, what: str) -> None:
+    """Refuse channels in another order than the layer has them, as weights go by place.
+
+    Parameters
+    ----------
+    weights
+        With the dim `channel`.
+    what
+        The option that they came by.
+
+    Examples
+    --------
+    >>> require_channel_order(xr.DataArray([1.0], {"channel": [0]}, "channel"), "modes")
+    """
+    if v.CHANNEL not in weights.coords:
+        return
+    known = weights[v.CHANNEL].values
+    if not np.array_equal(known, np.arange(known.size)):
+        raise InputError(
+            came=f"{what}= weights of the channels {known.tolist()[:10]}",
+            expected="all channels of the layer in their order, from 0",
+            hint="weights.sortby('channel'), or weights.reindex(channel=range(n), fill_value=0)",
+        )

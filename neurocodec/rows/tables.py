@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,9 +11,6 @@ import xarray as xr
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
-
-BOUNDS: Final = ("low", "high")
-"""The two ends of an interval."""
 
 
 def layer_dataset(
@@ -34,7 +31,7 @@ def layer_dataset(
     >>> found.n.values.tolist(), found.layer.values.tolist()
     ([3], ['conv1'])
     """
-    known = {**coords, v.BOUND: list(BOUNDS)}
+    known = {**coords, v.BOUND: list(v.BOUNDS)}
     made = {}
     for name, (dims, values) in variables.items():
         whole = name == "n" or name.startswith("n_")

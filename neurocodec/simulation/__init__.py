@@ -1,4 +1,12 @@
-"""A simulated retina with known answers: real photographs, a known circuit, spikes."""
+"""Worlds with known answers: a retina, planted modes.
+
+- `circuit`: the circuit of the simulated retina: who drives whom, and how it answers a movie
+- `planted`: simulated rows with known modes: sparse, non-negative, overcomplete, correlated,
+  noisy
+- `stimuli`: stimuli of the simulated retina: photographs under fixational eye movements, and
+  white noise
+- `world`: the simulated retina's recordings, labelled: stimulus, rates, spikes and interneurons
+"""
 
 from neurocodec.simulation.circuit import Parameters
 from neurocodec.simulation.stimuli import NaturalScenes, WhiteNoise

@@ -1,4 +1,8 @@
-"""Statistics of contributions and activations by layer: sparsity, signs, dimensions."""
+"""`nc.statistics`: sparsity, signs and dimensionality, layer by layer.
+
+- `dimensions`: `dimensionality`
+- `sparsity`: `hoyer`
+"""
 
 from neurocodec.statistics.dimensions import dimensionality
 from neurocodec.statistics.sparsity import hoyer, sign_correlation

@@ -13,7 +13,7 @@ from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name, warn
 from neurocodec.kernels import dimensionality as kernel
 from neurocodec.kernels.class_means import ClassMeans, draw_within
-from neurocodec.kernels.comoments import Comoments
+from neurocodec.kernels.correlation import Comoments
 from neurocodec.kernels.intervals import centred_interval, jackknife_interval
 from neurocodec.rows.layers import KINDS, LayerRows, finish, layers_of, require_part, stacked
 from neurocodec.rows.tables import layer_dataset, require_options, stamped

@@ -1,4 +1,14 @@
-"""Results in and out of files: netCDF and Zarr, whole files or none, runs that can be resumed."""
+"""Results in and out of files: whole or not there, exact, resumable.
+
+- `decoding`: the labelled object that a file holds, from its groups of plain arrays
+- `encoding`: any labelled object as groups of plain arrays, the same for every file format
+- `files`: `nc.open`, `nc.save`: whole files or none; folders, chunks
+- `formats`: netCDF and Zarr: groups of plain arrays into a new file, and lazily out of it
+- `parts`: parts of a run on disk: numbered files of rows, and how they become one result
+- `regions`: runs that several processes write: one Zarr store, in which each writes its ranges of
+  samples
+- `runs`: runs whose results are written as they come, and that go on where they were killed
+"""
 
 from neurocodec.storage.files import open, save  # noqa: A004 - reads as nc.open
 from neurocodec.storage.runs import RunWriter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
@@ -14,10 +15,10 @@ from zipfile import BadZipFile
 import xarray as xr
 
 from neurocodec.errors import InputError, NeurocodecError, StorageError
-from neurocodec.storage.chunking import chunked
 from neurocodec.storage.decoding import decode, kind_of
 from neurocodec.storage.encoding import Result, StoredGroup, encode
 from neurocodec.storage.formats import Arrays, format_of
+from neurocodec.vocabulary import SAMPLE_DIMS
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -337,3 +338,82 @@ def _labelled(obj: object) -> tuple[Result, str]:
 def _class(name: str) -> Any:
     module, _, attribute = _FITTED[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def chunked(result: Result, rows: int) -> Result:
+    """Make Dask arrays of the variables that have a sample dim; coordinates stay as they are.
+
+    Parameters
+    ----------
+    result
+        What was opened lazily.
+    rows
+        Samples in a chunk.
+
+    Raises
+    ------
+    InputError
+        Where `rows` is no whole number of at least 1.
+    StorageError
+        Where Dask is not installed.
+
+    Examples
+    --------
+    >>> whole = xr.Dataset({"target": ("stimulus", [1.0, 2.0, 3.0])})
+    >>> chunked(whole, 2).target.chunks
+    ((2, 1),)
+    """
+    if not isinstance(rows, int) or rows < 1:
+        raise InputError(came=f"chunks={rows!r}", expected="a whole number, at least 1")
+    if importlib.util.find_spec("dask") is None:
+        raise StorageError(
+            came=f"chunks={rows}, and no Dask",
+            expected="the package dask",
+            hint='pip install "neurocodec[dask]"',
+        )
+    if isinstance(result, xr.DataArray):
+        return result.copy(data=_variable(result.variable, rows).data)
+    if isinstance(result, xr.Dataset):
+        return _dataset(result, rows)
+    nodes = {node.path: _dataset(node.to_dataset(inherit=False), rows) for node in result.subtree}
+    return xr.DataTree.from_dict(nodes, name=result.name)
+
+
+def _dataset(data: xr.Dataset, rows: int) -> xr.Dataset:
+    found = data.assign({name: _variable(v.variable, rows) for name, v in data.data_vars.items()})
+    found.set_close(data.close)
+    return found
+
+
+def _variable(variable: xr.Variable, rows: int) -> xr.Variable:
+    return variable.chunk({d: rows for d in SAMPLE_DIMS if d in variable.dims})
+
+
+def existing_folder(path: str | Path) -> Path:
+    """Make a folder where there is none.
+
+    Parameters
+    ----------
+    path
+        Of the folder; its parents are made too.
+
+    Raises
+    ------
+    StorageError
+        Where something else is there, or it may not be made.
+
+    Examples
+    --------
+    >>> existing_folder(".").is_dir()
+    True
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            came=f"the folder {str(folder)!r}, which cannot be made: {error.strerror}",
+            expected="a folder that can be written to",
+            hint="another folder",
+        ) from error
+    return folder

@@ -21,7 +21,7 @@ from neurocodec.nn.checkpoint import read_tensors, write_tensors
 from neurocodec.nn.retina import training
 from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
 from neurocodec.nn.retina.separable_filters import SeparableFilters
-from neurocodec.nn.retina.training_config import Blocks, TrainingConfig
+from neurocodec.nn.retina.training import Blocks, TrainingConfig
 
 REAL = DATA / "salamander-2013" / "whitenoise.h5"
 CELLS = ["simulated ON", "simulated OFF", "simulated ON-OFF"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,16 +39,6 @@ ORDER = (
     {"__main__", "plot"},
 )
 """Each part of the package imports from those above it and from its own row only."""
-
-TO_MOVE = {
-    "engine.chosen_times": {"fields"},
-    "engine.distributed": {"attribution"},
-    "engine.run": {"attribution"},
-    "maps.channels": {"fields"},
-    "maps.contribution_maps": {"fields"},
-    "maps.plan": {"fields"},
-}
-"""Rooms that files still import out of order, until the definitions that they need have moved."""
 
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 OUTSIDE = {
@@ -89,6 +80,11 @@ def outer_imports(path: Path) -> set[str]:
 
 
 INNER = [p for p in MODULES if part_of(p)]
+HALL = [
+    p
+    for p in MODULES
+    if p.parent == PACKAGE or (p.name == "__init__.py" and p.parent.parent == PACKAGE)
+]
 each_module = pytest.mark.parametrize("path", INNER, ids=name_of)
 
 
@@ -97,7 +93,7 @@ def test_imports_point_upwards(path: Path) -> None:
     assert part_of(path) in RANK, "give the new module its place in ORDER"
     own = part_of(path)
     below = {p for p in inner_imports(path) if p != own and RANK[p] >= RANK[own]}
-    assert below == TO_MOVE.get(name_of(path), set())
+    assert not below
 
 
 @each_module
@@ -203,12 +199,83 @@ def test_public_names_resolve_and_are_documented(name: str) -> None:
         assert inspect.getdoc(value)
 
 
-def test_type_checkers_see_every_public_name() -> None:
-    """They read `__all__` and the imports; only `_PUBLIC` counts at run time."""
-    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
-    blocks = [node.body for node in tree.body if isinstance(node, ast.If)]
-    imported = {a.name for body in blocks for node in body for a in node.names}  # type: ignore[attr-defined]
-    assert imported == {*nc._PUBLIC} == {*nc.__all__} - {"__version__"}
+def test_the_stub_names_the_file_that_a_public_name_lives_in() -> None:
+    """A door may hand a name on; else the name is defined, or is itself, where the stub says."""
+    for name in {*nc.__all__} - {"__version__"}:
+        place, value = nc._PUBLIC[name], getattr(nc, name)
+        own = value.__name__ if inspect.ismodule(value) else value.__module__
+        handed_on = own.startswith(f"{place}.") and name in sys.modules[place].__all__
+        assert own in {place, f"{place}.{name}"} or handed_on, name
+
+
+def doors() -> Iterator[tuple[str, Path]]:
+    for path in MODULES:
+        if path.name == "__init__.py" and path.parent != PACKAGE:
+            yield ".".join(path.parent.relative_to(PACKAGE).parts), path
+
+
+DOORS = dict(doors())
+each_door = pytest.mark.parametrize("room", DOORS)
+
+
+def front_of(room: str) -> dict[str, str]:
+    """Front files and wings of a room, as its door lists them: name -> what it is for."""
+    doc = ast.get_docstring(ast.parse(DOORS[room].read_text("utf-8"))) or ""
+    return dict(re.findall(r"^- `(\w+)/?`: (.*)", doc, flags=re.MULTILINE))
+
+
+@each_door
+def test_doors_say_what_a_room_is_for_and_list_its_front_files(room: str) -> None:
+    folder, front = DOORS[room].parent, front_of(room)
+    assert all((folder / f"{n}.py").exists() or f"{room}.{n}" in DOORS for n in front)
+    wings = {d.rpartition(".")[2] for d in DOORS if d.rpartition(".")[0] == room}
+    assert wings <= {*front}
+    tree = ast.parse(DOORS[room].read_text("utf-8"))
+    handing = any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
+    if front and not handing:
+        listed = [ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign)]
+        assert listed == [sorted(front)]
+
+
+@each_module
+def test_imports_across_rooms_name_front_files(path: Path) -> None:
+    own = name_of(path).split(".")
+    for name in imports(path):
+        parts = name.split(".")[1:]
+        if not name.startswith("neurocodec.") or parts[0] not in DOORS or parts[0] == own[0]:
+            continue
+        room = parts[0]
+        while len(parts) > 1 and f"{room}.{parts[1]}" in DOORS:
+            assert parts[1] in front_of(room), name
+            room, parts = f"{room}.{parts[1]}", parts[1:]
+        behind = DOORS[room].parent / f"{parts[1]}.py" if len(parts) > 1 else None
+        assert behind is None or not behind.exists() or parts[1] in front_of(room), name
+
+
+def test_no_room_and_no_file_of_the_hall_has_the_name_of_a_public_function() -> None:
+    """Python puts a submodule in the place of the function when it is first imported."""
+    hall = {p.stem if p.name != "__init__.py" else p.parent.name for p in HALL}
+    functions = {n for n in nc.__all__ if not inspect.ismodule(getattr(nc, n))}
+    assert not hall & functions
+
+
+def test_the_hall_is_small() -> None:
+    files = {p.name for p in HALL if p.parent == PACKAGE} - {"__init__.py", "__main__.py"}
+    assert len(files) <= 10
+
+
+def test_rooms_have_about_a_dozen_files() -> None:
+    for room, path in DOORS.items():
+        files = [p for p in path.parent.glob("*.py") if p.name != "__init__.py"]
+        assert len(files) <= 14 or room in {"kernels", "plotting"}, room
+
+
+def test_helpers_do_not_repeat_the_word_of_their_room() -> None:
+    for path in INNER:
+        *rooms, own = name_of(path).strip(".").split(".")
+        named = own in nc.__all__ or own.startswith("deep_retina")  # a function; a package's name
+        words = {room.removesuffix("s") for room in rooms} - {"analyse"}  # the one verb of its room
+        assert named or not words & {*own.split("_")}, name_of(path)
 
 
 def test_near_names_are_offered() -> None:

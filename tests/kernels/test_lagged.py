@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurocodec.errors import InputError
-from neurocodec.kernels.half_sums import HalfSums
 from neurocodec.kernels.lagged import (
     Choice,
+    HalfSums,
     LaggedSums,
     circular_shifts,
     exceedance,

@@ -13,10 +13,12 @@ from neurocodec.kernels.matching import (
     consensus_modes,
     cosine_similarity,
     distinct_modes,
+    found_share,
     match_modes,
+    mean_off_diagonal,
     nearest_cosine,
+    replication,
 )
-from neurocodec.kernels.replication import found_share, mean_off_diagonal, replication
 from neurocodec.kernels.resampling import bootstrap_rows, resample_training, shuffle_columns
 
 seeds = st.integers(0, 2**32 - 1)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from neurocodec.kernels import scores
-from neurocodec.kernels.moments import LeftOut, Moments, ReconstructionScores
+from neurocodec.kernels.scores import LeftOut, Moments, ReconstructionScores
 from neurocodec.kernels.sparsity import hoyer
 
 matrices = hnp.arrays(

@@ -14,8 +14,7 @@ from neurocodec.errors import InputError, NeurocodecWarning
 from neurocodec.kernels.matching import cosine_similarity, match_modes
 from neurocodec.kernels.resampling import shuffle_columns
 from neurocodec.kernels.splits import held_out
-from neurocodec.modes import fit_modes as ensembles
-from neurocodec.modes import stacks
+from neurocodec.modes import fit_modes
 
 QUICK = {"expansion": 1, "epochs": 25}
 
@@ -121,7 +120,7 @@ def test_near_copies_are_counted_once():
 
 def resampled(monkeypatch, dim, **settings):
     """Rows of each fit of a call with resampled rows, as they are counted."""
-    given, fit_all = [], ensembles.fit_all
+    given, fit_all = [], fit_modes.fit_all
 
     def kept(rows, configs, **kwargs):
         given.append(
@@ -129,7 +128,7 @@ def resampled(monkeypatch, dim, **settings):
         )
         return fit_all(rows, configs, **kwargs)
 
-    monkeypatch.setattr(ensembles, "fit_all", kept)
+    monkeypatch.setattr(fit_modes, "fit_all", kept)
     values, _ = combined(rows=1000, modes=4)
     values[:, 0] = np.arange(1000) / 1000
     quick = nc.SparseModes(expansion=1, epochs=1, **settings)
@@ -199,7 +198,7 @@ def test_other_warnings_are_passed_on(monkeypatch):
     one = nc.SparseModes()
     monkeypatch.setattr(one, "prepare", prepare)
     with pytest.warns(RuntimeWarning, match="from elsewhere"):
-        stacks.prepare_all([one], [(labelled_rows(np.eye(3)), {})])
+        fit_modes.prepare_all([one], [(labelled_rows(np.eye(3)), {})])
 
 
 def test_figures_follow_from_the_matches(found):

@@ -11,7 +11,7 @@ import neurocodec as nc
 from neurocodec import labels
 from neurocodec.kernels import scores
 from neurocodec.modes.coders import Coder
-from neurocodec.modes.loadings import dictionary
+from neurocodec.modes.fitted import dictionary
 from neurocodec.modes.summary import Tally, summary
 from neurocodec.reports.description import describe
 

@@ -8,8 +8,7 @@ import xarray as xr
 import neurocodec as nc
 from neurocodec import labels
 from neurocodec.errors import InputError, NeurocodecWarning, StorageError, UnknownNameError
-from neurocodec.kernels.matching import distinct_modes
-from neurocodec.kernels.replication import replication
+from neurocodec.kernels.matching import distinct_modes, replication
 from neurocodec.modes import fit_modes as ensembles
 from neurocodec.simulation.planted import planted_rows
 

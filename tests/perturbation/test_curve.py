@@ -24,7 +24,7 @@ from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.perturbation.replay import Remainder
 from neurocodec.perturbation.images import Drawing
 from neurocodec.perturbation.masks import Rankings, channel_counts, keep_masks, rank
-from neurocodec.perturbation.sample_sets import shared_share, sketch
+from neurocodec.perturbation.rankings import shared_share, sketch
 from neurocodec.perturbation.summary import Summary, Tally
 
 NAMES = tuple("abcdef")

@@ -21,13 +21,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.signal import argrelmax
 
-from neurocodec.analyses.retina.moments import lively_times
+from neurocodec.analyses.retina.dynamics import lively_times
 from neurocodec.errors import InputError, NeurocodecWarning
 from neurocodec.plotting import style
 from neurocodec.reports import explorer
 from neurocodec.reports.explorer import explorer_data, render_explorer
-from neurocodec.reports.explorer_arrays import LEVELS, mode_groups
-from neurocodec.reports.packing import unpack
+from neurocodec.reports.explorer_arrays import LEVELS, mode_groups, unpack
 
 EVIL = "</script><img src=x onerror=window.hacked=1>&\"'"
 TIMES = np.round(np.arange(39, 239) / 100, 2)

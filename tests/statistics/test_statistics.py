@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 import neurocodec as nc
 from neurocodec.errors import InputError, NeurocodecWarning, UnknownNameError
 from neurocodec.kernels.class_means import ClassMeans, draw_within
-from neurocodec.kernels.comoments import Comoments
+from neurocodec.kernels.correlation import Comoments
 from neurocodec.kernels.dimensionality import components, participation_ratio, variances
 from neurocodec.kernels.intervals import bootstrap_means, draw_counts, interval, mean_intervals
 from neurocodec.kernels.signs import WeightedParts, row_correlation

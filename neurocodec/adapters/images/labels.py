@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from neurocodec import vocabulary as v
 from neurocodec.adapters.images.sources import Images
 from neurocodec.errors import InputError
 from neurocodec.network import Network
@@ -21,7 +22,6 @@ Labels: TypeAlias = Sequence[Any] | Mapping[str, Any] | str | os.PathLike[str]
 FILE: Final = "file"
 NAMES: Final = ("label", "class_name")
 INDEX: Final = "class_index"
-WORDNET_ID: Final = "wordnet_id"
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ class _Categories:
     def __init__(self, net: Network) -> None:
         self.net, self.outputs = net, list(net.outputs or ())
         self.by_name = {name: name for name in self.outputs}
-        ids = net.output_coords.get(WORDNET_ID, ())
+        ids = net.output_coords.get(v.WORDNET_ID, ())
         self.by_name |= dict(zip(map(str, ids), self.outputs, strict=bool(len(ids))))
         self.by_index: dict[str, str] = {}
 

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 
-WORDNET_ID: Final = "wordnet_id"
-"""Coordinate of the outputs: "n02123045"."""
 IMAGENET: Final = 1000
 
 
@@ -85,7 +84,7 @@ def imagenet_labels(size: int) -> tuple[list[str] | None, dict[str, list[str]]]:
     ('tabby', 'n02123045')
     """
     info = _timm_info(size)
-    ids = {} if info is None else {WORDNET_ID: list(info.label_names())}
+    ids = {} if info is None else {v.WORDNET_ID: list(info.label_names())}
     if size == IMAGENET:
         models = require("torchvision.models")
         return unique(models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"]), ids

@@ -10,16 +10,22 @@ import numpy as np
 import xarray as xr
 
 from neurocodec import vocabulary as v
-from neurocodec.analyses.images.modes import Modes
 from neurocodec.attribution.completeness import completeness
+from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.attribution.target import Target
 
 STATISTICS: Final = "statistics.nc"
 RESPONSES: Final = "responses.nc"
+CONCEPTS: Final = "concepts.nc"
+KINDS: Final = (v.CONTRIBUTION, v.ACTIVATION)
+"""Of rows that modes are fitted to."""
 EACH_MODE: Final = "modes"
 """Node with the maps of several modes, each for the images that it is most active on."""
 EACH_CHANNEL: Final = "channels"
 """Node with the maps of the channels of one mode, for one image."""
+
+Modes = Mapping[str, Mapping[str, SparseModes]]
+"""Kind of rows -> layer -> modes."""
 
 
 @dataclass(frozen=True)

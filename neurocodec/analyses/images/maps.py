@@ -15,8 +15,7 @@ from tqdm.auto import tqdm
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.pictures import pictures
-from neurocodec.analyses.images.findings import EACH_CHANNEL, EACH_MODE
-from neurocodec.analyses.images.modes import Modes
+from neurocodec.analyses.images.findings import EACH_CHANNEL, EACH_MODE, Modes
 from neurocodec.analyses.images.study import ImageRun
 from neurocodec.categories.masks import class_masks
 from neurocodec.errors import CaptureError, InputError

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Final
 
 import xarray as xr
 from tqdm.auto import tqdm
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
+from neurocodec.analyses.images.findings import CONCEPTS, KINDS, Modes
 from neurocodec.analyses.images.study import ImageRun
 from neurocodec.categories.masks import class_masks
 from neurocodec.categories.scores import concept_scores
 from neurocodec.errors import InputError
 from neurocodec.modes.sparse import SparseModes
 
-CONCEPTS: Final = "concepts.nc"
-KINDS: Final = (v.CONTRIBUTION, v.ACTIVATION)
 """What modes are found of: what channels do, and for comparison what they represent."""
-
-Modes = Mapping[str, Mapping[str, SparseModes]]
-"""Kind -> layer -> modes."""
 
 
 def fit_kinds(run: ImageRun, settings: SparseModes) -> dict[str, dict[str, SparseModes]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.images.modes import Modes
+from neurocodec.analyses.images.findings import Modes
 from neurocodec.analyses.images.study import Halves, ImageRun
 from neurocodec.attribution.contributions import contributions
 from neurocodec.categories.hierarchies import Source, read_hierarchy
@@ -34,8 +34,6 @@ ACTIVATION_MODES: Final = "activation modes"
 CHANNELS: Final = "single channels"
 GRADIENT: Final = "gradient"
 RANDOM: Final = "random"
-
-_WORDNET: Final = "wordnet_id"
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ def superclass_categories(
             hint="nc.Network(..., outputs=names)",
         )
     tree = read_hierarchy(hierarchy)
-    keys = [str(key) for key in net.output_coords.get(_WORDNET, outputs)]
+    keys = [str(key) for key in net.output_coords.get(v.WORDNET_ID, outputs)]
     below: dict[str, list[str]] = {}
     for category, key in zip(outputs, keys, strict=True):
         for concept in sorted(tree.above(key) | {key}) if key in tree else ():

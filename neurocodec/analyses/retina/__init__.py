@@ -1,1 +1,7 @@
-"""analyses, retina."""
+"""`nc.analyse_retina`: section 7 and figure 8 of CODEC.
+
+- `analyse`: `nc.analyse_retina`
+- `findings`: RetinaAnalysis, and its files
+"""
+
+__all__ = ["analyse", "findings"]

@@ -12,12 +12,12 @@ import numpy as np
 import xarray as xr
 
 from neurocodec import labels
+from neurocodec import vocabulary as v
 from neurocodec.analyses.retina.dynamics import MOMENTS, follow_fields
 from neurocodec.analyses.retina.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.analyses.retina.maps import map_movie
 from neurocodec.attribution.contributions import contributions
-from neurocodec.cells.agreement import cluster_agreement
-from neurocodec.cells.clustering import cluster_cells
+from neurocodec.cells.clustering import cluster_agreement, cluster_cells
 from neurocodec.cells.correlate import correlate
 from neurocodec.cells.recording import (
     Movie,
@@ -31,7 +31,7 @@ from neurocodec.cells.recording import (
 from neurocodec.engine.respond import respond
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.interneurons.compare import compare_interneurons
-from neurocodec.interneurons.recordings import VOLTAGES, RecordedInterneurons
+from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.network import Network
 from neurocodec.nn.attribution.integration import IntegratedGradients
@@ -39,7 +39,7 @@ from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum, Surprisal
 from neurocodec.nn.standardisation import Standardisation
-from neurocodec.storage.folders import existing_folder
+from neurocodec.storage.files import existing_folder
 
 logger = logging.getLogger(__name__)
 
@@ -251,7 +251,7 @@ def _interneurons(
             net, interneurons, list(modes), modes, target=target, chance=SHIFTS, **options
         )
         return _told_simulated(found, interneurons)
-    if isinstance(movie, xr.DataArray) or not {*VOLTAGES} & {*map(str, movie.data_vars)}:
+    if isinstance(movie, xr.DataArray) or not {*v.VOLTAGES} & {*map(str, movie.data_vars)}:
         return None
     loadings = {layer: m.loadings for layer, m in modes.items()}
     try:

@@ -15,7 +15,7 @@ from neurocodec.analyses.retina.dynamics import Dynamics
 from neurocodec.attribution.completeness import completeness
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.attribution.target import Target
-from neurocodec.storage.folders import existing_folder
+from neurocodec.storage.files import existing_folder
 
 CONTRIBUTIONS: Final = "contributions.nc"
 RESPONSES: Final = "responses.nc"

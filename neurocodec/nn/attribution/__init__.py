@@ -1,1 +1,13 @@
-"""nn, attribution."""
+"""Which hidden units made a number: targets, methods, passes along a path.
+
+- `integration`: integrated gradients in hidden layers: line integrals of dy/dh dh (CODEC eq.
+  9-18)
+- `method`: what a method is, and what it finds for one batch
+- `methods`: `nc.methods`
+- `passes`: forward and backward passes for a target, the path from baseline to input
+- `reduction`: from maps to one number per channel: sums over positions, split by sign
+- `target`: what a target is
+- `targets`: `nc.targets`
+"""
+
+__all__ = ["integration", "method", "methods", "passes", "reduction", "target", "targets"]

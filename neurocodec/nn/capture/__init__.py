@@ -1,1 +1,10 @@
-"""nn, capture."""
+"""Looking into a module that is borrowed, and giving it back as it was.
+
+- `attention`: multi-head attention whose heads can be hooked: torch's own, written out as modules
+- `hooks`: a module borrowed, its layers hooked, everything given back
+- `layer`: where in a module an activation is read, and how it is taken out of what the module
+  returns
+- `tracing`: one small pass that finds out how a network runs before anything long is started
+"""
+
+__all__ = ["attention", "hooks", "layer", "tracing"]

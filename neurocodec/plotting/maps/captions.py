@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from neurocodec import vocabulary as v
 from neurocodec.plotting import style
 
-MAP_ERROR: Final = "map_completeness_error"
 LARGE_ERROR: Final = 0.01
 """A map's sum is written where it misses the contribution by this part of it."""
 SMALL: Final = style.TEXT - 2
@@ -39,7 +38,7 @@ def value_text(one: xr.Dataset | xr.DataArray, least: float = 0.0) -> str:
     if not isinstance(one, xr.Dataset) or v.CONTRIBUTION not in one:
         return ""
     value = float(one[v.CONTRIBUTION])
-    error = float(one[MAP_ERROR]) if MAP_ERROR in one else 0.0
+    error = float(one[v.MAP_ERROR]) if v.MAP_ERROR in one else 0.0
     missed = abs(error) > max(LARGE_ERROR * abs(value), least)
     return f"{value:.3g} (map {value + error:.3g})" if missed else f"{value:.3g}"
 

@@ -16,7 +16,6 @@ from neurocodec.errors import InputError
 from neurocodec.kernels.intervals import mean_intervals
 from neurocodec.plotting import style
 
-MAP: Final = "map"
 SHARE: Final = "share"
 _MODES, _CONTROL = style.CATEGORIES[1], style.INK
 _DRAWS: Final = 1000
@@ -67,7 +66,7 @@ def plot_localisation(
         )
     figure = figure or style.new_figure(2.7)
     scores, pointing, modes = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
-    names = [str(name) for name in compared[MAP].values]
+    names = [str(name) for name in compared[v.MAP].values]
     _draw_means(scores, compared, "localisation", names, 1.0)
     area = float(compared["mask_area"].mean())
     _draw_means(pointing, compared, "pointing", names, area)
@@ -86,7 +85,7 @@ def _draw_means(
     ax: Axes, compared: xr.Dataset, score: str, names: list[str], chance: float
 ) -> None:
     mean = compared[f"mean_{score}"].values
-    ends = compared[f"mean_{score}_interval"].transpose(v.BOUND, MAP).values
+    ends = compared[f"mean_{score}_interval"].transpose(v.BOUND, v.MAP).values
     rows = np.arange(len(names))
     for row, name in zip(rows, names, strict=True):
         color = _MODES if "mode" in name else _CONTROL
@@ -190,7 +189,7 @@ def _draw_curves(ax: Axes, curve: xr.Dataset, confidence: float) -> None:
     every = curve["target"].transpose(*lines, v.STIMULUS, SHARE).values
     every = every if lines else every[None]
     names = (
-        [f"{lines[0]} {n}" if lines[0] != MAP else str(n) for n in curve[lines[0]].values]
+        [f"{lines[0]} {n}" if lines[0] != v.MAP else str(n) for n in curve[lines[0]].values]
         if (lines)
         else ["map"]
     )

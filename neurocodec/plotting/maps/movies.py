@@ -21,7 +21,7 @@ from neurocodec.plotting.maps import captions as map_captions
 from neurocodec.plotting.maps.captions import LINE, SMALL
 from neurocodec.plotting.maps.grid import MOST_PANELS, NARROWEST, WIDEST, below, head
 from neurocodec.plotting.maps.layout import Maps, Result, Series, series_of
-from neurocodec.plotting.maps.panels import MAP, bare, empty_all, require_any
+from neurocodec.plotting.maps.panels import bare, empty_all, require_any
 
 At = Literal["peak", "sum"]
 
@@ -148,7 +148,7 @@ def _panel(one: Series, peaks: xr.DataArray, at: At) -> _Panel:
 
 def _window_maps(maps: Maps) -> xr.DataArray:
     """Maps (time, ..., lag, y, x) of a movie; one time alone is a time too."""
-    array = maps.get(MAP) if isinstance(maps, xr.Dataset) else maps
+    array = maps.get(v.CONTRIBUTION_MAP) if isinstance(maps, xr.Dataset) else maps
     dims = tuple(map(str, getattr(array, "dims", ())))
     if array is None or not set(WINDOW) <= set(dims) or not {v.TIME, v.LAG} <= set(array.coords):
         raise InputError(

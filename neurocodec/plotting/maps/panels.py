@@ -19,7 +19,6 @@ from neurocodec.plotting import style
 
 Kind = Literal["signed", "masked", "both"]
 
-MAP: Final = "contribution_map"
 SPACE: Final = (v.COLOR, v.Y, v.X)
 
 
@@ -143,7 +142,7 @@ def map_array(maps: xr.Dataset | xr.DataArray, function: str) -> xr.DataArray:
     InputError
         Where there are no maps, or they are those of a movie.
     """
-    array = maps.get(MAP) if isinstance(maps, xr.Dataset) else maps
+    array = maps.get(v.CONTRIBUTION_MAP) if isinstance(maps, xr.Dataset) else maps
     dims = tuple(map(str, getattr(array, "dims", ())))
     if array is None or v.LAG in dims or not {v.Y, v.X} <= set(dims):
         raise InputError(

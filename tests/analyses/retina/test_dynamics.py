@@ -11,7 +11,7 @@ import xarray as xr
 from small_retina import small_analysis, small_network, small_recording
 
 import neurocodec as nc
-from neurocodec.analyses.retina import moments
+from neurocodec.analyses.retina import dynamics
 from neurocodec.analyses.retina.dynamics import RANK, follow_fields
 from neurocodec.errors import InputError
 
@@ -40,33 +40,33 @@ def planted(frames: int, seed: int = 0):
 
 def test_the_stretch_is_where_most_is_fired() -> None:
     rates = rates_of([[0, 0], [1, 5], [4, 3], [0, 7], [2, 0], [0, 0]])
-    assert moments.stretch(rates, 0.2) == slice(pytest.approx(0.2), pytest.approx(0.3))
-    assert moments.stretch(rates.T, 0.2) == moments.stretch(rates, 0.2)
-    assert moments.stretch(rates, 99) == slice(0.0, 0.5)
-    assert rates.sel(time=moments.stretch(rates, 0.3)).sizes["time"] == 3
+    assert dynamics.stretch(rates, 0.2) == slice(pytest.approx(0.2), pytest.approx(0.3))
+    assert dynamics.stretch(rates.T, 0.2) == dynamics.stretch(rates, 0.2)
+    assert dynamics.stretch(rates, 99) == slice(0.0, 0.5)
+    assert rates.sel(time=dynamics.stretch(rates, 0.3)).sizes["time"] == 3
 
 
 def test_one_time_is_a_stretch() -> None:
-    assert moments.stretch(rates_of([[1.0]], start=2.0), 5) == slice(2.0, 2.0)
+    assert dynamics.stretch(rates_of([[1.0]], start=2.0), 5) == slice(2.0, 2.0)
 
 
 def test_a_rate_that_is_not_finite_is_no_stretch() -> None:
     with pytest.raises(InputError, match="rates with 1 NaN"):
-        moments.stretch(rates_of([[0.0], [np.nan], [9.0]]), 0.1)
+        dynamics.stretch(rates_of([[0.0], [np.nan], [9.0]]), 0.1)
 
 
 def test_lively_times_are_peaks_apart_from_each_other_for_each_cell() -> None:
     rates = rates_of([[0, 1], [9, 0], [0, 0], [8, 0], [0, 2], [0, 0]])
-    np.testing.assert_allclose(moments.lively_times(rates, 2), [0.1, 0.4])
-    assert np.diff(moments.lively_times(rates, 9, apart=0.25)).min() >= 0.25
-    assert set(moments.lively_times(rates)) <= set(rates.time.values)
+    np.testing.assert_allclose(dynamics.lively_times(rates, 2), [0.1, 0.4])
+    assert np.diff(dynamics.lively_times(rates, 9, apart=0.25)).min() >= 0.25
+    assert set(dynamics.lively_times(rates)) <= set(rates.time.values)
 
 
 def test_fields_are_those_at_lively_times_and_at_the_examples() -> None:
     net, movie, rates, modes = planted(120)
     found = follow_fields(net, movie, rates, modes, moments=10, **QUIET)
     times = found.fields.time.values
-    assert set(moments.lively_times(rates, 10)) <= set(times)
+    assert set(dynamics.lively_times(rates, 10)) <= set(times)
     for examples in (found.alone["layer1"], found.together["layer1"]):
         assert examples.sizes["example"] > 0
         assert set(examples.time.values) <= set(times)

@@ -1,1 +1,1 @@
-"""nn, sparse, autoencoder."""
+"""The model whose loadings are predicted, and how it is trained."""

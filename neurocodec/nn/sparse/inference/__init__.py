@@ -1,1 +1,1 @@
-"""nn, sparse, inference."""
+"""The model whose loadings are solved for, and how its dictionary is learned."""

@@ -1,0 +1,88 @@
+"""Checks of plain arguments: whole numbers, shares, one of a few names, bytes, intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from neurocodec.errors import InputError, unknown_name
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number, Python's or numpy's; true and false are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def whole(name: str, value: Any, least: int = 1, *, hint: str = "") -> int:
+    """Take a whole number of at least `least`, as Python's own int."""
+    if not is_whole(value) or value < least:
+        raise InputError(
+            came=f"{name}={value!r}", expected=f"a whole number, at least {least}", hint=hint
+        )
+    return int(value)
+
+
+def whole_or_none(name: str, value: Any, least: int = 1, *, hint: str = "") -> int | None:
+    """Take a whole number of at least `least`, or None, which leaves the choice to us."""
+    return None if value is None else whole(name, value, least, hint=hint)
+
+
+def batch_size(value: Any) -> int | None:
+    """Take a number of samples that are computed together, or None."""
+    return whole_or_none("batch_size", value)
+
+
+def workers(value: Any) -> int | None:
+    """Take a number of processes that read ahead, or None; 0 reads in the main process."""
+    return whole_or_none("workers", value, 0, hint="workers=0 reads in the main process")
+
+
+def number(name: str, value: Any, expected: str, *, hint: str = "") -> float:
+    """Take a finite number; `expected` says in the message which range it has."""
+    known = isinstance(value, int | float | np.integer | np.floating)
+    if not known or isinstance(value, bool) or not np.isfinite(value):
+        raise InputError(came=f"{name}={value!r}", expected=expected, hint=hint)
+    return float(value)
+
+
+def between(name: str, value: Any, *, hint: str = "") -> float:
+    """Take a number above 0 and below 1."""
+    expected = "a number between 0 and 1"
+    found = number(name, value, expected, hint=hint)
+    if not 0 < found < 1:
+        raise InputError(came=f"{name}={value!r}", expected=expected, hint=hint)
+    return found
+
+
+def cosine(value: Any) -> float:
+    """Take a cosine above 0, up to 1, from which on two modes are the same."""
+    found = number("cosine", value, "above 0, up to 1", hint="cosine=0.9")
+    if not 0 < found <= 1:
+        raise InputError(came=f"cosine={value!r}", expected="above 0, up to 1", hint="cosine=0.9")
+    return found
+
+
+def size_in_bytes(name: str, value: Any) -> int:
+    """Take a number of bytes above 0; 2e9 is a whole number as well."""
+    found = number(name, value, "a number of bytes", hint=f"{name}=2**31")
+    if found <= 0 or not found.is_integer():
+        raise InputError(
+            came=f"{name}={value!r}", expected="a number of bytes", hint=f"{name}=2**31"
+        )
+    return int(value)
+
+
+def one_of(what: str, value: Any, known: Iterable[Any]) -> Any:
+    """Take one of a few names; near ones are offered for another."""
+    names = tuple(known)
+    if value not in names:
+        raise unknown_name(what, value, names)
+    return value
+
+
+def interval(bootstrap: Any, confidence: Any, *, least: int = 0) -> tuple[int, float]:
+    """Take draws of a bootstrap (0 for no interval, where it may be) and a confidence."""
+    draws = whole("bootstrap", bootstrap, least, hint="bootstrap=1000")
+    return draws, between("confidence", confidence, hint="confidence=0.95")
