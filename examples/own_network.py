@@ -1,6 +1,6 @@
 """Your own network: which channels of a ResNet-18 make its answer to three photographs.
 
-    pip install "neurocodec[images]" && python examples/own_network.py
+    pip install neurocodec && python examples/own_network.py
 
 The weights are random here, as torchvision downloads its own; pass `weights="IMAGENET1K_V1"` to
 `resnet18` for a trained one. Everything else stays the same.
