@@ -91,8 +91,7 @@ def compute_range(job: Job, start: int, stop: int) -> int:
     int
         Number of samples.
     """
-    with job.on_its_device() as plan, plan.opened() as (passes, _):
-        run = Run(plan, passes, job.size, workers=1, progress=False)
+    with job.on_its_device() as plan, Run.opened(plan, job.size, 1, progress=False) as run:
         found: list[Arrays] = []
         for block, rows in run.computed(_ranges(start, stop, job.size)):
             found.append({**rows, KEPT: block.kept})
@@ -139,9 +138,9 @@ def run_distributed(
     count = _require_client(client, out)
     plan = replace(plan, net=plan.net.on("cpu"), samples=_without_forks(plan))
     place = device or str(plan.net.device)
-    with plan.opened() as (passes, traced):
-        size = batch_size or plan.batch_size(traced, place.partition(":")[0])
-        here = Run(plan, passes, size, progress=progress)
+    with plan.opened() as bound:
+        size = batch_size or bound.batch_size(place.partition(":")[0])
+        here = Run(bound, size, progress=progress)
         one = here.one()
     run = SharedRun(str(out), facts=plan.facts, size=len(plan.samples))
     run.prepare(lambda kept: here.template(one, kept), one, chunk_rows=chunk_rows(one, size))

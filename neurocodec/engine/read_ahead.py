@@ -19,7 +19,7 @@ from multiprocessing import connection
 import torch
 
 from neurocodec.engine.stored import Block, StoredRows
-from neurocodec.errors import InputError, StorageError
+from neurocodec.errors import StorageError
 
 Range = tuple[int, int]
 
@@ -29,25 +29,6 @@ CORES_PER_WORKER = 4
 
 _rows: list[StoredRows] = []
 """In a worker process: what it reads."""
-
-
-def require_workers(workers: int | None) -> None:
-    """Refuse a number of workers that is no whole number.
-
-    Parameters
-    ----------
-    workers
-        How many processes decode; None chooses.
-
-    Examples
-    --------
-    >>> require_workers(0)
-    """
-    if workers is not None and (not isinstance(workers, int) or workers < 0):
-        raise InputError(
-            came=f"workers={workers!r}",
-            expected="a whole number; 0 reads in the main process",
-        )
 
 
 def automatic_workers(device: str) -> int:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurocodec.engine.samples import Samples
+from neurocodec.engine.session import Session, opened
 from neurocodec.network import Network
-from neurocodec.nn.attribution.passes import Batch, Prefix
 from neurocodec.nn.capture.hooks import Capture, Pass, borrowed
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.tracing import Trace, agree, quickened, trace
+from neurocodec.nn.capture.prefix import Batch, Prefix
+from neurocodec.nn.capture.tracing import agree
 
 Read = Callable[[int, int], dict[str, NDArray[np.float32]]]
 """Range of samples -> alias -> activations (sample, channel, positions...)."""
@@ -55,17 +56,15 @@ def activations(net: Network, samples: Samples, layers: Mapping[str, Layer]) -> 
     (2, 2)
     """
     device = net.device
-    with Capture(net.module, layers, net.select).attached() as capture:
-        few = samples.few(device)
-        traced = trace(capture, few)
-        with quickened(capture, traced, few):
-            prefix = _prefix(capture, traced, samples.batch(0, min(4, len(samples)), device))
+    with opened(net, layers, samples.few(device)) as session:
+        capture = session.capture
+        prefix = _prefix(session, samples.batch(0, min(4, len(samples)), device))
 
-            def read(start: int, stop: int) -> dict[str, NDArray[np.float32]]:
-                hidden = _look(capture, prefix, samples.batch(start, stop, device)).hidden
-                return {a: _rows(layer, hidden[a]) for a, layer in layers.items()}
+        def read(start: int, stop: int) -> dict[str, NDArray[np.float32]]:
+            hidden = _look(capture, prefix, samples.batch(start, stop, device)).hidden
+            return {a: _rows(layer, hidden[a]) for a, layer in layers.items()}
 
-            yield read
+        yield read
 
 
 def _rows(layer: Layer, hidden: Tensor) -> NDArray[np.float32]:
@@ -83,9 +82,9 @@ def _look(capture: Capture, prefix: Prefix | None, batch: Batch) -> Pass:
             return capture.run(batch.x, {prefix.layer: first})
 
 
-def _prefix(capture: Capture, traced: Trace, batch: Batch) -> Prefix | None:
+def _prefix(session: Session, batch: Batch) -> Prefix | None:
     """What precedes the first layer, where it is one convolution whose short way agrees."""
-    found = Prefix.of(traced)
+    capture, found = session.capture, Prefix.of(session.traced)
     if found is None or found.convolution is None:
         return None
     try:

@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.attribution.contributions import contributions
-from neurocodec.engine.samples import Samples, require_batch_size
+from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError
 from neurocodec.interneurons.activations import rectified_layers
 from neurocodec.interneurons.recordings import RecordedInterneurons
@@ -150,7 +150,7 @@ def compare_interneurons(
     >>> found.best_layer.values.tolist(), bool((found.correlation > 0.7).all())
     (['layer2', 'layer2'], True)
     """
-    require_batch_size(batch_size)
+    batch_size = arguments.batch_size(batch_size)
     data = RecordedInterneurons.of(net, recording, variable)
     lags = round(_in_range("max_lag", max_lag) * data.rate)
     frames = round(_in_range("block", block) * data.rate)

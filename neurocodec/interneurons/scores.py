@@ -15,13 +15,13 @@ from torch import Tensor
 
 from neurocodec import vocabulary as v
 from neurocodec.engine.samples import Samples
+from neurocodec.engine.session import hooked
 from neurocodec.interneurons.activations import RECTIFIED
 from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.interneurons.search import Found, Search
 from neurocodec.kernels.lagged import Choice, exceedance
 from neurocodec.labels import labelled
 from neurocodec.network import Network
-from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
 
 FOLD: Final = "fold"
@@ -224,9 +224,9 @@ def field_centers(
     """
     used = {alias: layers[alias] for alias, _ in units}
     x = _spread(samples, net.device)
-    with Capture(net.module, used, net.select).attached() as capture, torch.enable_grad():
+    with hooked(net, used, samples.few(net.device)) as session, torch.enable_grad():
         x.requires_grad_()
-        done = capture.run(x)
+        done = session.capture.run(x)
         hidden = {a: layer.channels_first(done.hidden[a]).flatten(1) for a, layer in used.items()}
         known = {unit: _centroid(hidden[unit[0]][:, unit[1]], x) for unit in dict.fromkeys(units)}
     return np.array([known[unit] for unit in units], dtype=np.float64).reshape(-1, 2)

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
+from neurocodec.arguments import whole
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, provenance
 from neurocodec.modes.decomposition import Decomposition
@@ -47,7 +48,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChannelChoice:
     """What a user asks for, before the number of channels is known.
 
     Parameters
@@ -71,7 +72,7 @@ class Choice:
     def __post_init__(self) -> None:
         if self.weights not in get_args(Weights):
             raise unknown_name("value of weights=", self.weights, get_args(Weights))
-        require_count("top", self.top)
+        whole("top", self.top)
         if self.channels is not None and self.modes is not None:
             raise InputError(
                 came="both channels= and modes=",
@@ -135,30 +136,6 @@ def _positions(channels: Channels) -> NDArray[Any]:
         return np.asarray(channels)
     except ValueError:  # lists of different lengths
         return np.asarray(None)
-
-
-def require_count(what: str, value: Any) -> None:
-    """Refuse what is no whole number of at least 1.
-
-    Parameters
-    ----------
-    what
-        Which option it is, for the message.
-    value
-        What came.
-
-    Raises
-    ------
-    InputError
-        For another number, and for true and false.
-
-    Examples
-    --------
-    >>> require_count("top", 10)
-    """
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1:
-        raise InputError(came=f"{what}={value!r}", expected="a whole number, at least 1")
 
 
 def _require_channels(given: Channels, chosen: NDArray[Any], count: int) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
-from neurocodec.maps.channels import Choice, Weights
+from neurocodec.maps.channels import ChannelChoice, Weights
 
 Places = NDArray[np.intp]
 
@@ -114,7 +114,7 @@ def weights_of(modes: xr.DataArray, layer: str, weights: Weights, top: int) -> N
     >>> weights_of(modes, "layer1", "equal", top=1)[:, 0].tolist()
     [[1.0, 0.0, 0.0]]
     """
-    choice = Choice(layer, None, modes, weights, top)
+    choice = ChannelChoice(layer, None, modes, weights, top)
     count = modes.sizes[v.CHANNEL]
     if weights == "equal" and top > count:
         raise InputError(

@@ -15,18 +15,20 @@ from scipy.integrate import trapezoid
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.engine.samples import Samples, bar, require_batch_size
+from neurocodec.attribution.plan import passes_for, with_layer_of
+from neurocodec.engine.samples import Samples, bar
+from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.kernels.localisation import PARTS, Part, pixel_ranks
 from neurocodec.labels import labelled, provenance, require_same, sample_dim, stamp
+from neurocodec.maps.by_label import labels_of
 from neurocodec.maps.localisation import Maps, map_of
 from neurocodec.network import Network
 from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.targets import Output, TopK
-from neurocodec.nn.capture.hooks import Capture
-from neurocodec.nn.capture.tracing import trace
 
 SHARE = "share"
 
@@ -118,7 +120,7 @@ def deletion_curve(
     >>> curve.target.values.tolist(), curve.curve_area.values.tolist()
     ([[1.0, 0.0, 0.0, 0.0, 0.0]], [0.125])
     """
-    require_batch_size(batch_size)
+    batch_size = arguments.whole("batch_size", batch_size)
     options = Options(kind, _fill(kind, fill), steps, of, draws, seed)
     _check(options)
     order = _aligned(net, images, maps)
@@ -152,13 +154,9 @@ def _check(options: Options) -> None:
         ("kind of curve", options.kind, get_args(Kind)),
         ("part of a map", options.of, PARTS),
     ):
-        if value not in known:
-            raise unknown_name(what, value, known)
-    for name, number, least in (("steps", options.steps, 1), ("draws", options.draws, 0)):
-        if not isinstance(number, int) or number < least:
-            raise InputError(
-                came=f"{name}={number!r}", expected=f"a whole number, at least {least}"
-            )
+        arguments.one_of(what, value, known)
+    arguments.whole("steps", options.steps)
+    arguments.whole("draws", options.draws, 0)
 
 
 def _aligned(net: Network, images: xr.DataArray, maps: Maps) -> xr.DataArray:
@@ -210,12 +208,9 @@ def _area(values: NDArray[Any], options: Options) -> NDArray[np.float64]:
 
 Kind = Literal["deletion", "insertion"]
 Fill: TypeAlias = ArrayLike | xr.DataArray
-BY_LABEL: Final = "label"
 FILLS: Final = ("zeros", "mean", "blur")
 BLURS: Final = 20
 """Standard deviations of the blur that fit in the longer side of an image."""
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -230,7 +225,7 @@ class Options:
     seed: int
 
     @property
-    def shares(self) -> Matrix:
+    def shares(self) -> NDArray[np.float64]:
         """Shares of the pixels, from 0 to 1."""
         return np.linspace(0.0, 1.0, self.steps + 1)
 
@@ -249,8 +244,8 @@ class Curves:
         Of the target.
     """
 
-    target: Matrix
-    random: Matrix
+    target: NDArray[np.float64]
+    random: NDArray[np.float64]
     units: str
 
 
@@ -287,7 +282,7 @@ class Asked:
             return self.passes.target
         return Output(str(self.labels[image])).bind(self.outputs)
 
-    def values(self, versions: Iterator[Tensor], target: Target, x: Tensor) -> Matrix:
+    def values(self, versions: Iterator[Tensor], target: Target, x: Tensor) -> NDArray[np.float64]:
         """Target of versions of the image `x`, bound at the image itself."""
         origin = self.passes.look(x).outputs
         found = []
@@ -300,53 +295,16 @@ class Asked:
 
 @contextmanager
 def opened(
-    net: Network, images: xr.DataArray, target: Target | str, batch_size: int
+    net: Network, images: xr.DataArray, target: Target | Literal["label"], batch_size: int
 ) -> Iterator[Asked]:
-    """Borrow the network, and bind the target to its outputs.
-
-    Parameters
-    ----------
-    net
-        On its device.
-    images
-        (stimulus, color, y, x).
-    target
-        A target, or "label".
-    batch_size
-        Images computed together.
-    """
-    samples, goal = Samples.of(net, images, stream=True), _held(target)
-    layers = {} if goal.layer is None else net.select_layers([goal.layer])
-    labels = _labels(images) if isinstance(target, str) else None
-    with Capture(net.module, layers, net.select).attached() as capture:
-        few = samples.few(net.device)
-        outputs = net.output_names(trace(capture, few).done.outputs.shape[1])
-        passes = Passes(capture, goal.bind(outputs), torch.zeros_like(few[:1]))
-        yield Asked(passes, outputs, samples, labels, batch_size, net.device)
-
-
-def _held(target: Target | str) -> Target:
-    """Target that keeps the categories of the original image."""
-    if isinstance(target, TopK):
-        return replace(target, hold=True)
-    if isinstance(target, Target):
-        return target
-    if target != BY_LABEL:
-        raise InputError(
-            came=f"target={target!r}",
-            expected="an instance of one of nc.targets, or 'label'",
-            hint="target=nc.targets.TopK(1, of='probability')",
-        )
-    return Output(0)
-
-
-def _labels(images: xr.DataArray) -> NDArray[Any]:
-    if v.LABEL not in images.coords:
-        raise InputError(
-            came="target='label' for images without labels",
-            expected="the output that each image is asked about, as the coordinate 'label'",
-        )
-    return np.asarray(images[v.LABEL].values)
+    """Borrow the network, and bind the target to its outputs."""
+    samples, labels = Samples.of(net, images, stream=True), labels_of(images, target)
+    goal = target if isinstance(target, Target) else Output(0)
+    goal = replace(goal, hold=True) if isinstance(goal, TopK) else goal  # those of the original
+    few = samples.few(net.device)
+    with hooked(net, with_layer_of(goal, {}, net), few) as session:
+        passes = passes_for(session, goal, torch.zeros_like(few[:1]), given=False)
+        yield Asked(passes, session.outputs, samples, labels, batch_size, net.device)
 
 
 def replaced(asked: Asked, maps: xr.DataArray, options: Options, *, progress: bool) -> Curves:
@@ -400,7 +358,7 @@ def _random_ranks(pixels: int, options: Options, image: int) -> NDArray[np.intp]
 
 def _of_image(
     asked: Asked, image: int, ranks: NDArray[np.intp], options: Options, filling: _Filling
-) -> Matrix:
+) -> NDArray[np.float64]:
     """Target (order, share) of one image."""
     x = asked.samples.batch(image, image + 1, asked.device).x
     if x.ndim != 4:

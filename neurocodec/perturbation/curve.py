@@ -10,15 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.attribution.plan import one_of
 from neurocodec.engine.respond import respond
-from neurocodec.engine.samples import require_batch_size
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, labelled, provenance, stamp
 from neurocodec.network import Network
 from neurocodec.perturbation.ablation import Fill, Kind, finite_fill
-from neurocodec.perturbation.answers import Layout, answer_pairs, opened_layer
+from neurocodec.perturbation.answers import OpenedLayer, answer_pairs, opened_layer
 from neurocodec.perturbation.images import (
     Concepts,
     Drawing,
@@ -171,10 +170,10 @@ def perturbation_curve(
     >>> curve.accuracy.sel(group="target", category="a").values.ravel().tolist()
     [1.0, 0.0]
     """
-    require_batch_size(batch_size)
+    batch_size = arguments.batch_size(batch_size)
     require_classifier(net, stimulus)
-    require_interval(confidence, bootstrap)
-    one_of("match", match, ("member", "exact"))
+    bootstrap, confidence = arguments.interval(bootstrap, confidence, least=1)
+    arguments.one_of("match", match, ("member", "exact"))
     rankings = Rankings.of(scores, kinds_of(kind), fractions_of(fractions), draws, seed)
     placed, filled = net.on(device), finite_fill(fill)
     names = output_names(placed, stimulus)
@@ -185,11 +184,11 @@ def perturbation_curve(
     images = drawing.choose(rankings.groups, member, label, names)
     used, shown = stimulus.isel({v.STIMULUS: images.used}), images.renumbered()
     keep, mask = rankings.masks()
-    with opened_layer(placed, used, layer, batch_size) as layout:
-        _require_channels(layout, rankings, layer)
-        placed.output_names(layout.outputs)
+    with opened_layer(placed, used, layer, batch_size) as opened:
+        _require_channels(opened, rankings, layer)
+        placed.output_names(opened.outputs)
         keys = _pairs(shown, mask, len(keep))
-        answers = answer_pairs(layout, keep, keys, fill=filled, workers=workers, progress=progress)
+        answers = answer_pairs(opened, keep, keys, fill=filled, workers=workers, progress=progress)
     shown = shown.readable(_told(answers.kept, used), rankings.groups)
     judge = Judge(label[images.used], member, match)
     tallies = tuple(
@@ -259,11 +258,11 @@ def _shared(scores: xr.DataArray, used: xr.DataArray) -> float:
     return 0.0 if origin.get("function") == "nc.rankings.at_random" else np.nan
 
 
-def _require_channels(layout: Layout, rankings: Rankings, layer: str) -> None:
-    if layout.channels != rankings.channels:
+def _require_channels(opened: OpenedLayer, rankings: Rankings, layer: str) -> None:
+    if opened.channels != rankings.channels:
         raise InputError(
             came=f"scores of {rankings.channels} channels for layer {layer!r}",
-            expected=f"one for each of its {layout.channels} channels",
+            expected=f"one for each of its {opened.channels} channels",
         )
 
 
@@ -440,25 +439,3 @@ def require_concepts(group: str, concepts: Concepts | None) -> Concepts | None:
             hint="concepts={'dog': ['beagle', 'collie']}, or a mask `member`",
         )
     return concepts
-
-
-def require_interval(confidence: float, bootstrap: int) -> None:
-    """Refuse a confidence that is none, and a number of resamples below 1.
-
-    Parameters
-    ----------
-    confidence
-        Between 0 and 1.
-    bootstrap
-        Resamples.
-
-    Examples
-    --------
-    >>> require_interval(0.95, 1000)
-    """
-    if not 0 < confidence < 1:
-        raise InputError(
-            came=f"confidence={confidence!r}", expected="a number between 0 and 1", hint="0.95"
-        )
-    if not isinstance(bootstrap, int) or bootstrap < 1:
-        raise InputError(came=f"bootstrap={bootstrap!r}", expected="a whole number, at least 1")

@@ -18,9 +18,10 @@ from neurocodec.adapters.images.pictures import pictures
 from neurocodec.analyses.images.findings import EACH_CHANNEL, EACH_MODE, Modes
 from neurocodec.analyses.images.study import ImageRun
 from neurocodec.categories.masks import class_masks
+from neurocodec.engine.samples import Samples
 from neurocodec.errors import CaptureError, InputError
-from neurocodec.maps.contribution_maps import contribution_maps, misses_untold
 from neurocodec.maps.examples import decomposed, distinct, largest, top_channels
+from neurocodec.maps.making import Asked, Making, map_maker
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
@@ -253,22 +254,19 @@ def _facts(run: ImageRun, modes: SparseModes, examples: Examples, shown: Shown) 
 def _map(run: ImageRun, modes: SparseModes, examples: Examples, wanted: Shown) -> xr.DataTree:
     """Maps of every mode for its images, and of the first mode's channels for its first image."""
     chosen = modes.dictionary.sel({v.MODE: examples.modes[v.MODE]})
-    options: dict[str, Any] = {**wanted._asdict(), "progress": False}
-    options |= {k: run.computing.get(k) for k in ("batch_size", "device")}
-
-    def maps(images: xr.DataArray, **which: Any) -> xr.Dataset:
-        with misses_untold():  # the page tells
-            return contribution_maps(run.net, images, examples.layer, **which, **options)
-
-    shown = []
-    for row, places in enumerate(examples.places):
-        images = run.images.isel({v.STIMULUS: places}).load()
-        one = maps(images, modes=chosen.isel({v.MODE: [row]}), top=examples.top)
-        shown.append(_with_pictures(run, one.isel({v.MODE: 0}, drop=True), images))
-    each = _ranked(shown, examples)
+    layer, top, shown = examples.layer, examples.top, []
     first = run.images.isel({v.STIMULUS: examples.places[0, :1]}).load()
-    alone = largest(chosen.values[0], min(SHOWN_CHANNELS, examples.top))
-    single = maps(first, channels=alone)
+    alone = largest(chosen.values[0], min(SHOWN_CHANNELS, top))
+    net, size = run.net.on(run.computing.get("device")), run.computing.get("batch_size")
+    samples, making = Samples.of(net, first), Making(wanted.method)
+    with map_maker(net, samples, layer, wanted.target, making, batch_size=size) as maker:
+        for row, places in enumerate(examples.places):
+            images = run.images.isel({v.STIMULUS: places}).load()
+            asked = Asked(layer, modes=chosen.isel({v.MODE: [row]}), top=top)
+            one = maker.maps(images, asked, wanted.target)
+            shown.append(_with_pictures(run, one.isel({v.MODE: 0}, drop=True), images))
+        single = maker.maps(first, Asked(layer, channels=alone), wanted.target)
+    each = _ranked(shown, examples)
     single = _with_pictures(run, single, first).assign_coords(mode=examples.modes[v.MODE][0])
     tree = xr.DataTree.from_dict({f"/{EACH_MODE}": each, f"/{EACH_CHANNEL}": single})
     facts = labels.provenance(one)

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.nn.attribution.method import Attribution, Method, only
-from neurocodec.nn.attribution.passes import Batch, Passes, Point
+from neurocodec.nn.attribution.passes import Passes, Point
 from neurocodec.nn.attribution.reduction import slices
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.prefix import Batch
 
 Rule = Literal["trapezoid", "right"]
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from neurocodec.nn.attribution.passes import Batch, Passes
+from neurocodec.nn.attribution.passes import Passes
+from neurocodec.nn.capture.prefix import Batch
 
 
 @dataclass(frozen=True)

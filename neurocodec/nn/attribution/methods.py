@@ -11,8 +11,9 @@ from torch import Tensor
 from neurocodec.errors import InputError
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Attribution, Method, by_layer, only
-from neurocodec.nn.attribution.passes import Batch, Passes, Point
+from neurocodec.nn.attribution.passes import Passes, Point
 from neurocodec.nn.attribution.tangents import tangents
+from neurocodec.nn.capture.prefix import Batch
 
 __all__ = [
     "ActGrad",

@@ -138,6 +138,15 @@ def leads_around(root: Node, node: Node, leaf: Tensor) -> bool:
     return any(getattr(n, "variable", None) is leaf for n in walk(root, without=node))
 
 
+def bypassed(capture: Capture, x: Tensor) -> bool:
+    """Whether the answer depends on the input otherwise than through the captured layers."""
+    leaf = x[:1].detach().clone().requires_grad_()
+    with torch.enable_grad():
+        hidden = {a: h.detach().clone() for a, h in capture.run(leaf).hidden.items()}
+        root = capture.run(leaf, hidden).outputs.grad_fn
+    return leads_around(root, None, leaf)
+
+
 def uses(root: Node) -> Counter[Node]:
     """How many operations take each node's result.
 

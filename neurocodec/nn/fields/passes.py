@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from neurocodec.errors import CaptureError, InputError
-from neurocodec.nn.attribution.passes import Batch, Prefix
 from neurocodec.nn.capture.hooks import Capture, Pass
+from neurocodec.nn.capture.prefix import Batch, Prefix
 from neurocodec.nn.fields.adjoint import Adjoint, Separated, separate
 
 Values = Callable[[Pass], Tensor]

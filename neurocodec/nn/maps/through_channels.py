@@ -20,9 +20,10 @@ from neurocodec.errors import InputError
 from neurocodec.nn.attribution.integration import FIRST_STEPS, IntegratedGradients, Rule, incomplete
 from neurocodec.nn.attribution.method import Attribution, Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
-from neurocodec.nn.attribution.passes import Batch, Passes
+from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.tangents import differentiable_attention, tangents
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.maps.ways_back import Front, Parts, WaysBack
 
 Decomposed = InputGrad | ActGrad | IntegratedGradients

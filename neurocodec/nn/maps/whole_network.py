@@ -11,9 +11,10 @@ from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
-from neurocodec.nn.attribution.passes import Batch, Passes, Point
+from neurocodec.nn.attribution.passes import Passes, Point
 from neurocodec.nn.attribution.tangents import differentiable_attention
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.maps.through_channels import (
     Mapped,
     Trial,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurocodec.nn.capture.graph import walk
+from neurocodec.nn.capture.graph import bypassed
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.tracing import agree
@@ -73,7 +73,7 @@ class Remainder:
             A few samples.
         """
         full = capture.look(x)
-        if leads_around(capture, x):
+        if bypassed(capture, x):
             return cls(capture, alias, None)
         rest = cls(capture, alias, finished_before(capture, x))
         with rest.resumed():
@@ -191,23 +191,6 @@ def mask_rows(layer: Layer, rows: Tensor, keep: Tensor, fill: Tensor | None = No
     if fill is not None:
         view.add_((1 - factor) * fill.to(view.dtype).reshape(1, -1, *inner))
     return rows
-
-
-def leads_around(capture: Capture, x: Tensor) -> bool:
-    """Whether the answer depends on the input otherwise than through the captured layers.
-
-    Parameters
-    ----------
-    capture
-        Hooks, attached.
-    x
-        Samples, of which the first is used.
-    """
-    leaf = x[:1].detach().clone().requires_grad_()
-    with torch.enable_grad():
-        hidden = {a: h.detach().clone() for a, h in capture.run(leaf).hidden.items()}
-        root = capture.run(leaf, hidden).outputs.grad_fn
-    return any(getattr(node, "variable", None) is leaf for node in walk(root))
 
 
 @dataclass

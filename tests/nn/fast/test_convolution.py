@@ -8,9 +8,9 @@ from networks import convolutional, images, retina, seeded
 from torch import nn
 
 import neurocodec as nc
-from neurocodec.nn.attribution.passes import Prefix
 from neurocodec.nn.capture.hooks import Capture, Pass, borrowed
 from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.prefix import Prefix
 from neurocodec.nn.capture.tracing import agree, quickened, trace
 from neurocodec.nn.fast import convolution
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import networks
 import pytest
 import torch
 from torch import nn
 
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
-from neurocodec.nn.attribution.passes import Batch, Passes
+from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.tangents import tangents
 from neurocodec.nn.attribution.targets import Output
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.maps.through_channels import MapPasses, nodes
 from neurocodec.nn.maps.ways_back import Parts
-from tests import networks
 
 
 @contextmanager

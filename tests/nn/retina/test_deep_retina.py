@@ -24,7 +24,7 @@ from torch.nn import functional
 import neurocodec as nc
 from neurocodec.errors import InputError, NeurocodecWarning, StorageError
 from neurocodec.nn.attribution import methods, targets
-from neurocodec.nn.attribution.passes import Prefix
+from neurocodec.nn.capture.prefix import Prefix
 from neurocodec.nn.retina.deep_retina import unit_positions
 from neurocodec.nn.retina.stacked import Convolution, composed, dense_weight
 
