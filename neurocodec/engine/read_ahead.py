@@ -32,18 +32,7 @@ _rows: list[StoredRows] = []
 
 
 def automatic_workers(device: str) -> int:
-    """Worker processes that decode while this kind of device computes.
-
-    Parameters
-    ----------
-    device
-        ``"cpu"``, ``"cuda"``, ...
-
-    Examples
-    --------
-    >>> 1 <= automatic_workers("cpu") <= MOST_WORKERS
-    True
-    """
+    """Worker processes that decode while this kind of device computes."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     wanted = cores // CORES_PER_WORKER if device == "cpu" else cores - 1
     return min(max(1, wanted), MOST_WORKERS)
@@ -53,39 +42,10 @@ def automatic_workers(device: str) -> int:
 def read_ahead(
     rows: StoredRows, ranges: Sequence[Range], workers: int
 ) -> Iterator[Iterator[tuple[Range, Block]]]:
-    """Read ranges of samples while earlier ones are computed.
+    """Read ranges of samples while earlier ones are computed; they come in their order.
 
-    Files of images are decoded by worker processes; of one large file (HDF5, Zarr), which does
-    not survive a fork, or a Dask array, the next blocks are read in one thread.
-
-    Parameters
-    ----------
-    rows
-        The stimulus.
-    ranges
-        First sample and end of every block.
-    workers
-        How many processes decode; 0 reads each block when it is asked for.
-
-    Yields
-    ------
-    iterator of (range, block)
-        In the order of the ranges, whichever worker was first.
-
-    Raises
-    ------
-    InputError
-        Where values are not finite or a file cannot be read, when its turn comes.
-    StorageError
-        Where a worker process was killed.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> rows = StoredRows(xr.Variable(("stimulus",), [1, 2, 3]), ("stimulus",), "f4", {})
-    >>> with read_ahead(rows, [(0, 2), (2, 3)], workers=1) as blocks:
-    ...     [values.tolist() for _, (values, _) in blocks]
-    [[1.0, 2.0], [3.0]]
+    Files of images are decoded by worker processes; of one large file (HDF5, Zarr), which does not
+    survive a fork, or a Dask array, the next blocks are read in one thread.
     """
     if not workers or not ranges:
         yield ((r, rows.read(*r)) for r in ranges)

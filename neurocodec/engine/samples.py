@@ -339,10 +339,7 @@ TIME_TOLERANCE = 1e-6
 
 
 def positions_of(samples: Samples, times: Any) -> NDArray[np.intp]:
-    """Places of wanted times among the windows: a time, several, a slice with both ends, or all.
-
-    A time that is no label of a response is refused; the nearest one is not taken for it.
-    """
+    """Places of wanted times among the windows; the nearest is not taken for a missing one."""
     if times is None:
         return np.arange(len(samples))
     skipped = (samples.history or 1) - 1

@@ -28,30 +28,14 @@ class Point:
 
 @dataclass
 class Passes:
-    """Passes through a captured module for one target.
-
-    Parameters
-    ----------
-    capture
-        Hooks on the module, attached.
-    target
-        What is differentiated, bound to the network's outputs.
-    baseline
-        Where paths start: one input, of shape (1, ...), that all samples share.
-    given
-        Whether the baseline was asked for, or is zeros because a path must start somewhere.
-    prefix
-        What comes before the first captured layer, where it is affine and may be skipped.
-    aliases
-        Layers whose gradients are wanted; others (a `Feature`'s own) are only read.
-    """
+    """Passes through a captured module for one target."""
 
     capture: Capture
-    target: Target
-    baseline: Tensor
-    given: bool = False
-    prefix: Prefix | None = None
-    aliases: tuple[str, ...] = ()
+    target: Target  # bound to the network's outputs
+    baseline: Tensor  # one input (1, ...), that all samples share
+    given: bool = False  # asked for, or zeros as a path must start somewhere
+    prefix: Prefix | None = None  # affine, and may be skipped
+    aliases: tuple[str, ...] = ()  # layers whose gradients are wanted; others are only read
 
     def __post_init__(self) -> None:
         self.aliases = self.aliases or tuple(self.capture.layers)
@@ -170,15 +154,7 @@ class AffinePath(Path):
 
 
 def prefix_holds(passes: Passes, batch: Batch) -> bool:
-    """Whether a replay equals a full pass, at an inner point of the path, for this batch.
-
-    Parameters
-    ----------
-    passes
-        Passes whose prefix is to be checked.
-    batch
-        The first batch.
-    """
+    """Whether a replay equals a full pass, at an inner point of the path, for this batch."""
     alpha = 0.37
     try:
         path = AffinePath(passes, batch, passes.target)

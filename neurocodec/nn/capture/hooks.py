@@ -33,20 +33,6 @@ def borrowed(module: nn.Module) -> Iterator[nn.Module]:
 
     Mode of every submodule, `requires_grad` of every parameter and the random state are restored,
     also after an exception. The fused attention path, which skips submodules, is off meanwhile.
-
-    Raises
-    ------
-    CaptureError
-        Where a batch norm keeps no running statistics, so that samples depend on each other.
-
-    Examples
-    --------
-    >>> module = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
-    >>> with borrowed(module):
-    ...     module.training, module[0].weight.requires_grad
-    (False, False)
-    >>> module.training, module[0].weight.requires_grad
-    (True, True)
     """
     modes = [(m, m.training) for m in module.modules()]
     flags = [(p, p.requires_grad) for p in module.parameters()]
@@ -68,16 +54,7 @@ def borrowed(module: nn.Module) -> Iterator[nn.Module]:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Let convolutions on a GPU use all digits of float32, which cuDNN by default does not.
-
-    With TF32, its default, results differ from those of the CPU in the third digit.
-
-    Examples
-    --------
-    >>> with full_precision():
-    ...     torch.backends.cudnn.allow_tf32
-    False
-    """
+    """Let convolutions on a GPU use all digits of float32; with TF32 three of them are right."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -123,39 +100,18 @@ class _ReachedError(Exception):
 
 @dataclass
 class Capture:
-    """Hooks on the layers of one module, and the passes through them.
-
-    Parameters
-    ----------
-    module
-        The network.
-    layers
-        Alias -> layer.
-    select
-        Which item of an output that is a tuple (int) or dict (str) holds the network's answer.
-    protected
-        Aliases whose activation is changed in place further on (torchvision's ReLUs): the network
-        goes on with a copy of these. Found by the passes themselves.
-    changes_input
-        Whether the network works in place on its input: it is then given a copy. Found likewise.
-    told
-        Operators of which it was said in this run that they lack a forward-mode derivative.
-
-    Examples
-    --------
-    >>> module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
-    >>> with Capture(module, {"first": Layer("0")}).attached() as capture:
-    ...     hidden = capture.run(torch.zeros(4, 2)).hidden
-    >>> hidden["first"].shape, module[0]._forward_hooks
-    (torch.Size([4, 3]), OrderedDict())
-    """
+    """Hooks on the layers of one module, and the passes through them."""
 
     module: nn.Module
     layers: Mapping[str, Layer]
-    select: Item = None
-    protected: set[str] = field(default_factory=set)
-    changes_input: bool = False
-    told: set[str] = field(default_factory=set, repr=False)
+    select: Item = None  # item of an output that is a tuple or dict
+    protected: set[str] = field(
+        default_factory=set
+    )  # changed in place further on: the network goes on with copies
+    changes_input: bool = False  # then the network is given a copy
+    told: set[str] = field(
+        default_factory=set, repr=False
+    )  # operators that lack a forward-mode derivative
     _looked: bool = field(default=False, repr=False)
     _off: bool = field(default=False, repr=False)
     _until: frozenset[str] = field(default=frozenset(), repr=False)
@@ -166,13 +122,7 @@ class Capture:
 
     @contextmanager
     def attached(self) -> Iterator[Capture]:
-        """Borrow the module and hook its layers for the length of a ``with`` block.
-
-        Raises
-        ------
-        CaptureError
-            Where a layer is in TorchScript.
-        """
+        """Borrow the module and hook its layers for the length of a ``with`` block."""
         parts = dict(self.module.named_modules(remove_duplicate=False))
         for layer in self.layers.values():
             if layer.module not in parts:
@@ -186,21 +136,10 @@ class Capture:
             yield self
 
     def run(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
-        """Run the module once.
+        """Run the module once; `replace` has activations that it shall go on with.
 
-        Parameters
-        ----------
-        x
-            Inputs, sample axis first.
-        replace
-            Alias -> the activation that the network shall go on with.
-
-        Returns
-        -------
-        Pass
-            Where gradients are enabled, every activation is part of a graph that starts at the
-            earliest captured layer, so that a backward pass ends there. The first pass is
-            preceded by one on a copy that finds out what the network changes in place.
+        Where gradients are enabled, every activation is part of a graph that starts at the earliest
+        captured layer. The first pass is preceded by one that finds out what is changed in place.
         """
         if not self._looked:
             self._looked = True
@@ -251,20 +190,7 @@ class Capture:
             return self.run(x)
 
     def reach(self, x: Tensor, aliases: Iterable[str]) -> dict[str, Tensor]:
-        """Run the module as far as the last of some layers, and no further.
-
-        Parameters
-        ----------
-        x
-            Inputs, sample axis first; of a network that `run` has seen.
-        aliases
-            The layers, all of which run.
-
-        Returns
-        -------
-        dict
-            Alias -> activation.
-        """
+        """Run the module as far as the last of some layers, and no further; `run` has seen it."""
         self._forget()
         self._until = frozenset(aliases)
         try:

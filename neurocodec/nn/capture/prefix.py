@@ -35,21 +35,11 @@ AFFINE = (
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples that are computed together.
+    """Samples that are computed together."""
 
-    Parameters
-    ----------
-    x
-        Inputs, sample axis first; windows of a movie are a strided view.
-    frames
-        The consecutive frames (time, y, x) that the windows `x` were cut from.
-    first
-        Position of the first sample in the whole stimulus.
-    """
-
-    x: Tensor
-    frames: Tensor | None = None
-    first: int = 0
+    x: Tensor  # sample axis first; windows of a movie are a strided view
+    frames: Tensor | None = None  # (time, y, x) that the windows were cut from
+    first: int = 0  # position of the first sample in the whole stimulus
 
     def take(self, index: Tensor) -> Batch:
         """Some of the samples, no longer consecutive."""
@@ -58,27 +48,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prefix:
-    """Everything from the input to the first captured layer, where it is affine.
+    """Everything from the input to the first captured layer, where it is affine."""
 
-    Parameters
-    ----------
-    layer
-        Alias of the first captured layer.
-    modules
-        Leaf modules that run up to it, with the shape of their output.
-    convolution
-        The convolution that alone makes the layer from windows of a movie, where it does.
-    standardisation
-        What the frames go through before the convolution, where there is such a thing.
-    spectra
-        Its kernels' transforms, kept from batch to batch.
-    """
-
-    layer: str
-    modules: tuple[tuple[nn.Module, torch.Size], ...]
-    convolution: nn.Conv2d | None = None
-    standardisation: Standardisation | None = None
-    spectra: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
+    layer: str  # alias of the first captured layer
+    modules: tuple[tuple[nn.Module, torch.Size], ...]  # leaves, with the shape of their output
+    convolution: nn.Conv2d | None = None  # that alone makes the layer from windows
+    standardisation: Standardisation | None = None  # of frames, before the convolution
+    spectra: dict[tuple[int, ...], Tensor] = field(
+        default_factory=dict, repr=False
+    )  # of its kernels
 
     @classmethod
     def of(cls, trace: Trace) -> Prefix | None:

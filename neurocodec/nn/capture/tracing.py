@@ -27,24 +27,14 @@ JOINT_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Trace:
-    """What ran in one pass.
+    """What ran in one pass."""
 
-    Parameters
-    ----------
-    order
-        Aliases of the captured layers, in the order in which they ran.
-    prefix
-        Leaf modules that ran up to the first captured layer, with the shape of their output.
-    graph
-        What the autograd graph shows.
-    done
-        Outputs and activations of the traced samples.
-    """
-
-    order: tuple[str, ...]
-    prefix: tuple[tuple[nn.Module, torch.Size], ...]
-    graph: Inspection
-    done: Pass
+    order: tuple[str, ...]  # aliases, as they ran
+    prefix: tuple[
+        tuple[nn.Module, torch.Size], ...
+    ]  # leaves up to the first layer, if it is affine
+    graph: Inspection  # what the autograd graph shows
+    done: Pass  # of the traced samples
 
     @property
     def bytes_per_sample(self) -> int:
@@ -78,28 +68,8 @@ class _Log:
 def trace(capture: Capture, x: Tensor) -> Trace:
     """Run a few samples through an attached capture and see what runs, in which order.
 
-    Parameters
-    ----------
-    capture
-        Hooks, attached.
-    x
-        A few samples; two or more let it be seen whether samples depend on each other.
-
-    Raises
-    ------
-    InputError
-        Where the network refuses samples of this shape.
-    CaptureError
-        Where a layer never runs (near names that do are listed), or where the answer to a sample
-        depends on the samples beside it.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.capture.layer import Layer
-    >>> module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    >>> with Capture(module, {"b": Layer("2"), "a": Layer("1")}).attached() as capture:
-    ...     trace(capture, torch.zeros(2, 2)).order
-    ('a', 'b')
+    Refuses what cannot be captured rightly: layers that never run, answers that the hooks change,
+    samples whose answer depends on those beside them.
     """
     log = _Log(capture)
     with torch.no_grad(), _logged(capture.module, log):
@@ -119,30 +89,14 @@ def trace(capture: Capture, x: Tensor) -> Trace:
 
 
 def agree(a: Pass, b: Pass) -> bool:
-    """Whether two passes differ by rounding alone, in outputs and in every captured layer.
-
-    Parameters
-    ----------
-    a, b
-        Passes of the same samples.
-    """
+    """Whether two passes differ by rounding alone, in outputs and in every captured layer."""
     pairs = [(a.outputs, b.outputs), *((a.hidden[k], b.hidden[k]) for k in b.hidden)]
     return all(bool((x - y).abs().max() <= AGREEMENT * y.abs().max()) for x, y in pairs)
 
 
 @contextmanager
 def quickened(capture: Capture, traced: Trace, x: Tensor) -> Iterator[None]:
-    """Compute the convolutions in their faster form, where that agrees with what was traced.
-
-    Parameters
-    ----------
-    capture
-        Hooks, attached.
-    traced
-        What the plain network did with `x`.
-    x
-        The traced samples.
-    """
+    """Compute the convolutions in their faster form, where that agrees with what was traced."""
     captured = {layer.module for layer in capture.layers.values()}
     names = {part: name for name, part in capture.module.named_modules()}
     free = {c: n for c, n in traced.graph.normalised.items() if names[c] not in captured}
