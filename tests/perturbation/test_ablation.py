@@ -370,7 +370,7 @@ def test_a_batch_norm_is_not_folded_over_a_mask():
     def folded(module):
         with Capture(module, {"late": nc.Layer("3")}).attached() as capture:
             capture.look(x)
-            return {type(part) for part in inspect(capture, x).normalised}
+            return {type(part) for part in inspect(capture, x)[0].normalised}
 
     assert folded(net.module) == {nn.Conv2d}
     with nc.ablate(net, "convolution", [0]) as ablated:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.standardisation import Standardisation
 
 Node: TypeAlias = Any
@@ -122,8 +122,8 @@ class Inspection:
     saved_bytes: int = 0  # what a backward pass to the input keeps
 
 
-def inspect(capture: Capture, x: Tensor) -> Inspection:
-    """Run one sample with gradients down to the input, and look at the graph."""
+def inspect(capture: Capture, x: Tensor) -> tuple[Inspection, Pass]:
+    """Run one sample with gradients down to the input; what the graph shows, and the pass."""
     leaf = x[:1].detach().clone().requires_grad_()
     found, nodes = Inspection(), dict[nn.Module, list[Node]]()
 
@@ -143,15 +143,15 @@ def inspect(capture: Capture, x: Tensor) -> Inspection:
         stack.enter_context(torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved))
         done = capture.run(leaf)
     hidden = next(iter(done.hidden.values()), None)
-    root = done.outputs.grad_fn
+    root, left = done.outputs.grad_fn, Pass(done.outputs.detach(), done.detached())
     if root is None:
-        return found
+        return found, left
     if hidden is not None and hidden.grad_fn is not None:
         found.affine = is_affine(hidden.grad_fn) and not leads_around(root, hidden.grad_fn, leaf)
     once = {part: made[0] for part, made in nodes.items() if len(made) == 1 and made[0]}
     found.direct = {part for part, node in once.items() if _takes(node, leaf, once)}
     found.normalised = dict(_pairs(once, uses(root)))
-    return found
+    return found, left
 
 
 def _made_by(node: Node) -> Node:

@@ -139,31 +139,20 @@ class Capture:
         """Run the module once; `replace` has activations that it shall go on with.
 
         Where gradients are enabled, every activation is part of a graph that starts at the earliest
-        captured layer. The first pass is preceded by one that finds out what is changed in place.
+        captured layer. The first pass is preceded by a plain one.
         """
         if not self._looked:
-            self._looked = True
-            with torch.no_grad():
-                self._learn(x[:1].clone())
+            self.plain(x[:1])
         at_input = any(layer.at == "input" for layer in self.layers.values())
         if torch.is_grad_enabled() and at_input and not x.requires_grad:
             x = x.detach().requires_grad_()
         return self._once(x.clone() if self.changes_input else x, replace)
 
-    def _learn(self, x: Tensor) -> None:
-        """Find out what the network changes in place: its input, and captured activations."""
-        version = x._version  # noqa: SLF001
-        before = x.clone()
-        self._once(x)
-        self.changes_input = x._version != version  # noqa: SLF001
-        if self.protected:
-            self._once(before)
-
     def _once(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
         self._forget()
         self._replace = replace or {}
         outputs = answer(self.module(x), self.select)
-        changed = {a for a, h in self._hidden.items() if h._version != self._versions[a]}  # noqa: SLF001
+        changed = self._changed()
         done = Pass(outputs, self._hidden)
         self._forget()
         if changed & self.protected:
@@ -175,14 +164,25 @@ class Capture:
         self.protected |= changed
         return self._once(x, replace) if changed and torch.is_grad_enabled() else done
 
-    def bare(self, x: Tensor) -> Tensor:
-        """Answer of the module without any capture and without gradients."""
-        self._off = True
+    def plain(self, x: Tensor) -> Tensor:
+        """Answer of the module as it is; see what it changes in place: its input, activations."""
+        self._forget()
+        self._looked = self._off = True
+        own = x.clone()
+        version = own._version  # noqa: SLF001
         try:
             with torch.no_grad():
-                return answer(self.module(x.clone()), self.select)
+                outputs = answer(self.module(own), self.select)
+            self.protected |= self._changed()
         finally:
             self._off = False
+            self._forget()
+        self.changes_input |= own._version != version  # noqa: SLF001
+        return outputs
+
+    def _changed(self) -> set[str]:
+        """Aliases of what was changed in place since it was captured."""
+        return {a for a, h in self._hidden.items() if h._version != self._versions[a]}  # noqa: SLF001
 
     def look(self, x: Tensor) -> Pass:
         """Run the module once without gradients."""
@@ -222,8 +222,6 @@ class Capture:
         return part.register_forward_hook(on_output)
 
     def _visit(self, alias: str, layer: Layer, value: Any) -> Any:
-        if self._off:
-            return None
         call = self._calls[alias]
         self._calls[alias] += 1
         if layer.occurrence not in (None, call):
@@ -234,8 +232,15 @@ class Capture:
                 expected="which of its calls is meant",
                 hint=f"nc.Layer({layer.module!r}, occurrence=0)",
             )
-        tensor = self._take(alias, pick(value, layer))
-        return put(value, layer.item, tensor)
+        activation = pick(value, layer)
+        if self._off:
+            self._note(alias, activation)
+            return None
+        return put(value, layer.item, self._take(alias, activation))
+
+    def _note(self, alias: str, tensor: Tensor) -> None:
+        self._hidden[alias] = tensor
+        self._versions[alias] = tensor._version  # noqa: SLF001
 
     def _take(self, alias: str, tensor: Tensor) -> Tensor:
         tensor = self._replace.get(alias, tensor)
@@ -246,8 +251,7 @@ class Capture:
             # (not of `view_as`, which gives a batch of one other strides: torch 2.15 then has
             # wrong gradients of a batch norm)
             tensor = tensor[...]
-        self._hidden[alias] = tensor
-        self._versions[alias] = tensor._version  # noqa: SLF001
+        self._note(alias, tensor)
         if self._until and self._until <= self._hidden.keys():
             raise _ReachedError
         return tensor.clone() if alias in self.protected else tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,16 +72,17 @@ def trace(capture: Capture, x: Tensor) -> Trace:
     samples whose answer depends on those beside them.
     """
     log = _Log(capture)
-    with torch.no_grad(), _logged(capture.module, log):
-        done = _run(capture, x)
+    with _logged(capture.module, log):
+        plain = _run(capture.plain, x)
+        found, alone = inspect(capture, x)
+        done = alone if len(x) == 1 else capture.look(x)
     if not bool(done.outputs.isfinite().all()):
         raise InputError(
             came="a network that answers with NaN or infinity", expected="finite numbers"
         )
     _require_all(capture, done, log.ran)
-    _require_unchanged(capture, x, done)
-    _require_samples(capture, x, done)
-    found = inspect(capture, x)
+    _require_unchanged(plain, done)
+    _require_samples(x, done, alone)
     first = next(iter(done.hidden), None)
     whole = log.whole and first is not None and capture.layers[first].at == "output"
     prefix = tuple(log.leaves.items()) if whole and found.affine else ()
@@ -121,9 +122,9 @@ def _logged(module: nn.Module, log: _Log) -> Iterator[None]:
         yield
 
 
-def _run(capture: Capture, x: Tensor) -> Pass:
+def _run(plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     try:
-        return capture.run(x)
+        return plain(x)
     except RuntimeError as error:
         if isinstance(error, CaptureError):
             raise
@@ -150,9 +151,9 @@ def _require_all(capture: Capture, done: Pass, ran: list[str]) -> None:
         )
 
 
-def _require_unchanged(capture: Capture, x: Tensor, done: Pass) -> None:
+def _require_unchanged(plain: Tensor, done: Pass) -> None:
     """Refuse a network whose answer the hooks themselves change."""
-    if not agree(Pass(capture.bare(x), {}), Pass(done.outputs, {})):
+    if not agree(Pass(plain, {}), Pass(done.outputs, {})):
         raise CaptureError(
             came="a network whose answer changes when its layers are looked at",
             expected="layers whose output is not changed in place by what stands beside them",
@@ -160,9 +161,8 @@ def _require_unchanged(capture: Capture, x: Tensor, done: Pass) -> None:
         )
 
 
-def _require_samples(capture: Capture, x: Tensor, together: Pass) -> None:
+def _require_samples(x: Tensor, together: Pass, alone: Pass) -> None:
     """Refuse activations and answers that are not one per sample, each by itself."""
-    alone = capture.look(x[:1]) if len(x) > 1 else together
     for size, done in ((len(x), together), (1, alone)):
         for alias, h in done.hidden.items():
             if h.ndim < 2 or len(h) != size:

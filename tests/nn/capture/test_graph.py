@@ -347,4 +347,4 @@ def test_uses_are_counted():
 def test_a_first_convolution_is_affine():
     module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 1))
     with Capture(module, {"first": Layer("0")}).attached() as capture:
-        assert inspect(capture, torch.ones(1, 1, 4, 4)).affine
+        assert inspect(capture, torch.ones(1, 1, 4, 4))[0].affine
