@@ -101,15 +101,7 @@ def _held(passes: Passes) -> bool:
 
 
 def incomplete(found: Attribution, tolerance: float) -> dict[str, Tensor]:
-    """Samples of every layer whose contributions miss the change of the target.
-
-    Parameters
-    ----------
-    found
-        Contributions of a batch.
-    tolerance
-        Largest error relative to the change.
-    """
+    """Alias -> samples whose contributions miss y(x) - y(x') by more than `tolerance` of it."""
     return {
         alias: _misses(values.flatten(1), found.change[alias], tolerance)
         for alias, values in found.values.items()

@@ -50,26 +50,10 @@ class Method(ABC):
 
 
 def by_layer(function: Callable[..., Tensor], *parts: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Apply a function to the tensors of every layer.
-
-    Parameters
-    ----------
-    function
-        Takes one tensor from each of `parts`.
-    *parts
-        Alias -> tensor; the aliases of the first are used.
-    """
+    """Alias -> the function's value for the layer's tensors, one out of each part."""
     return {alias: function(*(p[alias] for p in parts)) for alias in parts[0]}
 
 
 def only(passes: Passes, hidden: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keep the layers that are wanted, without those that a target merely reads.
-
-    Parameters
-    ----------
-    passes
-        Knows which layers are wanted.
-    hidden
-        Alias -> activation.
-    """
+    """Keep the layers that are wanted, without those that a target merely reads."""
     return {alias: hidden[alias] for alias in passes.aliases}

@@ -27,22 +27,11 @@ batched pass), and takes the memory of one.
 
 @dataclass(frozen=True)
 class Parts:
-    """Channels of a layer that maps pass, one set of weights for each map.
-
-    Parameters
-    ----------
-    alias
-        The layer, which is captured.
-    weights
-        (part, 2, channel): what a channel counts where its contribution is positive, and where it
-        is negative.
-    sign
-        Which of the two have a map each: ``"both"``, one of them, or ``"net"``, their sum.
-    """
+    """Channels of a layer that maps pass, one set of weights for each map."""
 
     alias: str
-    weights: Tensor
-    sign: Sign = "both"
+    weights: Tensor  # (part, 2, channel), where a contribution is positive, and where negative
+    sign: Sign = "both"  # which of the two have a map each; "net" is their sum
 
     def __post_init__(self) -> None:
         if self.sign not in get_args(Sign):
@@ -78,21 +67,11 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class WaysBack:
-    """The ways from the target to the input that pass some channels of a layer.
-
-    Parameters
-    ----------
-    passes
-        Of the prepared network.
-    parts
-        The channels.
-    together
-        Maps in one backward pass; None chooses by the device.
-    """
+    """The ways from the target to the input that pass some channels of a layer."""
 
     passes: Passes
     parts: Parts
-    together: int | None = None
+    together: int | None = None  # maps in one backward pass; None chooses by the device
 
     @property
     def alias(self) -> str:
