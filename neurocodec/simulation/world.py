@@ -219,16 +219,7 @@ def _sites(
 
 
 def recorded_interneurons(circuit: Circuit, responses: Responses) -> Interneurons:
-    """Bipolar and amacrine cells next to the first ganglion cell of each type.
-
-    Examples
-    --------
-    >>> from neurocodec.simulation.retina import draw_retina
-    >>> circuit = draw_retina(0).circuit
-    >>> grey = np.zeros((1, 50, 50), dtype=np.float32)
-    >>> len(recorded_interneurons(circuit, circuit.respond(grey)).names)
-    28
-    """
+    """Bipolar and amacrine cells next to the first ganglion cell of each type."""
     at = [_nearest(circuit, kind) for kind in circuit.ganglions]
     cells = {**responses.bipolar, **responses.amacrine}
     voltage = np.concatenate([voltage[:, at] for voltage in cells.values()], axis=1)

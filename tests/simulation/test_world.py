@@ -34,6 +34,7 @@ from neurocodec.simulation.stimuli import (
     natural_scene_movie,
     white_noise_movie,
 )
+from neurocodec.simulation.world import recorded_interneurons
 
 
 @pytest.fixture(scope="module")
@@ -303,6 +304,13 @@ def test_interneurons_stand_near_ganglion_cells(recording):
     distance = np.linalg.norm(places[:, None] - cells, axis=-1).min(axis=1)
     assert distance.max() <= np.sqrt(2)
     assert len(set(recording.interneuron_cell_type.values)) == 7
+
+
+def test_seven_types_of_interneurons_are_recorded_at_four_places(retina):
+    grey = np.zeros((1, 50, 50), dtype=np.float32)
+    recorded = recorded_interneurons(retina.circuit, retina.circuit.respond(grey))
+    assert len(recorded.names) == 28
+    assert recorded.voltage.shape == (1, 28)
 
 
 def test_on_bipolar_cells_depolarise_with_light_and_off_cells_with_darkness(recording):
