@@ -9,9 +9,10 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from neurocodec import vocabulary as v
+from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled, require_finite, stamp, time_coordinate
-from neurocodec.stimuli.timing import resample
+from neurocodec.stimuli.timing import require_rate, resample
 
 Size = tuple[int, int]
 
@@ -40,17 +41,10 @@ def light(intensity: xr.DataArray | ArrayLike, frame_rate: float | None) -> xr.D
     return intensity if frame_rate is None else resample(intensity, frame_rate, method="hold")
 
 
-def require_rate(frame_rate: float) -> float:
-    """Refuse a frame rate that is not positive."""
-    if not (np.isfinite(frame_rate) and frame_rate > 0):
-        raise InputError(came=f"frame_rate={frame_rate!r}", expected="frames per second, above 0")
-    return float(frame_rate)
-
-
 def require_size(size: Size) -> Size:
     """Refuse a frame size that is not two whole numbers of at least 1."""
     sizes = tuple(size) if isinstance(size, tuple | list) else (size,)
-    if len(sizes) != 2 or any(not isinstance(n, int | np.integer) or n < 1 for n in sizes):
+    if len(sizes) != 2 or not all(is_whole(n) and n >= 1 for n in sizes):
         raise InputError(came=f"size={size!r}", expected="pixels (y, x)", hint="size=(50, 50)")
     return int(sizes[0]), int(sizes[1])
 

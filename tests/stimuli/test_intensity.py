@@ -6,7 +6,8 @@ import pytest
 import neurocodec as nc
 from neurocodec.errors import InputError
 from neurocodec.labels import time_coordinate
-from neurocodec.stimuli.intensity import light, movie, require_rate, require_size
+from neurocodec.stimuli.intensity import light, movie, require_size
+from neurocodec.stimuli.timing import require_rate
 
 
 def test_plain_light_has_the_times_of_its_frame_rate():
@@ -16,13 +17,17 @@ def test_plain_light_has_the_times_of_its_frame_rate():
 def test_a_frame_rate_is_a_number_above_0():
     assert require_rate(100) == 100.0
     assert isinstance(require_rate(100), float)
+    for rate in (0, -5.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="frames per second, above 0"):
+            require_rate(rate)
 
 
 def test_a_size_is_two_whole_numbers():
     assert require_size((50, 50)) == (50, 50)
     assert require_size([np.int64(50), 40]) == (50, 40)
-    with pytest.raises(InputError, match=r"size=\(1.5, 50\)"):
-        require_size((1.5, 50))
+    for size in ((1.5, 50), (True, 50), (50,), 50, (0, 50)):
+        with pytest.raises(InputError, match=r"pixels \(y, x\)"):
+            require_size(size)
 
 
 def test_frames_are_labelled_as_a_stimulus():
