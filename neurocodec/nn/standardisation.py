@@ -21,7 +21,7 @@ class Standardisation(nn.Module):
     def __init__(self, mean: float, deviation: float) -> None:
         super().__init__()
         numbers = torch.tensor([mean, deviation])
-        if not bool(numbers.isfinite().all()) or deviation <= 0:
+        if not bool(numbers.isfinite().all()) or not bool(numbers[1] > 0):
             raise InputError(
                 came=f"a stimulus of mean {mean} and standard deviation {deviation}",
                 expected="two finite numbers, the deviation above 0",
