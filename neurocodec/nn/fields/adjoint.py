@@ -54,7 +54,7 @@ CHUNK = 16
 MOST_KERNELS = 64
 """Transforms of kernels that are kept: one for each set of channels and size of a patch."""
 
-Layout = Literal["interleaved", "weighted"]
+Packing = Literal["interleaved", "weighted"]
 """Of spectra: (lag, part), as inverse transforms take them, or (part, lag), for Gram matrices."""
 
 
@@ -132,21 +132,21 @@ class Adjoint:
         pairs = self._spectra(values, patch, "interleaved").reshape(-1, len(values), self.lags, 2)
         return torch.view_as_complex(pairs).permute(1, 2, 0)
 
-    def _spectra(self, values: Tensor, patch: _Patch, layout: Layout) -> Tensor:
+    def _spectra(self, values: Tensor, patch: _Patch, packing: Packing) -> Tensor:
         """Transforms of the fields, (frequency, n, real and imaginary parts of lags)."""
-        kernels = self._kernels(patch, layout)
+        kernels = self._kernels(patch, packing)
         found = torch.view_as_real(torch.fft.rfft2(values, s=patch.padded))
         rows = found.permute(2, 3, 0, 1, 4).reshape(len(kernels), len(values), -1)
         return torch.bmm(rows, kernels)
 
-    def _kernels(self, patch: _Patch, layout: Layout) -> Tensor:
+    def _kernels(self, patch: _Patch, packing: Packing) -> Tensor:
         """Transforms of the kernels as real matrices: one way to multiply complex numbers."""
-        key = (*patch.padded, *patch.channels.tolist(), layout)
+        key = (*patch.padded, *patch.channels.tolist(), packing)
         if key not in self.kernels:
             while len(self.kernels) >= MOST_KERNELS:
                 self.kernels.pop(next(iter(self.kernels)))
             whole = torch.fft.rfft2(self.weight[patch.channels], s=patch.padded)
-            self.kernels[key] = _as_real(whole.permute(2, 3, 0, 1).flatten(0, 1), patch, layout)
+            self.kernels[key] = _as_real(whole.permute(2, 3, 0, 1).flatten(0, 1), patch, packing)
         return self.kernels[key]
 
     @staticmethod
@@ -162,11 +162,11 @@ def _chunks(rows: Tensor) -> tuple[Tensor, ...]:
     return torch.split(rows, CHUNK)
 
 
-def _as_real(kernels: Tensor, patch: _Patch, layout: Layout) -> Tensor:
+def _as_real(kernels: Tensor, patch: _Patch, packing: Packing) -> Tensor:
     """Matrices that multiply rows of (real, imaginary) pairs as complex (channel, lag) do."""
-    if layout == "weighted":
+    if packing == "weighted":
         kernels = kernels * _half_weights(patch.padded, kernels.real)[:, None, None]
-    last = 2 if layout == "weighted" else 3
+    last = 2 if packing == "weighted" else 3
     of_real = torch.stack((kernels.real, kernels.imag), last)
     of_imaginary = torch.stack((-kernels.imag, kernels.real), last)
     return torch.stack((of_real, of_imaginary), 2).flatten(3).flatten(1, 2).contiguous()

@@ -17,12 +17,17 @@ import torch
 from torch import Tensor
 
 from neurocodec.errors import InputError
-from neurocodec.nn.attribution.integration import FIRST_STEPS, IntegratedGradients, Rule, incomplete
+from neurocodec.nn.attribution.integration import (
+    FIRST_STEPS,
+    IntegratedGradients,
+    Rule,
+    fixed_target,
+    incomplete,
+)
 from neurocodec.nn.attribution.method import Attribution, Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
 from neurocodec.nn.attribution.passes import Batch, Passes
 from neurocodec.nn.attribution.tangents import differentiable_attention, tangents
-from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.maps.ways_back import Front, Parts, WaysBack
 
 Decomposed = InputGrad | ActGrad | IntegratedGradients
@@ -168,21 +173,6 @@ def line(passes: Passes, batch: Batch, steps: int, rule: Rule) -> Iterator[tuple
     start = passes.baseline.expand_as(batch.x)
     for weight, alpha in nodes(steps, rule):
         yield weight, batch.x if alpha == 1 else torch.lerp(start, batch.x, alpha)
-
-
-def fixed_target(passes: Passes, batch: Batch) -> Target:
-    """Target with what it holds along the path, such as the class found at the sample.
-
-    Parameters
-    ----------
-    passes
-        Know the target.
-    batch
-        The samples.
-    """
-    if not getattr(passes.target, "hold", False):
-        return passes.target
-    return passes.target.fixed_at(passes.look(batch.x).outputs)
 
 
 def refined(

@@ -8,7 +8,8 @@ from typing import Final, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from neurocodec.errors import CaptureError, unknown_name
+from neurocodec.arguments import one_of
+from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.reduction import split_sign
 from neurocodec.nn.attribution.target import Target
@@ -34,8 +35,7 @@ class Parts:
     sign: Sign = "both"  # which of the two have a map each; "net" is their sum
 
     def __post_init__(self) -> None:
-        if self.sign not in get_args(Sign):
-            raise unknown_name("sign", self.sign, get_args(Sign))
+        one_of("sign", self.sign, get_args(Sign))
 
     @property
     def signs(self) -> tuple[tuple[int, ...], ...]:
@@ -57,7 +57,7 @@ class Front(NamedTuple):
     hidden: Tensor
 
 
-class Point(NamedTuple):
+class Waypoint(NamedTuple):
     """The same, with the target and its gradient at the layer."""
 
     front: Front
@@ -89,7 +89,7 @@ class WaysBack:
             leaf = x.detach().clone().requires_grad_()
             return Front(leaf, self.passes.capture.reach(leaf, [self.alias])[self.alias])
 
-    def point(self, x: Tensor, target: Target) -> Point:
+    def point(self, x: Tensor, target: Target) -> Waypoint:
         """Run the whole network, and go back as far as the layer."""
         with torch.enable_grad():
             leaf = x.detach().clone().requires_grad_()
@@ -105,7 +105,7 @@ class WaysBack:
                 expected="a layer between the input and what the target reads",
                 hint="an earlier layer=, or a target of the outputs",
             )
-        return Point(Front(leaf, hidden), gradient, value.detach())
+        return Waypoint(Front(leaf, hidden), gradient, value.detach())
 
     def back(self, front: Front, gradient: Tensor, contribution: Tensor) -> Tensor:
         """Gradients at the input by way of each part and sign, (sample, part, sign, *input)."""

@@ -8,20 +8,13 @@ import torch
 from torch import Tensor
 
 from neurocodec.errors import CaptureError
-from neurocodec.nn.attribution.integration import IntegratedGradients
+from neurocodec.nn.attribution.integration import IntegratedGradients, fixed_target
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
 from neurocodec.nn.attribution.passes import Batch, Passes, Point
 from neurocodec.nn.attribution.tangents import differentiable_attention
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.maps.through_channels import (
-    Mapped,
-    Trial,
-    fixed_target,
-    line,
-    not_decomposed,
-    refined,
-)
+from neurocodec.nn.maps.through_channels import Mapped, Trial, line, not_decomposed, refined
 
 
 @dataclass(frozen=True)
