@@ -27,7 +27,10 @@ OUTSIDE = {
     "nn": {"numpy", "scipy", "sklearn", "torch", "safetensors", "tqdm"},
 }
 """Libraries that these parts may use, beside Python's own."""
-INSIDE = {"kernels": {"errors", "kernels"}, "nn": {"errors", "vocabulary", "kernels", "nn"}}
+INSIDE = {
+    "kernels": {"errors", "kernels"},
+    "nn": {"errors", "vocabulary", "arguments", "kernels", "nn"},
+}
 """Parts of the package that do not load xarray."""
 
 
@@ -336,9 +339,10 @@ def reached_by_users() -> set[tuple[str, str]]:
 REACHED = reached_by_users()
 
 
-def definitions(
-    node: ast.AST, prefix: str = ""
-) -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+def definitions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Definition]]:
     for inner in ast.iter_child_nodes(node):
         if isinstance(inner, Definition):
             yield prefix + inner.name, inner

@@ -32,24 +32,7 @@ LARGE_KERNEL = 5
 
 @contextmanager
 def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Let a module compute something else for the length of a ``with`` block; hooks still run.
-
-    Parameters
-    ----------
-    module
-        The module; what it computed before, an override of the user's too, is given back.
-    forward
-        What it computes meanwhile.
-
-    Examples
-    --------
-    >>> module = nn.Identity()
-    >>> with replaced_forward(module, lambda x: 2 * x):
-    ...     module(torch.tensor(3.0))
-    tensor(6.)
-    >>> module(torch.tensor(3.0))
-    tensor(3.)
-    """
+    """Let a module compute something else for the length of a ``with`` block; hooks still run."""
     before = module.__dict__.get("forward")
     module.forward = forward
     try:
@@ -62,24 +45,7 @@ def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator
 
 @contextmanager
 def rewritten(module: nn.Module, normalised: Mapping[nn.Module, nn.Module]) -> Iterator[None]:
-    """Compute the convolutions of a module in their faster form.
-
-    Parameters
-    ----------
-    module
-        In evaluation mode, with frozen parameters.
-    normalised
-        Convolution -> the batch norm that alone takes its output.
-
-    Examples
-    --------
-    >>> module = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).eval()
-    >>> x = torch.ones(1, 1, 2, 2)
-    >>> with torch.no_grad(), rewritten(module, {module[0]: module[1]}):
-    ...     fast = module(x)
-    >>> torch.allclose(fast, module(x))
-    True
-    """
+    """Compute convolutions in faster form, each with its batch norm of `normalised` folded in."""
     with ExitStack() as stack:
         for part in module.modules():
             if _is_rewritable(part):

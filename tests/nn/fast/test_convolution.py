@@ -58,6 +58,25 @@ def test_batch_norm_is_folded(affine, bias):
     torch.testing.assert_close(fast_g, g, rtol=1e-4, atol=1e-4)
 
 
+def test_a_forward_is_replaced_and_given_back():
+    module = nn.Identity()
+    with convolution.replaced_forward(module, lambda x: 2 * x):
+        assert module(torch.tensor(3.0)).item() == 6.0
+    assert module(torch.tensor(3.0)).item() == 3.0
+    module.forward = own = lambda x: -x
+    with convolution.replaced_forward(module, lambda x: 2 * x):
+        pass
+    assert module.forward is own
+
+
+def test_a_folded_norm_leaves_the_answer_as_it_is():
+    module = seeded(lambda: nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))).eval()
+    x = torch.ones(1, 1, 2, 2)
+    with torch.no_grad(), convolution.rewritten(module, {module[0]: module[1]}):
+        fast = module(x)
+    torch.testing.assert_close(fast, module(x).detach())
+
+
 def test_pairs_are_found_and_captured_convolutions_keep_their_norm():
     module = convolutional()
     x = torch.from_numpy(images(2).values)
