@@ -46,7 +46,10 @@ OUTSIDE = {
     "nn": {"numpy", "scipy", "sklearn", "torch", "safetensors", "tqdm"},
 }
 """Libraries that these parts may use, beside Python's own."""
-INSIDE = {"kernels": {"errors", "kernels"}, "nn": {"errors", "vocabulary", "kernels", "nn"}}
+INSIDE = {
+    "kernels": {"errors", "kernels"},
+    "nn": {"errors", "vocabulary", "arguments", "kernels", "nn"},
+}
 """Parts of the package that do not load xarray."""
 
 
