@@ -22,7 +22,6 @@ from torch.nn import functional
 import neurocodec as nc
 from neurocodec.errors import InputError, NeurocodecWarning, StorageError
 from neurocodec.nn.attribution import methods, targets
-from neurocodec.nn.attribution.passes import Prefix
 from neurocodec.nn.capture.prefix import Prefix
 from neurocodec.nn.retina.deep_retina import DeepRetinaConfig, build_deep_retina, unit_positions
 
