@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.engine.samples import Samples, bar
 from neurocodec.errors import InputError, unknown_name
@@ -22,12 +23,11 @@ from neurocodec.maps.contribution_maps import contribution_maps, misses_untold
 from neurocodec.maps.controls import RandomSets, random_sets, weights_of, whole_layer
 from neurocodec.maps.deletion_curve import BY_LABEL
 from neurocodec.maps.localisation import SCORES, checked_masks, map_of, score_arrays
-from neurocodec.modes.decomposition import Decomposition
+from neurocodec.modes.decomposition import Decomposition, dictionary_of
 from neurocodec.network import Network
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.targets import Output
-from neurocodec.rows.tables import require_options
 
 Sign = Literal["excitatory", "inhibitory", "net"]
 Modes: TypeAlias = Decomposition | xr.DataArray
@@ -138,7 +138,7 @@ def compare_localisation(
     1.0
     """
     _check(sign, of, draws)
-    require_options(bootstrap, confidence)
+    arguments.interval(bootstrap, confidence)
     net = net.on(device)
     samples = Samples.of(net, images, stream=True)
     inside = checked_masks(masks, images)
@@ -170,7 +170,7 @@ def _check(sign: str, of: str, draws: int) -> None:
 
 def _dictionary(modes: Modes) -> xr.DataArray:
     """Rows (mode, ..., channel) of modes."""
-    rows = modes.dictionary if isinstance(modes, Decomposition) else modes
+    rows = dictionary_of(modes)
     if isinstance(rows, xr.DataArray) and v.CHANNEL in rows.dims and rows.size:
         return rows if v.MODE in rows.dims else rows.expand_dims(v.MODE)
     sizes = dict(rows.sizes) if isinstance(rows, xr.DataArray) else type(rows).__name__
