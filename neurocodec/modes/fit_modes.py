@@ -219,7 +219,8 @@ def prepare_all(
     found = []
     for one, (array, origin) in zip(modes, arrays, strict=True):
         c = one.config
-        key = (id(array), c.sign, c.seed, c.validation, c.expansion, c.nonnegative, one.memory)
+        rows = (id(array), c.sign, c.seed, c.validation, c.nonnegative, one.memory)
+        key = (*rows, c.expansion, c.active)  # which the warnings are about
         if key not in known:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")

@@ -11,7 +11,7 @@ from planted import planted_rows
 
 import neurocodec as nc
 from neurocodec import labels
-from neurocodec.errors import InputError, StorageError, UnknownNameError
+from neurocodec.errors import InputError, NeurocodecWarning, StorageError, UnknownNameError
 from neurocodec.modes import fit_modes, fitting
 from neurocodec.modes.fit_modes import (
     alive_atoms,
@@ -293,3 +293,9 @@ def test_equal_rows_are_prepared_once():
     made = prepare_all([nc.SparseModes(expansion=0.5)] * 2, [(rows, {})] * 2)
     assert made[0] is made[1]
     assert int(made[0].held.sum()) == 1
+
+
+def test_of_several_templates_each_is_warned_of():
+    modes = [nc.SparseModes.preset("topk", **QUICK, active=active) for active in (3, 9)]
+    with pytest.warns(NeurocodecWarning, match="active=9 is more than the 6 modes"):
+        nc.fit_modes(rows_of(), modes, progress=False)
