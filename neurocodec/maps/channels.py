@@ -14,7 +14,7 @@ from neurocodec import vocabulary as v
 from neurocodec.arguments import whole
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, provenance
-from neurocodec.modes.decomposition import Decomposition
+from neurocodec.modes.decomposition import Decomposition, dictionary_of
 from neurocodec.rows.matrix import require_channel_order
 
 Channels: TypeAlias = (
@@ -88,7 +88,7 @@ class ChannelChoice:
         if self.modes is None:
             named = self.channels is None or isinstance(self.channels, str)
             return {"channels": self.channels if named else _positions(self.channels).tolist()}
-        rows = _dictionary(self.modes)
+        rows = dictionary_of(self.modes)
         facts = {"modes_sha256": fingerprint(rows), "weights": self.weights}
         return {**facts, "top": int(self.top)} if self.weights == "equal" else facts
 
@@ -101,7 +101,7 @@ class ChannelChoice:
             Where channels do not exist, or modes have another number of channels.
         """
         if self.modes is not None:
-            return self._modes(_dictionary(self.modes), count)
+            return self._modes(dictionary_of(self.modes), count)
         if self.channels is None:
             return Chosen(np.ones((1, 2, count)), None, {})
         chosen = np.arange(count) if _is_each(self.channels) else _positions(self.channels)
@@ -151,10 +151,6 @@ def _require_channels(given: Channels, chosen: NDArray[Any], count: int) -> None
     )
 
 
-def _dictionary(modes: Decomposition | xr.DataArray) -> xr.DataArray:
-    return modes.dictionary if isinstance(modes, Decomposition) else modes
-
-
 def _require_layer(modes: Decomposition | xr.DataArray, layer: str) -> None:
     """Refuse modes that say that they were fitted to another layer."""
     if not isinstance(modes, Decomposition | xr.DataArray):
@@ -163,7 +159,7 @@ def _require_layer(modes: Decomposition | xr.DataArray, layer: str) -> None:
             expected="fitted modes, or rows of their dictionary",
             hint="modes=modes.dictionary.sel(mode=[0, 1])",
         )
-    rows = _dictionary(modes)
+    rows = dictionary_of(modes)
     dims = set(map(str, rows.dims))
     if v.CHANNEL not in dims or not dims <= {v.MODE, v.SIGN, v.CHANNEL}:
         raise InputError(

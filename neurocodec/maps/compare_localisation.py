@@ -24,7 +24,7 @@ from neurocodec.maps.comparison_table import Draws, Scores, summarise
 from neurocodec.maps.controls import RandomSets, random_sets, weights_of, whole_layer
 from neurocodec.maps.localisation import SCORES, checked_masks, map_of, score_arrays
 from neurocodec.maps.making import Asked, Making, MapMaker, map_maker
-from neurocodec.modes.decomposition import Decomposition
+from neurocodec.modes.decomposition import Decomposition, dictionary_of
 from neurocodec.network import Network
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import InputGrad
@@ -167,7 +167,7 @@ def compare_localisation(
 
 def _dictionary(modes: Modes) -> xr.DataArray:
     """Rows (mode, ..., channel) of modes."""
-    rows = modes.dictionary if isinstance(modes, Decomposition) else modes
+    rows = dictionary_of(modes)
     if isinstance(rows, xr.DataArray) and v.CHANNEL in rows.dims and rows.size:
         return rows if v.MODE in rows.dims else rows.expand_dims(v.MODE)
     sizes = dict(rows.sizes) if isinstance(rows, xr.DataArray) else type(rows).__name__

@@ -34,7 +34,7 @@ from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.targets import Entropy, Margin, Output, TopK
-from neurocodec.statistics.sparsity import dimensionality, hoyer, sign_correlation
+from neurocodec.statistics import dimensionality, hoyer, sign_correlation
 
 _TARGETS: Final[dict[str, Target]] = dict(
     zip(TARGETS, (TopK(1, hold=True), TopK(5, hold=True), Entropy(), Margin()), strict=True)
