@@ -151,8 +151,7 @@ def analyse_retina(
     movie = timed(movie, net.frame_rate)
     stimulus = stimulus_of(movie)
     moments = whole("moments", moments, 0, hint="moments=0 leaves the fields out")
-    if interneurons is not None:
-        RecordedInterneurons.of(net, interneurons)  # refused at the start, not at the end
+    _require_usable(net, interneurons)
     where: dict[str, Any] = {"device": device, "progress": progress}
     # made before anything is computed, so that a wrong setting or device costs no time
     fits = {layer: SparseModes(expansion=expansion, seed=seed, **where) for layer in wanted}
@@ -160,7 +159,6 @@ def analyse_retina(
     recorded = recorded_rates(movie, rates)
     rates = with_types(rates, recorded)
     fitted = fit_target(rates)
-    path = None if folder is None else folder / CONTRIBUTIONS
     tree = contributions(
         net,
         stimulus,
@@ -168,7 +166,7 @@ def analyse_retina(
         method=method,
         layers=wanted,
         baseline=_baseline(net),
-        out=path,
+        out=None if folder is None else folder / CONTRIBUTIONS,
         batch_size=batch_size,
         **where,
     )
@@ -191,6 +189,12 @@ def analyse_retina(
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
     return analysis
+
+
+def _require_usable(net: Network, interneurons: xr.Dataset | xr.DataTree | None) -> None:
+    """Refuse at the start what would be refused at the end."""
+    if interneurons is not None:
+        RecordedInterneurons.of(net, interneurons)
 
 
 def _baseline(net: Network) -> Literal["mean"] | None:
