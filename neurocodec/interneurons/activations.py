@@ -32,29 +32,7 @@ MIXING: Final = (nn.modules.conv._ConvNd, nn.Linear)  # noqa: SLF001
 
 @contextmanager
 def activations(net: Network, samples: Samples, layers: Mapping[str, Layer]) -> Iterator[Read]:
-    """Read the activations of layers for ranges of samples.
-
-    A first convolution over the windows of a movie is computed by Fourier transform, as in
-    `nc.contributions`, where that agrees with the network itself.
-
-    Parameters
-    ----------
-    net
-        The network, on the device where it is to run.
-    samples
-        Its samples.
-    layers
-        Alias -> layer.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> net = Network(nn.Sequential(nn.Identity(), nn.Linear(2, 1)), {"first": "0"})
-    >>> samples = Samples.of(net, xr.DataArray(np.ones((3, 2)), dims=("stimulus", "feature")))
-    >>> with activations(net, samples, net.layers) as read:
-    ...     read(0, 2)["first"].shape
-    (2, 2)
-    """
+    """Read the activations of layers, by alias, for ranges of samples."""
     device = net.device
     with opened(net, layers, samples.few(device)) as session:
         capture = session.capture
@@ -97,31 +75,7 @@ def _prefix(session: Session, batch: Batch) -> Prefix | None:
 def rectified_layers(
     net: Network, samples: Samples, layers: Mapping[str, Layer]
 ) -> dict[str, Layer]:
-    """Find the rectifier that follows each layer, through which its units are heard.
-
-    Parameters
-    ----------
-    net
-        The network.
-    samples
-        Its samples, of which a few are run.
-    layers
-        Alias -> layer whose output is captured.
-
-    Returns
-    -------
-    dict
-        "<alias>_rectified" -> layer; none for a layer that another convolution or linear map
-        follows first.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> net = Network(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)), {"first": "0"})
-    >>> samples = Samples.of(net, xr.DataArray(np.ones((3, 2)), dims=("stimulus", "feature")))
-    >>> rectified_layers(net, samples, net.layers)["first_rectified"].module
-    '1'
-    """
+    """Rectifier that each layer's units are heard through, as "<alias>_rectified", if there is."""
     ran = _leaves(net, samples.few(net.device))
     names = [name for name, _, _ in ran]
     found = {}

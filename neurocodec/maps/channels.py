@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.arguments import whole
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, provenance
 from neurocodec.modes.decomposition import Decomposition, dictionary_of
 from neurocodec.rows.matrix import require_channel_order
@@ -20,7 +20,7 @@ from neurocodec.rows.matrix import require_channel_order
 Channels: TypeAlias = (
     int | Sequence[int] | NDArray[np.integer[Any]] | xr.DataArray | Literal["each"] | None
 )
-Modes: TypeAlias = Decomposition | xr.DataArray | None
+Modes: TypeAlias = Decomposition | xr.DataArray
 Weights: TypeAlias = Literal["equal", "dictionary"]
 
 TOP: Final = 10
@@ -29,50 +29,26 @@ TOP: Final = 10
 
 @dataclass(frozen=True)
 class Chosen:
-    """Channels by weight, one row for each map.
+    """Channels by weight, one row for each map."""
 
-    Parameters
-    ----------
-    weights
-        (map, 2, channel): what a channel counts where its contribution is positive, and where it
-        is negative.
-    dim
-        Dim of the maps, `channel` or `mode`; None where there is one map.
-    coords
-        Its labels.
-    """
-
-    weights: NDArray[np.float64]
-    dim: str | None
-    coords: dict[str, Any]
+    weights: NDArray[np.float64]  # (map, 2, channel): of positive contributions, and of negative
+    dim: str | None  # of the maps, `channel` or `mode`; None where there is one map
+    coords: dict[str, Any]  # its labels
 
 
 @dataclass(frozen=True)
 class ChannelChoice:
-    """What a user asks for, before the number of channels is known.
-
-    Parameters
-    ----------
-    layer
-        Alias of the layer.
-    channels, modes
-        One of the two; neither takes all channels together.
-    weights
-        Of the channels of a mode.
-    top
-        Channels of a mode, with ``weights="equal"``.
-    """
+    """What a user asks for, before the number of channels is known."""
 
     layer: str
-    channels: Channels = None
-    modes: Modes = None
-    weights: Weights = "equal"
-    top: int = TOP
+    channels: Channels = None  # these or modes; with neither all channels together
+    modes: Modes | None = None
+    weights: Weights = "equal"  # of the channels of a mode
+    top: int = TOP  # channels of a mode, with equal weights
 
     def __post_init__(self) -> None:
-        if self.weights not in get_args(Weights):
-            raise unknown_name("value of weights=", self.weights, get_args(Weights))
-        whole("top", self.top)
+        arguments.one_of("value of weights=", self.weights, get_args(Weights))
+        arguments.whole("top", self.top)
         if self.channels is not None and self.modes is not None:
             raise InputError(
                 came="both channels= and modes=",
@@ -93,13 +69,7 @@ class ChannelChoice:
         return {**facts, "top": int(self.top)} if self.weights == "equal" else facts
 
     def among(self, count: int) -> Chosen:
-        """Weights of the channels of a layer that has so many.
-
-        Raises
-        ------
-        InputError
-            Where channels do not exist, or modes have another number of channels.
-        """
+        """Weights of the channels of a layer that has so many; refuses others than it has."""
         if self.modes is not None:
             return self._modes(dictionary_of(self.modes), count)
         if self.channels is None:
@@ -151,7 +121,7 @@ def _require_channels(given: Channels, chosen: NDArray[Any], count: int) -> None
     )
 
 
-def _require_layer(modes: Decomposition | xr.DataArray, layer: str) -> None:
+def _require_layer(modes: Modes, layer: str) -> None:
     """Refuse modes that say that they were fitted to another layer."""
     if not isinstance(modes, Decomposition | xr.DataArray):
         raise InputError(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -19,19 +19,19 @@ from neurocodec.errors import InputError
 from neurocodec.kernels.localisation import PARTS, Part
 from neurocodec.labels import fingerprint, stamp
 from neurocodec.maps.by_label import goals
-from neurocodec.maps.channels import TOP, Weights
+from neurocodec.maps.channels import TOP, Modes, Weights
 from neurocodec.maps.comparison_table import Draws, Scores, summarise
 from neurocodec.maps.controls import RandomSets, random_sets, weights_of, whole_layer
-from neurocodec.maps.localisation import SCORES, checked_masks, map_of, score_arrays
+from neurocodec.maps.localisation import SCORES, map_of, score_arrays
 from neurocodec.maps.making import Asked, Making, MapMaker, map_maker
-from neurocodec.modes.decomposition import Decomposition, dictionary_of
+from neurocodec.maps.masks import checked_masks
+from neurocodec.modes.decomposition import dictionary_of
 from neurocodec.network import Network
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import InputGrad
 from neurocodec.nn.attribution.target import Target
 
 Sign = Literal["excitatory", "inhibitory", "net"]
-Modes: TypeAlias = Decomposition | xr.DataArray
 
 BYTES: Final = 2**28
 """Of maps that are in memory together."""
@@ -166,7 +166,7 @@ def compare_localisation(
 
 
 def _dictionary(modes: Modes) -> xr.DataArray:
-    """Rows (mode, ..., channel) of modes."""
+    """Rows (mode, ..., channel) of modes; one row may be without `mode`."""
     rows = dictionary_of(modes)
     if isinstance(rows, xr.DataArray) and v.CHANNEL in rows.dims and rows.size:
         return rows if v.MODE in rows.dims else rows.expand_dims(v.MODE)
@@ -272,6 +272,7 @@ def _read(
 def _blocks(
     wanted: _Wanted, images: xr.DataArray, places: NDArray[np.intp]
 ) -> Iterator[NDArray[np.intp]]:
+    """Places of images in groups whose maps are at most `BYTES` together."""
     rows = max(wanted.rows.sizes[v.MODE], wanted.sets.rows.sizes[v.MODE])
     one = _map_bytes(images) // images.sizes[v.STIMULUS]
     step = max(1, BYTES // (rows * one))

@@ -34,7 +34,7 @@ def contribution_maps(
     *,
     target: Target,
     channels: Channels = None,
-    modes: Modes = None,
+    modes: Modes | None = None,
     method: Method | None = None,
     sign: Sign = "both",
     weights: Weights = "equal",
@@ -135,6 +135,7 @@ def contribution_maps(
     Examples
     --------
     >>> import neurocodec as nc
+    >>> import numpy as np
     >>> from torch import nn
     >>> module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
     >>> net = nc.Network(module, {"conv": "1"})

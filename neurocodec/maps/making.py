@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import xarray as xr
 
-from neurocodec.arguments import whole
+from neurocodec import arguments
 from neurocodec.attribution.plan import with_layer_of
 from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples, checked_dims, samples_at
@@ -42,7 +42,7 @@ class Asked:
 
     layer: str | None = None
     channels: Channels = None
-    modes: Modes = None
+    modes: Modes | None = None
     weights: Weights = "equal"
     top: int = TOP
 
@@ -72,7 +72,7 @@ def plan_of(
 ) -> MapPlan:
     """Maps of a stimulus, as they are asked for; all that does not fit is refused here."""
     choice = asked.choice(net)
-    steps = whole("steps", making.steps)
+    steps = arguments.whole("steps", making.steps)
     require_space(checked_dims(net, stimuli)[1:])
     samples = samples_at(net, stimuli, times)
     complete = samples if times is None else Samples.of(net, stimuli)

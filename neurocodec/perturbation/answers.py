@@ -32,24 +32,12 @@ BUDGET: Final = Budget({"cpu": 2**29, "cuda": 2**34}, {"cpu": 32, "cuda": 2048})
 
 @dataclass(frozen=True)
 class Answers:
-    """Category that the network answered with, for each pair of a mask and an image.
+    """Category that the network answered with, for each pair of a mask and an image."""
 
-    Parameters
-    ----------
-    keys
-        ``image * masks + mask``, increasing.
-    values
-        NDArray[np.intp] of categories.
-    masks
-        Number of different masks.
-    kept
-        (image,) whether it could be read; what is answered to others means nothing.
-    """
-
-    keys: NDArray[np.int64]
-    values: NDArray[np.int32]
-    masks: int
-    kept: NDArray[np.bool_]
+    keys: NDArray[np.int64]  # image * masks + mask, increasing
+    values: NDArray[np.int32]  # positions of categories
+    masks: int  # number of different ones
+    kept: NDArray[np.bool_]  # (image,) could be read; what is answered to others means nothing
 
     def __call__(self, mask: NDArray[np.intp], image: NDArray[np.intp]) -> NDArray[np.int32]:
         """Answers to images under masks, broadcast against each other."""
@@ -59,29 +47,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class OpenedLayer:
-    """A layer that is ready to be perturbed.
+    """A layer that is ready to be perturbed."""
 
-    Parameters
-    ----------
-    rest
-        What comes after it.
-    samples
-        The images.
-    channels
-        Number of its channels.
-    outputs
-        Number of the network's outputs.
-    batch_size
-        Rows that are computed together.
-    device
-        Where.
-    """
-
-    rest: Remainder
-    samples: Samples
-    channels: int
-    outputs: int
-    batch_size: int
+    rest: Remainder  # what comes after it
+    samples: Samples  # the images
+    channels: int  # how many it has
+    outputs: int  # how many the network has
+    batch_size: int  # rows that are computed together
     device: torch.device
 
 
@@ -89,19 +61,7 @@ class OpenedLayer:
 def opened_layer(
     net: Network, stimulus: xr.DataArray, layer: str, batch_size: int | None
 ) -> Iterator[OpenedLayer]:
-    """Borrow the network and find out how it runs on from the layer.
-
-    Parameters
-    ----------
-    net
-        On its device.
-    stimulus
-        Images.
-    layer
-        Alias.
-    batch_size
-        Rows that are computed together; chosen where None.
-    """
+    """Borrow the network, on its device, and find out how it runs on from the layer."""
     samples, chosen = Samples.of(net, stimulus, stream=True), net.select_layers([layer])[layer]
     few = samples.few(net.device)
     with ExitStack() as stack:
@@ -148,34 +108,16 @@ def _remainder(
 
 def answer_pairs(
     opened: OpenedLayer,
-    keep: NDArray[np.bool_],
-    keys: NDArray[np.int64],
+    keep: NDArray[np.bool_],  # different masks (mask, channel), the first keeps all channels
+    keys: NDArray[np.int64],  # image * masks + mask, increasing, none twice
     *,
     fill: float | tuple[float, ...],
     workers: int | None,
     progress: bool,
 ) -> Answers:
-    """Answer every pair of an image and a mask.
-
-    Each image runs through the whole network once; what its layer answered is kept meanwhile, and
-    for every mask only what comes after the layer is computed, rows of several masks together.
-
-    Parameters
-    ----------
-    opened
-        The layer.
-    keep
-        Different masks (mask, channel); the first keeps all channels.
-    keys
-        ``image * masks + mask`` of the pairs, increasing, none twice; images by their position
-        in the samples.
-    fill
-        What channels are replaced by.
-    workers
-        Processes that decode files of images; chosen where None.
-    progress
-        Whether to show a bar.
-    """
+    """Answer every pair of an image (by its position in the samples) and a mask."""
+    # Each image runs through the whole network once; what its layer answered is kept meanwhile, and
+    # for every mask only what comes after the layer is computed, rows of several masks together.
     masks, size = len(keep), opened.batch_size
     values = np.full(len(keys), -1, np.int32)
     image, mask = np.divmod(keys, masks)
