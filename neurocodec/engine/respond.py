@@ -95,5 +95,4 @@ def _label_response(
     }
     name = "firing_rate" if dim == v.CELL else "response"
     response = labelled(values, (net.sample_dim, dim), coords, name=name)
-    facts = {"model": net.name, "weights_sha256": net.weights_sha256}
-    return stamp(response, "nc.respond", **facts, perturbation=net.perturbation)
+    return stamp(response, "nc.respond", **net.facts)

@@ -178,8 +178,7 @@ def compare_interneurons(
     return labels.stamp(
         tree,
         "nc.compare_interneurons",
-        model=net.name,
-        weights_sha256=net.weights_sha256,
+        **net.facts,
         layers=searched,
         modes=[*loadings],
         max_lag=max_lag,

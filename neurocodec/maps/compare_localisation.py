@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -156,8 +156,7 @@ def compare_localisation(
     images, inside = (x.isel({v.STIMULUS: read}, missing_dims="ignore") for x in (images, inside))
     draw = Draws(bootstrap, confidence, seed)
     found = summarise(scores, sets, images, inside, rows, sign=sign, draws=draw)
-    facts: dict[str, Any] = {"model": net.name, "weights_sha256": net.weights_sha256}
-    facts |= {"perturbation": net.perturbation, "layer": layer, "target": target, "of": of}
+    facts = {**net.facts, "layer": layer, "target": target, "of": of}
     facts |= {"data_sha256": samples.sha256}
     facts |= {"masks_sha256": fingerprint(inside.values)}
     facts |= {"baseline": baseline if isinstance(baseline, str | None) else "given"}

@@ -191,9 +191,7 @@ def deletion_curve(
         found = replaced(network, order, options, progress=progress)
         data = network.samples.sha256
     facts = {
-        "model": net.name,
-        "weights_sha256": net.weights_sha256,
-        "perturbation": net.perturbation,
+        **net.facts,
         "data_sha256": data,
         "target": target,
         "options": {**vars(options), "fill": _described(options.fill)},

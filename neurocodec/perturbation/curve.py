@@ -198,9 +198,7 @@ def perturbation_curve(
     share = rankings.counts / rankings.channels
     summary = Summary(tallies, rankings.kinds, share, confidence, bootstrap, seed)
     facts = {
-        "model": net.name,
-        "weights_sha256": net.weights_sha256,
-        "perturbation": net.perturbation,
+        **net.facts,
         "layer": layer,
         "match": match,
         "off_target": off_target,
