@@ -18,7 +18,7 @@ from multiprocessing import connection
 
 import torch
 
-from neurocodec.engine.stored import Block, StoredRows
+from neurocodec.engine.stored import ReadRows, StoredSamples
 from neurocodec.errors import StorageError
 
 Range = tuple[int, int]
@@ -27,7 +27,7 @@ MOST_WORKERS = 16
 CORES_PER_WORKER = 4
 """On a CPU, which computes as well: one worker decodes for the rest."""
 
-_rows: list[StoredRows] = []
+_rows: list[StoredSamples] = []
 """In a worker process: what it reads."""
 
 
@@ -40,8 +40,8 @@ def automatic_workers(device: str) -> int:
 
 @contextmanager
 def read_ahead(
-    rows: StoredRows, ranges: Sequence[Range], workers: int
-) -> Iterator[Iterator[tuple[Range, Block]]]:
+    rows: StoredSamples, ranges: Sequence[Range], workers: int
+) -> Iterator[Iterator[tuple[Range, ReadRows]]]:
     """Read ranges of samples while earlier ones are computed; they come in their order.
 
     Files of images are decoded by worker processes; of one large file (HDF5, Zarr), which does not
@@ -57,7 +57,7 @@ def read_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _pool(rows: StoredRows, workers: int) -> tuple[Executor, Callable[[int, int], Block]]:
+def _pool(rows: StoredSamples, workers: int) -> tuple[Executor, Callable[[int, int], ReadRows]]:
     can_fork = sys.platform == "linux" and not multiprocessing.current_process().daemon
     if not rows.from_files:
         return ThreadPoolExecutor(1, "neurocodec-read"), rows.read
@@ -68,10 +68,10 @@ def _pool(rows: StoredRows, workers: int) -> tuple[Executor, Callable[[int, int]
 
 
 def _in_order(
-    pool: Executor, read: Callable[[int, int], Block], ranges: Sequence[Range], depth: int
-) -> Iterator[tuple[Range, Block]]:
+    pool: Executor, read: Callable[[int, int], ReadRows], ranges: Sequence[Range], depth: int
+) -> Iterator[tuple[Range, ReadRows]]:
     following = iter(ranges)
-    waiting: deque[tuple[Range, Future[Block]]] = deque()
+    waiting: deque[tuple[Range, Future[ReadRows]]] = deque()
     with warnings.catch_warnings():
         # of a fork beside threads: the workers touch nothing that torch's threads hold
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -83,7 +83,7 @@ def _in_order(
         yield done, block
 
 
-def _result(future: Future[Block], wanted: Range) -> Block:
+def _result(future: Future[ReadRows], wanted: Range) -> ReadRows:
     try:
         return future.result()
     except BrokenProcessPool as error:
@@ -94,7 +94,7 @@ def _result(future: Future[Block], wanted: Range) -> Block:
         ) from error
 
 
-def _begin(rows: StoredRows) -> None:
+def _begin(rows: StoredSamples) -> None:
     """Make a forked process a worker: no threads of torch, no interrupt, no life of its own."""
     _rows[:] = [rows]
     torch.set_num_threads(1)
@@ -109,5 +109,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _read(start: int, stop: int) -> Block:
+def _read(start: int, stop: int) -> ReadRows:
     return _rows[0].read(start, stop)

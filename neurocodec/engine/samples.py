@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
-from neurocodec.engine.stored import StoredRows, checked, is_stored, skips_broken
+from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
 from neurocodec.network import Network
@@ -54,7 +54,7 @@ class Samples:
     dim: str
     history: int | None  # frames in a window; None for images
     dims: tuple[str, ...] = ()  # of one image or frame
-    stored: StoredRows | None = None  # where the numbers are, if not in `values`
+    stored: StoredSamples | None = None  # where the numbers are, if not in `values`
     kept: NDArray[np.bool_] | None = None  # which could be read; None: all, or not known yet
     chosen: NDArray[np.intp] | None = None  # places of the windows in the movie; None: all
 
@@ -71,7 +71,7 @@ class Samples:
         common = (coords, net.sample_dim, net.history, dims[1:])
         if stream and is_stored(stimulus):
             kind = str(net.dtype).removeprefix("torch.")
-            stored = StoredRows.of(stimulus, dims, kind, skipped)
+            stored = StoredSamples.of(stimulus, dims, kind, skipped)
             shape = torch.empty(stored.shape, dtype=net.dtype, device="meta")
             return cls(shape, *common, stored=stored)
         raw = stimulus.transpose(*dims).values
@@ -222,7 +222,7 @@ class Samples:
         values = self.values if self.kept is None else self.values[torch.from_numpy(self.kept)]
         return values.mean(0, keepdim=True)
 
-    def _stored_mean(self, stored: StoredRows) -> Tensor:
+    def _stored_mean(self, stored: StoredSamples) -> Tensor:
         """Sums in double precision, over rows in blocks; the frames of a movie once each."""
         rows = replace(self, history=None, stored=replace(stored, overlap=0))
         total = torch.zeros_like(self.values[:1], dtype=torch.float64, device=CPU)

@@ -21,7 +21,7 @@ FROM_FILES = "nc.images"
 """Function whose stimuli are decoded from files: worker processes can read them."""
 TOLD = 10
 """Names of images that could not be read that are told, at most."""
-Block = tuple[NDArray[Any], NDArray[np.bool_]]
+ReadRows = tuple[NDArray[Any], NDArray[np.bool_]]
 """Rows (images, or frames), and which of the samples could be read."""
 
 
@@ -37,7 +37,7 @@ def skips_broken(stimulus: xr.DataArray) -> bool:
 
 
 @dataclass(frozen=True)
-class StoredRows:
+class StoredSamples:
     """Rows of a stimulus that are read when they are needed."""
 
     variable: xr.Variable  # slices of it read nothing until their values are asked for
@@ -51,7 +51,7 @@ class StoredRows:
     @classmethod
     def of(
         cls, stimulus: xr.DataArray, dims: tuple[str, ...], dtype: DTypeLike, overlap: int
-    ) -> StoredRows:
+    ) -> StoredSamples:
         """Rows of a labelled array, with the provenance that tells it from others."""
         facts = {k: v for k, v in provenance(stimulus).items() if k != "versions"}
         return cls(stimulus.variable, dims, dtype, facts, overlap, skips_broken(stimulus))
@@ -70,7 +70,7 @@ class StoredRows:
         own = not type(data).__module__.startswith(("xarray.", "dask."))
         return own and self.facts.get("function") == FROM_FILES
 
-    def in_threads(self) -> StoredRows:
+    def in_threads(self) -> StoredSamples:
         """Read the same rows without processes, as in a worker of Dask, which has threads."""
         return replace(self, forks=False)
 
@@ -79,7 +79,7 @@ class StoredRows:
         """Fingerprint of what is stored where, without reading it."""
         return fingerprint(repr((self.dims, self.shape, str(self.variable.dtype), self.facts)))
 
-    def read(self, start: int, stop: int) -> Block:
+    def read(self, start: int, stop: int) -> ReadRows:
         """Read the rows of some samples, which must be finite, and say which could be read."""
         part = self.variable.isel({self.dims[0]: slice(start, stop + self.overlap)})
         if part.chunks is not None:  # not on a client, which may be waiting for this very block

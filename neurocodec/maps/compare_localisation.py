@@ -31,7 +31,7 @@ from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import InputGrad
 from neurocodec.nn.attribution.target import Target
 
-Sign = Literal["excitatory", "inhibitory", "net"]
+OneSign = Literal["excitatory", "inhibitory", "net"]
 
 BYTES: Final = 2**28
 """Of maps that are in memory together."""
@@ -48,7 +48,7 @@ def compare_localisation(
     method: Method | None = None,
     weights: Weights = "equal",
     top: int = TOP,
-    sign: Sign = "excitatory",
+    sign: OneSign = "excitatory",
     of: Part = "absolute",
     draws: int = 20,
     seed: int = 0,
@@ -137,7 +137,7 @@ def compare_localisation(
     >>> found.mean_localisation.sel(map="modes").item()
     1.0
     """
-    for what, value, known in (("sign", sign, get_args(Sign)), ("part of a map", of, PARTS)):
+    for what, value, known in (("sign", sign, get_args(OneSign)), ("part of a map", of, PARTS)):
         arguments.one_of(what, value, known)
     draws = arguments.whole("draws", draws, hint="draws=20")
     bootstrap, confidence = arguments.interval(bootstrap, confidence)

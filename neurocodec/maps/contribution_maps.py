@@ -19,7 +19,7 @@ from neurocodec.network import Network
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.maps.ways_back import Sign
+from neurocodec.vocabulary import Sign
 
 logger = logging.getLogger(__name__)
 

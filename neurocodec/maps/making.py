@@ -20,7 +20,7 @@ from neurocodec.maps.plan import MapPlan, require_space
 from neurocodec.network import Network, require_layer
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.maps.ways_back import Sign
+from neurocodec.vocabulary import Sign
 
 STEPS: Final = 20
 """Of the path integral of `ActGrad`'s maps."""

@@ -34,8 +34,9 @@ from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.maps.through_channels import Decomposed, MapPasses, Mapped, not_decomposed
-from neurocodec.nn.maps.ways_back import Parts, Sign
+from neurocodec.nn.maps.ways_back import Parts
 from neurocodec.nn.maps.whole_network import Saliency
+from neurocodec.vocabulary import Sign
 
 
 @dataclass(frozen=True)

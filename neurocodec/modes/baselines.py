@@ -27,8 +27,8 @@ from neurocodec.modes.sklearn_coders import (
     independent_columns,
     whole_settings,
 )
-from neurocodec.nn.sparse.config import Sign
 from neurocodec.rows.blocks import Data, Rows, opened
+from neurocodec.vocabulary import Sign
 
 _LEAST_CHANNELS: Final = ("pca", "ica")
 """Methods that have at most as many modes as there are channels."""

@@ -18,9 +18,10 @@ from neurocodec.modes.decomposition import Decomposition
 from neurocodec.modes.fitting import fit_together
 from neurocodec.modes.preparation import Prepared, prepare
 from neurocodec.nn.device import fitting_device
-from neurocodec.nn.sparse.config import Atoms, Encoder, Precision, Sign, SparseConfig, Sparsifier
+from neurocodec.nn.sparse.config import Atoms, Encoder, Precision, SparseConfig, Sparsifier
 from neurocodec.nn.sparse.fit import build
 from neurocodec.rows.blocks import MEMORY, Data, Rows, opened
+from neurocodec.vocabulary import Sign
 
 
 class SparseModes(Decomposition):

@@ -5,13 +5,13 @@ import pytest
 import xarray as xr
 
 from neurocodec.engine.read_ahead import MOST_WORKERS, automatic_workers, read_ahead
-from neurocodec.engine.stored import StoredRows, checked, is_stored, read_coords, skips_broken
+from neurocodec.engine.stored import StoredSamples, checked, is_stored, read_coords, skips_broken
 from neurocodec.errors import InputError
 
 
 def test_rows_have_the_order_of_axes_that_is_wanted():
     variable = xr.Variable(("x", "stimulus"), [[1, 2, 3]])
-    rows = StoredRows(variable, ("stimulus", "x"), "f4", {})
+    rows = StoredSamples(variable, ("stimulus", "x"), "f4", {})
     assert rows.read(1, 3)[0].tolist() == [[2.0], [3.0]]
 
 
@@ -35,7 +35,7 @@ def test_all_coordinates_stay_where_all_could_be_read():
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_blocks_come_in_their_order(workers):
-    rows = StoredRows(xr.Variable(("stimulus",), [1, 2, 3]), ("stimulus",), "f4", {})
+    rows = StoredSamples(xr.Variable(("stimulus",), [1, 2, 3]), ("stimulus",), "f4", {})
     with read_ahead(rows, [(0, 2), (2, 3)], workers=workers) as blocks:
         assert [values.tolist() for _, (values, _) in blocks] == [[1.0, 2.0], [3.0]]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -14,8 +14,7 @@ from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.reduction import split_sign
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.layer import Layer
-
-Sign = Literal["both", "excitatory", "inhibitory", "net"]
+from neurocodec.vocabulary import Sign
 
 TOGETHER: Final = {"cpu": 1, "cuda": 16}
 """Maps in one backward pass, by the kind of device.

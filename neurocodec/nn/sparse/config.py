@@ -12,8 +12,8 @@ import numpy as np
 
 from neurocodec.arguments import between, is_whole, number, one_of, whole, whole_or_none
 from neurocodec.errors import InputError
+from neurocodec.vocabulary import Sign
 
-Sign = Literal["excitatory", "inhibitory", "net", "both"]
 Encoder = Literal["inference", "mlp", "linear"]
 Sparsifier = Literal["share", "gate", "topk", "batch_topk", "jump_relu"]
 Atoms = Literal["free", "archetypal"]
