@@ -310,7 +310,7 @@ def reached(value: object) -> Iterator[tuple[str, str]]:
         for kind in value.__mro__:
             if kind.__module__.startswith("neurocodec"):
                 yield kind.__module__, kind.__qualname__
-                names = (n for n in vars(kind) if not n.startswith("_"))
+                names = (n for n in vars(kind) if n == "__call__" or not n.startswith("_"))
                 yield from ((kind.__module__, f"{kind.__qualname__}.{n}") for n in names)
     elif inspect.isfunction(value):
         yield value.__module__, inspect.unwrap(value).__qualname__
@@ -320,6 +320,8 @@ RESULTS = (
     "engine.estimate.Estimate",
     "analyses.retina.findings.RetinaAnalysis",
     "analyses.images.findings.ImageAnalysis",
+    "fitting.results.RetinaFit",
+    "maps.mosaics.Mosaics",
     "nn.sparse.config.SparseConfig",
 )
 """Classes of what users are given, beside those that they make."""
