@@ -177,7 +177,7 @@ def test_a_network_that_refuses_leaves_the_rest(monkeypatch):
     def refuse(*_arguments, **_options):
         raise InputError(came="an operator without a derivative", expected="another")
 
-    monkeypatch.setattr(image_maps, "contribution_maps", refuse)
+    monkeypatch.setattr(image_maps, "map_maker", refuse)
     found = analyse(patches()[0])
     assert not found.maps
     assert found.concepts is not None
