@@ -230,7 +230,7 @@ def test_a_mode_with_few_images_shows_these(monkeypatch, named):
 def test_given_again_maps_are_read_and_not_computed(tmp_path, monkeypatch):
     first = analyse(patches()[0], out=tmp_path)
     assert {"maps/early.nc", "maps/late.nc"} <= {*first.files}
-    monkeypatch.setattr(image_maps, "contribution_maps", lambda *_a, **_k: pytest.fail("computed"))
+    monkeypatch.setattr(image_maps, "map_maker", lambda *_a, **_k: pytest.fail("computed"))
     again = analyse(patches()[0], out=tmp_path)
     xr.testing.assert_identical(again.maps["late"].load(), first.maps["late"])
     assert not again.left_out
