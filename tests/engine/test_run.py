@@ -96,7 +96,9 @@ def test_a_slow_worker_does_not_change_the_order(network: nc.Network, files: lis
     stimulus = stored_images(files, pause=0.01)
     responses = nc.respond(network, stimulus, batch_size=3, workers=3)
     wanted = nc.respond(network, stored_images(files).load(), batch_size=3)
-    xr.testing.assert_equal(responses, wanted)
+    # not to the last bit: where in memory a batch begins decides how its sums are rounded
+    xr.testing.assert_allclose(responses, wanted, rtol=1e-4, atol=1e-6)
+    assert abs(wanted - wanted[::-1].values).max() > 0.01
 
 
 @pytest.mark.parametrize("kind", ["hdf5", "zarr", "dask", "netcdf transposed"])
