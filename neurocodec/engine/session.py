@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from torch import Tensor
 
@@ -29,6 +31,11 @@ class Session:
     def outputs(self) -> list[str]:
         """Names of the network's outputs; numbers where it has none."""
         return self.net.output_names(self.traced.done.outputs.shape[1])
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Facts of the network, which stays as it is while it is borrowed."""
+        return self.net.facts
 
     @property
     def bytes_per_sample(self) -> int:

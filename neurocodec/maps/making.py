@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -69,6 +69,7 @@ def plan_of(
     making: Making,
     *,
     times: Any = None,
+    network: Mapping[str, Any] | None = None,
 ) -> MapPlan:
     """Maps of a stimulus, as they are asked for; all that does not fit is refused here."""
     choice = asked.choice(net)
@@ -88,6 +89,7 @@ def plan_of(
         sign=making.sign,
         steps=steps,
         stimuli=stimuli,
+        network=network,
     )
 
 
@@ -105,7 +107,8 @@ class MapMaker:
 
     def maps(self, stimuli: xr.DataArray, asked: Asked, target: Target) -> xr.Dataset:
         """Maps as `nc.contribution_maps` makes them."""
-        plan = plan_of(self.session.net, stimuli, asked, target, self.making)
+        known = self.session.facts
+        plan = plan_of(self.session.net, stimuli, asked, target, self.making, network=known)
         bound = plan.bound(self.session)
         size = self.batch_size or bound.batch_size()
         return Run(bound, size, workers=0, progress=False).in_memory().to_dataset()

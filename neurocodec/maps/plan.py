@@ -53,6 +53,7 @@ class MapPlan(Plan):
     sign: Sign  # which signs have a map each
     steps: int  # of the path integral of `ActGrad`
     stimuli: xr.DataArray  # what the samples were made from, for the labels of its pixels
+    network: Mapping[str, Any] | None = None  # its facts, where they are known already
 
     def __post_init__(self) -> None:
         require_kinds(self.target, self.method)
@@ -70,7 +71,7 @@ class MapPlan(Plan):
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
         facts = {
-            **self.net.facts,
+            **(self.network or self.net.facts),
             "layers": self.layers,
             "target": {"kind": type(self.target).__name__, "parameters": self.target},
             "method": self.method,
