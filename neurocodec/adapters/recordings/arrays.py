@@ -55,7 +55,7 @@ def read_groups(path: Path, engine: str) -> dict[str, xr.Dataset]:
     path
         The file.
     engine
-        Xarray's name of the reader: "h5netcdf", "scipy" (netCDF 3) or "zarr".
+        Xarray's name of the reader: "h5netcdf", "netcdf4" (netCDF 3) or "zarr".
 
     Returns
     -------
@@ -84,8 +84,6 @@ def read_groups(path: Path, engine: str) -> dict[str, xr.Dataset]:
 
 def _opened(path: Path, engine: str) -> dict[str, xr.Dataset]:
     plain: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
-    if engine == "scipy":
-        return {"/": xr.open_dataset(path, engine="scipy", **plain)}
     options: dict[str, Any] = {"phony_dims": "access"} if engine == "h5netcdf" else {}
     return dict(xr.open_groups(path, engine=engine, **options, **plain))
 
