@@ -11,12 +11,12 @@ import xarray as xr
 
 from neurocodec import labels, storage
 from neurocodec.errors import StorageError
-from neurocodec.storage.files import Fitted, existing_folder, whole_file
+from neurocodec.storage.files import Savable, existing_folder, whole_file
 
 RECORD: Final = "stages.json"
 """File beside the results: name of each -> fingerprint of what it was made from."""
 
-Result = TypeVar("Result", bound=xr.DataArray | xr.Dataset | xr.DataTree | Fitted)
+Result = TypeVar("Result", bound=xr.DataArray | xr.Dataset | xr.DataTree | Savable)
 
 
 class Stages:

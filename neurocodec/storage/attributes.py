@@ -27,7 +27,7 @@ Native = str | int | float
 """What netCDF and Zarr both hold natively."""
 
 _TYPE: Final = "!"
-_NATIVE_NAME: Final = re.compile(r"[A-Za-z]\w*", re.ASCII)
+_NATIVE_NAME: Final = re.compile(r"[A-Za-z]\w{0,254}", re.ASCII)
 _MEANT_FOR_READERS: Final = frozenset(
     {
         *("add_offset", "bounds", "calendar", "coordinates", "dtype", "grid_mapping"),
@@ -40,25 +40,9 @@ _INT64: Final = np.iinfo(np.int64)
 
 
 def to_native(attributes: Mapping[Any, Any], owner: str) -> dict[str, Native]:
-    """Attributes as a file holds them.
+    """Attributes as a file holds them; `owner` is whose they are, for the message.
 
-    Parameters
-    ----------
-    attributes
-        Attributes of an xarray object: text, numbers, booleans, None, lists, tuples, dicts,
-        numpy scalars and arrays, nested as they like.
-    owner
-        Whose they are, for the message.
-
-    Raises
-    ------
-    InputError
-        Where a value has another type, and so would not come back as it is.
-
-    Examples
-    --------
-    >>> to_native({"units": "s", "window": (1, 2)}, "time")
-    {'units': 's', 'neurocodec_attributes': '{"window": {"!": "tuple", "value": [1, 2]}}'}
+    A value of another type, which would not come back as it is, is refused.
     """
     native = {k: v for k, v in attributes.items() if _is_native(k, v)}
     others = {k: v for k, v in attributes.items() if k not in native}
@@ -68,43 +52,18 @@ def to_native(attributes: Mapping[Any, Any], owner: str) -> dict[str, Native]:
 
 
 def from_native(attributes: Mapping[Any, Any]) -> dict[str, Any]:
-    """Attributes as they were before `to_native`; those of the format are left out.
-
-    Examples
-    --------
-    >>> from_native(to_native({"units": "s", "window": (1, 2)}, "time"))
-    {'units': 's', 'window': (1, 2)}
-    """
+    """Attributes as they were before `to_native`; those of the format are left out."""
     own = {str(k): _item(v) for k, v in attributes.items() if _is_public(str(k))}
     return {**own, **loads(str(attributes.get(OTHERS, "{}")))}
 
 
 def dumps(value: object, owner: str) -> str:
-    """JSON text that `loads` turns back into an equal value of the same types.
-
-    Parameters
-    ----------
-    value
-        What `to_native` takes as an attribute.
-    owner
-        Whose it is, for the message.
-
-    Examples
-    --------
-    >>> loads(dumps({"threshold": np.float32(0.9), "layers": ("a",)}, "modes"))
-    {'threshold': np.float32(0.9), 'layers': ('a',)}
-    """
+    """JSON text that `loads` turns back into an equal value of the same types."""
     return json.dumps(_tagged(value, owner), allow_nan=False)
 
 
 def loads(text: str) -> Any:
-    """Value that was written by `dumps`.
-
-    Examples
-    --------
-    >>> loads('{"!": "tuple", "value": [1, 2]}')
-    (1, 2)
-    """
+    """Value that was written by `dumps`."""
     return _untagged(json.loads(text))
 
 
@@ -119,13 +78,7 @@ def _is_native(name: Hashable, value: object) -> bool:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether the text can be written as UTF-8 (half a surrogate pair cannot).
-
-    Examples
-    --------
-    >>> is_utf8("é"), is_utf8(chr(0xD800))
-    (True, False)
-    """
+    """Whether the text can be written as UTF-8 (half a surrogate pair cannot)."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -15,26 +15,9 @@ from neurocodec.storage.encoding import CONTENT, DTYPE, FORMAT, KIND, NAME, VERS
 
 
 def decode(groups: Mapping[str, xr.Dataset]) -> Result:
-    """Put together the object that `encode` was given, from the groups of a file.
+    """Put together the object that `encode` was given, from the groups of a file by their path.
 
-    Parameters
-    ----------
-    groups
-        Path -> Dataset as xarray reads it without decoding times, fill values or scales.
-
-    Raises
-    ------
-    StorageError
-        Where a part of the object is missing, or a newer neurocodec wrote the file.
-
-    Examples
-    --------
-    >>> decode({"/": xr.Dataset({"a": 1})})
-    Traceback (most recent call last):
-    ...
-    neurocodec.errors.StorageError: a file without the marks of a neurocodec result
-      expected: a file written by nc.save or by nc.contributions(..., out=...)
-      try: xr.open_datatree(path)
+    Times, fill values and scales of these groups are not decoded.
     """
     marks = groups["/"].attrs
     _require_readable(marks)
@@ -44,18 +27,22 @@ def decode(groups: Mapping[str, xr.Dataset]) -> Result:
     if marks[KIND] == "Dataset":
         return nodes["/"]
     if marks[KIND] == "DataArray":
-        return nodes["/"][content["/"]["data"][0]].rename(name)
-    return xr.DataTree.from_dict(nodes, name=name)
+        array = nodes["/"][content["/"]["data"][0]].rename(name)
+        array.set_close(nodes["/"].close)
+        return array
+    return tree_of(nodes, name)
+
+
+def tree_of(nodes: Mapping[str, xr.Dataset], name: str | None) -> xr.DataTree:
+    """Tree whose nodes close their files, as xarray's own forgets to."""
+    tree: xr.DataTree = xr.DataTree.from_dict(nodes, name=name)
+    for path, node in nodes.items():
+        tree[path].set_close(node.close)
+    return tree
 
 
 def kind_of(groups: Mapping[str, xr.Dataset]) -> str:
-    """Return the name of the class that the file holds.
-
-    Examples
-    --------
-    >>> kind_of({"/": xr.Dataset(attrs={"neurocodec_kind": "DataTree"})})
-    'DataTree'
-    """
+    """Return the name of the class that the file holds."""
     return str(groups["/"].attrs.get(KIND, ""))
 
 

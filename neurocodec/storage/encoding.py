@@ -7,9 +7,10 @@ would not come back as it is is refused before anything is written.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -32,26 +33,35 @@ DTYPE: Final = PREFIX + "dtype"
 """Attribute of a variable: its dtype, where the file holds it as another one."""
 FORMAT: Final = 1
 """Version of these rules."""
+AS_STORED: Final[dict[str, Any]] = {
+    "decode_times": False,
+    "decode_timedelta": False,
+    "mask_and_scale": False,
+    "concat_characters": False,
+}
+"""Options with which xarray reads values as they are stored."""
 _UNNAMED: Final = "values"
+_LONGEST: Final = 255
+
+
+class Writable(Protocol):
+    """An array in a file."""
+
+    def __setitem__(self, key: Any, value: Any, /) -> None:
+        """Write values into a part of the array."""
+
+
+Writables = dict[str, Writable]
+"""Path of a variable ("layer1/contribution") -> its array in the file."""
 
 
 @dataclass(frozen=True)
 class StoredVariable:
-    """One variable in the form in which files hold it.
-
-    Parameters
-    ----------
-    dims
-        Names of the axes.
-    source
-        The variable as it is in memory, or in the file that it was opened from.
-    attributes
-        Its attributes, with those that say how to decode it.
-    """
+    """One variable in the form in which files hold it."""
 
     dims: tuple[str, ...]
-    source: xr.Variable
-    attributes: dict[str, Native]
+    source: xr.Variable  # as it is in memory, or in the file that it was opened from
+    attributes: dict[str, Native]  # with those that say how to decode it
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,24 +80,12 @@ class StoredVariable:
 
 @dataclass(frozen=True)
 class StoredGroup:
-    """One node of the tree.
+    """One node of the tree."""
 
-    Parameters
-    ----------
-    path
-        "/" for the root, "/layer1" for a child.
-    sizes
-        Length of the dimensions that no ancestor has.
-    attributes
-        The node's attributes, with those of the format.
-    variables
-        Its own variables, in their order; none that it inherits.
-    """
-
-    path: str
-    sizes: dict[str, int]
-    attributes: dict[str, Native]
-    variables: dict[str, StoredVariable]
+    path: str  # "/" for the root, "/layer1" for a child
+    sizes: dict[str, int]  # of the dimensions that no ancestor has
+    attributes: dict[str, Native]  # with those of the format
+    variables: dict[str, StoredVariable]  # its own, in their order; none that it inherits
 
     def key(self, name: str) -> str:
         """Path of a variable from the root, without the leading slash."""
@@ -99,26 +97,7 @@ def encode(
 ) -> list[StoredGroup]:
     """Take an object apart into plain arrays, from which `decode` makes an identical object.
 
-    Parameters
-    ----------
-    obj
-        A DataArray, Dataset or DataTree. Data are not loaded here.
-    kind
-        Name of the class that the tree stands for; by default the object's own.
-    notes
-        Further attributes of the root, which belong to the file and not to the object.
-
-    Raises
-    ------
-    InputError
-        Where something would not come back as it is: Python objects, a MultiIndex, names that
-        are not text, attributes of other types.
-
-    Examples
-    --------
-    >>> rate = xr.DataArray([1.0, 2.0], {"cell": ["a", "bc"]}, dims="cell", name="firing_rate")
-    >>> sorted((name, v.dtype.str) for name, v in encode(rate)[0].variables.items())
-    [('cell', '<U2'), ('firing_rate', '<f8')]
+    Nothing is loaded. `kind` is the class that a tree stands for; `notes` belong to the file only.
     """
     tree = _as_tree(obj)
     groups = [_encode_node(node) for node in tree.subtree]
@@ -135,13 +114,7 @@ def encode(
 
 
 def stored_values(values: NDArray[Any]) -> NDArray[Any]:
-    """Values in the type in which files hold them.
-
-    Examples
-    --------
-    >>> stored_values(np.array([True, False]))
-    array([1, 0], dtype=int8)
-    """
+    """Values in the type in which files hold them."""
     if values.dtype.kind in "mM":
         return values.astype(values.dtype.newbyteorder("=")).view(np.int64)
     return values.astype(_stored_dtype(values.dtype), copy=False)
@@ -215,7 +188,8 @@ def _require_names(names: Iterable[Hashable]) -> None:
         if not _is_name(name):
             raise InputError(
                 came=f"the name {name!r}",
-                expected="text without spaces and slashes that begins with neither '.' nor '_'",
+                expected="text without spaces and slashes that begins with a letter or a digit,"
+                f" of at most {_LONGEST} bytes, in Unicode's composed form (NFC)",
                 hint=f"data.rename({{{name!r}: 'new_name'}})",
             )
 
@@ -231,12 +205,15 @@ def _require_no_clash(data: xr.Dataset, node: xr.DataTree) -> None:
 
 
 def _is_name(name: object) -> bool:
+    """Whether netCDF takes a name, and gives it back as it is."""
     return (
         isinstance(name, str)
         and name.isprintable()
         and bool(name)
-        and name[0] not in "._"
+        and (name[0].isalnum() or not name[0].isascii())
         and not {" ", "/"} & {*name}
+        and unicodedata.is_normalized("NFC", name)
+        and len(name.encode()) <= _LONGEST
     )
 
 

@@ -7,17 +7,18 @@ import importlib.util
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 from zipfile import BadZipFile
 
 import xarray as xr
 
+from neurocodec.arguments import whole_or_none
 from neurocodec.errors import InputError, NeurocodecError, StorageError
-from neurocodec.storage.decoding import decode, kind_of
-from neurocodec.storage.encoding import Result, StoredGroup, encode
-from neurocodec.storage.formats import Arrays, format_of
+from neurocodec.storage.decoding import decode, kind_of, tree_of
+from neurocodec.storage.encoding import Result, StoredGroup, Writables, encode
+from neurocodec.storage.formats import format_of
 from neurocodec.vocabulary import SAMPLE_DIMS
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -33,14 +34,14 @@ _FITTED: Final = {
 
 
 @runtime_checkable
-class Fitted(Protocol):
+class Savable(Protocol):
     """An object with fitted state, which a DataTree holds whole."""
 
     def to_tree(self) -> xr.DataTree:
         """Tree from which `from_tree` of the same class makes an equal object."""
 
 
-def save(obj: Result | Fitted, path: PathLike, *, overwrite: bool = True) -> None:
+def save(obj: Result | Savable, path: PathLike, *, overwrite: bool = True) -> None:
     """Write a labelled object to a file, from which `nc.open` gives back an identical one.
 
     Everything comes back: values, dims, coordinates, dtypes, attributes with their types, trees.
@@ -121,36 +122,21 @@ def open(  # noqa: A001 - reads as nc.open
     """
     source = Path(path)
     form = format_of(source)
+    chunks = whole_or_none("chunks", chunks)
     _require_present(source)
     with damage_reported(source):
-        groups = form.read(source)
-        result = decode(groups) if lazy or chunks else _loaded(groups)
+        groups = form.read(source) if lazy or chunks else form.read_whole(source)
+        result = decode(groups)
         name = kind_of(groups)
         if name in _FITTED:
             return _class(name).from_tree(result)
         return chunked(result, chunks) if chunks else result
 
 
-def fill(groups: Sequence[StoredGroup], arrays: Arrays, except_for: Collection[str] = ()) -> None:
-    """Write the values of every variable into the arrays of a new file.
-
-    Parameters
-    ----------
-    groups
-        What `encode` made.
-    arrays
-        What the format's `create` made of them.
-    except_for
-        Paths of variables that are left as they are.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> arrays = {"a": np.zeros(2)}
-    >>> fill(encode(xr.Dataset({"a": ("x", [1.0, 2.0])})), arrays)
-    >>> arrays["a"].tolist()
-    [1.0, 2.0]
-    """
+def fill(
+    groups: Sequence[StoredGroup], arrays: Writables, except_for: Collection[str] = ()
+) -> None:
+    """Write all values but those of some paths into the arrays of a new file."""
     for group in groups:
         for name, variable in group.variables.items():
             key = group.key(name)
@@ -162,25 +148,7 @@ def fill(groups: Sequence[StoredGroup], arrays: Arrays, except_for: Collection[s
 def whole_file(target: Path, scratch_folder: Path | None = None) -> Iterator[Path]:
     """Path to write to, which becomes `target` where all goes well and vanishes where not.
 
-    Parameters
-    ----------
-    target
-        A file or a folder; what is there already is replaced.
-    scratch_folder
-        Where it grows, on the same disk; by default beside the target.
-
-    Raises
-    ------
-    StorageError
-        Where the body fails to write.
-
-    Examples
-    --------
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with whole_file(Path(folder, "note.txt")) as scratch:
-    ...         _ = scratch.write_text("all of it")
-    ...     Path(folder, "note.txt").read_text()
-    'all of it'
+    It grows beside the target, or in another folder on the same disk.
     """
     where = scratch_folder or target.parent
     with (
@@ -194,18 +162,7 @@ def whole_file(target: Path, scratch_folder: Path | None = None) -> Iterator[Pat
 
 @contextmanager
 def writing_reported(target: Path) -> Iterator[None]:
-    """Say of a file or folder that cannot be written what to do, whatever its writer raises.
-
-    Parameters
-    ----------
-    target
-        The file or folder.
-
-    Raises
-    ------
-    StorageError
-        Where the disk is full, or nothing may be written there.
-    """
+    """Say of a file or folder that cannot be written what to do, whatever its writer raises."""
     try:
         yield
     except NeurocodecError:
@@ -231,24 +188,7 @@ def _put(scratch: Path, target: Path, replaced: Path) -> None:
 
 
 def require_free(target: Path, *, overwrite: bool) -> None:
-    """Refuse a path whose folder does not exist, or that holds what must not be replaced.
-
-    Parameters
-    ----------
-    target
-        Where a result is to be written.
-    overwrite
-        Whether an earlier neurocodec result may be replaced.
-
-    Examples
-    --------
-    >>> require_free(Path("no such folder/x.nc"), overwrite=True)
-    Traceback (most recent call last):
-    ...
-    neurocodec.errors.StorageError: the folder 'no such folder', which does not exist
-      expected: a folder to write 'x.nc' into
-      try: mkdir -p 'no such folder'
-    """
+    """Refuse a path whose folder does not exist, or that holds what must not be replaced."""
     if not target.parent.is_dir():
         raise StorageError(
             came=f"the folder {str(target.parent)!r}, which does not exist",
@@ -275,28 +215,13 @@ def _is_result(path: Path) -> bool:
     return bool(kind_of(groups))
 
 
-def _loaded(groups: dict[str, xr.Dataset]) -> Result:
-    with ExitStack() as stack:
-        for group in groups.values():
-            stack.callback(group.close)
-        return decode({path: group.load() for path, group in groups.items()})
-
-
 @contextmanager
 def damage_reported(
     path: Path,
     expected: str = "a whole file written by nc.save",
     hint: str = "copy the file again, or run again what wrote it",
 ) -> Iterator[None]:
-    """Say of a file that cannot be read that it is damaged, whatever its reader raises.
-
-    Parameters
-    ----------
-    path
-        The file.
-    expected, hint
-        Of the error.
-    """
+    """Say of a file that cannot be read that it is damaged, whatever its reader raises."""
     try:
         yield
     except NeurocodecError:
@@ -326,7 +251,7 @@ def _labelled(obj: object) -> tuple[Result, str]:
         if isinstance(obj, kind):
             return obj, kind.__name__
     name = type(obj).__name__
-    if name in _FITTED and isinstance(obj, Fitted):
+    if name in _FITTED and isinstance(obj, Savable):
         return obj.to_tree(), name
     raise InputError(
         came=f"an object of type {name}",
@@ -341,30 +266,7 @@ def _class(name: str) -> Any:
 
 
 def chunked(result: Result, rows: int) -> Result:
-    """Make Dask arrays of the variables that have a sample dim; coordinates stay as they are.
-
-    Parameters
-    ----------
-    result
-        What was opened lazily.
-    rows
-        Samples in a chunk.
-
-    Raises
-    ------
-    InputError
-        Where `rows` is no whole number of at least 1.
-    StorageError
-        Where Dask is not installed.
-
-    Examples
-    --------
-    >>> whole = xr.Dataset({"target": ("stimulus", [1.0, 2.0, 3.0])})
-    >>> chunked(whole, 2).target.chunks
-    ((2, 1),)
-    """
-    if not isinstance(rows, int) or rows < 1:
-        raise InputError(came=f"chunks={rows!r}", expected="a whole number, at least 1")
+    """Make Dask arrays of the variables that have a sample dim; coordinates stay as they are."""
     if importlib.util.find_spec("dask") is None:
         raise StorageError(
             came=f"chunks={rows}, and no Dask",
@@ -372,11 +274,15 @@ def chunked(result: Result, rows: int) -> Result:
             hint='pip install "neurocodec[dask]"',
         )
     if isinstance(result, xr.DataArray):
-        return result.copy(data=_variable(result.variable, rows).data)
+        array = result.copy(data=_variable(result.variable, rows).data)
+        array.set_close(result.close)
+        return array
     if isinstance(result, xr.Dataset):
         return _dataset(result, rows)
     nodes = {node.path: _dataset(node.to_dataset(inherit=False), rows) for node in result.subtree}
-    return xr.DataTree.from_dict(nodes, name=result.name)
+    for node in nodes.values():
+        node.set_close(result.close)
+    return tree_of(nodes, result.name)
 
 
 def _dataset(data: xr.Dataset, rows: int) -> xr.Dataset:
@@ -390,23 +296,7 @@ def _variable(variable: xr.Variable, rows: int) -> xr.Variable:
 
 
 def existing_folder(path: str | Path) -> Path:
-    """Make a folder where there is none.
-
-    Parameters
-    ----------
-    path
-        Of the folder; its parents are made too.
-
-    Raises
-    ------
-    StorageError
-        Where something else is there, or it may not be made.
-
-    Examples
-    --------
-    >>> existing_folder(".").is_dir()
-    True
-    """
+    """Make a folder, and its parents, where there is none."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

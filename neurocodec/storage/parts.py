@@ -14,66 +14,36 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
 from neurocodec.errors import InputError, StorageError
-from neurocodec.storage.encoding import StoredGroup, StoredVariable, stored_values
+from neurocodec.storage.encoding import StoredGroup, StoredVariable, Writables, stored_values
 from neurocodec.storage.files import fill
-from neurocodec.storage.formats import Arrays
 
-Rows = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, NDArray[Any]]
 """Path of a variable ("layer1/contribution") -> its rows, sample axis first."""
 
 KEPT: Final = "kept"
-"""Rows of this name (bool) say which samples the result shall have; it does not hold them."""
+"""Arrays of this name (bool) say which samples the result shall have; it does not hold them."""
 
 _PART: Final = re.compile(r"rows-(\d+)-(\d+)\.safetensors")
 
 
-def end_of(block: tuple[int, Rows]) -> int:
-    """Position after the last sample of a block of rows.
-
-    Parameters
-    ----------
-    block
-        Position of the first sample, and the rows.
-    """
+def end_of(block: tuple[int, Arrays]) -> int:
+    """Position after the last sample of a block: position of the first sample, and its rows."""
     start, rows = block
     return start + len(next(iter(rows.values())))
 
 
-def bytes_of(blocks: Iterable[tuple[int, Rows]]) -> int:
-    """Memory that blocks of rows take.
-
-    Parameters
-    ----------
-    blocks
-        Position of the first sample, and the rows.
-    """
+def bytes_of(blocks: Iterable[tuple[int, Arrays]]) -> int:
+    """Memory that blocks of rows take."""
     return sum(v.nbytes for _, rows in blocks for v in rows.values())
 
 
 def parts_in(folder: Path) -> list[Path]:
-    """Parts in a folder, in the order of their samples.
-
-    Parameters
-    ----------
-    folder
-        Of the run.
-    """
+    """Parts in the folder of a run, in the order of their samples."""
     return sorted(folder.glob("rows-*.safetensors"))
 
 
 def range_of(part: Path) -> tuple[int, int]:
-    """First sample of a part, and the position after its last.
-
-    Parameters
-    ----------
-    part
-        A file in the folder of a run.
-
-    Examples
-    --------
-    >>> range_of(Path("rows-000000000000-000000000008.safetensors"))
-    (0, 8)
-    """
+    """First sample of a part, and the position after its last."""
     found = _PART.fullmatch(part.name)
     if found is None:
         raise StorageError(
@@ -82,18 +52,8 @@ def range_of(part: Path) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def require_rows(start: int, rows: Rows, size: int) -> None:
-    """Refuse rows of different lengths, beyond the end of the run, or that are no numbers.
-
-    Parameters
-    ----------
-    start
-        Position of the first sample.
-    rows
-        The rows.
-    size
-        Samples of the run.
-    """
+def require_rows(start: int, rows: Arrays, size: int) -> None:
+    """Refuse rows of different lengths, beyond the end of the run, or that are no numbers."""
     lengths = {name: len(v) for name, v in rows.items()}
     if len(set(lengths.values())) != 1 or not 0 <= start <= start + max(lengths.values()) <= size:
         raise InputError(
@@ -109,15 +69,7 @@ def require_rows(start: int, rows: Rows, size: int) -> None:
 
 
 def kept_samples(parts: Iterable[Path], size: int) -> NDArray[np.bool_]:
-    """Which samples of a run its result shall have.
-
-    Parameters
-    ----------
-    parts
-        Files of rows.
-    size
-        Samples of the run.
-    """
+    """Which samples of a run its result shall have."""
     kept = np.ones(size, bool)
     for part in parts:
         start, stop = range_of(part)
@@ -128,28 +80,12 @@ def kept_samples(parts: Iterable[Path], size: int) -> NDArray[np.bool_]:
 
 
 def variables_of(groups: Sequence[StoredGroup]) -> dict[str, StoredVariable]:
-    """Path of a variable -> the variable.
-
-    Parameters
-    ----------
-    groups
-        What `encode` made.
-    """
+    """Path of a variable -> the variable."""
     return {g.key(name): v for g in groups for name, v in g.variables.items()}
 
 
-def require_fit(groups: Sequence[StoredGroup], rows: Rows, size: int) -> None:
-    """Refuse rows for which the template has no place.
-
-    Parameters
-    ----------
-    groups
-        The template.
-    rows
-        Some rows, by path.
-    size
-        Samples of the result.
-    """
+def require_fit(groups: Sequence[StoredGroup], rows: Arrays, size: int) -> None:
+    """Refuse rows for which the template of a result of `size` samples has no place."""
     wanted = {k: (v.source.dtype, v.shape) for k, v in variables_of(groups).items()}
     for key, values in rows.items():
         came = (values.dtype, (size, *values.shape[1:]))
@@ -161,21 +97,9 @@ def require_fit(groups: Sequence[StoredGroup], rows: Rows, size: int) -> None:
 
 
 def copy_parts(
-    groups: Sequence[StoredGroup], arrays: Arrays, parts: Sequence[Path], kept: NDArray[np.bool_]
+    groups: Sequence[StoredGroup], arrays: Writables, parts: Sequence[Path], kept: NDArray[np.bool_]
 ) -> None:
-    """Write a result, with memory for one part.
-
-    Parameters
-    ----------
-    groups
-        The template.
-    arrays
-        Arrays of the new file.
-    parts
-        Files of rows.
-    kept
-        Which samples the result shall have.
-    """
+    """Write a result, with memory for one part."""
     written = set(load_part(parts[0])) - {KEPT} if parts else set()
     fill(groups, arrays, written)
     for part in parts:
@@ -189,18 +113,7 @@ def copy_parts(
 
 
 def load_part(part: Path) -> dict[str, NDArray[Any]]:
-    """Rows of a part.
-
-    Parameters
-    ----------
-    part
-        The file.
-
-    Raises
-    ------
-    StorageError
-        Where it is damaged.
-    """
+    """Arrays of a part."""
     with _readable(part):
         return load_file(part)
 

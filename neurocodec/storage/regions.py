@@ -27,7 +27,7 @@ from neurocodec.storage.files import (
     whole_file,
     writing_reported,
 )
-from neurocodec.storage.parts import KEPT, Rows, require_fit
+from neurocodec.storage.parts import KEPT, Arrays, require_fit
 from neurocodec.storage.run_folder import RunFolder, gaps, require_whole
 
 _STORE: Final = "ranges-store.zarr"
@@ -38,29 +38,6 @@ class SharedRun(RunFolder):
     """A run into whose Zarr store several processes write, each its ranges of samples.
 
     Killed at any moment and made again with the same arguments, it goes on from the markers.
-
-    Parameters
-    ----------
-    path
-        The result: ends in ".zarr". All processes see the same folder.
-    facts
-        What tells this run from others, as for `RunWriter`.
-    size
-        Number of samples.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> run = SharedRun(f"{folder.name}/run.zarr", facts={}, size=4)
-    >>> template = xr.Dataset({"target": ("stimulus", np.broadcast_to(0.0, 4))})
-    >>> run.prepare(lambda kept: xr.DataTree(template), {"target": np.zeros(1)}, chunk_rows=2)
-    >>> for rows in run.missing():
-    ...     write_range(run.folder, rows.start, {"target": np.arange(rows.start, rows.stop) / 2})
-    >>> result = run.finish()
-    >>> result["target"].values.tolist()
-    [0.0, 0.5, 1.0, 1.5]
-    >>> folder.cleanup()
     """
 
     _others = ("rows-*", "the same call without client=")
@@ -82,20 +59,13 @@ class SharedRun(RunFolder):
     def prepare(
         self,
         template: Callable[[NDArray[np.bool_]], xr.DataTree],
-        rows: Rows,
+        rows: Arrays,
         *,
         chunk_rows: int,
     ) -> None:
         """Make the store, with room for every sample, where there is none from an earlier call.
 
-        Parameters
-        ----------
-        template
-            Makes the result, without its numbers, from which samples it is to have.
-        rows
-            Some rows of each variable that will be written.
-        chunk_rows
-            Samples in a chunk of the store; ranges are multiples of it.
+        `template` makes the result without its numbers, from which samples it is to have.
         """
         self._template, self._written = template, tuple(rows)
         if self.finished:
@@ -111,13 +81,7 @@ class SharedRun(RunFolder):
         self.chunk_rows = int(_arrays(self._folder, self._written)[self._written[0]].chunks[0])
 
     def missing(self, chunks: int = 1) -> list[slice]:
-        """Ranges of samples that are still to be computed.
-
-        Parameters
-        ----------
-        chunks
-            Chunks of the store in a range, at most.
-        """
+        """Ranges of at most so many chunks of samples that are still to be computed."""
         if self.finished:
             return []
         covered = sorted(_range(marker) for marker in self._markers())
@@ -133,18 +97,7 @@ class SharedRun(RunFolder):
         return kept
 
     def finish(self) -> xr.DataTree:
-        """Make the store the result.
-
-        Returns
-        -------
-        xarray.DataTree
-            The result, opened lazily.
-
-        Raises
-        ------
-        StorageError
-            Where ranges are missing, or the folder may not be written.
-        """
+        """Make the store the result, opened lazily."""
         if not self.finished:
             require_whole(self.missing(self._size), self._size)
             kept = self.kept()
@@ -177,24 +130,8 @@ class SharedRun(RunFolder):
         return self._folder.glob("ranges-*.json")
 
 
-def write_range(folder: Path, start: int, rows: Rows) -> None:
-    """Write the rows of a range into the store of a run, and then its marker.
-
-    Parameters
-    ----------
-    folder
-        `SharedRun.folder`.
-    start
-        Position of the first sample.
-    rows
-        Path of each variable -> its rows, sample axis first; `kept` (bool) says which samples
-        the result shall have.
-
-    Raises
-    ------
-    StorageError
-        Where this process does not see the folder, or the disk is full.
-    """
+def write_range(folder: Path, start: int, rows: Arrays) -> None:
+    """Write the rows of a range into the store in `SharedRun.folder`, and then its marker."""
     if not (folder / _STORE).is_dir():
         raise StorageError(
             came=f"{str(folder)!r}, which this process does not see",

@@ -27,25 +27,7 @@ RUN: Final = PREFIX + "run"
 class RunFolder:
     """A run on disk: its result or the folder in which it grows, and the facts that identify it.
 
-    Parameters
-    ----------
-    path
-        The result: ends in ".nc" or ".zarr".
-    facts
-        What tells this run from others: fingerprints of weights and data, layers, target, method.
-        Values as attributes take them.
-    size
-        Number of samples.
-
-    Attributes
-    ----------
-    finished : bool
-        The result is whole already: `nc.open(path)`.
-
-    Raises
-    ------
-    StorageError
-        Where `path` or its folder belong to another run; the facts that differ are listed.
+    Where path or folder belong to another run, the error lists the facts that differ.
     """
 
     _others: ClassVar[tuple[str, str]] = ("", "")
@@ -118,22 +100,7 @@ class RunFolder:
 
 
 def gaps(covered: Sequence[tuple[int, int]], size: int, block: int) -> Iterator[slice]:
-    """Slices of at most `block` samples that fill the gaps between the covered ranges.
-
-    Parameters
-    ----------
-    covered
-        First sample and end of each range, in order.
-    size
-        Samples of the run.
-    block
-        Samples in a slice, at most.
-
-    Examples
-    --------
-    >>> list(gaps([(2, 4)], 7, 2))
-    [slice(0, 2, None), slice(4, 6, None), slice(6, 7, None)]
-    """
+    """Slices of at most `block` samples that fill the gaps between the covered ranges, in order."""
     position = 0
     for start, stop in [*covered, (size, size)]:
         for first in range(position, start, block):
@@ -142,15 +109,7 @@ def gaps(covered: Sequence[tuple[int, int]], size: int, block: int) -> Iterator[
 
 
 def require_whole(missing: Sequence[slice], size: int) -> None:
-    """Refuse to finish a run that is not whole.
-
-    Parameters
-    ----------
-    missing
-        Samples that are still to be computed.
-    size
-        Samples of the run.
-    """
+    """Refuse to finish a run that is not whole."""
     if missing:
         ranges = ", ".join(f"{s.start}:{s.stop}" for s in missing[:5])
         raise StorageError(

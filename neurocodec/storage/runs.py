@@ -1,6 +1,6 @@
 """Runs whose results are written as they come, and that go on where they were killed.
 
-Rows lie in numbered parts in a folder beside the result, `run.nc.parts`, until all are there;
+Arrays lie in numbered parts in a folder beside the result, `run.nc.parts`, until all are there;
 then they are put together, part by part, into the result, and the folder goes.
 """
 
@@ -26,7 +26,7 @@ from neurocodec.storage.files import (
 )
 from neurocodec.storage.parts import (
     KEPT,
-    Rows,
+    Arrays,
     bytes_of,
     copy_parts,
     end_of,
@@ -46,50 +46,15 @@ _PART_SECONDS: Final = 10.0
 class RunWriter(RunFolder):
     """Writes the rows of a long run in any order, and knows which are still to be computed.
 
-    Killed at any moment and made again with the same arguments, it goes on from the parts on
-    disk; at most the last ten seconds are computed again. One process at a time may write a run.
-    A thread writes the parts; what keeps it from writing is raised by the next call.
-
-    Parameters
-    ----------
-    path
-        The result: ends in ".nc" or ".zarr".
-    facts
-        What tells this run from others: fingerprints of weights and data, layers, target, method.
-        Values as attributes take them.
-    size
-        Number of samples.
-
-    Attributes
-    ----------
-    finished : bool
-        The result is whole already: `nc.open(path)`.
-
-    Raises
-    ------
-    StorageError
-        Where `path` or its parts belong to another run; the facts that differ are listed.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> times = np.arange(5) / 100
-    >>> with RunWriter(f"{folder.name}/run.nc", facts={"method": "ActGrad"}, size=5) as run:
-    ...     for rows in run.missing(2):
-    ...         run.write(rows.start, {"target": times[rows] ** 2})
-    ...     template = xr.Dataset({"target": ("time", np.broadcast_to(0.0, 5))}, {"time": times})
-    ...     result = run.finish(xr.DataTree(template))
-    >>> bool((result["target"] == times**2).all())
-    True
-    >>> result.close(); folder.cleanup()
+    Killed and made again with the same arguments, it goes on from the parts on disk; at most ten
+    seconds are computed again. One process at a time may write a run.
     """
 
     _others = ("ranges-*", "the same call with client=")
 
     def __init__(self, path: PathLike, *, facts: Mapping[str, Any], size: int) -> None:
         super().__init__(path, facts=facts, size=size)
-        self._buffer: list[tuple[int, Rows]] = []
+        self._buffer: list[tuple[int, Arrays]] = []
         self._writer = ThreadPoolExecutor(1, "neurocodec-write")
         self._pending: tuple[tuple[int, int], Future[None]] | None = None
         self._flushed = time.monotonic()
@@ -110,39 +75,15 @@ class RunWriter(RunFolder):
             self._writer.shutdown(wait=True)
 
     def missing(self, block_size: int) -> list[slice]:
-        """Ranges of samples that are still to be computed.
-
-        Parameters
-        ----------
-        block_size
-            Samples in a range, at most.
-
-        Returns
-        -------
-        list of slice
-            In order, without overlap.
-        """
+        """Ranges of samples that are still to be computed, in order."""
         if self.finished:
             return []
         return list(gaps(self._covered(), self._size, block_size))
 
-    def write(self, start: int, rows: Rows) -> None:
-        """Take the results of consecutive samples; they are on disk some seconds later.
+    def write(self, start: int, rows: Arrays) -> None:
+        """Take the results of consecutive samples; a thread has them on disk some seconds later.
 
-        Parameters
-        ----------
-        start
-            Position of the first sample.
-        rows
-            Path of each variable -> its rows, sample axis first. `kept` (bool) is no variable: it
-            says which of the samples the result shall have.
-
-        Raises
-        ------
-        InputError
-            Where the variables differ in length, reach beyond the end or are not numbers.
-        StorageError
-            Where the disk is full.
+        What keeps it from writing is raised by the next call.
         """
         require_rows(start, rows, self._size)
         if self._pending and self._pending[1].done():
@@ -160,28 +101,10 @@ class RunWriter(RunFolder):
         return kept_samples(parts_in(self._folder), self._size)
 
     def finish(self, template: xr.DataTree, *, chunk_rows: int | None = None) -> xr.DataTree:
-        """Put the parts together into the result, with memory for one part only.
+        """Put the parts together into the result, opened lazily, with memory for one part only.
 
-        Parameters
-        ----------
-        template
-            The result as it is to be, with the samples that are kept: dims, coordinates,
-            attributes, dtypes. The values of the variables that were written are not used:
-            `np.broadcast_to(np.float32(0), shape)` takes no memory.
-        chunk_rows
-            Samples in a chunk of a Zarr store; None takes as many as make a good size.
-
-        Returns
-        -------
-        xarray.DataTree
-            The result, opened lazily; identical to `nc.save` of the whole tree.
-
-        Raises
-        ------
-        InputError
-            Where the template does not fit the rows that were written.
-        StorageError
-            Where rows are missing, a part is damaged or the disk is full.
+        Of the template, which has the samples that are kept, values are used where none were
+        written; for the others `np.broadcast_to(np.float32(0), shape)` takes no memory.
         """
         if not self.finished:
             self._assemble(template, chunk_rows)
@@ -227,7 +150,7 @@ class RunWriter(RunFolder):
             (_, pending), self._pending = self._pending, None
             pending.result()
 
-    def _save(self, span: tuple[int, int], buffer: list[tuple[int, Rows]]) -> None:
+    def _save(self, span: tuple[int, int], buffer: list[tuple[int, Arrays]]) -> None:
         rows = {k: np.concatenate([block[k] for _, block in buffer]) for k in buffer[0][1]}
         with whole_file(self._folder / f"rows-{span[0]:012}-{span[1]:012}.safetensors") as scratch:
             save_file(rows, scratch)

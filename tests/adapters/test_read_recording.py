@@ -368,7 +368,9 @@ def named():
     )
 
 
-@pytest.mark.parametrize(("engine", "name"), [("h5netcdf", "r.nc"), ("scipy", "r3.nc")])
+@pytest.mark.parametrize(
+    ("engine", "name"), [("h5netcdf", "r.nc"), ("netcdf4", "r.nc"), ("scipy", "r3.nc")]
+)
 def test_netcdf_of_other_software(tmp_path, engine, name):
     data = named()
     data["stimulus"] = data["stimulus"].astype(np.int16 if engine == "scipy" else np.uint8)
@@ -388,7 +390,7 @@ def test_packed_netcdf_is_unpacked(tmp_path):
     )
     data.stimulus[1, 0, 0] = np.nan
     packing = {"dtype": "int16", "scale_factor": 1e-4, "add_offset": 0.5, "_FillValue": -32768}
-    data.to_netcdf(tmp_path / "r.nc", engine="h5netcdf", encoding={"stimulus": packing})
+    data.to_netcdf(tmp_path / "r.nc", engine="netcdf4", encoding={"stimulus": packing})
     stimulus = nc.read_recording(tmp_path / "r.nc")["recording"].stimulus
     np.testing.assert_allclose(stimulus, data.stimulus, atol=1e-4)
 

@@ -75,7 +75,7 @@ def test_the_stimulus_is_read_block_by_block(tmp_path, monkeypatch) -> None:
     rates = responses(stimulus, np.ones((1, 5, 4, 4)))
     nc.save(stimulus.to_dataset(), tmp_path / "movie.nc")
     monkeypatch.setattr(spike_triggered, "BLOCK", 50)
-    with xr.open_dataset(tmp_path / "movie.nc", engine="h5netcdf", cache=False) as lazy:
+    with xr.open_dataset(tmp_path / "movie.nc", engine="netcdf4", cache=False) as lazy:
         found = nc.spike_triggered_average(lazy.stimulus, rates, 5)
         assert not lazy.stimulus.variable._in_memory
     np.testing.assert_allclose(found.sta, nc.spike_triggered_average(stimulus, rates, 5).sta)

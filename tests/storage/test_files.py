@@ -20,6 +20,7 @@ import neurocodec as nc
 from neurocodec.errors import InputError, NeurocodecError, StorageError
 from neurocodec.storage import files
 from neurocodec.storage.attributes import from_native, to_native
+from neurocodec.storage.encoding import encode
 
 SUFFIXES = pytest.mark.parametrize("suffix", [".nc", ".zarr"])
 
@@ -122,6 +123,9 @@ def bad(**variables: Any) -> xr.Dataset:
         (bad(**{"a b": 1}), "the name 'a b'"),
         (bad(**{"a/b": 1}), "the name 'a/b'"),
         (bad(**{"": 1}), "the name ''"),
+        (bad(**{"+a": 1}), r"the name '\+a'"),
+        (bad(é=1), "the name 'e\u0301'"),
+        (bad(**{"a" * 256: 1}), "at most 255 bytes"),
         (xr.Dataset({5: ("x", [1])}), "the name 5"),
         (xr.Dataset({"a": ("_x", [1])}), "the name '_x'"),
         (xr.Dataset({"a": ("x", [1])}).stack(y=["x"]), "PandasMultiIndex"),
@@ -172,7 +176,7 @@ def test_only_results_are_replaced(tmp_path: Path, suffix: str) -> None:
 
 def test_file_of_others_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "x.nc"
-    RATES.drop_attrs().to_netcdf(path, engine="h5netcdf")
+    RATES.drop_attrs().to_netcdf(path, engine="netcdf4")
     with pytest.raises(StorageError, match="exists already"):
         nc.save(RATES, path)
     with pytest.raises(StorageError, match="without the marks"):
@@ -335,6 +339,57 @@ def test_fitted_object_comes_back_as_itself(
     found = nc.open(tmp_path / f"x{suffix}")
     assert type(found) is SparseModes
     assert found.dictionary.equals(RATES)
+
+
+def test_values_are_written_into_arrays() -> None:
+    arrays = {"a": np.zeros(2), "b": np.zeros(2)}
+    groups = encode(xr.Dataset({"a": ("x", [1.0, 2.0]), "b": ("x", [3.0, 4.0])}))
+    files.fill(groups, arrays, except_for=["b"])
+    assert arrays["a"].tolist() == [1.0, 2.0]
+    assert arrays["b"].tolist() == [0.0, 0.0]
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    with files.whole_file(tmp_path / "note.txt") as scratch:
+        scratch.write_text("all of it")
+        assert not (tmp_path / "note.txt").exists()
+    assert (tmp_path / "note.txt").read_text() == "all of it"
+
+
+def test_a_folder_that_is_missing_is_told() -> None:
+    with pytest.raises(StorageError) as error:
+        files.require_free(Path("no such folder/x.nc"), overwrite=True)
+    assert str(error.value).splitlines() == [
+        "the folder 'no such folder', which does not exist",
+        "  expected: a folder to write 'x.nc' into",
+        "  try: mkdir -p 'no such folder'",
+    ]
+
+
+def test_chunks_are_of_samples() -> None:
+    pytest.importorskip("dask")
+    found = files.chunked(xr.Dataset({"target": ("stimulus", [1.0, 2.0, 3.0])}), 2)
+    assert found["target"].chunks == ((2, 1),)
+
+
+@pytest.mark.parametrize("chunks", [0, -1, True, 1.5])
+def test_chunks_that_are_none_are_refused(tmp_path: Path, chunks: Any) -> None:
+    nc.save(RATES, tmp_path / "x.nc")
+    with pytest.raises(InputError, match=f"chunks={chunks}"):
+        nc.open(tmp_path / "x.nc", chunks=chunks)
+
+
+def test_chunks_may_be_whole_numbers_of_numpy(tmp_path: Path) -> None:
+    pytest.importorskip("dask")
+    nc.save(RATES, tmp_path / "x.nc")
+    found = nc.open(tmp_path / "x.nc", chunks=np.int64(2))
+    assert found.chunks == ((2, 1), (2,))
+    found.close()
+
+
+def test_a_folder_is_made_with_its_parents(tmp_path: Path) -> None:
+    assert files.existing_folder(".").is_dir()
+    assert files.existing_folder(tmp_path / "a" / "b").is_dir()
 
 
 def test_every_error_is_one_of_ours() -> None:

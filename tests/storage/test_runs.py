@@ -76,6 +76,17 @@ def write_all(path: Path, block: int, tree: xr.DataTree) -> xr.DataTree:
         return run.finish(template_of(tree))
 
 
+def test_rows_become_a_result(tmp_path: Path) -> None:
+    times = np.arange(5) / 100
+    with RunWriter(tmp_path / "run.nc", facts={"method": "ActGrad"}, size=5) as run:
+        for rows in run.missing(2):
+            run.write(rows.start, {"target": times[rows] ** 2})
+        template = xr.Dataset({"target": ("time", np.broadcast_to(0.0, 5))}, {"time": times})
+        result = run.finish(xr.DataTree(template))
+    assert (result["target"] == times**2).all()
+    result.close()
+
+
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
 @pytest.mark.parametrize("block", [1, 5, 100])
 def test_streamed_result_is_the_saved_one(tmp_path: Path, suffix: str, block: int) -> None:

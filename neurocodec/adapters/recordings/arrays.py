@@ -49,7 +49,7 @@ WHOLE: Final = "recording"
 
 def read_groups(path: Path, engine: str) -> dict[str, xr.Dataset]:
     """Group ("recording" for the root) -> named arrays of a netCDF, HDF5 or Zarr file."""
-    # `engine` is xarray's: "h5netcdf", "scipy" (netCDF 3) or "zarr". The stimulus stays in the
+    # `engine` is xarray's: "h5netcdf", "netcdf4" (netCDF 3) or "zarr". The stimulus stays in the
     # file.
     parts: dict[str, dict[str, xr.Variable]] = {}
     there: list[str] = []
@@ -68,8 +68,6 @@ def read_groups(path: Path, engine: str) -> dict[str, xr.Dataset]:
 
 def _opened(path: Path, engine: str) -> dict[str, xr.Dataset]:
     plain: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
-    if engine == "scipy":
-        return {"/": xr.open_dataset(path, engine="scipy", **plain)}
     options: dict[str, Any] = {"phony_dims": "access"} if engine == "h5netcdf" else {}
     return dict(xr.open_groups(path, engine=engine, **options, **plain))
 

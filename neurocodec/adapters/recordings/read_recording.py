@@ -153,8 +153,8 @@ def _read(source: Path, image_axes: str, *, to_frames: bool) -> Parts | xr.DataT
         return _read_hdf5(source, image_axes, to_frames=to_frames)
     if zipfile.is_zipfile(source):
         return read_npz(source)
-    if start.startswith((b"CDF\x01", b"CDF\x02")):
-        return read_groups(source, "scipy")
+    if start.startswith((b"CDF\x01", b"CDF\x02", b"CDF\x05")):
+        return read_groups(source, "netcdf4")
     raise InputError(
         came=f"{str(source)!r}, a file that begins with {start!r}",
         expected=KINDS,
@@ -189,6 +189,7 @@ def _read_hdf5(source: Path, image_axes: str, *, to_frames: bool) -> Parts | xr.
             return read_chirp(file, source)
         if not _has_named_arrays(file):
             return read_retina_hdf5(file, source)
+    # h5netcdf: the library of netCDF reads few HDF5 files of others, and some types make it crash.
     return read_groups(source, "h5netcdf")
 
 
