@@ -30,7 +30,7 @@ import neurocodec as nc
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.tracing import quickened, trace
 from neurocodec.nn.perturbation.replay import Remainder
-from neurocodec.perturbation.answers import BATCH
+from neurocodec.perturbation.answers import BUDGET
 
 LAYERS = ("layer1.0", "layer1.4", "layer2.0", "layer2.4", "layer2.8", "layer3.4", "layer3.7")
 REPEATS = 3
@@ -94,7 +94,7 @@ def measure(case: Case, layer: str) -> tuple[float, float]:
 
         def replay() -> Tensor:
             with rest.resumed():
-                size = BATCH["cpu"]
+                size = BUDGET.samples["cpu"]
                 parts = zip(row.split(size), keep.split(size), strict=True)
                 return torch.cat([rest.perturbed(case.x, hidden, r, k) for r, k in parts])
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from neurocodec.errors import InputError, unknown_name
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def is_whole(value: object) -> TypeGuard[int]:
@@ -42,7 +50,7 @@ def workers(value: Any) -> int | None:
 def number(name: str, value: Any, expected: str, *, hint: str = "") -> float:
     """Take a finite number; `expected` says in the message which range it has."""
     known = isinstance(value, int | float | np.integer | np.floating)
-    if not known or isinstance(value, bool) or not np.isfinite(value):
+    if not known or isinstance(value, bool) or not _finite(value):
         raise InputError(came=f"{name}={value!r}", expected=expected, hint=hint)
     return float(value)
 

@@ -140,6 +140,19 @@ class Network:
         """SHA-256 over the module's parameters and buffers."""
         return _weights_sha256(self.module)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the network's numbers depend on, for provenance and before a run is resumed."""
+        return {
+            "model": self.name,
+            "module_sha256": fingerprint(repr(self.module)),
+            "outputs": self.outputs,
+            "select": self.select,
+            "perturbation": self.perturbation,
+            "history": self.history,
+            "weights_sha256": self.weights_sha256,
+        }
+
     def select_layers(self, layers: Iterable[str] | None) -> dict[str, Layer]:
         """Layers by alias, all where None.
 

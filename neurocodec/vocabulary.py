@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 TIME: Final = "time"
 STIMULUS: Final = "stimulus"
@@ -53,6 +53,8 @@ ENERGY_SHARE: Final = "energy_share"
 EXCITATORY: Final = "excitatory"
 INHIBITORY: Final = "inhibitory"
 SIGNS: Final = (EXCITATORY, INHIBITORY)
+Sign: TypeAlias = Literal["both", "excitatory", "inhibitory", "net"]
+"""What is taken of contributions: one part, both parts apart, or their sum."""
 
 BOUNDS: Final = ("low", "high")
 """Ends of an interval, along `bound`."""

@@ -54,20 +54,7 @@ def datasets_available() -> list[str]:
 
 
 def card(kind: str, name: str) -> dict[str, Any]:
-    """Read the card of a bundled model or data set: what it is, where from, how good.
-
-    Parameters
-    ----------
-    kind
-        "models" or "datasets".
-    name
-        Its name.
-
-    Examples
-    --------
-    >>> card("datasets", "simulated-retina")["simulated"]
-    True
-    """
+    """Card of a bundled model or data set (`kind` "models" or "datasets"): what it is, how good."""
     return _read_toml(_folder(kind, name) / CARD)
 
 
@@ -169,30 +156,11 @@ def retina_network(
     module: RetinaCNN,
     *,
     name: str,
-    outputs: list[str] | None = None,
-    frame_rate: float | None = None,
-    output_coords: dict[str, list[Any]] | None = None,
+    outputs: list[str] | None = None,  # names of the cells; numbers where None
+    frame_rate: float | None = None,  # frames per second of the movies that it is for
+    output_coords: dict[str, list[Any]] | None = None,  # of the cells, such as `cell_type`
 ) -> Network:
-    """Describe a retina model as a `Network`: hidden layers, history and frame size.
-
-    Parameters
-    ----------
-    module
-        The model.
-    name
-        For provenance.
-    outputs
-        Names of the cells; None numbers them.
-    frame_rate
-        Frames per second of the movies it is for.
-    output_coords
-        Further coordinates of the cells, such as `cell_type`.
-
-    Examples
-    --------
-    >>> retina_network(RetinaCNN(RetinaConfig(cells=2)), name="mine").history
-    40
-    """
+    """A retina model as a `Network`: hidden layers, history, frame size, names of its cells."""
     return Network(
         module,
         LAYERS,

@@ -52,7 +52,7 @@ def test_cosines(value):
 def test_bytes():
     assert arguments.size_in_bytes("memory", 2e9) == 2_000_000_000
     assert arguments.size_in_bytes("memory", 2**62 + 1) == 2**62 + 1  # not by way of a float
-    for wrong in (0, 1.5, -1, np.inf, True, "1 GB"):
+    for wrong in (0, 1.5, -1, np.inf, np.nan, True, "1 GB", 10**400):
         with pytest.raises(InputError, match="memory="):
             arguments.size_in_bytes("memory", wrong)
 

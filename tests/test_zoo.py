@@ -64,6 +64,14 @@ def test_cards_say_simulated():
         assert zoo.card(kind, "simulated-retina")["simulated"] is True
 
 
+def test_a_data_set_has_a_card():
+    assert zoo.card("datasets", "simulated-retina")["simulated"] is True
+
+
+def test_a_retina_model_is_a_network_with_its_history():
+    assert retina_network(RetinaCNN(RetinaConfig(cells=2)), name="mine").history == 40
+
+
 def test_the_checkout_comes_before_the_package_and_a_folder_without_a_card_is_not_ours(
     tmp_path, monkeypatch
 ):

@@ -17,22 +17,15 @@ if TYPE_CHECKING:
 
 # No module here may have the name of a function: whoever imports the module later puts it in
 # the function's place.
-_PUBLIC = {
-    "deep_retina": "neurocodec.adapters.networks.deep_retina",
-    "timm": "neurocodec.adapters.networks.timm",
-    "torchvision": "neurocodec.adapters.networks.torchvision",
-}
-"""Public name -> module, which is loaded when the name is first used."""
-
 __all__ = ["deep_retina", "timm", "torchvision"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    if name not in __all__:
         from neurocodec.errors import unknown_name  # noqa: PLC0415
 
         raise AttributeError(str(unknown_name("name in neurocodec.adapters", name, __all__)))
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    return getattr(importlib.import_module(f"{__name__}.networks.{name}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,16 +1,25 @@
-"""What an analysis of images can be asked for, known without loading torch."""
+"""What an analysis can be asked for, and its defaults, known without loading torch."""
 
 from __future__ import annotations
 
 from typing import Final
 
+METHODS: Final = ("integrated-gradients", "act-grad", "input-grad", "smooth-grad", "norm-grad")
+"""Names of methods of `nc.methods` on the command line; the first is the default."""
+MOMENTS: Final = 120
+"""Times at which the fields of all cells are kept, beside those of the combinations."""
 PARTS: Final = ("statistics", "modes", "maps", "perturbation")
-"""Parts of the analysis, of which maps and perturbation need modes."""
-TARGETS: Final = ("top1", "top5", "entropy", "margin")
-"""Targets by name; any category of the network is one as well."""
-STEPS: Final = 10
-"""Of integrated gradients, where no other number is given."""
+"""Parts of the analysis of images, of which maps and perturbation need modes."""
 PER_CLASS: Final = 100
 """Images of each class that a perturbed network is shown, at most."""
-EXPANSION: Final = 3
-"""Modes per channel."""
+TARGETS: Final = ("top1", "top5", "entropy", "margin")
+"""Targets for images by name; any category of the network is one as well."""
+
+RETINA_STEPS: Final = 20
+"""Of integrated gradients for a retina model, where no other number is given."""
+IMAGE_STEPS: Final = 10
+"""Of integrated gradients for images, where no other number is given."""
+RETINA_EXPANSION: Final = 10
+"""Modes per channel of a retina model."""
+IMAGE_EXPANSION: Final = 3
+"""Modes per channel of a network that sees images."""

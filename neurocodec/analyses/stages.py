@@ -20,44 +20,14 @@ Result = TypeVar("Result", bound=xr.DataArray | xr.Dataset | xr.DataTree | Savab
 
 
 class Stages:
-    """Keeps results as files, and gives those back that were made from the same things.
-
-    Parameters
-    ----------
-    folder
-        Where the results are; None keeps nothing.
-
-    Examples
-    --------
-    >>> import tempfile, xarray as xr
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for _ in range(2):
-    ...         made = Stages(folder).keep("one.nc", {"seed": 0}, lambda: xr.DataArray(1.0))
-    >>> float(made)
-    1.0
-    """
+    """Keeps results as files of a folder (None: nowhere), and gives back what was made before."""
 
     def __init__(self, folder: str | Path | None) -> None:
         self.folder = None if folder is None else existing_folder(folder)
         self.files: list[str] = []
 
     def keep(self, name: str, facts: Mapping[str, Any], make: Callable[[], Result]) -> Result:
-        """Read a result that was made from the same facts before, or make and keep it.
-
-        Parameters
-        ----------
-        name
-            Of the file; a name with a folder makes the folder.
-        facts
-            What the result is made from, as JSON holds it.
-        make
-            Makes the result, of a kind that `nc.save` takes.
-
-        Raises
-        ------
-        StorageError
-            Where the file cannot be written.
-        """
+        """Read a result that was made from the same facts (as JSON) before, or make and keep it."""
         self.files.append(name)
         if self.folder is None:
             return make()

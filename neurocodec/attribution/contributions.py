@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from neurocodec.attribution.plan import (
-    ContributionPlan,
-    Reduce,
-    automatic_batch_size,
-    check,
-    one_of,
-    prepared,
-)
+from neurocodec import arguments
+from neurocodec.attribution.plan import ContributionPlan, Reduce
 from neurocodec.engine.distributed import run_distributed
 from neurocodec.engine.estimate import Estimate
 from neurocodec.engine.run import Run
-from neurocodec.engine.samples import Samples, require_batch_size
+from neurocodec.engine.samples import Samples
 from neurocodec.network import Network
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
@@ -122,7 +115,7 @@ def contributions(
     >>> tree["hidden/contribution"].dims
     ('stimulus', 'sign', 'channel')
     """
-    require_batch_size(batch_size)
+    batch_size = arguments.batch_size(batch_size)
     plan = _plan(
         net.on(device if client is None else None),
         stimulus,
@@ -132,8 +125,8 @@ def contributions(
         return run_distributed(
             plan, out, client, batch_size=batch_size, device=device, progress=progress
         )
-    with _ready(plan, batch_size, workers, progress=progress) as run:
-        return run.in_memory() if out is None else run.streamed(Path(out))
+    with Run.opened(plan, batch_size, workers, progress=progress) as run:
+        return run.result(out)
 
 
 def estimate(
@@ -172,13 +165,13 @@ def estimate(
     >>> nc.estimate(net, images, target=nc.targets.Output(0)).output_bytes
     28000
     """
-    require_batch_size(batch_size)
+    batch_size = arguments.batch_size(batch_size)
     plan = _plan(
         net.on(device),
         stimulus,
         Options(target, method or IntegratedGradients(), layers, reduce, split, baseline),
     )
-    with _ready(plan, batch_size, workers, progress=False) as run:
+    with Run.opened(plan, batch_size, workers, progress=False) as run:
         return run.estimate()
 
 
@@ -195,25 +188,14 @@ class Options(NamedTuple):
 
 def _plan(net: Network, stimulus: xr.DataArray, wanted: Options) -> ContributionPlan:
     samples = Samples.of(net, stimulus, stream=True)
-    plan = ContributionPlan(
+    return ContributionPlan(
         net=net,
         samples=samples,
         target=wanted.target,
         method=wanted.method,
         layers=net.select_layers(wanted.layers),
-        reduce=one_of("reduce", wanted.reduce, ("channel", "none")),
-        split=one_of("split", wanted.split, ("before", "after")),
+        reduce=arguments.one_of("reduce", wanted.reduce, ("channel", "none")),
+        split=arguments.one_of("split", wanted.split, ("before", "after")),
         baseline=samples.baseline(wanted.baseline),
         given=wanted.baseline is not None,
     )
-    check(plan)
-    return plan
-
-
-@contextmanager
-def _ready(
-    plan: ContributionPlan, batch_size: int | None, workers: int | None, *, progress: bool
-) -> Iterator[Run]:
-    with prepared(plan) as (passes, traced):
-        size = batch_size or automatic_batch_size(plan, traced)
-        yield Run(plan, passes, size, workers, progress)

@@ -1,10 +1,9 @@
-"""An analysis of contributions: what its numbers depend on, and how one batch is computed."""
+"""One call of `nc.contributions`, checked: what its numbers depend on, one batch, labels."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -16,25 +15,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurocodec import vocabulary as v
-from neurocodec.engine.plan import Arrays, Plan
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.engine.plan import Arrays, Bound, Plan
+from neurocodec.engine.samples import Samples
+from neurocodec.engine.session import Session
+from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, labelled, plain, stamp
+from neurocodec.network import Network
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Attribution, Method
-from neurocodec.nn.attribution.passes import Batch, Passes, Prefix, prefix_holds
+from neurocodec.nn.attribution.passes import Passes, prefix_holds
 from neurocodec.nn.attribution.reduction import Split, split_sign, sum_positions
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.tracing import Trace, quickened, trace
+from neurocodec.nn.capture.prefix import Batch, Prefix
 
 logger = logging.getLogger(__name__)
 
 Reduce = Literal["channel", "none"]
-
-BATCH_BYTES = {"cpu": 2**30, "cuda": 2**33}
-"""What the passes of one batch may keep, which sets the automatic batch size."""
-LARGEST_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -48,25 +45,24 @@ class ContributionPlan(Plan):
     reduce: Reduce
     split: Split
     baseline: Tensor
-    given: bool
+    given: bool  # whether the baseline was asked for
+
+    def __post_init__(self) -> None:
+        require_kinds(self.target, self.method)
+        if not self.layers:
+            raise InputError(
+                came="no layers", expected="at least one", hint="nc.Network(layers=[...])"
+            )
 
     def captured(self) -> dict[str, Layer]:
         """Layers to hook: those that are wanted, and the one that the target reads."""
-        if self.target.layer is None:
-            return self.layers
-        return {**self.layers, **self.net.select_layers([self.target.layer])}
+        return with_layer_of(self.target, self.layers, self.net)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
         facts = {
-            "model": self.net.name,
-            "module_sha256": fingerprint(repr(self.net.module)),
-            "outputs": self.net.outputs,
-            "select": self.net.select,
-            "perturbation": self.net.perturbation,
-            "history": self.net.history,
-            "weights_sha256": self.net.weights_sha256,
+            **self.net.facts,
             "layers": self.layers,
             "target": {"kind": type(self.target).__name__, "parameters": self.target},
             "method": self.method,
@@ -77,25 +73,33 @@ class ContributionPlan(Plan):
         }
         return plain(facts)
 
-    def opened(self) -> Any:
-        """Hook the network, see how it runs, and bind the target to its outputs."""
-        return prepared(self)
+    def bound(self, session: Session) -> Contributions:
+        """Bind the target to the network's outputs."""
+        passes = passes_for(session, self.target, self.baseline, given=self.given)
+        passes = replace(passes, aliases=tuple(self.layers))
+        passes = with_prefix(passes, session, self.method, self.samples)
+        return Contributions(self, session.bytes_per_sample, passes)
 
-    def batch_size(self, traced: Trace, device: str | None = None) -> int:
-        """Samples whose passes fit a fixed size of memory."""
-        return automatic_batch_size(self, traced, device)
 
-    def rows(self, passes: Passes, batch: Batch) -> Arrays:
+@dataclass(frozen=True)
+class Contributions(Bound):
+    """A plan of contributions with the network that it runs on."""
+
+    plan: ContributionPlan
+    passes: Passes
+
+    def rows(self, batch: Batch, into: Arrays) -> Arrays:
         """Compute one batch and reduce it on its device; only the reduced rows leave it."""
-        found = self.method.attribute(passes, batch)
+        del into
+        found = self.plan.method.attribute(self.passes, batch)
         require_finite_target(found.target, batch.first)
         rows = {v.TARGET: found.target}
         extras = {"steps": found.steps, "converged": found.converged}
         rows |= {name: values for name, values in extras.items() if values is not None}
         rows |= {
             f"{alias}/{name}": values
-            for alias, layer in self.layers.items()
-            for name, values in _reduced(self, found, alias, layer).items()
+            for alias, layer in self.plan.layers.items()
+            for name, values in _reduced(self.plan, found, alias, layer).items()
         }
         return {name: values.cpu().numpy() for name, values in rows.items()}
 
@@ -106,52 +110,16 @@ class ContributionPlan(Plan):
         nodes: dict[str, dict[str, xr.DataArray]] = {"/": {}}
         for path, values in arrays.items():
             alias, _, name = path.rpartition("/")
-            variable = _labelled_rows(self, self.layers.get(alias), name, values)
+            variable = _labelled_rows(self.plan, self.plan.layers.get(alias), name, values)
             nodes.setdefault(f"/{alias}", {})[name] = variable
         data = {path: xr.Dataset(variables) for path, variables in nodes.items()}
         data["/"] = data["/"].assign_coords(coords)
         tree = xr.DataTree.from_dict(data)
-        return stamp(tree, "nc.contributions", **self.facts)
-
-
-def one_of(what: str, value: Any, known: tuple[str, ...]) -> Any:
-    """Return a value that is one of those known, or say which there are.
-
-    Parameters
-    ----------
-    what
-        What it is, for the message.
-    value
-        What came.
-    known
-        What may come.
-    """
-    if value not in known:
-        raise unknown_name(what, value, known)
-    return value
-
-
-def check(plan: ContributionPlan) -> None:
-    """Refuse what is no target or method, and an analysis of nothing.
-
-    Parameters
-    ----------
-    plan
-        The analysis.
-    """
-    require_kinds(plan.target, plan.method)
-    if not plan.layers:
-        raise InputError(came="no layers", expected="at least one", hint="nc.Network(layers=[...])")
+        return stamp(tree, "nc.contributions", **self.plan.facts)
 
 
 def require_kinds(target: Target, method: Method) -> None:
-    """Refuse what is no target or method.
-
-    Parameters
-    ----------
-    target, method
-        What came.
-    """
+    """Refuse what is no target or method."""
     for what, value, kind in (("target", target, Target), ("method", method, Method)):
         if not isinstance(value, kind):
             raise InputError(
@@ -161,52 +129,40 @@ def require_kinds(target: Target, method: Method) -> None:
             )
 
 
-@contextmanager
-def prepared(plan: ContributionPlan) -> Iterator[tuple[Passes, Trace]]:
-    """Hook the network, see how it runs, and bind the target to its outputs."""
-    device = plan.net.device
-    with Capture(plan.net.module, plan.captured(), plan.net.select).attached() as capture:
-        few = plan.samples.few(device)
-        traced = trace(capture, few)
-        target = plan.target.bind(plan.net.output_names(traced.done.outputs.shape[1]))
-        start, wanted = plan.baseline.to(device), tuple(plan.layers)
-        passes = Passes(capture, target, start, plan.given, aliases=wanted)
-        with quickened(capture, traced, few):
-            yield _with_prefix(plan, passes, traced), traced
+def with_layer_of(target: Target, layers: Mapping[str, Layer], net: Network) -> dict[str, Layer]:
+    """Layers, and the one that the target reads, if it reads one."""
+    own = [] if target.layer is None else [target.layer]
+    return {**layers, **net.select_layers(own)}
 
 
-def _with_prefix(plan: ContributionPlan, passes: Passes, traced: Trace) -> Passes:
+def passes_for(session: Session, target: Target, baseline: Tensor, *, given: bool) -> Passes:
+    """Passes of a hooked network for a target, which is bound to its outputs."""
+    start = baseline.to(session.net.device)
+    return Passes(session.capture, target.bind(session.outputs), start, given)
+
+
+def with_prefix(passes: Passes, session: Session, method: Method, samples: Samples) -> Passes:
     """Skip an affine prefix, where there is one and a replay agrees with a full pass."""
-    along_input = isinstance(plan.method, IntegratedGradients) and plan.method.path == "input"
-    found = Prefix.of(traced) if along_input else None
-    if found is None:
+    if not isinstance(method, IntegratedGradients) or method.path != "input":
         return passes
-    batch = plan.samples.batch(0, min(4, len(plan.samples)), plan.net.device)
+    if not session.prefixes:
+        batch = samples.batch(0, min(4, len(samples)), session.net.device)
+        session.prefixes.append(_prefix(passes, session, batch))
+    return replace(passes, prefix=session.prefixes[0])
+
+
+def _prefix(passes: Passes, session: Session, batch: Batch) -> Prefix | None:
+    found = Prefix.of(session.traced)
+    if found is None:
+        return None
     for prefix in (found, replace(found, convolution=None)):
-        candidate = replace(passes, prefix=prefix)
-        if prefix_holds(candidate, batch):
+        if prefix_holds(replace(passes, prefix=prefix), batch):
             logger.info(
                 "the path in layer %r is straight; what precedes it runs once", prefix.layer
             )
-            return candidate
+            return prefix
     logger.info("what precedes layer %r is not affine; it runs at every step", found.layer)
-    return passes
-
-
-def automatic_batch_size(plan: ContributionPlan, traced: Trace, device: str | None = None) -> int:
-    """Samples whose passes fit a fixed size of memory, on this kind of device.
-
-    Parameters
-    ----------
-    plan
-        The analysis.
-    traced
-        How the network runs.
-    device
-        Kind of device, where it is another than the network's.
-    """
-    budget = BATCH_BYTES.get(device or plan.net.device.type, BATCH_BYTES["cpu"])
-    return int(np.clip(budget // max(1, traced.bytes_per_sample), 1, LARGEST_BATCH))
+    return None
 
 
 def _reduced(
@@ -226,19 +182,7 @@ def _reduced(
 
 
 def require_finite_target(target: Tensor, first: int) -> None:
-    """Refuse a target with NaN or infinity, naming the sample.
-
-    Parameters
-    ----------
-    target
-        Of every sample of a batch.
-    first
-        Position of the first of them.
-
-    Examples
-    --------
-    >>> require_finite_target(torch.zeros(2), 0)
-    """
+    """Refuse a target with NaN or infinity, naming the sample; `first` is the batch's first."""
     if not bool(target.isfinite().all()):
         place = first + int((~target.isfinite()).nonzero()[0])
         raise InputError(

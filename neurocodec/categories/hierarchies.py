@@ -19,24 +19,10 @@ Source: TypeAlias = "Hierarchy | Mapping[str, Sequence[str] | str] | str | PathL
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Concepts and what they are kinds of.
+    """Concepts and what they are kinds of."""
 
-    Parameters
-    ----------
-    parents
-        Class or concept -> concepts directly above it.
-    names
-        Id -> words; an id without words is its own name.
-
-    Examples
-    --------
-    >>> tree = Hierarchy({"pug": ("dog",), "dog": ("animal",), "cat": ("animal",)})
-    >>> sorted(tree.above("pug")), tree.depth("pug"), "animal" in tree
-    (['animal', 'dog'], 2, True)
-    """
-
-    parents: Mapping[str, tuple[str, ...]]
-    names: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, tuple[str, ...]]  # class or concept -> concepts directly above it
+    names: Mapping[str, str] = field(default_factory=dict)  # id -> words, where it has any
     _known: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def __contains__(self, key: str) -> bool:
@@ -77,30 +63,10 @@ class Hierarchy:
         return level
 
     def find(self, what: str, name: str, among: Collection[str]) -> str:
-        """Id of the concept that a text means: its id, its first word, or else any of its words.
-
-        Parameters
-        ----------
-        what
-            Noun for the message.
-        name
-            The text; the first word with the id in brackets as well, as `nc.concept_masks` writes.
-        among
-            Ids that come into question.
-
-        Raises
-        ------
-        InputError
-            Where nothing is called so, or more than one concept is.
-
-        Examples
-        --------
-        >>> tree = Hierarchy({"n3": ("n1", "n2")}, {"n1": "dog, hound", "n2": "pet, dog"})
-        >>> tree.find("concept", "dog", ["n1", "n2"]), tree.find("concept", "hound", ["n1", "n2"])
-        ('n1', 'n1')
-        """
+        """Id of the concept that a text means: its id, else first word, else any of its words."""
         words = {key: self.name(key).split(", ") for key in among}
         levels = (
+            # as `nc.concept_masks` writes it where two share the word: "dog (n02084071)"
             [key for key, own in words.items() if name in (key, f"{own[0]} ({key})")],
             [key for key, own in words.items() if name == own[0]],
             [key for key, own in words.items() if name in own],
@@ -119,26 +85,7 @@ class Hierarchy:
 
 
 def read_hierarchy(source: Source) -> Hierarchy:
-    """Read a hierarchy of concepts.
-
-    Parameters
-    ----------
-    source
-        A mapping of each class to its concepts (a concept that is a key itself has concepts above
-        it in turn); the path of a table (.csv) with columns `class` and `concept`, one pair in a
-        line; of ImageNet's `wordnet.is_a.txt` (lines "parent child"; names from a `words.txt`
-        beside it where there is one); or of WordNet 3.0's `data.noun`.
-
-    Raises
-    ------
-    InputError
-        Where the file cannot be read or is none of these.
-
-    Examples
-    --------
-    >>> read_hierarchy({"tabby": ["cat", "pet"], "cat": "animal"}).depth("tabby")
-    1
-    """
+    """Read a hierarchy of concepts, in any of the forms that `nc.concept_masks` takes."""
     if isinstance(source, Hierarchy):
         return source
     if isinstance(source, Mapping):

@@ -9,10 +9,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.categories.hierarchies import Hierarchy, Source, read_hierarchy
 from neurocodec.errors import InputError, unknown_name
+from neurocodec.rows.matrix import coords_of
 
 Labelled: TypeAlias = xr.DataArray | xr.Dataset | xr.DataTree
 
@@ -81,8 +82,10 @@ def concept_masks(
         As `class_masks` takes it. Where it has a coordinate `wordnet_id` along the samples, that
         is the class to look up, else its label.
     hierarchy
-        As `neurocodec.categories.hierarchies.read_hierarchy` takes it: a mapping of classes to
-        concepts, a table (.csv), ImageNet's `wordnet.is_a.txt`, or WordNet's `data.noun`.
+        A mapping of each class to its concepts (a concept that is a key itself has concepts above
+        it in turn); the path of a table (.csv) with columns `class` and `concept`, one pair in a
+        line; of ImageNet's `wordnet.is_a.txt` (lines "parent child"; names from a `words.txt`
+        beside it where there is one); or of WordNet 3.0's `data.noun`.
     ids
         Id of each class in the hierarchy where its name is another: a mapping from name to id, or
         an array with the coordinates `category` and `wordnet_id`, such as responses of a network.
@@ -116,8 +119,7 @@ def concept_masks(
     >>> found.concept.values.tolist(), found.n_members.values.tolist(), found.depth.values.tolist()
     (['animal', 'dog'], [3, 2], [0, 1])
     """
-    if missing not in ("raise", "skip"):
-        raise unknown_name("way to treat missing classes", missing, ("raise", "skip"))
+    arguments.one_of("way to treat missing classes", missing, ("raise", "skip"))
     tree = read_hierarchy(hierarchy)
     texts = _labels(data)
     keys, codes = np.unique(_keys(data, texts, ids, skip=missing == "skip"), return_inverse=True)
@@ -144,26 +146,7 @@ def concept_masks(
 
 
 def group_masks(data: Labelled, groups: Mapping[str, Sequence[str]]) -> xr.DataArray:
-    """Say which images belong to which concept, where the classes of each are known.
-
-    Parameters
-    ----------
-    data
-        As `class_masks` takes it; labels that are in no group are allowed.
-    groups
-        Concept -> its classes.
-
-    Returns
-    -------
-    xarray.DataArray
-        `member` (stimulus, concept), bool, in the order of `groups`, with `n_members`.
-
-    Examples
-    --------
-    >>> images = xr.DataArray(["pug", "jeep", "husky"], dims="stimulus")
-    >>> group_masks(images, {"dog": ["pug", "husky", "beagle"]}).values[:, 0].tolist()
-    [True, False, True]
-    """
+    """Which images belong to which concept, where the classes of each are known: `member`."""
     texts = _labels(data)
     columns = [np.isin(texts.values, np.array([*names], dtype=str)) for names in groups.values()]
     member = np.stack(columns, axis=1)
@@ -183,8 +166,7 @@ def _labels(data: Labelled) -> xr.DataArray:
             hint="tree.coords['label'] = ('stimulus', names), or nc.images(folder, net)",
         )
     dim = labels.sample_dim(found)
-    coords = {str(k): c.variable for k, c in found.coords.items() if c.dims == (dim,)}
-    return xr.DataArray(found.values.astype(str), coords, (dim,))
+    return xr.DataArray(found.values.astype(str), coords_of(found, dim), (dim,))
 
 
 def _keys(

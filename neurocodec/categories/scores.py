@@ -10,19 +10,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.kernels.class_correlation import Masks, bootstrap_medians, largest
 from neurocodec.kernels.correlation import unit_columns
 from neurocodec.kernels.intervals import interval
 from neurocodec.modes.decomposition import Decomposition
-from neurocodec.rows.layers import KINDS, NET, layers_of
-from neurocodec.rows.matrix import select_rows
-from neurocodec.rows.tables import layer_dataset, require_options, stamped
+from neurocodec.rows.layers import KINDS, layers_of
+from neurocodec.rows.matrix import NET, select_rows
+from neurocodec.rows.tables import layer_dataset, stamped
 
 Loadings: TypeAlias = Mapping[str, Decomposition | xr.DataArray]
-Array = NDArray[np.float64]
 
 UNITS: Final = (
     "contribution_mode",
@@ -97,8 +96,7 @@ def describe_modes(correlation: xr.DataArray, *, best: int = 3) -> xr.Dataset:
             expected="a coordinate with the name of each concept",
             hint=f"correlation.assign_coords({concept}=names)",
         )
-    if not isinstance(best, int) or best < 1:
-        raise InputError(came=f"best={best!r}", expected="a whole number above 0")
+    best = arguments.whole("best", best)
     r = np.asarray(correlation.values, dtype=np.float64)
     names = correlation[concept].values.astype(str)
     coords = {unit: correlation[unit].values if unit in correlation.coords else np.arange(len(r))}
@@ -107,7 +105,7 @@ def describe_modes(correlation: xr.DataArray, *, best: int = 3) -> xr.Dataset:
 
 
 def _table(
-    r: Array, names: NDArray[np.str_], unit: str, coords: Mapping[str, Any], best: int
+    r: NDArray[np.float64], names: NDArray[np.str_], unit: str, coords: Mapping[str, Any], best: int
 ) -> xr.Dataset:
     filled = np.where(np.isnan(r), -np.inf, r)
     order = np.argsort(-filled, axis=1, kind="stable")[:, :best]
@@ -205,9 +203,8 @@ def concept_scores(
     >>> found["summary/median"].values.round(2).tolist(), found["summary/n_above"].values.tolist()
     ([[0.48, 0.48]], [[1, 1]])
     """
-    require_options(bootstrap, confidence)
-    if sign not in (NET, *v.SIGNS):
-        raise unknown_name("sign of single channels", sign, (NET, *v.SIGNS))
+    bootstrap, confidence = arguments.interval(bootstrap, confidence)
+    arguments.one_of("sign of single channels", sign, (NET, *v.SIGNS))
     given = {UNITS[0]: modes, UNITS[1]: activation_modes}
     rows = layers_of(tree, layers, KINDS, sign)
     _require_layers(given, [*tree.children])
@@ -276,7 +273,7 @@ def _units(
         found = select_rows(node.data_vars[v.CONTRIBUTION], sign)
         return abs(found) if sign == v.INHIBITORY else found
     if kind == "activation_channel":
-        return select_rows(node.data_vars[v.ACTIVATION], "net")
+        return select_rows(node.data_vars[v.ACTIVATION], NET)
     modes = (given[kind] or {}).get(layer)
     if modes is None or isinstance(modes, xr.DataArray):
         return modes
@@ -321,7 +318,7 @@ def _scored(
     return table.assign(p_value=labels.labelled(p, (unit,), coords, name="p_value")), summary
 
 
-def _columns(units: xr.DataArray, keep: NDArray[np.bool_]) -> Iterator[Array]:
+def _columns(units: xr.DataArray, keep: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:
     """Centred columns of norm 1, some at a time."""
     for start in range(0, units.shape[1], _COLUMNS):
         yield unit_columns(units[:, start : start + _COLUMNS].values[keep], 0)

@@ -10,7 +10,9 @@ from typing import Final, TypeAlias
 from neurocodec.errors import InputError
 
 Parents: TypeAlias = dict[str, tuple[str, ...]]
+"""Id ("n" and eight digits, as ImageNet writes it) -> ids of what it is a kind of."""
 Names: TypeAlias = dict[str, str]
+"""Id -> its words, such as "dog, domestic dog, Canis familiaris"."""
 
 _HYPERNYMS: Final = ("@", "@i")
 """Pointers of a noun to what it is a kind of, and to what it is an instance of."""
@@ -18,37 +20,10 @@ _ID: Final = re.compile(r"n\d{8}")
 
 
 def read_data_noun(lines: Iterable[str]) -> tuple[Parents, Names]:
-    """Read WordNet 3.0's `data.noun` (Debian: package wordnet-base, /usr/share/wordnet).
-
-    One synset in a line, as wndb(5WN) describes it: ``offset file n words word id ... pointers
-    symbol offset pos source/target ... | gloss``, with the number of words in hexadecimal.
-
-    Parameters
-    ----------
-    lines
-        Of the file; those of the licence begin with spaces.
-
-    Returns
-    -------
-    parents : dict
-        Id ("n" and the eight digits of the offset, as ImageNet writes it) -> ids of hypernyms.
-    names : dict
-        Id -> its words, such as "dog, domestic dog, Canis familiaris".
-
-    Raises
-    ------
-    InputError
-        Where a line is no noun.
-
-    Examples
-    --------
-    >>> line = "02084071 05 n 02 dog 0 domestic_dog 0 002 @ 02083346 n 0000 ~ 01322604 n 0000 | a"
-    >>> read_data_noun([line])
-    ({'n02084071': ('n02083346',)}, {'n02084071': 'dog, domestic dog'})
-    """
+    """Read the lines of WordNet 3.0's `data.noun`: ids of hypernyms, and words, of each id."""
     parents, names = dict[str, tuple[str, ...]](), dict[str, str]()
     for number, line in enumerate(lines, 1):
-        if line.startswith(" ") or not line.strip():
+        if line.startswith(" ") or not line.strip():  # lines of the licence begin with spaces
             continue
         try:
             key, found, words = _noun(line)
@@ -63,6 +38,9 @@ def read_data_noun(lines: Iterable[str]) -> tuple[Parents, Names]:
 
 
 def _noun(line: str) -> tuple[str, tuple[str, ...], str]:
+    """Id, ids of hypernyms and words of one synset, written as wndb(5WN) describes it."""
+    # offset file n words word id ... pointers symbol offset pos source/target ... | gloss,
+    # with the number of words in hexadecimal
     fields = line.split("|", maxsplit=1)[0].split()
     count = int(fields[3], 16)
     words = fields[4 : 4 + 2 * count : 2]
@@ -78,28 +56,7 @@ def _is_hypernym(symbol: str, kind: str) -> bool:
 
 
 def read_is_a(lines: Iterable[str]) -> Parents:
-    """Read ImageNet's `wordnet.is_a.txt`: in each line a parent and a child.
-
-    Parameters
-    ----------
-    lines
-        Of the file.
-
-    Returns
-    -------
-    dict
-        Id of a child -> ids of its parents.
-
-    Raises
-    ------
-    InputError
-        Where a line has not two ids.
-
-    Examples
-    --------
-    >>> read_is_a(["n02083346 n02084071"])
-    {'n02084071': ('n02083346',), 'n02083346': ()}
-    """
+    """Read ImageNet's `wordnet.is_a.txt`, a parent and a child in each line: child -> parents."""
     parents: dict[str, list[str]] = {}
     for number, line in enumerate(lines, 1):
         ids = line.split()
@@ -115,40 +72,13 @@ def read_is_a(lines: Iterable[str]) -> Parents:
 
 
 def read_words(lines: Iterable[str]) -> Names:
-    r"""Read ImageNet's `words.txt`: in each line an id, a tab and words.
-
-    Parameters
-    ----------
-    lines
-        Of the file.
-
-    Examples
-    --------
-    >>> read_words(["n02084071\tdog, domestic dog"])
-    {'n02084071': 'dog, domestic dog'}
-    """
+    """Read ImageNet's `words.txt`: in each line an id, a tab and words."""
     pairs = (line.rstrip("\n").partition("\t") for line in lines)
     return {key: words for key, _, words in pairs if words}
 
 
 def looks_like(first: str) -> str:
-    """Tell the format of a file from its first line that is not empty.
-
-    Parameters
-    ----------
-    first
-        The line, with the spaces that it begins with.
-
-    Returns
-    -------
-    str
-        "data.noun", "is_a" or "table".
-
-    Examples
-    --------
-    >>> looks_like("  1 This software"), looks_like("n01 n02"), looks_like("class,concept")
-    ('data.noun', 'table', 'table')
-    """
+    """Tell the format of a file, "data.noun", "is_a" or "table", from its first line with text."""
     fields = first.split()
     if first.startswith("  ") or (len(fields) > 3 and fields[0].isdigit() and fields[2] == "n"):
         return "data.noun"
@@ -156,18 +86,7 @@ def looks_like(first: str) -> str:
 
 
 def lines_of(path: Path) -> Iterator[str]:
-    """Lines of a text file.
-
-    Parameters
-    ----------
-    path
-        Of a file in UTF-8.
-
-    Raises
-    ------
-    InputError
-        Where there is no such file, or it is no text.
-    """
+    """Lines of a text file in UTF-8."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from file

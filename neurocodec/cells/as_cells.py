@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
+from neurocodec.rows.matrix import NET, coords_of, of_sign
 
 _MISSING = {"i": -1, "u": -1, "f": np.nan, "U": ""}
 """What a coordinate holds for cells of a layer that has no such coordinate, by kind of dtype."""
@@ -58,6 +59,7 @@ def as_cells(
     >>> cells.cell.values.tolist(), cells.values.tolist()
     (['conv1/0', 'conv1/1', 'conv2/0', 'conv2/1'], [[1.0, 2.0, 1.0, 2.0]])
     """
+    arguments.one_of("sign", sign, (*v.SIGNS, NET))
     names = _layers(tree, variable, layers)
     arrays = [_positions_last(tree.children[name].data_vars[variable], sign) for name in names]
     dim = str(arrays[0].dims[0])
@@ -66,7 +68,7 @@ def as_cells(
     tables = [_table(name, array) for name, array in zip(names, arrays, strict=True)]
     values = np.concatenate([array.values.reshape(len(array), -1) for array in arrays], axis=1)
     coords: dict[str, Any] = {
-        **{str(k): c.variable for k, c in arrays[0].coords.items() if c.dims == (dim,)},
+        **coords_of(arrays[0], dim),
         v.CELL: np.concatenate([_cell_names(table) for table in tables]),
         **{k: (v.CELL, c) for k, c in _joined(tables).items()},
     }
@@ -94,14 +96,7 @@ def _layers(tree: xr.DataTree, variable: str, layers: Sequence[str] | None) -> l
 
 def _positions_last(array: xr.DataArray, sign: str) -> xr.DataArray:
     """Samples first, then channels, then positions; one sign, or their sum."""
-    if v.SIGN in array.dims:
-        if sign != "net" and sign not in array[v.SIGN].values:
-            raise unknown_name("sign", sign, [*array[v.SIGN].values.tolist(), "net"])
-        array = (
-            array.sum(v.SIGN, keep_attrs=True)
-            if sign == "net"
-            else array.sel({v.SIGN: sign}, drop=True)
-        )
+    array = of_sign(array, sign) if v.SIGN in array.dims else array
     return array.transpose(labels.sample_dim(array), v.CHANNEL, ...)
 
 

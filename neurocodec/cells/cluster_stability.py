@@ -10,13 +10,12 @@ import xarray as xr
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.cells.clustering import (
     UNASSIGNED,
     UNASSIGNED_TYPE,
     ClusterMethod,
-    cell_coords,
     cell_patterns,
     cluster_cells,
     clustering_of,
@@ -24,6 +23,7 @@ from neurocodec.cells.clustering import (
 )
 from neurocodec.cells.correlate import Transform, correlate
 from neurocodec.errors import InputError, unknown_name
+from neurocodec.rows.matrix import coords_of
 
 _OTHER: Final = "other_cell"
 Cells = TypeVar("Cells", xr.DataArray, xr.Dataset, xr.DataTree)
@@ -93,8 +93,7 @@ def cluster_stability(
     >>> found.cluster.values.tolist(), found.stability.values.tolist()
     ([0, 0, 1, 1], [1.0, 1.0, 1.0, 1.0])
     """
-    if resamples < 1:
-        raise InputError(came=f"resamples={resamples}", expected="at least 1", hint="resamples=50")
+    resamples = arguments.whole("resamples", resamples, hint="resamples=50")
     dim = labels.sample_dim(loadings)
     loadings, rates = loadings.transpose(dim, ...), rates.transpose(dim, ...)
     corr = correlate(loadings, rates, transform=transform)
@@ -155,7 +154,7 @@ def _summary(full: xr.Dataset, runs: NDArray[np.int64]) -> xr.Dataset:
     jaccard = _jaccard(together, _together(whole))
     stability = np.where(known, jaccard.mean(axis=0), np.nan)
     agreement = [adjusted_rand_score(whole[known], _singled(run)[known]) for run in runs]
-    cell = cell_coords(full["cluster"])
+    cell = coords_of(full["cluster"], v.CELL)
     names = {_OTHER: (_OTHER, cell[v.CELL].values)} if v.CELL in cell else {}
     return xr.Dataset(
         {

@@ -13,14 +13,14 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import InputError
 from neurocodec.kernels.resampling import gaussian_rows
+from neurocodec.rows.matrix import coords_of
 
 ClusterMethod = Literal["kmeans", "agglomerative", "gaussian mixture", "spectral"]
-Matrix = NDArray[np.float64]
-Labels = NDArray[np.int64]
+Clusters = NDArray[np.int64]
 
 UNASSIGNED: Final = -1
 """Cluster of a cell without a pattern (its correlations are NaN, as where it never responds)."""
@@ -96,8 +96,7 @@ def cluster_cells(
     >>> int(found.n_clusters), found.cluster.values.tolist()
     (2, [0, 0, 1, 1])
     """
-    if method not in _METHODS:
-        raise unknown_name("method", method, _METHODS)
+    arguments.one_of("method", method, _METHODS)
     patterns, known = cell_patterns(corr, standardise=standardise)
     counts = _tried(patterns, k, k_max)
     fits = {n: divide(patterns, n, seed, method) for n in counts}
@@ -106,7 +105,7 @@ def cluster_cells(
     cluster = np.full(corr.sizes[v.CELL], UNASSIGNED)
     cluster[known] = fits[best]
     found = {
-        "cluster": labels.labelled(cluster, (v.CELL,), cell_coords(corr), name="cluster"),
+        "cluster": labels.labelled(cluster, (v.CELL,), coords_of(corr, v.CELL), name="cluster"),
         "silhouette": labels.labelled(curve, ("k",), {"k": counts}, name="silhouette"),
         "n_clusters": labels.labelled(best, (), name="n_clusters"),
     }
@@ -125,7 +124,7 @@ def cluster_cells(
 
 
 def _highest_silhouette(
-    patterns: Matrix, counts: Sequence[int], seed: int, method: ClusterMethod
+    patterns: NDArray[np.float64], counts: Sequence[int], seed: int, method: ClusterMethod
 ) -> float:
     fits = (divide(patterns, n, seed, method) for n in counts)
     return max(float(silhouette_score(patterns, fit)) for fit in fits)
@@ -133,40 +132,21 @@ def _highest_silhouette(
 
 def cell_patterns(
     corr: xr.DataArray, *, standardise: bool = False
-) -> tuple[Matrix, NDArray[np.bool_]]:
-    """Patterns (cells, features) of the cells that have one, without features that no cell has.
-
-    Parameters
-    ----------
-    corr
-        (mode, cell), or `cell` and any one other dim.
-    standardise
-        As in `cluster_cells`.
-
-    Returns
-    -------
-    patterns : numpy.ndarray
-        Rows for the cells that have a pattern.
-    known : numpy.ndarray
-        Whether a cell has one.
-
-    Examples
-    --------
-    >>> corr = xr.DataArray([[0.5, np.nan], [np.nan, np.nan]], dims=("mode", "cell"))
-    >>> patterns, known = cell_patterns(corr)
-    >>> patterns.tolist(), known.tolist()
-    ([[0.5]], [True, False])
-    """
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Patterns (cells, features) of cells that have one, scaled or not; which cells have one."""
     if not isinstance(corr, xr.DataArray) or v.CELL not in corr.dims or corr.ndim != 2:
         labels.require_dims(corr, (v.MODE, v.CELL), "patterns of cells")
     values = np.asarray(corr.transpose(v.CELL, ...).values, dtype=np.float64)
+    # cells without a pattern, and features that no cell has, are left out
     known, used = (np.asarray(~np.isnan(values).all(axis=axis)) for axis in (1, 0))
     labels.require_finite(corr.transpose(v.CELL, ...)[known, used], "patterns of cells")
     patterns = values[known][:, used]
     return StandardScaler().fit_transform(patterns) if standardise else patterns, known
 
 
-def _tried(patterns: Matrix, k: int | Literal["silhouette"], k_max: int | None) -> list[int]:
+def _tried(
+    patterns: NDArray[np.float64], k: int | Literal["silhouette"], k_max: int | None
+) -> list[int]:
     """Numbers of clusters that have a silhouette: from 2 to one less than the patterns."""
     different = len(np.unique(patterns, axis=0)) if patterns.size else 0
     most = min(different, len(patterns) - 1)
@@ -176,53 +156,35 @@ def _tried(patterns: Matrix, k: int | Literal["silhouette"], k_max: int | None) 
             expected="at least 3 cells with a pattern, 2 of them different",
             hint="more cells, or modes that are active",
         )
-    if k != "silhouette" and not (isinstance(k, int | np.integer) and 2 <= k <= most):
+    if k != "silhouette" and not (arguments.is_whole(k) and 2 <= k <= most):
         raise InputError(
             came=f"k={k!r} for {len(patterns)} cells with {different} different patterns",
             expected=f"'silhouette' or a whole number from 2 to {most}",
             hint="k='silhouette'",
         )
-    if k_max is not None and k_max < 2:
-        raise InputError(came=f"k_max={k_max!r}", expected="a whole number of at least 2")
+    k_max = arguments.whole_or_none("k_max", k_max, 2)
     largest = min(most, _LARGEST_K if k_max is None else k_max)
     return sorted({*range(2, largest + 1), *([] if k == "silhouette" else [int(k)])})
 
 
-def divide(patterns: Matrix, k: int, seed: int, method: ClusterMethod) -> Labels:
-    """Clusters from 0 by falling size, and by first cell among equals.
-
-    Parameters
-    ----------
-    patterns
-        (cells, features).
-    k
-        Number of clusters.
-    seed
-        Seed of the method.
-    method
-        As in `cluster_cells`.
-
-    Examples
-    --------
-    >>> divide(np.array([[5.0], [0.0], [0.1]]), 2, 0, "kmeans").tolist()
-    [1, 0, 0]
-    """
+def divide(patterns: NDArray[np.float64], k: int, seed: int, method: ClusterMethod) -> Clusters:
+    """Clusters of patterns (cells, features) from 0 by falling size, then by first cell."""
     fitted = _METHODS[method](patterns, k, seed)
     names, first, sizes = np.unique(fitted, return_index=True, return_counts=True)
     order = names[np.lexsort((first, -sizes))]
     return np.asarray(np.argsort(order)[np.searchsorted(names, fitted)], dtype=np.int64)
 
 
-def _k_means(patterns: Matrix, k: int, seed: int) -> Labels:
+def _k_means(patterns: NDArray[np.float64], k: int, seed: int) -> Clusters:
     found = KMeans(n_clusters=k, n_init=_STARTS, random_state=seed).fit_predict(patterns)
     return np.asarray(found)
 
 
-def _ward(patterns: Matrix, k: int, _seed: int) -> Labels:
+def _ward(patterns: NDArray[np.float64], k: int, _seed: int) -> Clusters:
     return np.asarray(AgglomerativeClustering(n_clusters=k).fit_predict(patterns))
 
 
-def _mixture(patterns: Matrix, k: int, seed: int) -> Labels:
+def _mixture(patterns: NDArray[np.float64], k: int, seed: int) -> Clusters:
     """Of a mixture that leaves a component without cells, k-means gives the clusters it has."""
     model = GaussianMixture(
         k, covariance_type="spherical", n_init=_STARTS, max_iter=500, random_state=seed
@@ -231,7 +193,7 @@ def _mixture(patterns: Matrix, k: int, seed: int) -> Labels:
     return found if len(np.unique(found)) == k else _k_means(patterns, k, seed)
 
 
-def _spectral(patterns: Matrix, k: int, seed: int) -> Labels:
+def _spectral(patterns: NDArray[np.float64], k: int, seed: int) -> Clusters:
     distance = np.linalg.norm(patterns[:, None] - patterns, axis=-1)
     width = _WIDTH * np.median(distance[np.triu_indices(len(patterns), 1)])
     affinity = np.exp(-((distance / (width or 1.0)) ** 2) / 2)
@@ -241,28 +203,12 @@ def _spectral(patterns: Matrix, k: int, seed: int) -> Labels:
     return np.asarray(model.fit_predict(affinity))
 
 
-_METHODS: Final[Mapping[str, Callable[[Matrix, int, int], Labels]]] = {
+_METHODS: Final[Mapping[str, Callable[[NDArray[np.float64], int, int], Clusters]]] = {
     "kmeans": _k_means,
     "agglomerative": _ward,
     "gaussian mixture": _mixture,
     "spectral": _spectral,
 }
-
-
-def cell_coords(data: xr.DataArray) -> dict[str, xr.Variable]:
-    """Coordinates along `cell`.
-
-    Parameters
-    ----------
-    data
-        An array of cells.
-
-    Examples
-    --------
-    >>> list(cell_coords(xr.DataArray([1.0], {"cell": ["a"]}, dims="cell")))
-    ['cell']
-    """
-    return {str(k): c.variable for k, c in data.coords.items() if c.dims == (v.CELL,)}
 
 
 def cluster_agreement(
@@ -320,12 +266,10 @@ def cluster_agreement(
     return labels.stamp(result, "nc.cluster_agreement", permutations=permutations, seed=seed)
 
 
-def _as_alike(one: Labels, other: Labels, permutations: int, seed: int) -> int:
-    """Permutations of the cells that agree at least as well.
-
-    With the sizes of all clusters fixed, the index grows with the sum of squares of the table
-    that counts how many cells are in cluster i of the one and j of the other.
-    """
+def _as_alike(one: Clusters, other: Clusters, permutations: int, seed: int) -> int:
+    """Permutations of the cells that agree at least as well."""
+    # with the sizes of all clusters fixed, the index grows with the sum of squares of the table
+    # that counts how many cells are in cluster i of the one and j of the other
     random = np.random.default_rng(seed)
     left, right = (np.eye(c.max() + 1)[c] for c in (one, other))
     observed = np.sum((left.T @ right) ** 2)
@@ -334,18 +278,7 @@ def _as_alike(one: Labels, other: Labels, permutations: int, seed: int) -> int:
 
 
 def clustering_of(data: xr.DataArray | xr.Dataset) -> xr.DataArray:
-    """Labels (cell) of a result of `cluster_cells`, or the labels that came.
-
-    Parameters
-    ----------
-    data
-        Clusters, or any labels of cells.
-
-    Examples
-    --------
-    >>> clustering_of(xr.DataArray([0, 1], dims="cell")).values.tolist()
-    [0, 1]
-    """
+    """Clusters (cell) of a result of `cluster_cells`, or the labels that came."""
     if isinstance(data, xr.Dataset) and "cluster" in data:
         data = data["cluster"]
     return labels.require_dims(data, (v.CELL,), "a clustering")  # type: ignore[arg-type]

@@ -9,12 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.modes.merge import require_loadings
-
-Flags = NDArray[np.bool_]
+from neurocodec.rows.matrix import coords_of, require_loadings
 
 MAX_ACTIVE = 5
 """Most modes of a combination that is looked at (CODEC fig. 8D)."""
@@ -99,7 +97,7 @@ def _mean_rates(
     rates: xr.DataArray, place: NDArray[np.intp], counts: NDArray[np.intp], min_rate: float
 ) -> dict[str, xr.DataArray]:
     """Means over the times of each combination; `place` is the combination of each time."""
-    dims, coords = (v.COMBINATION, v.CELL), _cell_coords(rates)
+    dims, coords = (v.COMBINATION, v.CELL), coords_of(rates, v.CELL)
     values = np.asarray(rates.values, dtype=np.float64)
     found = {}
     for name, rows in (("mean_rate", values), ("driven_share", values > min_rate)):
@@ -201,7 +199,9 @@ def combination_times(
     return labels.stamp(found, "nc.combination_times", **facts)
 
 
-def _wanted(modes: int | Sequence[int] | None, names: NDArray[np.int64]) -> Flags | None:
+def _wanted(
+    modes: int | Sequence[int] | None, names: NDArray[np.int64]
+) -> NDArray[np.bool_] | None:
     if modes is None:
         return None
     chosen = np.atleast_1d(np.asarray(modes))
@@ -211,7 +211,13 @@ def _wanted(modes: int | Sequence[int] | None, names: NDArray[np.int64]) -> Flag
     return np.isin(names, chosen)
 
 
-def _fitting(active: Flags, wanted: Flags | None, *, alone: bool, max_active: int | None) -> Flags:
+def _fitting(
+    active: NDArray[np.bool_],
+    wanted: NDArray[np.bool_] | None,
+    *,
+    alone: bool,
+    max_active: int | None,
+) -> NDArray[np.bool_]:
     """Times with the modes that are wanted."""
     if wanted is None:
         return _few(active, max_active or MAX_ACTIVE)
@@ -221,7 +227,7 @@ def _fitting(active: Flags, wanted: Flags | None, *, alone: bool, max_active: in
     return np.asarray(has if max_active is None else has & _few(active, max_active))
 
 
-def _few(active: Flags, most: int) -> Flags:
+def _few(active: NDArray[np.bool_], most: int) -> NDArray[np.bool_]:
     number = active.sum(axis=1)
     return np.asarray((number > 0) & (number <= most))
 
@@ -259,7 +265,7 @@ def _cells(rates: xr.DataArray, cell: str | None) -> Sequence[int]:
 def _examples_of(
     loadings: xr.DataArray,
     rates: xr.DataArray,
-    active: Flags,
+    active: NDArray[np.bool_],
     moments: NDArray[np.intp],
     cells: NDArray[np.intp],
 ) -> xr.Dataset:
@@ -293,11 +299,10 @@ def _rates(rates: xr.DataArray, loadings: xr.DataArray) -> xr.DataArray:
 def _require_options(
     max_active: int | None, threshold: float, min_rate: float, count: int = 1
 ) -> None:
-    if (max_active is not None and max_active < 1) or count < 1 or not threshold >= 0:
-        raise InputError(
-            came=f"max_active={max_active}, count={count}, threshold={threshold}",
-            expected="at least 1 active mode, 1 example, and a threshold of at least 0",
-        )
+    arguments.whole_or_none("max_active", max_active)
+    arguments.whole("count", count)
+    if not threshold >= 0:
+        raise InputError(came=f"threshold={threshold}", expected="a loading of at least 0")
     if not min_rate >= 0:
         raise InputError(came=f"min_rate={min_rate}", expected="a rate of at least 0 Hz")
 
@@ -306,9 +311,5 @@ def _names(loadings: xr.DataArray) -> NDArray[np.int64]:
     return np.asarray(loadings[v.MODE].values)
 
 
-def _joined(names: NDArray[np.int64], active: Flags) -> str:
+def _joined(names: NDArray[np.int64], active: NDArray[np.bool_]) -> str:
     return "+".join(map(str, names[active]))
-
-
-def _cell_coords(data: xr.DataArray) -> dict[str, xr.Variable]:
-    return {str(k): c.variable for k, c in data.coords.items() if c.dims == (v.CELL,)}

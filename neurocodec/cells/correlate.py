@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
@@ -15,12 +14,13 @@ from neurocodec import labels
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.kernels import correlation
 from neurocodec.kernels.correlation import Comoments
-from neurocodec.rows.layers import is_lazy, join, plan
+from neurocodec.rows.lazy import dask_array, is_lazy, join, later
 
 Transform = Literal["sqrt", "rank"]
-Columns = NDArray[np.float64]
 
-_TRANSFORMS: Final[Mapping[Transform | None, Callable[[Columns], Columns]]] = {
+_TRANSFORMS: Final[
+    Mapping[Transform | None, Callable[[NDArray[np.float64]], NDArray[np.float64]]]
+] = {
     None: lambda values: values,
     "sqrt": lambda values: np.sign(values) * np.sqrt(np.abs(values)),
     "rank": lambda values: rankdata(values, axis=0, nan_policy="propagate"),
@@ -96,13 +96,13 @@ def correlate(
 
 def _planned(left: xr.DataArray, right: xr.DataArray, transform: Transform | None) -> Any:
     """Correlation as a plan, from sums over chunks of samples."""
-    da = importlib.import_module("dask.array")
+    da = dask_array()
     first, second = (_chunked(da, array, whole=transform == "rank") for array in (left, right))
     second = second.rechunk({0: first.chunks[0]})
     pairs = zip(first.to_delayed().ravel(), second.to_delayed().ravel(), strict=True)
-    states = [plan(_comoments, transform, *pair) for pair in pairs]
+    states = [later(_comoments, transform, *pair) for pair in pairs]
     shape = first.shape[1], second.shape[1]
-    return da.from_delayed(plan(_pearson, join(states, Comoments.merge)), shape, float)
+    return da.from_delayed(later(_pearson, join(states, Comoments.merge)), shape, float)
 
 
 def _chunked(da: Any, array: xr.DataArray, *, whole: bool) -> Any:
@@ -112,7 +112,9 @@ def _chunked(da: Any, array: xr.DataArray, *, whole: bool) -> Any:
     return data.rechunk(chunks).reshape(len(data), -1)
 
 
-def _comoments(transform: Transform | None, a: Columns, b: Columns) -> Comoments:
+def _comoments(
+    transform: Transform | None, a: NDArray[np.float64], b: NDArray[np.float64]
+) -> Comoments:
     change = _TRANSFORMS[transform]
     return Comoments.of(change(a.astype(np.float64)), change(b.astype(np.float64)))
 

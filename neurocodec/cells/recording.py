@@ -18,27 +18,7 @@ Movie = xr.Dataset | xr.DataArray | xr.DataTree
 
 
 def stimulus_of(movie: Movie) -> xr.DataArray:
-    """Frames of a movie, without the scalar coordinates of its other variables.
-
-    Parameters
-    ----------
-    movie
-        (time, y, x), or a Dataset or a part of a recording with it as `stimulus`.
-
-    Raises
-    ------
-    InputError
-        Where there is no `stimulus`.
-
-    Examples
-    --------
-    >>> stimulus_of(xr.Dataset({"frames": ("time", [0.0])}))
-    Traceback (most recent call last):
-    ...
-    neurocodec.errors.InputError: a movie with the variables ['frames']
-      expected: one called 'stimulus' with dims ('time', 'y', 'x')
-      try: movie.rename(old_name='stimulus')
-    """
+    """Frames of a movie, or its `stimulus`, without the scalar coordinates of other variables."""
     if isinstance(movie, xr.Dataset | xr.DataTree):
         if v.STIMULUS not in movie.data_vars:
             raise _without_stimulus(movie)
@@ -53,25 +33,7 @@ def stimulus_of(movie: Movie) -> xr.DataArray:
 
 
 def timed(movie: Movie, frame_rate: float | None) -> Movie:
-    """Give a movie times where it has none.
-
-    Parameters
-    ----------
-    movie
-        A DataArray, Dataset or part of a recording with the dimension `time`.
-    frame_rate
-        Frames per second.
-
-    Raises
-    ------
-    InputError
-        Where neither the movie nor the frame rate tells when a frame was shown.
-
-    Examples
-    --------
-    >>> timed(xr.DataArray([0.0, 1.0], dims="time"), 100.0).time.values.tolist()
-    [0.0, 0.01]
-    """
+    """Give a movie the times of its frames, at `frame_rate` per second, where it has none."""
     frames = stimulus_of(movie)
     if v.TIME in frames.coords or v.TIME not in frames.dims:
         return movie
@@ -96,31 +58,7 @@ def _without_stimulus(movie: xr.Dataset | xr.DataTree) -> InputError:
 
 
 def recorded_rates(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
-    """Recorded firing rates of a model's cells, where the movie came with them.
-
-    Parameters
-    ----------
-    movie
-        A Dataset or a part of a recording with `firing_rate` (time, cell), or `spike_count`
-        (repeat, time, cell), which is averaged over repeats and divided by its `bin_width`.
-    rates
-        The model's firing rates (time, cell). Cells are matched by name; where the model's are
-        called by their numbers in the file, as in checkpoints of torch-deep-retina, by the
-        coordinate `number` (cell) of the recording.
-
-    Returns
-    -------
-    xarray.DataArray or None
-        `recorded_firing_rate` (time, cell) in Hz at the times and for the cells of `rates`; None
-        where the movie has no recording, or one of other cells.
-
-    Examples
-    --------
-    >>> rates = xr.DataArray([[1.0]], {"time": [0.1], "cell": ["a"]}, ("time", "cell"))
-    >>> movie = xr.Dataset({"firing_rate": rates + 1})
-    >>> recorded_rates(movie, rates).values.tolist()
-    [[2.0]]
-    """
+    """Recorded rates (time, cell) of a model's cells and times in Hz, where the movie has them."""
     if isinstance(movie, xr.DataTree):
         movie = movie.to_dataset()
     rate = _firing_rate(movie) if isinstance(movie, xr.Dataset) else None
@@ -143,6 +81,7 @@ def recorded_rates(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
 
 def _of_cells(rate: xr.DataArray, cells: xr.DataArray) -> xr.DataArray | None:
     """Recorded rates of the cells with these names, or with these numbers in the file."""
+    # a model's cells may be called by their numbers, as in checkpoints of torch-deep-retina
     known = [*map(str, rate[v.CELL].values)] if v.CELL in rate.coords else []
     if not set(cells.values) <= {*known} and "number" in rate.coords:
         known = [*map(str, rate["number"].values)]
@@ -169,6 +108,7 @@ def _at_times(rate: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
 
 
 def _firing_rate(movie: xr.Dataset) -> xr.DataArray | None:
+    """The `firing_rate` (time, cell), or `spike_count` (repeat, time, cell) as a mean rate."""
     if "firing_rate" in movie:
         return movie["firing_rate"]
     if "spike_count" in movie and "bin_width" in movie.coords:
@@ -177,61 +117,21 @@ def _firing_rate(movie: xr.Dataset) -> xr.DataArray | None:
 
 
 def with_types(rates: xr.DataArray, recorded: xr.DataArray | None) -> xr.DataArray:
-    """Give rates the cell types that came with a recording, where the model knows none.
-
-    Parameters
-    ----------
-    rates
-        The model's firing rates (time, cell).
-    recorded
-        As `recorded_rates` returns them.
-
-    Examples
-    --------
-    >>> rates = xr.DataArray([[1.0]], dims=("time", "cell"))
-    >>> with_types(rates, rates.assign_coords(cell_type=("cell", ["ON"]))).cell_type.values.tolist()
-    ['ON']
-    """
+    """Give rates the cell types that came with a recording, where the model knows none."""
     if recorded is None or "cell_type" in rates.coords or "cell_type" not in recorded.coords:
         return rates
     return rates.assign_coords(cell_type=(v.CELL, recorded["cell_type"].values))
 
 
 def simulated_parts(net: Network, movie: Movie) -> tuple[str, ...]:
-    """Which of "model" and "movie" say of themselves that they are simulated.
-
-    Parameters
-    ----------
-    net
-        A network; its name and those of its outputs are read.
-    movie
-        Its attributes, and those of its stimulus, are read.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> net = Network(nn.Linear(2, 1), [], name="simulated-retina")
-    >>> simulated_parts(net, xr.DataArray([0.0], dims="time"))
-    ('model',)
-    """
+    """Which of "model" and "movie" say of themselves that they are simulated."""
     model = "simulated" in " ".join([net.name, *(net.outputs or ())]).lower()
     found = {"model": model, "movie": is_simulated(movie)}
     return tuple(what for what, said in found.items() if said)
 
 
 def is_simulated(movie: Movie) -> bool:
-    """Whether a movie or a recording says of itself that it is simulated.
-
-    Parameters
-    ----------
-    movie
-        Its attributes, and those of its stimulus, are read.
-
-    Examples
-    --------
-    >>> is_simulated(xr.DataArray([0.0], dims="time", attrs={"comment": "recorded in 2015"}))
-    False
-    """
+    """Whether a movie or a recording, or its stimulus, says of itself that it is simulated."""
     if movie.attrs.get("simulated"):
         return True
     attrs = movie.attrs if isinstance(movie, xr.DataArray) else movie[v.STIMULUS].attrs

@@ -23,20 +23,7 @@ RELIABLE: Final = "reliable"
 
 
 def add_fit_retina(command: argparse.ArgumentParser) -> None:
-    """Add the options of `neurocodec fit-retina` to its parser.
-
-    Parameters
-    ----------
-    command
-        The parser of the subcommand.
-
-    Examples
-    --------
-    >>> parser = argparse.ArgumentParser()
-    >>> add_fit_retina(parser)
-    >>> parser.parse_args(["recording.h5", "--channels", "8", "8"]).channels
-    [8, 8]
-    """
+    """Add the options of `neurocodec fit-retina` to its parser."""
     add = command.add_argument
     add("recording", type=Path, help="a file that nc.read_recording reads")
     add("--out", type=Path, default=Path("neurocodec-fit"), help="folder (%(default)s)")
@@ -55,18 +42,7 @@ def add_fit_retina(command: argparse.ArgumentParser) -> None:
 
 
 def run_fit_retina(options: argparse.Namespace) -> None:
-    """Fit, write everything to a folder, and say how good it is.
-
-    Parameters
-    ----------
-    options
-        As the parser of `add_fit_retina` makes them.
-
-    Raises
-    ------
-    NeurocodecError
-        As `nc.read_recording` and `nc.fit_retina`.
-    """
+    """Fit, write everything to a folder, and say how good it is."""
     from neurocodec.adapters.recordings.read_recording import read_recording  # noqa: PLC0415 - light --help
     from neurocodec.fitting.fit_retina import fit_retina  # noqa: PLC0415
     from neurocodec.plotting import plot_fit  # noqa: PLC0415
@@ -108,22 +84,7 @@ def _segments(words: list[str] | None) -> Any:
 
 
 def table(scores: Any) -> str:
-    """Write the scores as a table: one line per cell, then the median and the mean.
-
-    Parameters
-    ----------
-    scores
-        `RetinaFit.scores`.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> row = ("cell", [0.5, 0.7])
-    >>> names = ("correlation", "correlation_ln", "ceiling")
-    >>> scores = xr.Dataset({name: row for name in names}, {"cell": ["a", "b"]})
-    >>> print(table(scores).splitlines()[-1])
-    mean of 2 cells                0.600   0.600   0.600
-    """
+    """Write `RetinaFit.scores` as a table: one line per cell, then the median and the mean."""
     columns = ("correlation", "correlation_ln", "ceiling")
     values = np.stack([scores[name].values for name in columns], axis=1)
     names = [str(name) for name in scores[v.CELL].values]

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from neurocodec.analyses.options import EXPANSION, PARTS, PER_CLASS, STEPS, TARGETS
-from neurocodec.cli.retina import (
+from neurocodec.analyses.options import (
+    IMAGE_EXPANSION,
+    IMAGE_STEPS,
     METHODS,
-    command_line,
-    device_named,
-    farewell,
-    method_named,
-    steps,
+    PARTS,
+    PER_CLASS,
+    TARGETS,
 )
+from neurocodec.cli.options import command_line, farewell, method_named, steps
 from neurocodec.errors import InputError
 
 DESCRIPTION: Final = (
@@ -30,21 +30,7 @@ DESCRIPTION: Final = (
 
 
 def add_images(command: argparse.ArgumentParser) -> None:
-    """Add the options of `neurocodec images` to its parser.
-
-    Parameters
-    ----------
-    command
-        The parser of the subcommand.
-
-    Examples
-    --------
-    >>> parser = argparse.ArgumentParser()
-    >>> add_images(parser)
-    >>> options = ["--network", "torchvision:resnet50", "--images", "photographs"]
-    >>> parser.parse_args(options).steps is None
-    True
-    """
+    """Add the options of `neurocodec images` to its parser."""
     add = command.add_argument
     add(
         "--network",
@@ -62,9 +48,9 @@ def add_images(command: argparse.ArgumentParser) -> None:
     add("--kind", default="block", help="of layers: block, mlp, attention, heads (%(default)s)")
     add("--target", default="top1", help=f"{', '.join(TARGETS)} or a category (%(default)s)")
     add("--method", choices=METHODS, default=METHODS[0], help="(%(default)s)")
-    add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({STEPS})")
+    add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({IMAGE_STEPS})")
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="of the analysis (all)")
-    add("--expansion", type=float, default=EXPANSION, help="modes per channel (%(default)s)")
+    add("--expansion", type=float, default=IMAGE_EXPANSION, help="modes per channel (%(default)s)")
     add("--hierarchy", metavar="FILE", help="of classes: WordNet's data.noun, is_a.txt, or a CSV")
     add("--perturb", nargs="+", metavar="LAYER", help="layers to perturb (all)")
     add("--categories", nargs="+", metavar="NAME", help="to perturb (all with enough images)")
@@ -87,29 +73,20 @@ def add_images(command: argparse.ArgumentParser) -> None:
 
 
 def run_images(options: argparse.Namespace) -> None:
-    """Analyse a network that sees images and write everything to a folder.
-
-    Parameters
-    ----------
-    options
-        As the parser of `add_images` makes them.
-
-    Raises
-    ------
-    NeurocodecError
-        Where an option does not fit, or a file cannot be read or written.
-    """
+    """Analyse a network that sees images and write everything to a folder."""
     from neurocodec.adapters.images.images import images  # noqa: PLC0415
     from neurocodec.analyses.images.analyse import analyse_images  # noqa: PLC0415 - torch only if needed
     from neurocodec.cli.networks import load_network  # noqa: PLC0415
+    from neurocodec.nn.device import device_named  # noqa: PLC0415
     from neurocodec.reports.images import write_image_report  # noqa: PLC0415
 
     start = time.monotonic()
     say: Callable[[str], None] = (lambda _text: None) if options.quiet else print
-    method = method_named(options, STEPS)
+    method = method_named(options, IMAGE_STEPS)
+    device = options.device and device_named(options.device, hint="--device cpu")
     net = load_network(
         options.network, weights=options.weights, layers=options.layers, kind=options.kind
-    ).on(device_named(options.device))
+    ).on(device)
     stimulus = images(options.images, net, labels=options.labels, broken=options.broken)
     stimulus = _thinned(stimulus, options.limit)
     say(f"network {net.name}, {stimulus.sizes['stimulus']} images of {options.images}")

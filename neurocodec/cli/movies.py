@@ -10,6 +10,7 @@ import xarray as xr
 from neurocodec import stimuli, storage, zoo
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.read_recording import read_recording
+from neurocodec.arguments import one_of
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.network import Network
 from neurocodec.nn.standardisation import Standardisation
@@ -20,23 +21,8 @@ USUAL: Final = "test"
 
 
 def load_movie(name: str, duration: float | None = None) -> Any:
-    """Load a bundled movie, or one from a file.
-
-    Parameters
-    ----------
-    name
-        A name of `neurocodec.zoo.datasets_available`, or a `.nc` or `.zarr` file that `nc.save`
-        wrote: a movie (time, y, x), or a Dataset with one as `stimulus`.
-    duration
-        Seconds; everything where None.
-
-    Raises
-    ------
-    InputError
-        Where there is no such movie, or it is shorter than `duration`.
-    StorageError
-        Where the file cannot be read.
-    """
+    """Load a bundled movie, or a `.nc` or `.zarr` file of `nc.save`; `duration` in seconds."""
+    # A movie (time, y, x), or a Dataset with one as `stimulus`.
     _require_duration(duration)
     known = zoo.datasets_available()
     if name in known:
@@ -79,24 +65,7 @@ def _cut(movie: Any, name: str, duration: float | None) -> Any:
 
 
 def load_part(file: str, name: str | None = None, duration: float | None = None) -> xr.Dataset:
-    """Read one part of a recording: stimulus and responses.
-
-    Parameters
-    ----------
-    file
-        As `nc.read_recording` takes it.
-    name
-        Of the part; "test", or else the first with a stimulus, where None.
-    duration
-        Seconds; everything where None.
-
-    Raises
-    ------
-    InputError
-        Where there is no such part, or none with a stimulus.
-    StorageError
-        Where the file cannot be read.
-    """
+    """Read a part of a recording by name; "test", or the first with a stimulus, where None."""
     _require_duration(duration)
     parts = read_recording(file).children
     shown = [k for k, part in parts.items() if v.STIMULUS in part.data_vars]
@@ -108,29 +77,10 @@ def load_part(file: str, name: str | None = None, duration: float | None = None)
 def load_interneurons(
     file: str, net: Network, name: str | None = None, diameter: float | None = None
 ) -> xr.Dataset:
-    """Read recorded interneurons, with their stimulus on a model's grid and at its frame rate.
-
-    Contrasts become light where the model standardises its input, see `nc.stimuli.present`.
-
-    Parameters
-    ----------
-    file
-        As `nc.read_recording` takes it.
-    net
-        The model.
-    name
-        Of the part; the first with interneurons where None: of parts whose stimulus is a trace of
-        light, a full field before a disc.
-    diameter
-        Of a disc, in pixels of the model's grid.
-
-    Raises
-    ------
-    InputError
-        Where there is no such part, none with interneurons, or the diameter is needed.
-    StorageError
-        Where the file cannot be read.
-    """
+    """Read recorded interneurons, with their stimulus on a model's grid and at its frame rate."""
+    # Where no part is named, the first with interneurons; a full field before a disc, whose
+    # `diameter` (pixels of the model's grid) has to be given. Contrasts become light where the
+    # model standardises its input, see `nc.stimuli.present`.
     parts = read_recording(file).children
     having = [k for k, part in parts.items() if {*v.VOLTAGES} & {*map(str, part.data_vars)}]
     if diameter is None:
@@ -165,8 +115,8 @@ def _light(net: Network) -> tuple[float, float]:
 def _chosen(
     parts: Any, fitting: list[str], name: str | None, what: str, first: str = ""
 ) -> xr.Dataset:
-    if name is not None and name not in parts:
-        raise unknown_name("part", name, parts)
+    if name is not None:
+        one_of("part", name, parts)
     if not fitting:
         raise InputError(
             came=f"no {what}, whose parts are {list(parts)}", expected="a part with it"

@@ -28,41 +28,10 @@ def load_network(
     layers: Sequence[str] | None = None,
     kind: str = "block",
 ) -> Network:
-    """Network that a text names.
-
-    Parameters
-    ----------
-    text
-        ``"torchvision:resnet50"``, ``"timm:vit_base_patch16_224"``, or ``"mine.py:network"``: a
-        function that returns a `nc.Network`, called with `weights` where they are given. The file
-        may import what lies beside it, and change a network of torchvision or timm
-        (``adjust=``; examples/resnet50_images.py).
-    weights
-        What the adapters of torchvision and timm take, or a file for the function.
-    layers
-        Names of modules; those of `kind` where None.
-    kind
-        Of the layers, for torchvision and timm; a function in a file chooses its own.
-
-    Returns
-    -------
-    Network
-        With the layers that were asked for.
-
-    Raises
-    ------
-    InputError
-        Where there is no such network, file or function, or it returns something else.
-
-    Examples
-    --------
-    >>> load_network("resnet50")
-    Traceback (most recent call last):
-    ...
-    neurocodec.errors.InputError: the network 'resnet50'
-      expected: torchvision:NAME, timm:NAME, or FILE.py:FUNCTION that returns a nc.Network
-      try: torchvision:resnet50
-    """
+    """Network that a text names: "torchvision:resnet50", "timm:...", or "mine.py:network"."""
+    # A function in a file is called with `weights` where they are given and chooses its own layers;
+    # it may import what lies beside it, and change a network (`adjust=`;
+    # examples/resnet50_images.py).
     place, colon, name = text.rpartition(":")
     if not colon or not name or not (place in REGISTRIES or place.endswith(".py")):
         hint = f"{text}:network" if text.endswith(".py") else f"torchvision:{name}"

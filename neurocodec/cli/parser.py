@@ -28,23 +28,7 @@ WAIT_POLICY: Final = "OMP_WAIT_POLICY"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Parameters
-    ----------
-    argv
-        Arguments; those of the process where None.
-
-    Returns
-    -------
-    int
-        0 where all went well, 2 after an error, 130 after Ctrl-C.
-
-    Examples
-    --------
-    >>> main(["info", "missing.nc"])
-    2
-    """
+    """Run a command: 0 where all went well, 2 after an error, 130 after Ctrl-C."""
     options = parser().parse_args(argv)
     try:
         with _short_warnings(), _patient_threads():
@@ -97,11 +81,9 @@ def _info(options: argparse.Namespace) -> None:
 
 @contextmanager
 def _patient_threads() -> Iterator[None]:
-    """Let OpenMP threads sleep while they wait, as long as torch is not loaded yet.
-
-    By default they spin: where other programs want the same cores, the analysis then takes eight
-    times as long (measured: 10 s of movie on 2 cores at load 4, 20 s instead of 164 s).
-    """
+    """Let OpenMP threads sleep while they wait, as long as torch is not loaded yet."""
+    # By default they spin: where other programs want the same cores, the analysis then takes eight
+    # times as long (measured: 10 s of movie on 2 cores at load 4, 20 s instead of 164 s).
     before = os.environ.get(WAIT_POLICY)
     os.environ.setdefault(WAIT_POLICY, "PASSIVE")
     try:

@@ -7,6 +7,7 @@
 - `respond`: `nc.respond`
 - `run`: carry out a plan: into memory, or into a file that can be resumed
 - `samples`: stimuli as tensors: Samples, Block, batches; checked, and at chosen times
+- `session`: the one way to hook, trace and quicken a network for a run
 """
 
-__all__ = ["distributed", "estimate", "memory", "plan", "respond", "run", "samples"]
+__all__ = ["distributed", "estimate", "memory", "plan", "respond", "run", "samples", "session"]

@@ -41,30 +41,14 @@ _placed: dict[str, Network] = {}
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to compute any range of a run.
+    """What a worker needs to compute any range of a run."""
 
-    Parameters
-    ----------
-    key
-        Tells this run from others.
-    plan
-        The analysis, with its network on the CPU.
-    size
-        Samples computed together.
-    chunk_rows
-        Samples in a chunk of the store, which a worker writes at once.
-    folder
-        Where the store grows.
-    device
-        Where workers compute.
-    """
-
-    key: str
-    plan: Plan
-    size: int
-    chunk_rows: int
-    folder: Path
-    device: str
+    key: str  # tells this run from others
+    plan: Plan  # with its network on the CPU
+    size: int  # samples computed together
+    chunk_rows: int  # samples that a worker writes at once
+    folder: Path  # where the store grows
+    device: str  # where workers compute
 
     @contextmanager
     def on_its_device(self) -> Iterator[Plan]:
@@ -77,22 +61,8 @@ class Job:
 
 
 def compute_range(job: Job, start: int, stop: int) -> int:
-    """Compute a range of samples and write it into the store; what a worker does.
-
-    Parameters
-    ----------
-    job
-        The run.
-    start, stop
-        First sample of the range, and the position after its last.
-
-    Returns
-    -------
-    int
-        Number of samples.
-    """
-    with job.on_its_device() as plan, plan.opened() as (passes, _):
-        run = Run(plan, passes, job.size, workers=1, progress=False)
+    """Compute a range of samples and write it into the store; what a worker does."""
+    with job.on_its_device() as plan, Run.opened(plan, job.size, 1, progress=False) as run:
         found: list[Arrays] = []
         for block, rows in run.computed(_ranges(start, stop, job.size)):
             found.append({**rows, KEPT: block.kept})
@@ -112,36 +82,13 @@ def run_distributed(
     device: str | None,
     progress: bool,
 ) -> xr.DataTree:
-    """Run an analysis on the workers of a Dask client.
-
-    Parameters
-    ----------
-    plan
-        The analysis.
-    out
-        A `.zarr` path that the client and all workers see.
-    client
-        A `dask.distributed.Client`.
-    batch_size
-        Samples computed together; None chooses.
-    device
-        Where workers compute; None: where the network is.
-    progress
-        Whether to show a bar.
-
-    Raises
-    ------
-    InputError
-        Where `client` is no client, or `out` no Zarr store.
-    StorageError
-        Where `out` holds another run, or ranges were lost with their workers again and again.
-    """
+    """Run a plan on the workers of a Dask client, into a `.zarr` that they all see."""
     count = _require_client(client, out)
     plan = replace(plan, net=plan.net.on("cpu"), samples=_without_forks(plan))
     place = device or str(plan.net.device)
-    with plan.opened() as (passes, traced):
-        size = batch_size or plan.batch_size(traced, place.partition(":")[0])
-        here = Run(plan, passes, size, progress=progress)
+    with plan.opened() as bound:
+        size = batch_size or bound.batch_size(place.partition(":")[0])
+        here = Run(bound, size, progress=progress)
         one = here.one()
     run = SharedRun(str(out), facts=plan.facts, size=len(plan.samples))
     run.prepare(lambda kept: here.template(one, kept), one, chunk_rows=chunk_rows(one, size))

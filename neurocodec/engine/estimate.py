@@ -99,13 +99,7 @@ class Estimate:
 
 
 def peak_memory() -> int:
-    """Largest memory that this process has held so far, in bytes; 0 on Windows.
-
-    Examples
-    --------
-    >>> peak_memory() > 2**20
-    True
-    """
+    """Largest memory that this process has held so far, in bytes; 0 on Windows."""
     if sys.platform == "win32":
         return 0
     import resource  # noqa: PLC0415 - not on Windows

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec.engine.memory import PASSES, Budget
 from neurocodec.engine.samples import Samples
+from neurocodec.engine.session import Session, opened
 from neurocodec.network import Network
-from neurocodec.nn.attribution.passes import Batch
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.tracing import Trace
+from neurocodec.nn.capture.prefix import Batch
 
 Arrays = dict[str, NDArray[Any]]
 """Rows of every variable, by name."""
@@ -25,7 +26,8 @@ Arrays = dict[str, NDArray[Any]]
 class Plan(ABC):
     """One call, checked: everything that its numbers depend on, and nothing else."""
 
-    what: ClassVar[str]
+    what: ClassVar[str]  # title of the progress bar
+    budget: ClassVar[Budget] = PASSES
 
     net: Network
     samples: Samples
@@ -36,20 +38,48 @@ class Plan(ABC):
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
 
-    @abstractmethod
-    def opened(self) -> AbstractContextManager[tuple[Any, Trace]]:
-        """Hook the network; what computes a batch, and how the network runs."""
+    def captured(self) -> dict[str, Layer]:
+        """Layers to hook."""
+        return self.layers
+
+    @contextmanager
+    def opened(self) -> Iterator[Bound]:
+        """Hook the network, and bind the plan to it."""
+        few = self.samples.few(self.net.device)
+        with opened(self.net, self.captured(), few) as session:
+            yield self.bound(session)
 
     @abstractmethod
-    def batch_size(self, traced: Trace, device: str | None = None) -> int:
-        """Samples whose passes fit a fixed size of memory."""
+    def bound(self, session: Session) -> Bound:
+        """Bind the plan to a hooked network; cheap, so that one session serves many plans."""
+
+
+@dataclass(frozen=True)
+class Bound(ABC):
+    """A plan with the network that it runs on: what computes a batch, and labels the rows."""
+
+    plan: Plan
+    bytes_per_sample: int  # what the passes of one sample take
+
+    def batch_size(self, device: str | None = None) -> int:
+        """Samples whose passes fit the budget, on the network's or another kind of device."""
+        kind = device or self.plan.net.device.type
+        return self.plan.budget.batch_size(self.bytes_per_sample, kind)
+
+    def zeros(self, size: int) -> Arrays:
+        """Arrays for so many samples that batches are written into; none, where rows are copied."""
+        del size
+        return {}
+
+    def require_memory(self) -> None:  # noqa: B027 - rows are small, unless a plan says otherwise
+        """Refuse a result that does not fit into memory, before anything is computed."""
 
     @abstractmethod
-    def rows(self, passes: Any, batch: Batch) -> Arrays:
-        """Compute one batch."""
+    def rows(self, batch: Batch, into: Arrays) -> Arrays:
+        """Compute one batch; `into` are its places in `zeros`."""
 
     @abstractmethod
     def label(
         self, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, xr.Variable]
     ) -> xr.DataTree:
-        """Label the rows of a run."""
+        """Put dims, coordinates, units and provenance on the rows of a run."""

@@ -18,8 +18,8 @@ from multiprocessing import connection
 
 import torch
 
-from neurocodec.engine.stored import Block, StoredRows
-from neurocodec.errors import InputError, StorageError
+from neurocodec.engine.stored import ReadRows, StoredSamples
+from neurocodec.errors import StorageError
 
 Range = tuple[int, int]
 
@@ -27,42 +27,12 @@ MOST_WORKERS = 16
 CORES_PER_WORKER = 4
 """On a CPU, which computes as well: one worker decodes for the rest."""
 
-_rows: list[StoredRows] = []
+_rows: list[StoredSamples] = []
 """In a worker process: what it reads."""
 
 
-def require_workers(workers: int | None) -> None:
-    """Refuse a number of workers that is no whole number.
-
-    Parameters
-    ----------
-    workers
-        How many processes decode; None chooses.
-
-    Examples
-    --------
-    >>> require_workers(0)
-    """
-    if workers is not None and (not isinstance(workers, int) or workers < 0):
-        raise InputError(
-            came=f"workers={workers!r}",
-            expected="a whole number; 0 reads in the main process",
-        )
-
-
 def automatic_workers(device: str) -> int:
-    """Worker processes that decode while this kind of device computes.
-
-    Parameters
-    ----------
-    device
-        ``"cpu"``, ``"cuda"``, ...
-
-    Examples
-    --------
-    >>> 1 <= automatic_workers("cpu") <= MOST_WORKERS
-    True
-    """
+    """Worker processes that decode while this kind of device computes."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     wanted = cores // CORES_PER_WORKER if device == "cpu" else cores - 1
     return min(max(1, wanted), MOST_WORKERS)
@@ -70,41 +40,12 @@ def automatic_workers(device: str) -> int:
 
 @contextmanager
 def read_ahead(
-    rows: StoredRows, ranges: Sequence[Range], workers: int
-) -> Iterator[Iterator[tuple[Range, Block]]]:
-    """Read ranges of samples while earlier ones are computed.
+    rows: StoredSamples, ranges: Sequence[Range], workers: int
+) -> Iterator[Iterator[tuple[Range, ReadRows]]]:
+    """Read ranges of samples while earlier ones are computed; they come in their order.
 
-    Files of images are decoded by worker processes; of one large file (HDF5, Zarr), which does
-    not survive a fork, or a Dask array, the next blocks are read in one thread.
-
-    Parameters
-    ----------
-    rows
-        The stimulus.
-    ranges
-        First sample and end of every block.
-    workers
-        How many processes decode; 0 reads each block when it is asked for.
-
-    Yields
-    ------
-    iterator of (range, block)
-        In the order of the ranges, whichever worker was first.
-
-    Raises
-    ------
-    InputError
-        Where values are not finite or a file cannot be read, when its turn comes.
-    StorageError
-        Where a worker process was killed.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> rows = StoredRows(xr.Variable(("stimulus",), [1, 2, 3]), ("stimulus",), "f4", {})
-    >>> with read_ahead(rows, [(0, 2), (2, 3)], workers=1) as blocks:
-    ...     [values.tolist() for _, (values, _) in blocks]
-    [[1.0, 2.0], [3.0]]
+    Files of images are decoded by worker processes; of one large file (HDF5, Zarr), which does not
+    survive a fork, or a Dask array, the next blocks are read in one thread.
     """
     if not workers or not ranges:
         yield ((r, rows.read(*r)) for r in ranges)
@@ -116,7 +57,7 @@ def read_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _pool(rows: StoredRows, workers: int) -> tuple[Executor, Callable[[int, int], Block]]:
+def _pool(rows: StoredSamples, workers: int) -> tuple[Executor, Callable[[int, int], ReadRows]]:
     can_fork = sys.platform == "linux" and not multiprocessing.current_process().daemon
     if not rows.from_files:
         return ThreadPoolExecutor(1, "neurocodec-read"), rows.read
@@ -127,10 +68,10 @@ def _pool(rows: StoredRows, workers: int) -> tuple[Executor, Callable[[int, int]
 
 
 def _in_order(
-    pool: Executor, read: Callable[[int, int], Block], ranges: Sequence[Range], depth: int
-) -> Iterator[tuple[Range, Block]]:
+    pool: Executor, read: Callable[[int, int], ReadRows], ranges: Sequence[Range], depth: int
+) -> Iterator[tuple[Range, ReadRows]]:
     following = iter(ranges)
-    waiting: deque[tuple[Range, Future[Block]]] = deque()
+    waiting: deque[tuple[Range, Future[ReadRows]]] = deque()
     with warnings.catch_warnings():
         # of a fork beside threads: the workers touch nothing that torch's threads hold
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -142,7 +83,7 @@ def _in_order(
         yield done, block
 
 
-def _result(future: Future[Block], wanted: Range) -> Block:
+def _result(future: Future[ReadRows], wanted: Range) -> ReadRows:
     try:
         return future.result()
     except BrokenProcessPool as error:
@@ -153,7 +94,7 @@ def _result(future: Future[Block], wanted: Range) -> Block:
         ) from error
 
 
-def _begin(rows: StoredRows) -> None:
+def _begin(rows: StoredSamples) -> None:
     """Make a forked process a worker: no threads of torch, no interrupt, no life of its own."""
     _rows[:] = [rows]
     torch.set_num_threads(1)
@@ -168,5 +109,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _read(start: int, stop: int) -> Block:
+def _read(start: int, stop: int) -> ReadRows:
     return _rows[0].read(start, stop)

@@ -10,13 +10,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.engine.samples import Samples, bar, batches, require_batch_size
+from neurocodec.engine.samples import Samples, bar, batches
+from neurocodec.engine.session import hooked
 from neurocodec.engine.stored import read_coords
 from neurocodec.labels import labelled, stamp
 from neurocodec.network import Network
-from neurocodec.nn.capture.hooks import Capture
-from neurocodec.nn.capture.tracing import trace
 
 
 def respond(
@@ -63,13 +63,12 @@ def respond(
     >>> respond(Network(nn.Linear(3, 2), layers=[]), images).sizes
     Frozen({'stimulus': 4, 'category': 2})
     """
-    require_batch_size(batch_size)
+    batch_size = arguments.whole("batch_size", batch_size)
     placed = net.on(device)
     samples = Samples.of(net, stimulus, stream=True)
     rows: list[Tensor] = []
     kept: list[NDArray[np.bool_]] = []
-    with Capture(placed.module, {}, net.select).attached() as capture, torch.no_grad():
-        trace(capture, samples.few(placed.device))
+    with hooked(placed, {}, samples.few(placed.device)) as session, torch.no_grad():
         ranges = list(batches(len(samples), batch_size, progress=False, what=""))
         with (
             bar(len(samples), "responses", progress=progress) as shown,
@@ -77,7 +76,7 @@ def respond(
         ):
             for block in blocks:
                 batch = samples.place(block, block.start, block.stop, placed.device)
-                outputs = capture.run(batch.x).outputs.cpu()
+                outputs = session.capture.run(batch.x).outputs.cpu()
                 rows.append(outputs[torch.from_numpy(block.kept)])
                 kept.append(block.kept)
                 shown.update(len(block.kept))
@@ -96,5 +95,4 @@ def _label_response(
     }
     name = "firing_rate" if dim == v.CELL else "response"
     response = labelled(values, (net.sample_dim, dim), coords, name=name)
-    facts = {"model": net.name, "weights_sha256": net.weights_sha256}
-    return stamp(response, "nc.respond", **facts, perturbation=net.perturbation)
+    return stamp(response, "nc.respond", **net.facts)

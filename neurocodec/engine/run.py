@@ -1,4 +1,4 @@
-"""How an analysis is run: batch by batch, smaller where memory is short, into memory or a file."""
+"""Carry out a plan: batch by batch, smaller where memory is short, into memory or a file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -19,11 +20,10 @@ from tqdm.auto import tqdm
 
 from neurocodec import storage
 from neurocodec.engine.estimate import Estimate
-from neurocodec.engine.plan import Arrays, Plan
+from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Block, bar, batches
 from neurocodec.engine.stored import read_coords
 from neurocodec.errors import InputError
-from neurocodec.nn.attribution.passes import Passes
 from neurocodec.storage.formats import CHUNK_BYTES
 from neurocodec.storage.parts import KEPT
 
@@ -39,38 +39,26 @@ OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", 
 
 @dataclass
 class Work:
-    """Computes the rows of blocks; takes fewer samples at once from where memory was short on.
+    """Computes the rows of blocks; takes fewer samples at once from where memory was short on."""
 
-    Parameters
-    ----------
-    plan
-        The analysis.
-    passes
-        Of the prepared network.
-    size
-        Samples computed together.
-    """
+    bound: Bound
+    size: int  # samples computed together
 
-    plan: Plan
-    passes: Passes
-    size: int
-
-    def rows(self, block: Block) -> Arrays:
-        """Arrays of all samples of a block.
-
-        Raises
-        ------
-        InputError
-            Where the passes of one sample do not fit into memory.
-        """
+    def rows(self, block: Block, into: Arrays) -> Arrays:
+        """Rows of all samples of a block; `into` are their places in `Bound.zeros`."""
+        plan = self.bound.plan
         parts: list[Arrays] = []
         start = block.start
         while start < block.stop:
             stop = min(start + self.size, block.stop)
             with self._smaller_if_needed() as done:
-                batch = self.plan.samples.place(block, start, stop, self.plan.net.device)
-                parts.append(self.plan.rows(self.passes, batch))
+                batch = plan.samples.place(block, start, stop, plan.net.device)
+                own = slice(start - block.start, stop - block.start)
+                parts.append(self.bound.rows(batch, {name: a[own] for name, a in into.items()}))
                 done.append(stop)
+            if not done:
+                for array in into.values():  # what was begun in them
+                    array[start - block.start : stop - block.start] = 0
             start = done[-1] if done else start
         if len(parts) == 1:
             return parts[0]
@@ -92,23 +80,12 @@ class Work:
                 ) from error
             self.size, short = self.size // 2, True
             logger.warning("out of memory: batches of %d samples from here on", self.size)
-        if short and self.plan.net.device.type == "cuda":
+        if short and self.bound.plan.net.device.type == "cuda":
             torch.cuda.empty_cache()  # here, where the error no longer holds the tensors
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is no memory left.
-
-    Parameters
-    ----------
-    error
-        What was raised.
-
-    Examples
-    --------
-    >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("wrong shape"))
-    (True, False)
-    """
+    """Whether an error says that there is no memory left."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(words in str(error) for words in OUT_OF_MEMORY)
@@ -116,48 +93,53 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @dataclass
 class Run:
-    """One run of an analysis, as it is asked for.
+    """One run of a plan, as it is asked for."""
 
-    Parameters
-    ----------
-    plan
-        The analysis.
-    passes
-        Of the prepared network.
-    size
-        Samples computed together.
-    workers
-        Processes that decode files of images; None chooses.
-    progress
-        Whether to show a bar and, before a run into a file, an estimate.
-    """
-
-    plan: Plan
-    passes: Passes
-    size: int
-    workers: int | None = None
-    progress: bool = True
+    bound: Bound
+    size: int  # samples computed together
+    workers: int | None = None  # processes that decode files of images; None chooses
+    progress: bool = True  # a bar and, before a run into a file, an estimate
     work: Work = field(init=False)
 
     def __post_init__(self) -> None:
-        self.work = Work(self.plan, self.passes, self.size)
+        self.work = Work(self.bound, self.size)
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls, plan: Plan, batch_size: int | None, workers: int | None = None, *, progress: bool
+    ) -> Iterator[Self]:
+        """Hook the network of a plan for the length of a ``with`` block."""
+        with plan.opened() as bound:
+            yield cls(bound, batch_size or bound.batch_size(), workers, progress)
+
+    @property
+    def plan(self) -> Plan:
+        """What is computed."""
+        return self.bound.plan
+
+    def result(self, out: str | Path | None) -> xr.DataTree:
+        """Compute everything: into memory, or into a file."""
+        return self.in_memory() if out is None else self.streamed(Path(out))
 
     def in_memory(self) -> xr.DataTree:
         """Compute everything, and keep it."""
+        self.bound.require_memory()
         total = len(self.plan.samples)
-        arrays: Arrays = {}
+        arrays = self.bound.zeros(total)
         kept = np.ones(total, bool)
         ranges = list(batches(total, self.size, progress=False, what=""))
-        for block, found in self.computed(ranges):
+        for block, found in self.computed(ranges, into=dict(arrays)):
             for name, rows in found.items():
                 if name not in arrays:
                     arrays[name] = np.empty((total, *rows.shape[1:]), rows.dtype)
-                arrays[name][block.start : block.stop] = rows
+                if not np.shares_memory(arrays[name], rows):
+                    arrays[name][block.start : block.stop] = rows
             kept[block.start : block.stop] = block.kept
         coords = read_coords(self.plan.samples.coords, self.plan.samples.dim, kept)
         if not kept.all():
             arrays = {name: rows[kept] for name, rows in arrays.items()}
-        return self.plan.label(arrays, coords)
+        return self.bound.label(arrays, coords)
 
     def streamed(self, out: Path) -> xr.DataTree:
         """Write rows as they come; go on where an earlier call with the same facts stopped."""
@@ -173,7 +155,11 @@ class Run:
             return run.finish(self.template(one, run.kept()), chunk_rows=chunk_rows(one, self.size))
 
     def computed(
-        self, ranges: list[tuple[int, int]], *, estimated: bool = False
+        self,
+        ranges: list[tuple[int, int]],
+        *,
+        into: Arrays | None = None,
+        estimated: bool = False,
     ) -> Iterator[tuple[Block, Arrays]]:
         """Blocks and their rows, behind a progress bar; with an estimate before it is long."""
         total = len(self.plan.samples)
@@ -185,7 +171,9 @@ class Run:
         ):
             before = time.perf_counter()
             for count, block in enumerate(blocks, 1):
-                rows = self.work.rows(block)
+                places = slice(block.start, block.stop)
+                own = {name: array[places] for name, array in (into or {}).items()}
+                rows = self.work.rows(block, own)
                 yield block, rows
                 shown.update(len(block.kept))
                 now = time.perf_counter()
@@ -204,7 +192,7 @@ class Run:
     def one(self) -> Arrays:
         """Arrays of one sample, for their shapes and types."""
         batch = self.plan.samples.batch(0, 1, self.plan.net.device)
-        return self.plan.rows(self.passes, batch)
+        return self.bound.rows(batch, {})
 
     def template(self, one: Arrays, kept: NDArray[np.bool_]) -> xr.DataTree:
         """Result with all its labels, whose numbers take no memory."""
@@ -212,7 +200,7 @@ class Run:
         coords = read_coords(samples.coords, samples.dim, kept)
         size = int(kept.sum())
         shapes = {name: np.broadcast_to(r[0], (size, *r.shape[1:])) for name, r in one.items()}
-        return self.plan.label(shapes, coords)
+        return self.bound.label(shapes, coords)
 
     def _estimate(self, rows: Arrays, seconds: float) -> Estimate:
         return Estimate.of(
@@ -231,19 +219,6 @@ class Run:
 
 
 def chunk_rows(rows: Arrays, batch_size: int) -> int:
-    """Samples in a chunk of a Zarr store: whole batches, so that workers share no chunk.
-
-    Parameters
-    ----------
-    rows
-        Some rows of every variable.
-    batch_size
-        Samples computed together.
-
-    Examples
-    --------
-    >>> chunk_rows({"a": np.zeros((1, 2**16), "float32")}, 4)
-    16
-    """
+    """Samples in a chunk of a Zarr store: whole batches, so that workers share no chunk."""
     largest = max(r.dtype.itemsize * math.prod(r.shape[1:]) for r in rows.values())
     return batch_size * int(np.clip(CHUNK_BYTES // (largest * batch_size), 1, CHUNK_BATCHES))

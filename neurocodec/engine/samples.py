@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead, require_workers
-from neurocodec.engine.stored import StoredRows, checked, is_stored, skips_broken
+from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
+from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
 from neurocodec.network import Network
-from neurocodec.nn.attribution.passes import Batch
+from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.fast.movie import windows
 
 CPU = torch.device("cpu")
@@ -31,21 +32,12 @@ MEAN_ROWS = 64
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive samples in memory, before they are computed.
-
-    Parameters
-    ----------
-    start
-        Position of the first sample.
-    values
-        Its images, or the frames that its windows are cut from.
-    kept
-        Which samples could be read; in the place of the others stand copies of one that could.
-    """
+    """Consecutive samples in memory, before they are computed."""
 
     start: int
-    values: Tensor
-    kept: NDArray[np.bool_]
+    values: Tensor  # images, windows, or the frames that windows are cut from
+    kept: NDArray[np.bool_]  # those that were read; in place of others stand copies of one that was
+    overlap: int = 0  # frames beyond its own that the last window needs
 
     @property
     def stop(self) -> int:
@@ -55,53 +47,20 @@ class Block:
 
 @dataclass(frozen=True)
 class Samples:
-    """Stimuli as a network takes them: batches of tensors and the labels of the samples.
+    """Stimuli as a network takes them: batches of tensors and the labels of the samples."""
 
-    Parameters
-    ----------
-    values
-        Images (stimulus, ...) or frames (time, y, x); of a stored stimulus only their shape and
-        type, on the meta device, where no numbers are.
-    coords
-        Coordinates along the sample dim.
-    dim
-        `time` or `stimulus`.
-    history
-        Frames in a window; None for images.
-    dims
-        Dims of one sample.
-    stored
-        Where the numbers are, if not in `values`.
-    kept
-        Which samples could be read, where it is known; None: all.
-    """
-
-    values: Tensor
-    coords: dict[str, xr.Variable]
+    values: Tensor  # images or frames; of a stored stimulus shape and type, on the meta device
+    coords: dict[str, xr.Variable]  # along the sample dim
     dim: str
-    history: int | None
-    dims: tuple[str, ...] = ()
-    stored: StoredRows | None = None
-    kept: NDArray[np.bool_] | None = None
+    history: int | None  # frames in a window; None for images
+    dims: tuple[str, ...] = ()  # of one image or frame
+    stored: StoredSamples | None = None  # where the numbers are, if not in `values`
+    kept: NDArray[np.bool_] | None = None  # which could be read; None: all, or not known yet
+    chosen: NDArray[np.intp] | None = None  # places of the windows in the movie; None: all
 
     @classmethod
     def of(cls, net: Network, stimulus: xr.DataArray, *, stream: bool = False) -> Self:
-        """Check a stimulus against a network and make its samples.
-
-        Parameters
-        ----------
-        net
-            The network.
-        stimulus
-            Movie (time, y, x) or images (stimulus, ...).
-        stream
-            Whether a stimulus that is stored stays there, and is read block by block.
-
-        Raises
-        ------
-        InputError
-            Wrong dims, shape or frame rate, NaN, or a movie shorter than the history.
-        """
+        """Check a stimulus and make its samples; `stream` leaves one that is stored where it is."""
         dims = checked_dims(net, stimulus)
         skipped = 0 if net.history is None else net.history - 1
         along = stimulus.isel({net.sample_dim: slice(skipped, None)})
@@ -112,7 +71,7 @@ class Samples:
         common = (coords, net.sample_dim, net.history, dims[1:])
         if stream and is_stored(stimulus):
             kind = str(net.dtype).removeprefix("torch.")
-            stored = StoredRows.of(stimulus, dims, kind, skipped)
+            stored = StoredSamples.of(stimulus, dims, kind, skipped)
             shape = torch.empty(stored.shape, dtype=net.dtype, device="meta")
             return cls(shape, *common, stored=stored)
         raw = stimulus.transpose(*dims).values
@@ -120,8 +79,16 @@ class Samples:
         values = _mended(torch.tensor(raw, dtype=net.dtype), kept)
         return cls(values, *common, kept=None if kept.all() else kept)
 
+    def at(self, places: NDArray[np.intp]) -> Self:
+        """Some of the windows of a movie in memory, by their places among all."""
+        coords = {name: c.isel({self.dim: places}) for name, c in self.coords.items()}
+        if (np.diff(places) == 1).all():
+            frames = self.values[places[0] : places[-1] + 1 + self._overlap]
+            return replace(self, values=frames, coords=coords)
+        return replace(self, coords=coords, chosen=places)
+
     def __len__(self) -> int:
-        return len(self.values) - self._overlap
+        return len(self.values) - self._overlap if self.chosen is None else len(self.chosen)
 
     @property
     def _overlap(self) -> int:
@@ -140,14 +107,26 @@ class Samples:
         """Samples from `start` to `stop`, read where they are stored."""
         if self.stored is not None:
             return self._mended(start, *self.stored.read(start, stop))
+        if self.chosen is not None:
+            return self._chosen(start, self.chosen[start:stop])
         kept = np.ones(stop - start, bool) if self.kept is None else self.kept[start:stop]
-        return Block(start, self.values[start : stop + self._overlap], kept)
+        return Block(start, self.values[start : stop + self._overlap], kept, self._overlap)
+
+    def _chosen(self, start: int, places: NDArray[np.intp]) -> Block:
+        """Windows at some places; of consecutive ones their frames, which they share."""
+        kept = np.ones(len(places), bool)
+        if (np.diff(places) == 1).all():
+            frames = self.values[places[0] : places[-1] + 1 + self._overlap]
+            return Block(start, frames, kept, self._overlap)
+        whole = windows(self.values, self.history or 1)
+        return Block(start, whole[torch.from_numpy(places)], kept)
 
     def place(self, block: Block, start: int, stop: int, device: torch.device) -> Batch:
         """Some consecutive samples of a block, on a device."""
         first, last = start - block.start, stop - block.start
-        values = block.values[first : last + self._overlap].to(device)
-        if self.history is None:
+        values = block.values[first : last + block.overlap].to(device)
+        cut = block.values.ndim == self.values.ndim  # frames, not windows
+        if self.history is None or not cut:
             return Batch(values, first=start)
         return Batch(windows(values, self.history), values, start)
 
@@ -155,18 +134,8 @@ class Samples:
     def blocks(
         self, ranges: Sequence[Range], workers: int | None, device: torch.device
     ) -> Iterator[Iterator[Block]]:
-        """Ranges of samples in order; those of a stored stimulus are read ahead.
-
-        Parameters
-        ----------
-        ranges
-            First sample and end of every block.
-        workers
-            Processes that decode files of images; None chooses.
-        device
-            Where the network computes.
-        """
-        require_workers(workers)
+        """Ranges of samples in order; those of a stored stimulus are read ahead."""
+        workers = arguments.workers(workers)
         if self.stored is None:
             yield (self.block(*r) for r in ranges)
             return
@@ -188,9 +157,8 @@ class Samples:
 
     def _mended(self, start: int, values: NDArray[Any], kept: NDArray[np.bool_]) -> Block:
         found = torch.from_numpy(values)
-        if not kept.any():
-            return Block(start, self._near(start).expand_as(found), kept)
-        return Block(start, _mended(found, kept), kept)
+        whole = _mended(found, kept) if kept.any() else self._near(start).expand_as(found)
+        return Block(start, whole, kept, self._overlap)
 
     def _near(self, place: int) -> Tensor:
         """Image at a place, or the nearest after it (from the end on: the first) that was read."""
@@ -210,18 +178,15 @@ class Samples:
     def sha256(self) -> str:
         """Fingerprint: of all numbers, or of what is stored where, its labels and a few samples."""
         labels = [np.asarray(c.values) for _, c in sorted(self.coords.items())]
+        if self.chosen is not None:
+            whole = windows(self.values, self.history or 1)
+            return fingerprint(whole[torch.from_numpy(self.chosen)].numpy(), *labels)
         if self.stored is None:
             return fingerprint(self.values.numpy(), *labels)
         return fingerprint(self.stored.sha256, self.few(CPU).numpy(), *labels)
 
     def baseline(self, wanted: Any) -> Tensor:
-        """Where paths start, of shape (1, ...): zeros, the mean, a number, or a given sample.
-
-        Raises
-        ------
-        InputError
-            Where it does not have the shape of a sample (or of a frame), or is not finite.
-        """
+        """Where paths start, of shape (1, ...): zeros, the mean, a number, or a given sample."""
         one = self.few(CPU)[:1]
         if wanted is None or (isinstance(wanted, str) and wanted == "zeros"):
             return torch.zeros_like(one)
@@ -243,6 +208,11 @@ class Samples:
             )
         return values
 
+    @property
+    def window_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, as the network takes it."""
+        return (*(() if self.history is None else (self.history,)), *self.values.shape[1:])
+
     def mean(self) -> Tensor:
         """Mean sample, of shape (1, ...): mean image, or a window of the mean frame."""
         mean = self._mean() if self.stored is None else self._stored_mean(self.stored)
@@ -252,7 +222,7 @@ class Samples:
         values = self.values if self.kept is None else self.values[torch.from_numpy(self.kept)]
         return values.mean(0, keepdim=True)
 
-    def _stored_mean(self, stored: StoredRows) -> Tensor:
+    def _stored_mean(self, stored: StoredSamples) -> Tensor:
         """Sums in double precision, over rows in blocks; the frames of a movie once each."""
         rows = replace(self, history=None, stored=replace(stored, overlap=0))
         total = torch.zeros_like(self.values[:1], dtype=torch.float64, device=CPU)
@@ -266,24 +236,7 @@ class Samples:
 
 
 def batches(size: int, batch_size: int, *, progress: bool, what: str) -> Iterator[tuple[int, int]]:
-    """Ranges of samples, behind a progress bar.
-
-    Parameters
-    ----------
-    size
-        Number of samples.
-    batch_size
-        Largest range.
-    progress
-        Whether to show the bar.
-    what
-        Its title.
-
-    Examples
-    --------
-    >>> list(batches(5, 2, progress=False, what="rows"))
-    [(0, 2), (2, 4), (4, 5)]
-    """
+    """Ranges of samples, behind a progress bar with the title `what`."""
     with bar(size, what, progress=progress) as shown:
         for start in range(0, size, batch_size):
             stop = min(start + batch_size, size)
@@ -291,31 +244,8 @@ def batches(size: int, batch_size: int, *, progress: bool, what: str) -> Iterato
             shown.update(stop - start)
 
 
-def require_batch_size(batch_size: int | None) -> None:
-    """Refuse a batch size that is no whole number of at least 1.
-
-    Examples
-    --------
-    >>> require_batch_size(16)
-    """
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise InputError(came=f"batch_size={batch_size!r}", expected="a whole number, at least 1")
-
-
 def bar(size: int, what: str, *, progress: bool, done: int = 0) -> tqdm[NoReturn]:
-    """Progress bar over samples.
-
-    Parameters
-    ----------
-    size
-        Number of samples.
-    what
-        Its title.
-    progress
-        Whether to show it.
-    done
-        Samples that an earlier call has computed.
-    """
+    """Progress bar over samples, of which an earlier call has computed some."""
     return tqdm(total=size, desc=what, unit="sample", initial=done, disable=not progress)
 
 
@@ -331,25 +261,7 @@ IMAGE_DIMS = (v.COLOR, v.Y, v.X)
 
 
 def checked_dims(net: Network, stimulus: xr.DataArray) -> tuple[str, ...]:
-    """Check dims, shape and frame rate of a stimulus against a network; read nothing of it.
-
-    Parameters
-    ----------
-    net
-        The network.
-    stimulus
-        Movie (time, y, x) or images (stimulus, ...).
-
-    Returns
-    -------
-    tuple of str
-        Its dims in the order in which the network takes them, the sample dim first.
-
-    Raises
-    ------
-    InputError
-        Wrong dims, shape, type or frame rate, or a movie shorter than the history.
-    """
+    """Dims in the network's order, the sample dim first; refuses a stimulus, and reads nothing."""
     dim = net.sample_dim
     if not isinstance(stimulus, xr.DataArray) or dim not in stimulus.dims:
         kind = "a movie with dims ('time', 'y', 'x')" if net.history else "images with 'stimulus'"
@@ -405,30 +317,7 @@ def _check_rate(net: Network, stimulus: xr.DataArray) -> None:
 
 
 def samples_at(net: Network, stimulus: xr.DataArray, times: Any) -> Samples:
-    """Samples of a stimulus; of a movie those at chosen times.
-
-    Parameters
-    ----------
-    net
-        The network.
-    stimulus
-        Movie (time, y, x) or images (stimulus, ...); images that are stored stay there.
-    times
-        As `nc.receptive_fields` takes them, numbers of frames where these have no labels; None for
-        all samples.
-
-    Raises
-    ------
-    InputError
-        Where there is no response at a time, or times are given for images.
-
-    Examples
-    --------
-    >>> net = Network(torch.nn.Flatten(), [], history=2)
-    >>> movie = xr.DataArray(np.zeros((5, 3, 3), "float32"), dims=("time", "y", "x"))
-    >>> len(samples_at(net, movie, None)), len(samples_at(net, movie, [1, 4]))
-    (4, 2)
-    """
+    """Samples of a stimulus; of a movie those at chosen times, as `positions_of` takes them."""
     if times is None:
         return Samples.of(net, stimulus, stream=True)
     if net.history is None:
@@ -439,14 +328,10 @@ def samples_at(net: Network, stimulus: xr.DataArray, times: Any) -> Samples:
         )
     whole = Samples.of(net, stimulus)
     places = positions_of(whole, times)
-    coords = {name: c.isel({v.TIME: places}) for name, c in whole.coords.items()}
+    chosen = whole.at(places)
     # frames without labels are told apart by their numbers, as they were chosen
-    coords.setdefault(v.TIME, xr.Variable(v.TIME, places + net.history - 1))
-    if (np.diff(places) == 1).all():
-        frames = whole.values[places[0] : places[-1] + net.history]
-        return replace(whole, values=frames, coords=coords)
-    chosen = windows(whole.values, net.history)[torch.from_numpy(places)]
-    return replace(whole, values=chosen, coords=coords, history=None, dims=(v.LAG, *whole.dims))
+    numbers = xr.Variable(v.TIME, places + net.history - 1)
+    return replace(chosen, coords={v.TIME: numbers, **chosen.coords})
 
 
 TIME_TOLERANCE = 1e-6
@@ -454,20 +339,7 @@ TIME_TOLERANCE = 1e-6
 
 
 def positions_of(samples: Samples, times: Any) -> NDArray[np.intp]:
-    """Places of the wanted times among the samples.
-
-    Parameters
-    ----------
-    samples
-        Windows of a movie.
-    times
-        A time, several, a slice of times (both ends included) or None for all.
-
-    Raises
-    ------
-    InputError
-        Where a time is no label of a response; the nearest one is not taken for it.
-    """
+    """Places of wanted times among the windows; the nearest is not taken for a missing one."""
     if times is None:
         return np.arange(len(samples))
     skipped = (samples.history or 1) - 1

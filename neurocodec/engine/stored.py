@@ -21,83 +21,37 @@ FROM_FILES = "nc.images"
 """Function whose stimuli are decoded from files: worker processes can read them."""
 TOLD = 10
 """Names of images that could not be read that are told, at most."""
-Block = tuple[NDArray[Any], NDArray[np.bool_]]
+ReadRows = tuple[NDArray[Any], NDArray[np.bool_]]
 """Rows (images, or frames), and which of the samples could be read."""
 
 
 def is_stored(stimulus: xr.DataArray) -> bool:
-    """Whether the values are still in a file, or in the graph of a Dask array.
-
-    Parameters
-    ----------
-    stimulus
-        Any labelled array.
-
-    Examples
-    --------
-    >>> is_stored(xr.DataArray([1.0], dims="stimulus"))
-    False
-    """
+    """Whether the values are still in a file, or in the graph of a Dask array."""
     return stimulus.chunks is not None or not stimulus.variable._in_memory  # noqa: SLF001
 
 
 def skips_broken(stimulus: xr.DataArray) -> bool:
-    """Whether samples that are NaN throughout are images that could not be read.
-
-    Parameters
-    ----------
-    stimulus
-        Any labelled array; `nc.images` says so in its provenance.
-
-    Examples
-    --------
-    >>> skips_broken(xr.DataArray([1.0], dims="stimulus"))
-    False
-    """
+    """Whether samples that are NaN throughout are images that `nc.images` could not read."""
     facts = provenance(stimulus)
     return facts.get("function") == FROM_FILES and facts.get("broken") == "skip"
 
 
 @dataclass(frozen=True)
-class StoredRows:
-    """Rows of a stimulus that are read when they are needed.
+class StoredSamples:
+    """Rows of a stimulus that are read when they are needed."""
 
-    Parameters
-    ----------
-    variable
-        The stimulus; slices of it read nothing until their values are asked for.
-    dims
-        Order of the axes that is wanted, the sample dim first.
-    dtype
-        Type of the numbers that is wanted.
-    facts
-        What is known of where it comes from.
-    overlap
-        Rows beyond its own that the last sample of a block needs: the history of a movie less one.
-    skips
-        Whether rows that are NaN throughout are samples to leave out.
-    forks
-        Whether worker processes may be forked to read it.
-
-    Examples
-    --------
-    >>> rows = StoredRows(xr.Variable(("x", "stimulus"), [[1, 2, 3]]), ("stimulus", "x"), "f4", {})
-    >>> rows.read(1, 3)[0].tolist()
-    [[2.0], [3.0]]
-    """
-
-    variable: xr.Variable
-    dims: tuple[str, ...]
-    dtype: DTypeLike
-    facts: dict[str, Any]
-    overlap: int = 0
-    skips: bool = False
-    forks: bool = True
+    variable: xr.Variable  # slices of it read nothing until their values are asked for
+    dims: tuple[str, ...]  # order of the axes that is wanted, the sample dim first
+    dtype: DTypeLike  # that is wanted
+    facts: dict[str, Any]  # what is known of where it comes from
+    overlap: int = 0  # rows that the last sample of a block needs beyond its own
+    skips: bool = False  # whether rows that are NaN throughout are samples to leave out
+    forks: bool = True  # whether worker processes may be forked to read it
 
     @classmethod
     def of(
         cls, stimulus: xr.DataArray, dims: tuple[str, ...], dtype: DTypeLike, overlap: int
-    ) -> StoredRows:
+    ) -> StoredSamples:
         """Rows of a labelled array, with the provenance that tells it from others."""
         facts = {k: v for k, v in provenance(stimulus).items() if k != "versions"}
         return cls(stimulus.variable, dims, dtype, facts, overlap, skips_broken(stimulus))
@@ -109,17 +63,14 @@ class StoredRows:
 
     @property
     def from_files(self) -> bool:
-        """Whether it is decoded from files of images, not read from one file or a Dask graph.
-
-        A copy of such a stimulus in netCDF or Zarr, or in Dask chunks, still says `nc.images`.
-        """
+        """Whether it is decoded from files of images, not read from one file or a Dask graph."""
         data = self.variable._data  # noqa: SLF001 - no public way to see what is behind it
         while hasattr(data, "array"):
             data = data.array
         own = not type(data).__module__.startswith(("xarray.", "dask."))
         return own and self.facts.get("function") == FROM_FILES
 
-    def in_threads(self) -> StoredRows:
+    def in_threads(self) -> StoredSamples:
         """Read the same rows without processes, as in a worker of Dask, which has threads."""
         return replace(self, forks=False)
 
@@ -128,14 +79,8 @@ class StoredRows:
         """Fingerprint of what is stored where, without reading it."""
         return fingerprint(repr((self.dims, self.shape, str(self.variable.dtype), self.facts)))
 
-    def read(self, start: int, stop: int) -> Block:
-        """Read the rows of the samples from `start` to `stop`.
-
-        Raises
-        ------
-        InputError
-            Where they are not finite.
-        """
+    def read(self, start: int, stop: int) -> ReadRows:
+        """Read the rows of some samples, which must be finite, and say which could be read."""
         part = self.variable.isel({self.dims[0]: slice(start, stop + self.overlap)})
         if part.chunks is not None:  # not on a client, which may be waiting for this very block
             part = part.compute(scheduler="threads")
@@ -146,36 +91,7 @@ class StoredRows:
 def checked(
     values: NDArray[Any], dims: tuple[str, ...], start: int, *, skips: bool, overlap: int = 0
 ) -> NDArray[np.bool_]:
-    """Refuse values that are not finite; say which samples could be read.
-
-    Parameters
-    ----------
-    values
-        Rows of a stimulus.
-    dims
-        Names of its axes.
-    start
-        Place of the first row, for the message.
-    skips
-        Whether rows that are NaN throughout are samples to leave out.
-    overlap
-        Rows that are no sample of their own.
-
-    Returns
-    -------
-    numpy.ndarray
-        One bool a sample.
-
-    Raises
-    ------
-    InputError
-        Where there are other values that are not finite.
-
-    Examples
-    --------
-    >>> checked(np.array([[1.0], [np.nan]]), ("stimulus", "x"), 0, skips=True).tolist()
-    [True, False]
-    """
+    """Refuse values that are not finite; a bool a sample says which could be read."""
     kept = np.ones(len(values) - overlap, bool)
     if np.isfinite(values).all():
         return kept
@@ -191,28 +107,7 @@ def checked(
 def read_coords(
     coords: Mapping[str, xr.Variable], dim: str, kept: NDArray[np.bool_]
 ) -> dict[str, xr.Variable]:
-    """Coordinates of the samples that were read; the others are told by name in the log.
-
-    Parameters
-    ----------
-    coords
-        Coordinates of all samples.
-    dim
-        The sample dim.
-    kept
-        Which samples could be read.
-
-    Raises
-    ------
-    InputError
-        Where none could.
-
-    Examples
-    --------
-    >>> source = xr.Variable("stimulus", ["a.jpg", "b.jpg"])
-    >>> read_coords({"source": source}, "stimulus", np.array([True, True]))["source"].size
-    2
-    """
+    """Coordinates of the samples that were read; the others are told by name in the log."""
     if kept.all():
         return dict(coords)
     place = np.flatnonzero(~kept)

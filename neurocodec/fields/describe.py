@@ -93,19 +93,7 @@ def describe_fields(fields: xr.Dataset | xr.DataArray) -> xr.Dataset:
 
 
 def first_components(fields: xr.Dataset | xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Time courses (..., lag) and maps (..., y, x) of fields: the given ones, or the first.
-
-    Parameters
-    ----------
-    fields
-        As `describe_fields` takes them.
-
-    Examples
-    --------
-    >>> course, image = first_components(xr.DataArray(np.ones((2, 3, 3)), dims=("lag", "y", "x")))
-    >>> course.dims, image.dims
-    (('lag',), ('y', 'x'))
-    """
+    """Time courses (..., lag) and maps (..., y, x) of fields: the given ones, or the first."""
     if isinstance(fields, xr.Dataset) and {v.TEMPORAL, v.SPATIAL} <= set(fields.data_vars):
         temporal, spatial = fields[v.TEMPORAL], fields[v.SPATIAL]
         rest = [d for d in spatial.dims if d not in _MAP]

@@ -1,217 +1,230 @@
-"""What a call of `nc.receptive_fields` asks for: which values, at which times, through what."""
+"""One call of `nc.receptive_fields`, checked, with the quick way back where that is exact."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from neurocodec import vocabulary as v
+from neurocodec.engine.memory import Budget, require_memory
+from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Samples
-from neurocodec.errors import InputError, unknown_name
-from neurocodec.labels import fingerprint, plain
-from neurocodec.network import Network, require_layer
-from neurocodec.nn.attribution.passes import Batch
+from neurocodec.engine.session import Session, hooked
+from neurocodec.errors import InputError
+from neurocodec.fields.choice import Axis, Choice
+from neurocodec.labels import fingerprint, labelled, lag_coordinate, plain, stamp
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.tracing import Trace
-from neurocodec.nn.fast.movie import windows
-from neurocodec.nn.fields.passes import Through, Values
-from neurocodec.rows.matrix import require_channel_order
+from neurocodec.nn.capture.prefix import Batch, Prefix
+from neurocodec.nn.capture.tracing import AGREEMENT
+from neurocodec.nn.fields.adjoint import Adjoint, local_gradients
+from neurocodec.nn.fields.passes import FieldPasses
 
-Of = Target | xr.DataArray | None
-Which = int | Sequence[int] | Literal["each"] | xr.DataArray | None
+logger = logging.getLogger(__name__)
+
+FIRST: Final = "(first convolution)"
+"""Alias of the first convolution, where the call itself reads another layer or none."""
+DIMS: Final = {
+    v.IRF: (v.LAG, v.Y, v.X),
+    v.TEMPORAL: (v.COMPONENT, v.LAG),
+    v.SPATIAL: (v.COMPONENT, v.Y, v.X),
+    v.ENERGY_SHARE: (v.COMPONENT,),
+}
 
 
 @dataclass(frozen=True)
-class Axis:
-    """A dimension of the result with its coordinates; `dim` is None where there is but one."""
+class FieldPlan(Plan):
+    """One call of `nc.receptive_fields`, checked."""
 
-    dim: str | None
-    coords: dict[str, Any]
-    size: int = 1
+    what: ClassVar[str] = "receptive fields"
+    budget: ClassVar[Budget] = Budget({"cpu": 2**28}, {"cpu": 64})
 
-
-@dataclass(frozen=True)
-class Request:
-    """One call, checked: everything that its numbers depend on."""
-
-    net: Network
-    samples: Samples
-    positions: NDArray[np.intp]
-    of: Of
-    cells: tuple[str, ...] | None
-    through: Which
-    layer: str | None
+    movie: xr.DataArray
+    whole: Samples  # at all times
+    positions: NDArray[np.intp]  # of the samples, among all
+    choice: Choice
     rank: int | None
-
-    def __post_init__(self) -> None:
-        if isinstance(self.of, xr.DataArray) or self.through is not None:
-            require_layer(self.net, self.layer)
-        if self.of is not None and self.cells is not None:
-            raise InputError(
-                came="both cells= and of=",
-                expected="one of them: of= says what is differentiated in place of cells",
-            )
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
-        values = self.samples.values.numpy()
-        labels = [np.asarray(c.values) for _, c in sorted(self.samples.coords.items())]
+        of_network = self.net.facts
+        known = ["model", "module_sha256", "weights_sha256", "history"]
+        known += [name for name in ("perturbation", "select") if of_network[name]]
+        layer = self.choice.layer
         facts = {
-            "model": self.net.name,
-            "module_sha256": fingerprint(repr(self.net.module)),
-            "weights_sha256": self.net.weights_sha256,
-            "history": self.net.history,
-            "of": _named(self.of),
-            "cells": self.cells,
-            "through": _named(self.through),
-            "layer": self.net.layers.get(self.layer) if self.layer else None,
+            **{name: of_network[name] for name in known},
+            **self.choice.facts,
+            "layer": self.net.layers.get(layer) if layer else None,
             "rank": self.rank,
             "times_sha256": fingerprint(self.positions),
-            "data_sha256": fingerprint(values, *labels),
+            "data_sha256": self.whole.sha256,
         }
         return plain(facts)
 
-    @cached_property
-    def layers(self) -> dict[str, Layer]:
-        """Layers that the request reads or that its gradients pass."""
-        named = [self.layer] if self.layer else []
-        if isinstance(self.of, Target) and self.of.layer is not None:
-            named.append(self.of.layer)
-        return self.net.select_layers(dict.fromkeys(named))
+    def captured(self) -> dict[str, Layer]:
+        """Layers of the call, and the first convolution of the windows where there may be one."""
+        for name, part in self.net.module.named_modules():
+            if isinstance(part, nn.Conv2d):
+                read = any(x.module == name for x in self.layers.values())
+                return self.layers if read else {FIRST: Layer(name), **self.layers}
+        return self.layers
 
-    def batch(self, start: int, stop: int, device: torch.device) -> Batch:
-        """Windows of the chosen times from `start` to `stop`; consecutive ones stay a movie."""
-        chosen = self.positions[start:stop]
-        first, last = int(chosen[0]), int(chosen[-1])
-        if (np.diff(chosen) == 1).all():
-            return self.samples.batch(first, last + 1, device)
-        whole = windows(self.samples.values, self.samples.history or 1)
-        return Batch(whole[torch.from_numpy(chosen)].to(device))
+    @contextmanager
+    def opened(self) -> Iterator[Fields]:
+        """Hook the network, and take the quick way back to the windows where that is exact."""
+        few = self.samples.few(self.net.device)
+        with hooked(self.net, self.captured(), few) as session:
+            plainly = self.bound(session)
+            first, expected = plainly.probe()
+            with local_gradients(self.net.module), session.quickened():
+                quick = plainly.quick(session)
+                if _agree(quick.passes.fields(first), expected):
+                    yield quick
+                    return
+            logger.info("the quick way back through the convolutions is not exact here: off")
+            yield plainly
 
-    def values(self, names: Sequence[str]) -> tuple[Values, Axis]:
-        """What is differentiated, and the dimension that it takes in the result."""
-        if self.of is None:
-            return _outputs(self.net, self.cells, names)
-        if isinstance(self.of, xr.DataArray):
-            return self._modes(self.of)
-        if not isinstance(self.of, Target):
+    def bound(self, session: Session) -> Fields:
+        """Bind what is differentiated to the network's outputs and layers."""
+        values, cells = self.choice.values(self.net, session.outputs)
+        through, parts = self.choice.passing(self.net, session.traced)
+        if cells.dim is not None and cells.dim == parts.dim:
             raise InputError(
-                came=f"of={self.of!r}",
-                expected="one of nc.targets, or a dictionary (mode, channel)",
-                hint="of=nc.targets.Surprisal.fit(rates)",
+                came="of= modes through= modes, which would both be the dim 'mode'",
+                expected="one of the two along a dim",
+                hint="of=modes.dictionary.sel(mode=0)",
             )
-        return _target(self.of.bind(names), self.layers), Axis(None, {})
+        lags, *space = self.samples.window_shape
+        kept = (lags if self.rank is None else self.rank) * math.prod(space)
+        fields = self.itemsize * cells.size * parts.size * kept
+        passes = FieldPasses(session.capture, values, through)
+        return Fields(self, max(fields, session.bytes_per_sample), passes, cells, parts)
 
-    def _modes(self, dictionary: xr.DataArray) -> tuple[Values, Axis]:
-        rows, axis = _rows(dictionary, "of")
-        alias, layer = str(self.layer), self.layers[str(self.layer)]
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return self.samples.values.element_size()
 
-        def values(done: Pass) -> Tensor:
-            h = layer.channels_first(done.hidden[alias])
-            require_channels(rows, h, alias)
-            return (
-                h.flatten(2).sum(2) @ h.new_tensor(rows).T
-                if h.ndim > 2
-                else h @ h.new_tensor(rows).T
+    @property
+    def units(self) -> str:
+        """Units of what is differentiated."""
+        if isinstance(self.choice.of, Target):
+            return self.choice.of.units or "target"
+        if self.choice.of is not None:
+            return "activation"
+        return v.HERTZ if self.net.output_dim == v.CELL else "response"
+
+
+@dataclass(frozen=True)
+class Fields(Bound):
+    """A plan of fields with the network that it runs on."""
+
+    plan: FieldPlan
+    passes: FieldPasses
+    values: Axis
+    parts: Axis
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of what there is of one sample, by name; (value, part) in front where these are."""
+        lags, *space = self.plan.samples.window_shape
+        rank = self.plan.rank
+        lead = tuple(a.size for a in (self.values, self.parts) if a.dim is not None)
+        if rank is None:
+            return {v.IRF: (*lead, lags, *space)}
+        inner = {v.TEMPORAL: (rank, lags), v.SPATIAL: (rank, *space), v.ENERGY_SHARE: (rank,)}
+        return {name: lead + shape for name, shape in inner.items()}
+
+    def require_memory(self) -> None:
+        """Refuse a result that does not fit into memory, before anything is computed."""
+        times = len(self.plan.samples)
+        numbers = times * sum(math.prod(shape) for shape in self.shapes.values())
+        require_memory(
+            f"{times * self.values.size * self.parts.size} fields",
+            numbers * self.plan.itemsize,
+            hint="rank=1, fewer times=, or out='fields.zarr'",
+        )
+
+    def zeros(self, size: int) -> Arrays:
+        """Arrays that whole fields are written into without a copy; none on a GPU."""
+        if self.plan.rank is not None or self.plan.net.device.type != "cpu":
+            return {}
+        kind = self.plan.samples.values.numpy().dtype
+        return {name: np.zeros((size, *shape), kind) for name, shape in self.shapes.items()}
+
+    def rows(self, batch: Batch, into: Arrays) -> Arrays:
+        """Fields of a batch, or their components."""
+        if self.plan.rank is not None:
+            found: Mapping[str, Tensor] = self.passes.components(batch, self.plan.rank)._asdict()
+        elif into:
+            found = {v.IRF: self.passes.fields(batch, torch.from_numpy(into[v.IRF]))}
+        else:
+            found = {v.IRF: self.passes.fields(batch)}
+        alone = tuple(i for i, a in ((1, self.values), (2, self.parts)) if a.dim is None)
+        return {name: np.squeeze(x.cpu().numpy(), axis=alone) for name, x in found.items()}
+
+    def probe(self) -> tuple[Batch, Tensor]:
+        """Fields at one of the wanted times, the first of three at which they are not all zero."""
+        samples = self.plan.samples
+        last = len(samples) - 1
+        for place in sorted({0, last // 2, last}):
+            batch = samples.batch(place, place + 1, self.plan.net.device)
+            fields = self.passes.fields(batch)
+            if bool(fields.any()):
+                break
+        return batch, fields
+
+    def quick(self, session: Session) -> Fields:
+        """Take the quick way through the first convolution, where one makes the first layer."""
+        prefix = Prefix.of(session.traced)
+        if prefix is None or prefix.convolution is None:
+            return self
+        weight = prefix.convolution.weight.detach()
+        if prefix.standardisation is not None:
+            weight = weight / prefix.standardisation.deviation
+        height, width = self.plan.samples.values.shape[1:]
+        adjoint = Adjoint(weight, (height, width))
+        return replace(self, passes=replace(self.passes, prefix=prefix, adjoint=adjoint))
+
+    def label(
+        self, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, xr.Variable]
+    ) -> xr.DataTree:
+        """Put dims, coordinates, units and provenance on the fields."""
+        outer = (v.TIME, *(str(a.dim) for a in (self.values, self.parts) if a.dim is not None))
+        units = f"{self.plan.units} per unit of stimulus"
+        variables = {
+            name: labelled(
+                values,
+                outer + DIMS[name],
+                name=name,
+                units=units if name in (v.IRF, v.SPATIAL) else None,
             )
+            for name, values in arrays.items()
+        }
+        result = xr.Dataset(variables).assign_coords(self._coords(coords))
+        return stamp(xr.DataTree(result), "nc.receptive_fields", **self.plan.facts)
 
-        return values, axis
-
-    def passing(self, traced: Trace) -> tuple[Through | None, Axis]:
-        """Channels that the gradient passes, and the dimension that they take in the result."""
-        if self.through is None:
-            return None, Axis(None, {})
-        alias = str(self.layer)
-        hidden = self.layers[alias].channels_first(traced.done.hidden[alias])
-        weights, axis = _weights(self.through, hidden.shape[1])
-        require_channels(weights, hidden, alias)
-        return Through(alias, hidden.new_tensor(weights)), axis
-
-
-def require_channels(rows: NDArray[Any], hidden: Tensor, alias: str) -> None:
-    """Refuse weights of another number of channels than the layer has."""
-    if rows.shape[1] != hidden.shape[1]:
-        raise InputError(
-            came=f"weights of {rows.shape[1]} channels for layer {alias!r}",
-            expected=f"one for each of its {hidden.shape[1]} channels",
-            hint="layer= the layer that the modes were fitted to",
-        )
+    def _coords(self, of_samples: Mapping[str, xr.Variable]) -> dict[str, Any]:
+        movie, net = self.plan.movie, self.plan.net
+        coords: dict[str, Any] = {**self.values.coords, **self.parts.coords, **of_samples}
+        coords |= {d: movie[d].variable for d in (v.Y, v.X) if d in movie.coords}
+        coords[v.LAG] = lag_coordinate(net.history or 1, movie, net.frame_rate)
+        if self.plan.rank is not None:
+            coords[v.COMPONENT] = np.arange(self.plan.rank)
+        return coords
 
 
-def _outputs(
-    net: Network, cells: tuple[str, ...] | None, names: Sequence[str]
-) -> tuple[Values, Axis]:
-    chosen = list(names) if cells is None else list(cells)
-    for cell in chosen:
-        if cell not in names:
-            raise unknown_name(net.output_dim, cell, names)
-    index = [list(names).index(cell) for cell in chosen]
-    coords: dict[str, Any] = {net.output_dim: np.array(chosen)}
-    for name, values in net.output_coords.items():
-        coords[name] = (net.output_dim, np.asarray(values)[index])
-    return lambda done: done.outputs[:, index], Axis(net.output_dim, coords, len(index))
-
-
-def _target(target: Target, layers: dict[str, Layer]) -> Values:
-    def values(done: Pass) -> Tensor:
-        if target.layer is None:
-            return target(done.outputs)[:, None]
-        hidden = done.hidden[target.layer]
-        return target(layers[target.layer].channels_first(hidden))[:, None]
-
-    return values
-
-
-def _weights(through: Which, channels: int) -> tuple[NDArray[Any], Axis]:
-    if isinstance(through, xr.DataArray):
-        return _rows(through, "through")
-    if isinstance(through, str):
-        if through != "each":
-            raise unknown_name("value of through=", through, ("each",))
-        return np.eye(channels), Axis(v.CHANNEL, {v.CHANNEL: np.arange(channels)}, channels)
-    chosen = np.atleast_1d(np.asarray(through))
-    if chosen.dtype.kind not in "iu" or not np.isin(chosen, np.arange(channels)).all():
-        raise InputError(
-            came=f"through={through!r}",
-            expected=f"channels from 0 to {channels - 1}, 'each', or weights of the channels",
-            hint="through='each', or through=modes.dictionary",
-        )
-    row = np.zeros((1, channels))
-    row[0, chosen] = 1
-    return row, Axis(None, {})
-
-
-def _rows(weights: xr.DataArray, what: str) -> tuple[NDArray[Any], Axis]:
-    dims = tuple(map(str, weights.dims))
-    if set(dims) not in ({v.CHANNEL}, {v.CHANNEL, v.MODE}) or not np.isfinite(weights.values).all():
-        raise InputError(
-            came=f"{what}= an array with dims {dims}, or with NaN",
-            expected="finite weights (channel) or (mode, channel)",
-            hint=f"{what}=modes.dictionary.sel(mode=[0, 1])",
-        )
-    require_channel_order(weights, what)
-    if len(dims) == 1:
-        kept = {v.MODE: weights[v.MODE].values} if v.MODE in weights.coords else {}
-        return np.asarray(weights.values)[None], Axis(None, kept)
-    rows = weights.transpose(v.MODE, v.CHANNEL)
-    labels = rows[v.MODE].values if v.MODE in rows.coords else np.arange(len(rows))
-    return np.asarray(rows.values), Axis(v.MODE, {v.MODE: labels}, len(rows))
-
-
-def _named(value: Any) -> Any:
-    if isinstance(value, xr.DataArray):
-        return {"dims": list(map(str, value.dims)), "sha256": fingerprint(value)}
-    if isinstance(value, Target):
-        return {"kind": type(value).__name__, "parameters": value}
-    return value
+def _agree(quick: Tensor, plain: Tensor) -> bool:
+    return bool((quick - plain).abs().max() <= AGREEMENT * plain.abs().max())

@@ -9,19 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurocodec import storage
-from neurocodec import vocabulary as v
-from neurocodec.engine.samples import Samples, bar, batches, positions_of, require_batch_size
+from neurocodec import arguments
+from neurocodec.engine.run import Run
+from neurocodec.engine.samples import Samples, positions_of
 from neurocodec.errors import InputError
-from neurocodec.fields.passes import FieldRun, Rows, prepared, require_memory
-from neurocodec.fields.plan import Of, Request, Which
-from neurocodec.fields.spike_triggered import spike_triggered_average
+from neurocodec.fields.choice import Choice, Of, Which
+from neurocodec.fields.plan import FieldPlan
 from neurocodec.kernels.separable import require_rank
-from neurocodec.labels import labelled, lag_coordinate, stamp
 from neurocodec.network import Network
-from neurocodec.nn.attribution.target import Target
-
-__all__ = ["receptive_fields", "spike_triggered_average"]
 
 
 def receptive_fields(
@@ -109,45 +104,35 @@ def receptive_fields(
     >>> fields.irf.dims, bool(np.allclose(fields.irf[0, 0], module[0].weight.detach()[0]))
     (('time', 'cell', 'lag', 'y', 'x'), True)
     """
-    require_batch_size(batch_size)
-    request = _request(
-        net.on(device),
-        movie,
-        cells=cells,
-        times=times,
-        rank=rank,
-        of=of,
-        through=through,
-        layer=layer,
-    )
-    with prepared(request, batch_size) as run:
-        if out is not None:
-            return _streamed(run, movie, Path(out), progress=progress)
-        require_memory(run)
-        return _in_memory(run, movie, progress=progress)
-
-
-def _request(
-    net: Network,
-    movie: xr.DataArray,
-    *,
-    cells: str | Iterable[str] | None,
-    times: Any,
-    rank: int | None,
-    of: Of,
-    through: Which,
-    layer: str | None,
-) -> Request:
     if net.history is None:
         raise InputError(
             came=f"{net.name!r}, a network of still images",
             expected="one that sees a movie: nc.Network(..., history=40)",
         )
+    batch_size = arguments.batch_size(batch_size)
     if rank is not None:
         require_rank(rank, net.history)
-    samples = Samples.of(net, movie)
     names = None if cells is None else _cell_names(cells)
-    return Request(net, samples, positions_of(samples, times), of, names, through, layer, rank)
+    plan = _plan(net.on(device), movie, times, Choice(of, names, through, layer), rank)
+    with Run.opened(plan, batch_size, progress=progress) as run:
+        return run.result(out).to_dataset()
+
+
+def _plan(
+    net: Network, movie: xr.DataArray, times: Any, choice: Choice, rank: int | None
+) -> FieldPlan:
+    whole = Samples.of(net, movie)
+    positions = positions_of(whole, times)
+    return FieldPlan(
+        net=net,
+        samples=whole if times is None else whole.at(positions),
+        layers=choice.checked(net).layers(net),
+        movie=movie,
+        whole=whole,
+        positions=positions,
+        choice=choice,
+        rank=rank,
+    )
 
 
 def _cell_names(cells: Any) -> tuple[str, ...]:
@@ -159,71 +144,3 @@ def _cell_names(cells: Any) -> tuple[str, ...]:
             came="cells=[]", expected="names of outputs", hint="cells=None for all of them"
         )
     return tuple(map(str, names))
-
-
-def _in_memory(run: FieldRun, movie: xr.DataArray, *, progress: bool) -> xr.Dataset:
-    arrays = run.empty()
-    total = run.request.positions.size
-    for start, stop in batches(total, run.batch_size, progress=progress, what="receptive fields"):
-        for name, rows in run.compute(start, stop, arrays).items():
-            if not np.shares_memory(arrays[name], rows):
-                arrays[name][start:stop] = rows
-    return _label(run, movie, arrays)
-
-
-def _streamed(run: FieldRun, movie: xr.DataArray, out: Path, *, progress: bool) -> xr.Dataset:
-    """Write fields as they come; go on where an earlier call with the same facts stopped."""
-    total = run.request.positions.size
-    with storage.RunWriter(out, facts=run.request.facts, size=total) as writer:
-        missing = writer.missing(run.batch_size)
-        done = total - sum(rows.stop - rows.start for rows in missing)
-        with bar(total, "receptive fields", progress=progress, done=done) as shown:
-            for rows in missing:
-                writer.write(rows.start, run.compute(rows.start, rows.stop))
-                shown.update(rows.stop - rows.start)
-        return writer.finish(xr.DataTree(_label(run, movie, run.template()))).to_dataset()
-
-
-_DIMS = {
-    v.IRF: (v.LAG, v.Y, v.X),
-    v.TEMPORAL: (v.COMPONENT, v.LAG),
-    v.SPATIAL: (v.COMPONENT, v.Y, v.X),
-    v.ENERGY_SHARE: (v.COMPONENT,),
-}
-
-
-def _label(run: FieldRun, movie: xr.DataArray, arrays: Rows) -> xr.Dataset:
-    """Put dims, coordinates, units and provenance on the fields."""
-    axes = [a for a in (run.values, run.parts) if a.dim is not None]
-    dims = (v.TIME, *(str(a.dim) for a in axes))
-    units = f"{_units(run.request)} per unit of stimulus"
-    variables = {
-        name: labelled(
-            values,
-            dims + _DIMS[name],
-            name=name,
-            units=units if name in (v.IRF, v.SPATIAL) else None,
-        )
-        for name, values in arrays.items()
-    }
-    result = xr.Dataset(variables).assign_coords(_coords(run, movie))
-    return stamp(result, "nc.receptive_fields", **run.request.facts)
-
-
-def _units(request: Request) -> str:
-    if isinstance(request.of, Target):
-        return request.of.units or "target"
-    if request.of is not None:
-        return "activation"
-    return v.HERTZ if request.net.output_dim == v.CELL else "response"
-
-
-def _coords(run: FieldRun, movie: xr.DataArray) -> dict[str, Any]:
-    samples = run.request.samples
-    coords: dict[str, Any] = {**run.values.coords, **run.parts.coords}
-    coords |= {k: c.isel({v.TIME: run.request.positions}) for k, c in samples.coords.items()}
-    coords |= {d: movie[d].variable for d in (v.Y, v.X) if d in movie.coords}
-    coords[v.LAG] = lag_coordinate(samples.history or 1, movie, run.request.net.frame_rate)
-    if run.request.rank is not None:
-        coords[v.COMPONENT] = np.arange(run.request.rank)
-    return coords

@@ -16,7 +16,7 @@ from neurocodec.kernels.field_regression import (
     normalised_gram,
     separable_gram,
 )
-from neurocodec.modes.merge import require_loadings
+from neurocodec.rows.matrix import require_loadings
 
 Matrix = NDArray[np.float64]
 Regressor = Literal["active", "loading"]

@@ -12,7 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError, warn
 from neurocodec.fitting.parts import (
     frame_rate_of,
     frames_of,
@@ -22,13 +23,13 @@ from neurocodec.fitting.parts import (
 )
 from neurocodec.fitting.segments import (
     SEGMENTS,
-    Run,
     Segments,
+    Stretch,
     cut_into_blocks,
     hold_out_ends,
-    runs_of,
     select_by_number,
     select_matching,
+    stretches_of,
 )
 
 RELIABLE: Final = "reliable"
@@ -36,37 +37,17 @@ RELIABLE: Final = "reliable"
 
 @dataclass(frozen=True)
 class FittingData:
-    """Movies and responses of one set of cells.
+    """Movies and responses of one set of cells."""
 
-    Parameters
-    ----------
-    frames, rates
-        Movie (time, y, x) in the units of the recording, and firing rates (time, cell) in Hz.
-    blocks
-        First frame, and frame after the last, of the parts to fit to.
-    test_frames, test_responses
-        Movie, and responses (repeat, time, cell) in Hz, to be judged on; one repeat where only
-        the mean is known.
-    frame_rate
-        In Hz.
-    coords
-        Coordinates of the cells by name, `cell` among them.
-    segments
-        Segments that are used; empty where the recording has none.
-    test_runs
-        First frame, and frame after the last, of the parts of the test movie between which time
-        jumps; all of it is one where this is empty.
-    """
-
-    frames: NDArray[Any]
-    rates: NDArray[np.float32]
-    blocks: tuple[tuple[int, int], ...]
-    test_frames: NDArray[Any]
-    test_responses: NDArray[np.float64]
-    frame_rate: float
-    coords: dict[str, list[Any]]
-    segments: tuple[int, ...]
-    test_runs: tuple[tuple[int, int], ...] = ()
+    frames: NDArray[Any]  # movie (time, y, x) in the units of the recording
+    rates: NDArray[np.float32]  # firing rates (time, cell) in Hz
+    blocks: tuple[tuple[int, int], ...]  # to fit to: first frame, and frame after the last
+    test_frames: NDArray[Any]  # movie to be judged on
+    test_responses: NDArray[np.float64]  # (repeat, time, cell) in Hz; one repeat of known means
+    frame_rate: float  # in Hz
+    coords: dict[str, list[Any]]  # of the cells, by name, `cell` among them
+    segments: tuple[int, ...]  # that are used; empty where the recording has none
+    test_stretches: tuple[tuple[int, int], ...] = ()  # as `stretches`; empty where all is one
 
     @property
     def cells(self) -> list[str]:
@@ -74,17 +55,17 @@ class FittingData:
         return [str(name) for name in self.coords[v.CELL]]
 
     @property
-    def runs(self) -> tuple[tuple[int, int], ...]:
+    def stretches(self) -> tuple[tuple[int, int], ...]:
         """Parts of the test movie between which time jumps."""
-        return self.test_runs or ((0, len(self.test_frames)),)
+        return self.test_stretches or ((0, len(self.test_frames)),)
 
     def predicted(self, predict: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
         """Rates (time, cell) for the test movie: no window reaches over a jump of time."""
-        return np.concatenate([predict(self.test_frames[a:b]) for a, b in self.runs])
+        return np.concatenate([predict(self.test_frames[a:b]) for a, b in self.stretches])
 
     def measured(self, history: int) -> NDArray[np.float64]:
         """Test responses (repeat, time, cell) to the windows that `predicted` answers."""
-        parts = [self.test_responses[:, a + history - 1 : b] for a, b in self.runs]
+        parts = [self.test_responses[:, a + history - 1 : b] for a, b in self.stretches]
         return np.concatenate(parts, axis=1)
 
 
@@ -96,67 +77,33 @@ def fitting_data(
     history: int | None = None,
     smoothing: float = 0.01,
 ) -> FittingData:
-    """Cut out of a recording what a model is fitted to and judged on.
-
-    Parameters
-    ----------
-    recording
-        As `nc.read_recording` returns it. The part `train` is fitted to and `test` judged on;
-        where there is one part only, the end of every segment is judged on. A segment ends where
-        the times jump.
-    cells
-        Names; "reliable" for those of which the recording says so; all where None. Cells whose
-        response never changes are left out, with a warning.
-    segments
-        Numbers of the segments of the training part to fit to; "all"; or "matching", those whose
-        stimulus is like that of the test part in contrast, and in its correlation between
-        neighbouring pixels and frames: a feed-forward model does not adapt, so it is fitted to
-        the kind of stimulus that it is to predict. Responses play no part in this choice, but the
-        test part's stimulus does: "all" is the choice that looks at nothing of the test part.
-        Where none is alike, and where there is no test part, all are used.
-    history
-        Frames in a window; 0.4 s where None.
-    smoothing
-        Standard deviation in seconds of the Gaussian with which spike counts are smoothed; firing
-        rates are taken as they are.
-
-    Raises
-    ------
-    InputError
-        Where stimulus or responses are missing, not finite, or too short, or no cell has spikes.
-
-    Examples
-    --------
-    >>> movie = np.random.default_rng(0).random((400, 5, 5))
-    >>> stimulus = (("time", "y", "x"), movie)
-    >>> rates = (("time", "cell"), movie[:, 2, 2:4])
-    >>> times = {"time": np.arange(400) / 100, "cell": ["a", "b"]}
-    >>> data = fitting_data(xr.Dataset({"stimulus": stimulus, "firing_rate": rates}, times))
-    >>> data.blocks[:2], len(data.test_frames), data.cells
-    (((0, 80), (80, 160)), 80, ['a', 'b'])
-    """
-    _check(segments, history, smoothing)
+    """Cut out of a recording what a model is fitted to and judged on."""
+    # Arguments as those of `nc.fit_retina`. The part `train` is fitted to and `test` judged on;
+    # where there is one part only, the end of every segment is judged on. Responses play no part in
+    # the choice of segments, but the test part's stimulus does, unless all or numbered ones are
+    # taken.
+    _check(segments, smoothing)
     training, test = _parts(recording)
     frames, frame_rate = frames_of(training), frame_rate_of(training)
     history = history or max(1, round(0.4 * frame_rate))
-    runs, ends = runs_of(training, len(frames)), list[Run]()
+    stretches, ends = stretches_of(training, len(frames)), list[Stretch]()
     if test is None:
-        runs, ends = hold_out_ends(runs)
-    answers = responses_of(training, smoothing, [*runs, *ends])
+        stretches, ends = hold_out_ends(stretches)
+    answers = responses_of(training, smoothing, [*stretches, *ends])
     names = _chosen(answers, cells)
     rates = answers.sel({v.CELL: names}).mean(v.REPEAT)
     if test is None:
-        held_out, test_frames, used = answers, frames, runs
+        held_out, test_frames, used = answers, frames, stretches
     else:
         require_alike(training, test)
         test_frames = frames_of(test)
-        ends = runs_of(test, len(test_frames))
+        ends = stretches_of(test, len(test_frames))
         held_out = _same_cells(responses_of(test, smoothing, ends), names)
-        used = select_matching(runs, frames, test_frames, segments)
+        used = select_matching(stretches, frames, test_frames, segments)
     if not isinstance(segments, str):
-        used = select_by_number(runs, segments)
+        used = select_by_number(stretches, segments)
     blocks = tuple(b for a, stop, _ in used for b in cut_into_blocks(a, stop, history))
-    ends = [run for run in ends if run[1] - run[0] > history]
+    ends = [stretch for stretch in ends if stretch[1] - stretch[0] > history]
     if len(blocks) < 2 or not ends:
         raise InputError(
             came=f"{sum(b - a for a, b, _ in used)} frames to fit to and"
@@ -177,15 +124,13 @@ def fitting_data(
         frame_rate=frame_rate,
         coords=_cell_coords(rates),
         segments=tuple(sorted({n for _, _, n in used if n is not None})),
-        test_runs=tuple(itertools.pairwise(edges)),
+        test_stretches=tuple(itertools.pairwise(edges)),
     )
 
 
-def _check(segments: Segments, history: int | None, smoothing: float) -> None:
-    if isinstance(segments, str) and segments not in SEGMENTS:
-        raise unknown_name("choice of segments", segments, SEGMENTS)
-    if history is not None and history < 1:
-        raise InputError(came=f"history={history}", expected="at least 1 frame", hint="history=40")
+def _check(segments: Segments, smoothing: float) -> None:
+    if isinstance(segments, str):
+        one_of("choice of segments", segments, SEGMENTS)
     if not 0 <= smoothing < np.inf:
         raise InputError(
             came=f"smoothing={smoothing}", expected="seconds, at least 0", hint="smoothing=0.01"
@@ -235,16 +180,14 @@ def _chosen(rates: xr.DataArray, cells: str | Iterable[str] | None) -> list[str]
             hint=f"cells={known[:2]}",
         )
     for name in wanted:
-        if name not in known:
-            raise unknown_name("cell", name, known)
+        one_of("cell", name, known)
     return wanted
 
 
 def _same_cells(responses: xr.DataArray, names: list[str]) -> xr.DataArray:
     known = set(responses[v.CELL].values.tolist()) if v.CELL in responses.coords else set()
     for name in names:
-        if name not in known:
-            raise unknown_name("cell of the test part", name, sorted(known))
+        one_of("cell of the test part", name, sorted(known))
     return responses.sel({v.CELL: names})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, cast, get_args
 
 import numpy as np
 import torch
@@ -13,20 +13,20 @@ import xarray as xr
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import one_of, whole_or_none
 from neurocodec.fitting.data import FittingData, fitting_data
 from neurocodec.fitting.results import RetinaFit, save_fit, score_cells
 from neurocodec.fitting.segments import Segments
 from neurocodec.network import Network
+from neurocodec.nn.device import device_named
 from neurocodec.nn.retina.linear_nonlinear import fit_linear_nonlinear
 from neurocodec.nn.retina.model import Readout, RetinaCNN, RetinaConfig
 from neurocodec.nn.retina.spikes import predict
 from neurocodec.nn.retina.training import Blocks, History, TrainingConfig, train_retina
-from neurocodec.storage.files import PathLike
+from neurocodec.storage.files import PathLike, existing_folder
 from neurocodec.zoo import retina_network
 
 CHECKPOINT: Final = "checkpoint.safetensors"
-READOUTS: Final[tuple[Readout, ...]] = ("gaussian", "factorised", "dense", "convolutional")
 VALIDATION: Final = 5
 """Every so many-th block is held out for early stopping."""
 CHUNK: Final = 64
@@ -71,9 +71,9 @@ def fit_retina(
     recording
         As `nc.read_recording` returns it: a part `train` and, where there is one, a part `test`
         with repeats; without it, the last fifth of every segment is the test part.
-    cells, segments, smoothing
-        Which cells, which segments of the training part, and how spike counts are smoothed (s.d.
-        in seconds); see `neurocodec.fitting.data.fitting_data`.
+    cells
+        Names; "reliable" for those of which the recording says so; all where None. Cells whose
+        response never changes are left out, with a warning.
     channels
         Channels of the two hidden layers.
     kernels
@@ -84,6 +84,15 @@ def fit_retina(
         `neurocodec.nn.retina.model.RetinaConfig`.
     history
         Frames in a window; 0.4 s where None.
+    segments
+        Numbers of the segments of the training part to fit to; "all"; or "matching", those whose
+        stimulus is like that of the test part in contrast, and in its correlation between
+        neighbouring pixels and frames: a feed-forward model does not adapt, so it is fitted to
+        the kind of stimulus that it is to predict. Where none is alike, and where there is no
+        test part, all are used. A segment ends where the times jump.
+    smoothing
+        Standard deviation in seconds of the Gaussian with which spike counts are smoothed; firing
+        rates are taken as they are.
     temporal_basis
         Smooth functions of which the first filters' time courses are made; 0 learns every frame
         and pixel on its own, for long recordings.
@@ -129,8 +138,9 @@ def fit_retina(
     >>> fit.scores.correlation.sizes["cell"], fit.network.outputs
     (2, ('a', 'b'))
     """
-    if readout not in READOUTS:
-        raise unknown_name("readout", readout, READOUTS)
+    one_of("readout", readout, get_args(Readout))
+    history = whole_or_none("history", history, hint="history=40")
+    place = None if device is None else device_named(device)
     training = TrainingConfig(
         epochs=epochs,
         learning_rate=learning_rate,
@@ -142,7 +152,7 @@ def fit_retina(
     data = fitting_data(
         recording, cells=cells, segments=segments, history=history, smoothing=smoothing
     )
-    folder = None if out is None else _folder(out)
+    folder = None if out is None else existing_folder(Path(out))
     history = history or max(1, round(0.4 * data.frame_rate))
     linear = fit_linear_nonlinear(data.frames, data.rates, data.blocks, history=history)
     model = RetinaConfig(
@@ -160,7 +170,7 @@ def fit_retina(
         stimulus_deviation=linear.deviation,
     )
     module = RetinaCNN(_fitting_kernel(model), seed=seed)
-    module = cast("RetinaCNN", _network(module, data, name).on(device).module)
+    module = cast("RetinaCNN", _network(module, data, name).on(place).module)
     losses = _train(module, data, training, folder, progress=progress)
     network = _network(module.cpu().eval(), data, name)
     reached = data.predicted(lambda frames: predict(module, torch.from_numpy(frames)).numpy())
@@ -206,21 +216,8 @@ def _finished(fit: RetinaFit, folder: Path) -> RetinaFit:
 
 
 def default_kernels(side: int) -> tuple[int, int]:
-    """Sides of the kernels of the two layers for frames of a size.
-
-    Odd numbers between (3, 3), up to 32 pixels, and (15, 11), from 50 pixels; 1 where a frame is
-    smaller than 5 pixels.
-
-    Parameters
-    ----------
-    side
-        Smaller side of a frame in pixels.
-
-    Examples
-    --------
-    >>> [default_kernels(side) for side in (4, 32, 41, 50)]
-    [(1, 1), (3, 3), (9, 7), (15, 11)]
-    """
+    """Sides of the kernels of the two layers, by the smaller side of a frame in pixels."""
+    # Odd numbers between (3, 3), up to 32 pixels, and (15, 11), from 50 pixels.
     if side < 5:
         return 1, 1
     share = min(max((side - 32) / 18, 0), 1)
@@ -228,18 +225,7 @@ def default_kernels(side: int) -> tuple[int, int]:
 
 
 def split_blocks(blocks: Iterable[tuple[int, int]]) -> Blocks:
-    """Hold out every fifth block, at least the last one, and join neighbours among the others.
-
-    Parameters
-    ----------
-    blocks
-        First frame, and frame after the last.
-
-    Examples
-    --------
-    >>> split_blocks([(0, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60)]).training
-    ((0, 40), (50, 60))
-    """
+    """Hold out every fifth block, or else the last one; join neighbours among the others."""
     parts = list(blocks)
     held_out = parts[VALIDATION - 1 :: VALIDATION] or parts[-1:]
     joined: list[tuple[int, int]] = []
@@ -259,15 +245,6 @@ def _chunk(blocks: Blocks, history: int) -> int:
 def _gain(data: FittingData) -> tuple[float, ...]:
     inside = np.concatenate([np.arange(a, b) for a, b in data.blocks])
     return tuple(float(x) for x in data.rates[inside].std(axis=0))
-
-
-def _folder(out: PathLike) -> Path:
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(came=f"out={str(out)!r}: {error}", expected="a folder") from error
-    return folder
 
 
 def _network(module: RetinaCNN, data: FittingData, name: str) -> Network:

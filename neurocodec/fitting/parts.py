@@ -13,7 +13,7 @@ from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.cells.recording import stimulus_of
 from neurocodec.errors import InputError
-from neurocodec.fitting.segments import Run
+from neurocodec.fitting.segments import Stretch
 
 SPIKE_COUNT: Final = "spike_count"
 FIRING_RATE: Final = "firing_rate"
@@ -22,34 +22,12 @@ RATE_TOLERANCE: Final = 1e-3
 
 
 def has_responses(part: xr.Dataset) -> bool:
-    """Whether a part holds spike counts or firing rates.
-
-    Examples
-    --------
-    >>> has_responses(xr.Dataset({"firing_rate": ("time", [0.0])}))
-    True
-    """
+    """Whether a part holds spike counts or firing rates."""
     return FIRING_RATE in part or SPIKE_COUNT in part
 
 
 def frames_of(part: xr.Dataset) -> NDArray[Any]:
-    """Frames (time, y, x), as bytes where they are bytes, else as float32.
-
-    Parameters
-    ----------
-    part
-        With `stimulus`.
-
-    Raises
-    ------
-    InputError
-        Where it is not a movie, not finite, or constant.
-
-    Examples
-    --------
-    >>> frames_of(xr.Dataset({"stimulus": (("time", "y", "x"), np.eye(2)[None])})).dtype.name
-    'float32'
-    """
+    """Frames (time, y, x) of a part's stimulus: bytes where they are bytes, else float32."""
     stimulus = labels.require_dims(stimulus_of(part), (v.TIME, v.Y, v.X), "the stimulus")
     labels.require_finite(stimulus, "the stimulus")
     values = stimulus.values
@@ -60,23 +38,7 @@ def frames_of(part: xr.Dataset) -> NDArray[Any]:
 
 
 def frame_rate_of(part: xr.Dataset) -> float:
-    """Frames per second, from the times of a part.
-
-    Parameters
-    ----------
-    part
-        With the coordinate `time` in seconds.
-
-    Raises
-    ------
-    InputError
-        Where there are no times, or they do not rise.
-
-    Examples
-    --------
-    >>> frame_rate_of(xr.Dataset(coords={"time": [0.0, 0.01, 0.02]}))
-    100.0
-    """
+    """Frames per second, from the times of a part in seconds."""
     if v.TIME not in part.coords or part.sizes[v.TIME] < 2:
         raise InputError(
             came="a recording without times",
@@ -94,41 +56,17 @@ def frame_rate_of(part: xr.Dataset) -> float:
     return round(1 / float(np.median(steps)), 6)
 
 
-def responses_of(part: xr.Dataset, smoothing: float, runs: list[Run]) -> xr.DataArray:
-    """Responses (repeat, time, cell) in Hz, of cells with names that are text.
-
-    Parameters
-    ----------
-    part
-        With `spike_count` or `firing_rate`; repeated counts come first.
-    smoothing
-        Standard deviation in seconds of the Gaussian with which counts are smoothed; rates are
-        taken as they are.
-    runs
-        Runs of frames, all of the part together, within which it is smoothed.
-
-    Raises
-    ------
-    InputError
-        Where there are no responses, no names, or NaN or negative ones.
-
-    Examples
-    --------
-    >>> part = xr.Dataset(
-    ...     {"spike_count": (("time", "cell"), [[0], [1], [0]])},
-    ...     {"time": [0.0, 0.1, 0.2], "cell": [7]},
-    ... )
-    >>> found = responses_of(part, 0, [(0, 3, None)])
-    >>> found.values.ravel().tolist(), found.cell.values.tolist()
-    ([0.0, 10.0, 0.0], ['7'])
-    """
+def responses_of(part: xr.Dataset, smoothing: float, stretches: list[Stretch]) -> xr.DataArray:
+    """Responses (repeat, time, cell) in Hz, of cells with names that are text."""
+    # Repeated counts come before rates; counts are smoothed within each stretch (s.d. in seconds),
+    # rates are taken as they are.
     rate = frame_rate_of(part)
     repeated = SPIKE_COUNT in part and v.REPEAT in part[SPIKE_COUNT].dims
     if repeated or (SPIKE_COUNT in part and FIRING_RATE not in part):
         counts = _checked(part[SPIKE_COUNT], "the spike counts")
         width = float(part["bin_width"]) if "bin_width" in part.coords else 1 / rate
         values = counts.values.astype(np.float64) / width
-        return counts.copy(data=smoothed(values, smoothing * rate, runs))
+        return counts.copy(data=smoothed(values, smoothing * rate, stretches))
     if FIRING_RATE not in part:
         raise InputError(
             came=f"a recording with the variables {[*map(str, part.data_vars)]}",
@@ -138,27 +76,13 @@ def responses_of(part: xr.Dataset, smoothing: float, runs: list[Run]) -> xr.Data
     return _checked(part[FIRING_RATE], "the firing rates")
 
 
-def smoothed(values: NDArray[np.float64], sigma: float, runs: list[Run]) -> NDArray[np.float64]:
-    """Smooth responses (repeat, time, cell) with a Gaussian within each run of frames.
-
-    Parameters
-    ----------
-    values
-        The responses.
-    sigma
-        Standard deviation in frames.
-    runs
-        First frame, frame after the last, and number of every run.
-
-    Examples
-    --------
-    >>> pulse = np.array([0.0, 1.0, 0.0, 0.0]).reshape(1, 4, 1)
-    >>> smoothed(pulse, 1.0, [(0, 2, None), (2, 4, None)])[0, 2:].ravel().tolist()
-    [0.0, 0.0]
-    """
+def smoothed(
+    values: NDArray[np.float64], sigma: float, stretches: list[Stretch]
+) -> NDArray[np.float64]:
+    """Smooth responses (repeat, time, cell) within each stretch; `sigma` in frames."""
     if not sigma:
         return values
-    pieces = [gaussian_filter1d(values[:, a:b], sigma, axis=1) for a, b, _ in sorted(runs)]
+    pieces = [gaussian_filter1d(values[:, a:b], sigma, axis=1) for a, b, _ in sorted(stretches)]
     return np.concatenate(pieces, axis=1)
 
 
@@ -181,23 +105,7 @@ def _checked(responses: xr.DataArray, what: str) -> xr.DataArray:
 
 
 def require_alike(training: xr.Dataset, test: xr.Dataset) -> None:
-    """Refuse a test part with another frame rate, or frames of another size.
-
-    Parameters
-    ----------
-    training, test
-        Parts with `stimulus`.
-
-    Raises
-    ------
-    InputError
-        Where they differ.
-
-    Examples
-    --------
-    >>> part = xr.Dataset({"stimulus": (("time", "y", "x"), np.zeros((9, 2, 2)))})
-    >>> require_alike(*(part.assign_coords(time=np.arange(9) / 100) for _ in range(2)))
-    """
+    """Refuse a test part with another frame rate, or frames of another size."""
     rates = [frame_rate_of(part) for part in (training, test)]
     if abs(rates[1] / rates[0] - 1) > RATE_TOLERANCE:
         raise InputError(

@@ -54,30 +54,9 @@ class RetinaFit:
 def score_cells(
     data: FittingData, reached: NDArray[Any], reached_ln: NDArray[Any], history: int
 ) -> xr.Dataset:
-    """Correlation of predicted rates with the mean of the repeats, and its ceiling, by cell.
-
-    `ceiling = sqrt(SP / Var(mean of the repeats))` (Schoppe et al. 2016; see
-    `neurocodec.kernels.ceiling`); the normalised correlations are divided by it.
-
-    Parameters
-    ----------
-    data
-        Whose test part the rates are for.
-    reached, reached_ln
-        Rates (time - history + 1, cell) of the network and of the LN model.
-    history
-        Frames in a window.
-
-    Examples
-    --------
-    >>> answer = np.arange(12.0).reshape(1, 6, 2) ** 2
-    >>> data = FittingData(
-    ...     np.zeros((6, 3, 3)), answer[0], ((0, 6),), np.zeros((6, 3, 3)), answer, 100.0,
-    ...     {"cell": ["a", "b"]}, ()
-    ... )
-    >>> score_cells(data, answer[0], -answer[0], history=1).correlation_ln.values.round(6).tolist()
-    [-1.0, -1.0]
-    """
+    """Correlation of predicted rates with the mean of the repeats, and its ceiling, by cell."""
+    # Rates (time - history + 1, cell). `ceiling = sqrt(SP / Var(mean of the repeats))` (Schoppe et
+    # al. 2016; see `neurocodec.kernels.ceiling`); the normalised correlations are divided by it.
     measured = data.measured(history)
     mean = measured.mean(axis=0)
     nothing = np.full(mean.shape[1], np.nan)
@@ -103,20 +82,7 @@ def _matched(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def save_fit(fit: RetinaFit, folder: Path) -> RetinaFit:
-    """Write `weights.safetensors` and `fit.nc`, with scores, LN models and history, to a folder.
-
-    Parameters
-    ----------
-    fit
-        What was fitted.
-    folder
-        An existing folder.
-
-    Raises
-    ------
-    StorageError
-        Where a file cannot be written.
-    """
+    """Write `weights.safetensors` and `fit.nc` (scores, LN models, history) to a folder."""
     epochs = {"epoch": np.arange(fit.history.epochs)}
     curves = ("loss", "validation_loss", "validation_correlation")
     history = xr.Dataset(

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurocodec.engine.samples import Samples
+from neurocodec.engine.session import Session, opened
 from neurocodec.network import Network
-from neurocodec.nn.attribution.passes import Batch, Prefix
 from neurocodec.nn.capture.hooks import Capture, Pass, borrowed
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.tracing import Trace, agree, quickened, trace
+from neurocodec.nn.capture.prefix import Batch, Prefix
+from neurocodec.nn.capture.tracing import agree
 
 Read = Callable[[int, int], dict[str, NDArray[np.float32]]]
 """Range of samples -> alias -> activations (sample, channel, positions...)."""
@@ -31,41 +32,17 @@ MIXING: Final = (nn.modules.conv._ConvNd, nn.Linear)  # noqa: SLF001
 
 @contextmanager
 def activations(net: Network, samples: Samples, layers: Mapping[str, Layer]) -> Iterator[Read]:
-    """Read the activations of layers for ranges of samples.
-
-    A first convolution over the windows of a movie is computed by Fourier transform, as in
-    `nc.contributions`, where that agrees with the network itself.
-
-    Parameters
-    ----------
-    net
-        The network, on the device where it is to run.
-    samples
-        Its samples.
-    layers
-        Alias -> layer.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> net = Network(nn.Sequential(nn.Identity(), nn.Linear(2, 1)), {"first": "0"})
-    >>> samples = Samples.of(net, xr.DataArray(np.ones((3, 2)), dims=("stimulus", "feature")))
-    >>> with activations(net, samples, net.layers) as read:
-    ...     read(0, 2)["first"].shape
-    (2, 2)
-    """
+    """Read the activations of layers, by alias, for ranges of samples."""
     device = net.device
-    with Capture(net.module, layers, net.select).attached() as capture:
-        few = samples.few(device)
-        traced = trace(capture, few)
-        with quickened(capture, traced, few):
-            prefix = _prefix(capture, traced, samples.batch(0, min(4, len(samples)), device))
+    with opened(net, layers, samples.few(device)) as session:
+        capture = session.capture
+        prefix = _prefix(session, samples.batch(0, min(4, len(samples)), device))
 
-            def read(start: int, stop: int) -> dict[str, NDArray[np.float32]]:
-                hidden = _look(capture, prefix, samples.batch(start, stop, device)).hidden
-                return {a: _rows(layer, hidden[a]) for a, layer in layers.items()}
+        def read(start: int, stop: int) -> dict[str, NDArray[np.float32]]:
+            hidden = _look(capture, prefix, samples.batch(start, stop, device)).hidden
+            return {a: _rows(layer, hidden[a]) for a, layer in layers.items()}
 
-            yield read
+        yield read
 
 
 def _rows(layer: Layer, hidden: Tensor) -> NDArray[np.float32]:
@@ -83,9 +60,9 @@ def _look(capture: Capture, prefix: Prefix | None, batch: Batch) -> Pass:
             return capture.run(batch.x, {prefix.layer: first})
 
 
-def _prefix(capture: Capture, traced: Trace, batch: Batch) -> Prefix | None:
+def _prefix(session: Session, batch: Batch) -> Prefix | None:
     """What precedes the first layer, where it is one convolution whose short way agrees."""
-    found = Prefix.of(traced)
+    capture, found = session.capture, Prefix.of(session.traced)
     if found is None or found.convolution is None:
         return None
     try:
@@ -98,31 +75,7 @@ def _prefix(capture: Capture, traced: Trace, batch: Batch) -> Prefix | None:
 def rectified_layers(
     net: Network, samples: Samples, layers: Mapping[str, Layer]
 ) -> dict[str, Layer]:
-    """Find the rectifier that follows each layer, through which its units are heard.
-
-    Parameters
-    ----------
-    net
-        The network.
-    samples
-        Its samples, of which a few are run.
-    layers
-        Alias -> layer whose output is captured.
-
-    Returns
-    -------
-    dict
-        "<alias>_rectified" -> layer; none for a layer that another convolution or linear map
-        follows first.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> net = Network(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)), {"first": "0"})
-    >>> samples = Samples.of(net, xr.DataArray(np.ones((3, 2)), dims=("stimulus", "feature")))
-    >>> rectified_layers(net, samples, net.layers)["first_rectified"].module
-    '1'
-    """
+    """Rectifier that each layer's units are heard through, as "<alias>_rectified", if there is."""
     ran = _leaves(net, samples.few(net.device))
     names = [name for name, _, _ in ran]
     found = {}

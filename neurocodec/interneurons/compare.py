@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.attribution.contributions import contributions
-from neurocodec.engine.samples import Samples, require_batch_size
+from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError
 from neurocodec.interneurons.activations import rectified_layers
 from neurocodec.interneurons.recordings import RecordedInterneurons
-from neurocodec.interneurons.scores import Labels
+from neurocodec.interneurons.scores import Named
 from neurocodec.interneurons.search import Candidates, Search, search_units
 from neurocodec.interneurons.views import View
 from neurocodec.kernels.lagged import circular_shifts, interleaved_halves
@@ -150,7 +150,9 @@ def compare_interneurons(
     >>> found.best_layer.values.tolist(), bool((found.correlation > 0.7).all())
     (['layer2', 'layer2'], True)
     """
-    require_batch_size(batch_size)
+    batch_size = arguments.batch_size(batch_size)
+    chance = arguments.whole("chance", chance, 0, hint="chance=100")
+    level = _in_range("quantile", quantile, 1.0)
     data = RecordedInterneurons.of(net, recording, variable)
     lags = round(_in_range("max_lag", max_lag) * data.rate)
     frames = round(_in_range("block", block) * data.rate)
@@ -172,14 +174,11 @@ def compare_interneurons(
     searched = _searched(placed, data.samples, layers, rectified=rectified)
     matrices = {f"{v.MODE}s/{alias}": array.values for alias, array in loadings.items()}
     found = search_units(Candidates(placed, data.samples, searched, matrices), search)
-    tree = Labels(placed, data, search, _in_range("quantile", quantile, 1.0)).tree(
-        searched, loadings, found
-    )
+    tree = Named(placed, data, search, level).tree(searched, loadings, found)
     return labels.stamp(
         tree,
         "nc.compare_interneurons",
-        model=net.name,
-        weights_sha256=net.weights_sha256,
+        **net.facts,
         layers=searched,
         modes=[*loadings],
         max_lag=max_lag,
@@ -195,13 +194,11 @@ def compare_interneurons(
 
 
 def _in_range(name: str, value: float, largest: float = np.inf) -> float:
-    if not 0 <= value <= largest or not np.isfinite(value):
-        raise InputError(
-            came=f"{name}={value!r}",
-            expected="a number of at least 0"
-            + (f", at most {largest:g}" if largest < np.inf else ""),
-        )
-    return float(value)
+    expected = "a number of at least 0" + (f", at most {largest:g}" if largest < np.inf else "")
+    found = arguments.number(name, value, expected)
+    if not 0 <= found <= largest:
+        raise InputError(came=f"{name}={value!r}", expected=expected)
+    return found
 
 
 def _searched(
@@ -218,7 +215,7 @@ def _searched(
 
 def _views(max_shift: int, pooling: float | Sequence[float]) -> list[View]:
     """Every shift of the stimulus with every width; what is nearest to nothing comes first."""
-    largest = round(_in_range("max_shift", max_shift))
+    largest = arguments.whole("max_shift", max_shift, 0)
     widths = sorted({_in_range("pooling", width) for width in np.atleast_1d(pooling).tolist()})
     if not widths:
         raise InputError(came="pooling=()", expected="at least one width", hint="pooling=(0,)")
@@ -234,7 +231,7 @@ def _time(
     back = (net.history or 1) - 1 + 2 * lags
     halves = interleaved_halves(size, block, back, margin=lags)
     margin = max(back, round(_SECOND * data.rate))
-    return halves, circular_shifts(size, round(_in_range("chance", chance)), margin, seed)
+    return halves, circular_shifts(size, chance, margin, seed)
 
 
 def _loadings(

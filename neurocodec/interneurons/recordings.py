@@ -22,48 +22,19 @@ from neurocodec.network import Network
 
 @dataclass(frozen=True)
 class RecordedInterneurons:
-    """A stimulus and the interneurons that were recorded under it.
+    """A stimulus and the interneurons that were recorded under it."""
 
-    Parameters
-    ----------
-    stimulus
-        (time, y, x).
-    samples
-        The stimulus as the network takes it.
-    traces
-        (time, interneuron) at the times at which the network responds, mean over repeats.
-    repeats
-        (repeat, time, interneuron) at the same times; None where there are fewer than two.
-    rate
-        Frames per second.
-    """
-
-    stimulus: xr.DataArray
-    samples: Samples
-    traces: xr.DataArray
-    repeats: NDArray[np.float64] | None
-    rate: float
+    stimulus: xr.DataArray  # (time, y, x)
+    samples: Samples  # the stimulus as the network takes it
+    traces: xr.DataArray  # (time, interneuron) while the network responds, mean over repeats
+    repeats: NDArray[np.float64] | None  # (repeat, time, interneuron); None where fewer than two
+    rate: float  # frames per second
 
     @classmethod
     def of(
         cls, net: Network, recording: xr.Dataset | xr.DataTree, variable: str | None = None
     ) -> Self:
-        """Check a recording and take its parts.
-
-        Parameters
-        ----------
-        net
-            The network.
-        recording
-            `stimulus` and a recorded variable.
-        variable
-            Name of the recorded variable; the first of `v.VOLTAGES` where None.
-
-        Raises
-        ------
-        InputError
-            Where there is no stimulus or no interneurons, NaN, another frame rate, other times.
-        """
+        """Check a recording and take its parts; the first of `v.VOLTAGES` where none is named."""
         _require_movie(net)
         dataset = _dataset(recording)
         voltage = _voltage(dataset, variable)
@@ -88,13 +59,7 @@ class RecordedInterneurons:
         return {v.INTERNEURON: xr.Variable(v.INTERNEURON, numbers), **named}
 
     def require_variance(self, halves: NDArray[np.int8]) -> None:
-        """Refuse a trace that is constant in one of the halves.
-
-        Parameters
-        ----------
-        halves
-            Half of every time.
-        """
+        """Refuse a trace that is constant in one of the halves."""
         for half in HALVES:
             flat = np.ptp(self.traces.values[halves == half], axis=0) == 0
             if flat.any():
@@ -107,13 +72,7 @@ class RecordedInterneurons:
                 )
 
     def ceiling(self, halves: NDArray[np.int8]) -> NDArray[np.float64] | None:
-        """Highest correlation that the repeats allow, see `neurocodec.kernels.ceiling`.
-
-        Parameters
-        ----------
-        halves
-            Half of every time; gaps are left out.
-        """
+        """Highest correlation that the repeats allow, see `neurocodec.kernels.ceiling`."""
         return None if self.repeats is None else repeat_ceiling(self.repeats[:, halves != GAP])
 
 

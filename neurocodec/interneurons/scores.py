@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -15,59 +15,39 @@ from torch import Tensor
 
 from neurocodec import vocabulary as v
 from neurocodec.engine.samples import Samples
+from neurocodec.engine.session import hooked
 from neurocodec.interneurons.activations import RECTIFIED
 from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.interneurons.search import Found, Search
 from neurocodec.kernels.lagged import Choice, exceedance
 from neurocodec.labels import labelled
 from neurocodec.network import Network
-from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
 
 FOLD: Final = "fold"
 SHIFT: Final = "circular_shift"
-PIXEL: Final = "pixel"
-Arrays = dict[str, xr.DataArray]
+SAMPLES: Final = 8
+"""Samples, spread over the stimulus, over which a unit's squared gradient is summed."""
+
+Variables: TypeAlias = dict[str, xr.DataArray]
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Puts names on what was found.
-
-    Parameters
-    ----------
-    net
-        The network.
-    data
-        The recording.
-    search
-        What was searched.
-    quantile
-        Of the chance level.
-    """
+class Named:
+    """Puts names on what was found."""
 
     net: Network
     data: RecordedInterneurons
     search: Search
-    quantile: float
+    quantile: float  # of the chance level
 
     def tree(
         self,
-        layers: Mapping[str, Layer],
-        loadings: Mapping[str, xr.DataArray],
-        found: Mapping[str, Found],
+        layers: Mapping[str, Layer],  # that were searched, by alias
+        loadings: Mapping[str, xr.DataArray],  # that were searched, by alias
+        found: Mapping[str, Found],  # in each
     ) -> xr.DataTree:
-        """Best of all layers at the root, and one node for each layer and each set of modes.
-
-        Parameters
-        ----------
-        layers
-            Alias -> layer that was searched.
-        loadings
-            Alias -> loadings that were searched.
-        found
-            What was found in each.
-        """
+        """Best of all layers at the root, and one node for each layer and each set of modes."""
         nodes = {"/": xr.Dataset(self._best({alias: found[alias] for alias in layers}, layers))}
         for alias in layers:
             nodes[f"/{alias}"] = xr.Dataset(self._layer(found[alias]))
@@ -83,7 +63,7 @@ class Labels:
         """Array over interneurons and further dims."""
         return labelled(values, (v.INTERNEURON, *dims), name=name, **options)
 
-    def _best(self, found: Mapping[str, Found], layers: Mapping[str, Layer]) -> Arrays:
+    def _best(self, found: Mapping[str, Found], layers: Mapping[str, Layer]) -> Variables:
         """Scores of the best of all layers, and which unit that is."""
         ceiling = self.data.ceiling(self.search.halves)
         arrays = self._scores(reduce(Choice.better, (f.choice for f in found.values())))
@@ -105,7 +85,7 @@ class Labels:
         arrays["unit_x_center"] = self._named(x, "unit_x_center")
         return arrays
 
-    def _layer(self, found: Found) -> Arrays:
+    def _layer(self, found: Found) -> Variables:
         positions = {1: (), 2: (v.TOKEN,), 3: (v.Y, v.X)}[len(found.shape)]
         shape = (len(found.map.unit), *found.shape)
         dims = (v.CHANNEL, *positions)
@@ -117,7 +97,7 @@ class Labels:
             "correlation_map": self._named(values, "correlation_map", *dims, coords=coords),
         }
 
-    def _modes(self, found: Found, loadings: xr.DataArray) -> Arrays:
+    def _modes(self, found: Found, loadings: xr.DataArray) -> Variables:
         modes = loadings[v.MODE].values if v.MODE in loadings.coords else np.arange(*found.shape)
         return {
             **self._scores(found.choice),
@@ -128,7 +108,7 @@ class Labels:
             ),
         }
 
-    def _scores(self, choice: Choice) -> Arrays:
+    def _scores(self, choice: Choice) -> Variables:
         """Correlations on the time on which was not chosen, and what chance makes of them."""
         held, null = choice.held_out[:, 0], choice.held_out[:, 1:].mean(axis=0)
         mean = held.mean(axis=0)
@@ -146,7 +126,7 @@ class Labels:
             arrays["normalized_correlation"] = self._named(mean / ceiling, "normalized_correlation")
         return arrays | (self._chance(mean, null) if len(null) else {})
 
-    def _chance(self, mean: NDArray[np.float64], null: NDArray[np.float64]) -> Arrays:
+    def _chance(self, mean: NDArray[np.float64], null: NDArray[np.float64]) -> Variables:
         level = np.quantile(null, self.quantile, axis=0)
         shifts = xr.Variable(SHIFT, self.search.shifts / self.data.rate, {"units": v.SECONDS})
         return {
@@ -157,7 +137,7 @@ class Labels:
             ),
         }
 
-    def _places(self, found: Found) -> Arrays:
+    def _places(self, found: Found) -> Variables:
         """Which unit is the best over all the time; -1 for a position that the layer lacks."""
         place = np.unravel_index(found.map.unit, found.shape)
         y, x = place[1:] if len(place) == 3 else [np.full(len(place[0]), -1)] * 2
@@ -184,60 +164,30 @@ def _unrectified(name: str, found: Mapping[str, Found]) -> str:
     return before if before in found and found[before].shape == found[name].shape else name
 
 
-_SAMPLES: Final = 8
-"""Samples, spread over the stimulus, over which a unit's squared gradient is summed."""
-
-
 def field_centers(
     net: Network,
     samples: Samples,
     layers: Mapping[str, Layer],
-    units: Sequence[tuple[str, int]],
+    units: Sequence[tuple[str, int]],  # alias, and position in the flattened activation
 ) -> NDArray[np.float64]:
-    """Centre of the receptive field of hidden units: centroid of their squared gradient.
-
-    Parameters
-    ----------
-    net
-        The network.
-    samples
-        The stimulus, of which a few samples are used.
-    layers
-        Alias -> layer.
-    units
-        Alias of the layer and position of the unit in its flattened activation.
-
-    Returns
-    -------
-    numpy.ndarray
-        (unit, 2), y and x in pixels; NaN where a unit is silent on all of these samples.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> module = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3), torch.nn.Flatten())
-    >>> net = Network(module, {"first": "0"}, history=1)
-    >>> movie = xr.DataArray(np.zeros((4, 5, 5)), dims=("time", "y", "x"))
-    >>> found = field_centers(net, Samples.of(net, movie), net.layers, [("first", 8)])
-    >>> bool((abs(found - [3, 3]) <= 1).all())
-    True
-    """
+    """Centres (unit, 2) of receptive fields, y and x in pixels; NaN where a unit is silent."""
     used = {alias: layers[alias] for alias, _ in units}
     x = _spread(samples, net.device)
-    with Capture(net.module, used, net.select).attached() as capture, torch.enable_grad():
+    with hooked(net, used, samples.few(net.device)) as session, torch.enable_grad():
         x.requires_grad_()
-        done = capture.run(x)
+        done = session.capture.run(x)
         hidden = {a: layer.channels_first(done.hidden[a]).flatten(1) for a, layer in used.items()}
         known = {unit: _centroid(hidden[unit[0]][:, unit[1]], x) for unit in dict.fromkeys(units)}
     return np.array([known[unit] for unit in units], dtype=np.float64).reshape(-1, 2)
 
 
 def _spread(samples: Samples, device: torch.device) -> Tensor:
-    places = np.unique(np.linspace(0, len(samples) - 1, _SAMPLES).astype(int))
+    places = np.unique(np.linspace(0, len(samples) - 1, SAMPLES).astype(int))
     return torch.cat([samples.batch(int(i), int(i) + 1, device).x for i in places])
 
 
 def _centroid(unit: Tensor, x: Tensor) -> tuple[float, float]:
+    """Centroid of the squared gradient of a unit."""
     (gradient,) = torch.autograd.grad(unit.sum(), x, retain_graph=True)
     power = (gradient.double() ** 2).sum(dim=tuple(range(x.ndim - 2))).cpu().numpy()
     total = power.sum()

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from neurocodec.engine.samples import Samples, bar
 from neurocodec.interneurons.activations import activations
-from neurocodec.interneurons.views import Integers, Matrix, Shape, View, move_stimulus
+from neurocodec.interneurons.views import Shape, View, move_stimulus
 from neurocodec.kernels.lagged import HALVES, Choice, HalfSums, LaggedSums
 from neurocodec.network import Network
 from neurocodec.nn.capture.layer import Layer
@@ -29,35 +29,15 @@ Key: TypeAlias = tuple[int, str]
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, and how.
+    """What is searched, and how."""
 
-    Parameters
-    ----------
-    traces
-        Recorded traces (time, trace), at the times at which the model responds.
-    halves
-        Half of every time, see `neurocodec.kernels.lagged.interleaved_halves`.
-    lags
-        Lags in frames.
-    shifts
-        Circular shifts for the chance level, in frames.
-    views
-        Ways to look at the units, the stimulus as it is first.
-    signed
-        Whether only positive correlations count.
-    batch_size
-        Times computed together.
-    progress
-        Whether to show a bar.
-    """
-
-    traces: NDArray[np.float64]
-    halves: NDArray[np.int8]
-    lags: Integers
-    shifts: Integers
-    views: list[View]
-    signed: bool
-    batch_size: int
+    traces: NDArray[np.float64]  # (time, trace) while the model responds
+    halves: NDArray[np.int8]  # of every time, as `interleaved_halves` gives them
+    lags: NDArray[np.intp]  # in frames
+    shifts: NDArray[np.intp]  # circular, for the chance level, in frames
+    views: list[View]  # ways to look at the units, the stimulus as it is first
+    signed: bool  # whether only positive correlations count
+    batch_size: int  # times that are computed together
     progress: bool
 
     @property
@@ -66,14 +46,12 @@ class Search:
         places = [(view.dy, view.dx) for view in self.views]
         return [[i for i, p in enumerate(places) if p == place] for place in dict.fromkeys(places)]
 
-    def groups(self, units: int, largest: int) -> list[Integers]:
-        """Shifts of the recording that go together in a pass, first the recording as it is.
-
-        Parameters
-        ----------
-        units, largest
-            Number of all units, and of those of the largest layer.
-        """
+    def groups(
+        self,
+        units: int,  # number of all
+        largest: int,  # number of those of the largest layer
+    ) -> list[NDArray[np.intp]]:
+        """Shifts of the recording that go together in a pass, first the recording as it is."""
         # two halves of every layer; of one layer at a time, the same pooled, and correlations
         one = 4 * (2 * units + 3 * largest) * self.traces.shape[1] * len(self.lags)
         count = min(-(-len(self.shifts) * one // MEMORY), len(self.shifts))
@@ -82,23 +60,13 @@ class Search:
 
 @dataclass
 class UnitMap:
-    """Correlation of every trace with every unit over all the time, at its best lag.
+    """Correlation of every trace with every unit over all the time, at its best lag."""
 
-    Parameters
-    ----------
-    correlation
-        (trace, unit) at the lag and view at which the best unit is best.
-    best
-        Correlation with the best unit (its size where the sign does not count).
-    unit, lag, view
-        Which unit that is, and where it was best.
-    """
-
-    correlation: Matrix
-    best: NDArray[np.float64]
-    unit: Integers
-    lag: Integers
-    view: Integers
+    correlation: NDArray[np.float32]  # (trace, unit) at the lag and view of the best unit
+    best: NDArray[np.float64]  # correlation with that unit; its size where no sign counts
+    unit: NDArray[np.intp]  # which it is, and where it was best
+    lag: NDArray[np.intp]
+    view: NDArray[np.intp]
 
     @classmethod
     def of(cls, sums: LaggedSums, *, signed: bool) -> UnitMap:
@@ -126,43 +94,21 @@ class UnitMap:
 
 @dataclass
 class Found:
-    """What was found among the units of one layer, or among its modes.
+    """What was found among the units of one layer, or among its modes."""
 
-    Parameters
-    ----------
-    choice
-        Chosen on one half, judged on the other: of the recording, then of its circular shifts.
-    map
-        Over all the time, of the recording.
-    shape
-        Shape of the units: (channel, positions...) or (mode,).
-    """
-
-    choice: Choice
-    map: UnitMap
-    shape: Shape
+    choice: Choice  # on one half, judged on the other; of the recording, then of its shifts
+    map: UnitMap  # over all the time, of the recording
+    shape: Shape  # of the units: (channel, positions...) or (mode,)
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """All that is searched: layers of a network under a movie, and loadings of modes.
-
-    Parameters
-    ----------
-    net
-        The network.
-    samples
-        The movie.
-    layers
-        Alias -> layer.
-    loadings
-        Name -> loadings (time, mode); they are not searched again where the stimulus is moved.
-    """
+    """All that is searched: layers of a network under a movie, and loadings of modes."""
 
     net: Network
-    samples: Samples
+    samples: Samples  # the movie
     layers: Mapping[str, Layer]
-    loadings: Mapping[str, Matrix]
+    loadings: Mapping[str, NDArray[np.float32]]  # (time, mode) by name; never of moved stimuli
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -173,7 +119,7 @@ class Candidates:
 
     def blocks(
         self, search: Search, numbers: list[int]
-    ) -> Iterator[tuple[int, int, dict[str, Matrix]]]:
+    ) -> Iterator[tuple[int, int, dict[str, NDArray[np.float32]]]]:
         """First and last time, and activations by name, block by block, in views of one kind."""
         first = search.views[numbers[0]]
         moved = move_stimulus(self.samples, first.dy, first.dx)
@@ -187,23 +133,9 @@ class Candidates:
 
 
 def search_units(candidates: Candidates, search: Search) -> dict[str, Found]:
-    """Search layers, and loadings of modes, for what goes with each trace.
-
-    One pass over the movie for the recording, more for its circular shifts; the sums of a pass
-    take at most `MEMORY` bytes, however long the movie is.
-
-    Parameters
-    ----------
-    candidates
-        Where it is searched.
-    search
-        What is searched, and how.
-
-    Returns
-    -------
-    dict
-        Alias, or name of the loadings -> what was found.
-    """
+    """Search layers, and loadings of modes, for what goes with each trace; found by name."""
+    # one pass over the movie for the recording, more for its circular shifts; the sums of a pass
+    # take at most `MEMORY` bytes, however long the movie is
     sizes = [math.prod(shape) for shape in candidates.shapes.values()]
     groups = search.groups(sum(sizes), max(sizes, default=0))
     total = len(candidates.samples) * len(groups) * len(search.passes)
@@ -225,7 +157,7 @@ class _Look:
         self.candidates, self.search, self.numbers = candidates, search, numbers
         self.known: dict[Key, HalfSums] = {}
 
-    def found(self, shifts: Integers, shown: tqdm[NoReturn]) -> dict[str, Found]:
+    def found(self, shifts: NDArray[np.intp], shown: tqdm[NoReturn]) -> dict[str, Found]:
         """Pass over the movie once."""
         sums: dict[str, LaggedSums] = {}
         first = not self.known
@@ -240,7 +172,7 @@ class _Look:
         self.known |= {(SINGLE, name): total.units for name, total in sums.items()}
         return {name: reduce(_better, self._found(name, total)) for name, total in sums.items()}
 
-    def _sums(self, name: str, shifts: Integers) -> LaggedSums:
+    def _sums(self, name: str, shifts: NDArray[np.intp]) -> LaggedSums:
         search, shape = self.search, self.candidates.shapes[name]
         units = self.known.get((SINGLE, name), math.prod(shape))
         return LaggedSums(search.traces, search.halves, search.lags, shifts, units)
@@ -252,7 +184,7 @@ class _Look:
             view = self.search.views[number]
             yield number, view if positions and view.pooling else None
 
-    def _pool(self, name: str, start: int, units: HalfSums, centred: Matrix) -> None:
+    def _pool(self, name: str, start: int, units: HalfSums, centred: NDArray[np.float32]) -> None:
         """Take the pooled units of one block, whose spread does not follow from single ones."""
         half = self.search.halves[start : start + len(centred)]
         shape = self.candidates.shapes[name]
@@ -278,7 +210,7 @@ class _Look:
                 yield _found(one, self.search, number, shape)
 
 
-def _pooled(view: View, shape: Shape, rows: Matrix) -> Matrix:
+def _pooled(view: View, shape: Shape, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Pooled units of rows of units."""
     return view.pool(rows.reshape(-1, *shape))
 

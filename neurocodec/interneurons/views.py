@@ -13,37 +13,18 @@ from scipy.ndimage import gaussian_filter1d
 
 from neurocodec.engine.samples import Samples
 
-Matrix: TypeAlias = NDArray[np.float32]
-Integers: TypeAlias = NDArray[np.intp]
 Shape: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at the units of a layer.
+    """One way to look at the units of a layer."""
 
-    Parameters
-    ----------
-    dy, dx
-        Shift of the stimulus in pixels.
-    pooling
-        Standard deviation of the Gaussian over which a channel is pooled, in positions. What is
-        pooled is alike at neighbouring positions, so that every second one is looked at from a
-        width of 2 on, every third from 3 on.
-
-    Examples
-    --------
-    >>> View(pooling=1).pool(np.ones((5, 2, 8, 8), np.float32)).shape
-    (5, 128)
-    >>> View(pooling=2).pool(np.ones((5, 2, 8, 8), np.float32)).shape
-    (5, 32)
-    """
-
-    dy: int = 0
+    dy: int = 0  # shift of the stimulus in pixels
     dx: int = 0
-    pooling: float = 0.0
+    pooling: float = 0.0  # standard deviation, in positions, of the Gaussian that pools a channel
 
-    def pool(self, maps: Matrix) -> Matrix:
+    def pool(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pooled units (time, unit) of activations (time, channel, positions...)."""
         if self.pooling and maps.ndim == 4:
             down, across = (self._pooled(n) for n in maps.shape[2:])
@@ -51,13 +32,13 @@ class View:
             maps = down.T @ rows.reshape(*maps.shape[:3], -1)
         return maps.reshape(len(maps), -1)
 
-    def _pooled(self, size: int) -> Matrix:
+    def _pooled(self, size: int) -> NDArray[np.float32]:
         """Weights (position, kept position) along one axis; each column sums to 1."""
         weights = gaussian_filter1d(np.eye(size), self.pooling, axis=0, mode="constant")
         weights = weights[:, self._line(size)]
         return np.asarray(weights / weights.sum(axis=0), dtype=np.float32)
 
-    def kept(self, shape: Shape) -> Integers:
+    def kept(self, shape: Shape) -> NDArray[np.intp]:
         """Places in the flattened map (channel, positions...) that are looked at."""
         every: NDArray[Any] = np.arange(math.prod(shape)).reshape(shape)
         if len(shape) == 3:
@@ -65,7 +46,7 @@ class View:
             every = every[:, rows[:, None], columns]
         return np.asarray(every.ravel())
 
-    def nearest(self, shape: Shape) -> Integers:
+    def nearest(self, shape: Shape) -> NDArray[np.intp]:
         """For every place in the flattened map, which of those that are kept is nearest."""
         if len(shape) != 3:
             return np.arange(math.prod(shape))
@@ -78,27 +59,16 @@ class View:
         grid = numbers.reshape((shape[0], len(lines[0]), len(lines[1])))
         return np.asarray(grid[:, rows[:, None], columns].ravel())
 
-    def _line(self, size: int) -> Integers:
+    def _line(self, size: int) -> NDArray[np.intp]:
+        """Positions along one axis that are looked at, of `size`."""
+        # what is pooled is alike at neighbouring positions: every second one from a width of 2 on,
+        # every third from 3 on
         step = max(1, int(self.pooling))
         return np.arange((size - 1) % step // 2, size, step)
 
 
 def move_stimulus(samples: Samples, dy: int, dx: int) -> Samples:
-    """Move all frames by whole pixels; what comes in at the edge is the mean intensity.
-
-    Parameters
-    ----------
-    samples
-        A movie.
-    dy, dx
-        Pixels down and to the right.
-
-    Examples
-    --------
-    >>> frames = torch.tensor([[[1.0, 3.0]]])
-    >>> move_stimulus(Samples(frames, {}, "time", 1), 0, 1).values.tolist()
-    [[[2.0, 1.0]]]
-    """
+    """Move a movie down and right by whole pixels; at the edge comes in the mean intensity."""
     if not dy and not dx:
         return samples
     frames = samples.values

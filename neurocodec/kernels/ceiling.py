@@ -15,33 +15,7 @@ if TYPE_CHECKING:
 def signal_power(
     responses: NDArray[Any], *, repeat_axis: int = 0, axis: int = 1
 ) -> NDArray[np.float64]:
-    """Variance over time of the response that repeats share, without bias from noise.
-
-    `SP = (Var(sum_n y_n) - sum_n Var(y_n)) / (N (N - 1))` (Sahani & Linden 2003; Schoppe et al.
-    2016, eq. 1): the mean covariance between two different repeats.
-
-    Parameters
-    ----------
-    responses
-        Repeated responses to one stimulus.
-    repeat_axis, axis
-        Axes of the repeats and of time.
-
-    Returns
-    -------
-    numpy.ndarray
-        Without these two axes. It can be negative where there is hardly any signal.
-
-    Raises
-    ------
-    InputError
-        Where there are fewer than two repeats.
-
-    Examples
-    --------
-    >>> signal_power(np.array([[0.0, 2.0], [0.0, 2.0]])).item()
-    1.0
-    """
+    """Variance over time that repeats share, without bias from noise; it can be below 0."""
     y = np.moveaxis(np.asarray(responses, dtype=np.float64), (repeat_axis, axis), (0, 1))
     n = len(y)
     if n < 2:
@@ -49,6 +23,8 @@ def signal_power(
             came=f"{n} repeat of the responses",
             expected="at least 2, to tell what repeats from what does not",
         )
+    # SP = (Var(sum_n y_n) - sum_n Var(y_n)) / (N (N - 1)) (Sahani & Linden 2003; Schoppe et al.
+    # 2016, eq. 1): the mean covariance of two different repeats
     power = (y.sum(axis=0).var(axis=0) - y.var(axis=1).sum(axis=0)) / (n * (n - 1))
     return np.asarray(power)
 
@@ -56,37 +32,12 @@ def signal_power(
 def repeat_ceiling(
     responses: NDArray[Any], *, repeat_axis: int = 0, axis: int = 1
 ) -> NDArray[np.float64]:
-    """Highest correlation that a model can reach with the mean of these repeats.
-
-    `CC_max = sqrt(SP / Var(mean_n y_n))` (Schoppe et al. 2016): the correlation of the true,
-    noiseless response with the mean of the repeats. A model's correlation divided by it is the
-    normalised correlation coefficient.
-
-    Parameters
-    ----------
-    responses
-        Repeated responses to one stimulus.
-    repeat_axis, axis
-        Axes of the repeats and of time.
-
-    Returns
-    -------
-    numpy.ndarray
-        Without these two axes, between 0 and 1; NaN where the repeats share no signal.
-
-    Raises
-    ------
-    InputError
-        Where there are fewer than two repeats.
-
-    Examples
-    --------
-    >>> repeat_ceiling(np.array([[0.0, 2.0, 0.0], [0.0, 2.0, 0.0]])).item()
-    1.0
-    """
+    """Highest correlation of a model with the mean of repeats; NaN where they share nothing."""
     power = signal_power(responses, repeat_axis=repeat_axis, axis=axis)
     y = np.moveaxis(np.asarray(responses, dtype=np.float64), (repeat_axis, axis), (0, 1))
     total = y.mean(axis=0).var(axis=0)
+    # CC_max = sqrt(SP / Var(mean_n y_n)) (Schoppe et al. 2016): the correlation of the true,
+    # noiseless response with the mean. A model's own, divided by it, is the normalised correlation.
     shared = np.where(power > 0, power, np.nan)
     return np.asarray(
         np.sqrt(np.divide(shared, total, out=np.full_like(shared, np.nan), where=total > 0))

@@ -1,4 +1,8 @@
-"""Pearson correlation of every column of one array with every column of another."""
+"""Pearson correlation of every column of one array with every column of another.
+
+`correlate` takes both arrays at once, `Comoments` the sums over blocks of their rows: these are
+joined, and rows can be taken out again, without a second look at the data.
+"""
 
 from __future__ import annotations
 
@@ -10,39 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurocodec.errors import InputError
 
-_FLAT = 1e-12
+_FLAT: Final = 1e-12
 """A column whose centred norm is below this part of its raw norm is rounding noise: constant."""
+_FLAT_SQUARE: Final = 1e-24
+"""The same of squares of norms."""
 
 
 def correlate(a: ArrayLike, b: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
-    """Pearson correlation of every column of `a` with every column of `b`.
-
-    r = <a - mean(a), b - mean(b)> / (|a - mean(a)| |b - mean(b)|), as one matrix product in
-    float64.
-
-    Parameters
-    ----------
-    a, b
-        Arrays of two dimensions with the same length, at least 2, along `axis`.
-    axis
-        The axis of the samples, over which the correlation is taken.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (columns of a, columns of b), within [-1, 1]; NaN where a column is constant or
-        holds a NaN.
-
-    Raises
-    ------
-    InputError
-        Where an array has not two dimensions, or the numbers of samples differ or are below 2.
-
-    Examples
-    --------
-    >>> correlate([[0.0], [1.0], [2.0]], [[1.0, 5.0], [2.0, 3.0], [3.0, 1.0]])
-    array([[ 1., -1.]])
-    """
+    """Correlation (columns of a, columns of b) over `axis`; NaN where one is flat or has NaN."""
     left, right = unit_columns(a, axis), unit_columns(b, axis)
     if left.shape[0] != right.shape[0] or left.shape[0] < 2:
         raise InputError(
@@ -54,25 +33,7 @@ def correlate(a: ArrayLike, b: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
 
 
 def unit_columns(values: ArrayLike, axis: int) -> NDArray[np.float64]:
-    """Columns centred and scaled to norm 1; NaN where they are constant.
-
-    Parameters
-    ----------
-    values
-        Two dimensions.
-    axis
-        The axis along which a column lies.
-
-    Returns
-    -------
-    numpy.ndarray
-        (samples, columns).
-
-    Examples
-    --------
-    >>> (unit_columns([[1.0, 2.0], [3.0, 2.0]], 0) * 2**0.5).round(6).tolist()
-    [[-1.0, nan], [1.0, nan]]
-    """
+    """Columns along `axis` as (samples, columns), centred and of norm 1; NaN where constant."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 2:
         raise InputError(came=f"an array of shape {array.shape}", expected="two dimensions")
@@ -88,44 +49,14 @@ def unit_columns(values: ArrayLike, axis: int) -> NDArray[np.float64]:
         return np.asarray(centred / np.where(flat, np.nan, norm))
 
 
-Array = NDArray[np.float64]
-
-_FLAT_SQUARE: Final = 1e-24
-"""Squares about the mean below this part of all squares are rounding noise: a constant column."""
-
-
 @dataclass(frozen=True)
 class Comoments:
-    """Sums over rows of two matrices about their means.
+    """Sums over rows of two matrices, a and b, about their means."""
 
-    Two sets of rows are joined as in Chan, Golub and LeVeque (1983),
-    doi:10.1080/00031305.1983.10483115, which loses no digits where means are large::
-
-        M = M1 + M2 + (mean2 - mean1)' (mean2 - mean1) n1 n2 / (n1 + n2)
-
-    Parameters
-    ----------
-    count
-        Number of rows.
-    means
-        Of the columns of a and of b.
-    squares
-        Sums of squared deviations from the mean, of the columns of a and of b.
-    products
-        Sums of products of deviations, (columns of a, columns of b).
-
-    Examples
-    --------
-    >>> parts = Comoments.of([[1.0], [3.0]]), Comoments.of([[5.0]])
-    >>> whole = parts[0].merge(parts[1])
-    >>> whole.count, whole.means[0].tolist(), whole.products.tolist()
-    (3, [3.0], [[8.0]])
-    """
-
-    count: int
-    means: tuple[Array, Array]
-    squares: tuple[Array, Array]
-    products: Array
+    count: int  # rows
+    means: tuple[NDArray[np.float64], NDArray[np.float64]]  # of the columns of a and of b
+    squares: tuple[NDArray[np.float64], NDArray[np.float64]]  # of deviations from the mean
+    products: NDArray[np.float64]  # of deviations (columns of a, columns of b)
 
     @classmethod
     def of(cls, a: ArrayLike, b: ArrayLike | None = None) -> Self:
@@ -141,6 +72,8 @@ class Comoments:
 
     def merge(self, other: Comoments) -> Comoments:
         """Sums over the rows of both."""
+        # Chan, Golub and LeVeque (1983), doi:10.1080/00031305.1983.10483115, which loses no digits
+        # where means are large: M = M1 + M2 + (mean2 - mean1)' (mean2 - mean1) n1 n2 / (n1 + n2)
         if not (self.count and other.count):
             return self if self.count else other
         total = self.count + other.count
@@ -176,18 +109,18 @@ class Comoments:
         return Comoments(left, (first, second), (squares[0], squares[1]), products)
 
     @property
-    def deviations(self) -> Array:
+    def deviations(self) -> NDArray[np.float64]:
         """Standard deviation of each column of a; 0 where it is constant."""
         return np.asarray(np.sqrt(self._varying(0) / max(self.count, 1)))
 
     @property
-    def correlation(self) -> Array:
+    def correlation(self) -> NDArray[np.float64]:
         """Pearson correlation of columns, (columns of a, columns of b); NaN where one is flat."""
         norms = [np.sqrt(self._varying(side)) for side in (0, 1)]
         scale = [np.where(norm > 0, norm, np.nan) for norm in norms]
         return np.clip(self.products / scale[0][:, None] / scale[1], -1.0, 1.0)
 
-    def _varying(self, side: int) -> Array:
+    def _varying(self, side: int) -> NDArray[np.float64]:
         """Squares about the mean, 0 where they are no more than rounding."""
         squares = self.squares[side]
         energy = squares + self.count * self.means[side] ** 2
@@ -196,7 +129,8 @@ class Comoments:
         )
 
 
-def _centred(values: ArrayLike) -> tuple[Array, Array]:
+def _centred(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows less their mean, and the mean."""
     x: NDArray[Any] = np.asarray(values, dtype=np.float64)
     if not len(x):
         return x, np.zeros(x.shape[1:])

@@ -1,4 +1,7 @@
-"""How much of each pixel a shape covers, exactly: discs and polygons on a grid of unit squares."""
+"""How much of each pixel a shape covers, exactly: discs and polygons on a grid of unit squares.
+
+Places are (y, x) in pixels; pixel i spans i - 0.5 to i + 0.5.
+"""
 
 from __future__ import annotations
 
@@ -13,44 +16,21 @@ if TYPE_CHECKING:
 def disc_coverage(
     size: tuple[int, int], center: tuple[float, float], radius: float
 ) -> NDArray[np.float64]:
-    """Part of each pixel that lies inside of a disc.
-
-    The area of the disc left of `x` and above `y` is known in closed form; the coverage of a
-    pixel is its second difference over the pixel's corners.
-
-    Parameters
-    ----------
-    size
-        Pixels (y, x). Pixel i spans i - 0.5 to i + 0.5.
-    center
-        (y, x) in pixels.
-    radius
-        In pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        (y, x), 0 to 1.
-
-    Examples
-    --------
-    >>> bool(np.isclose(disc_coverage((9, 9), (4, 4), 3.0).sum(), np.pi * 9))
-    True
-    """
+    """Part (y, x) of each pixel that lies inside of a disc."""
     if radius <= 0:
         return np.zeros(size)
     y, x = _corners(size, center)
+    # The area left of x and above y is known in closed form; that inside of a pixel is its second
+    # difference over the pixel's corners.
     area = radius**2 * _disc_area(x[None, :] / radius, y[:, None] / radius)
     return _differences(area).clip(0, 1)  # rounding
 
 
 def _disc_area(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area of the unit disc where x <= a and y <= b.
-
-    A column of the disc at x reaches from -s to s with s = sqrt(1 - x^2). Where |x| <= c =
-    sqrt(1 - b^2) it is cut off at b, elsewhere it is whole (b > 0) or missing.
-    """
+    """Area of the unit disc where x <= a and y <= b."""
     a, b = np.broadcast_arrays(np.clip(a, -1, 1), np.clip(b, -1, 1))
+    # A column of the disc at x reaches from -s to s with s = sqrt(1 - x^2). Where |x| <= c it is
+    # cut off at b, elsewhere it is whole (b > 0) or missing.
     c = np.sqrt(1 - b**2)
     inner = np.clip(a, -c, c)
     cut = _half_area(inner) - _half_area(-c) + b * (inner + c)
@@ -65,31 +45,11 @@ def _half_area(x: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
 
 def polygon_coverage(size: tuple[int, int], corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Part of each pixel that lies inside of a polygon.
-
-    By Green's theorem the area of the polygon left of `a` and above `b` is the integral of
-    min(x, a) dy over its outline above `b`.
-
-    Parameters
-    ----------
-    size
-        Pixels (y, x). Pixel i spans i - 0.5 to i + 0.5.
-    corners
-        (corner, 2) as (y, x) in pixels, in order along the outline, which must not cross itself.
-
-    Returns
-    -------
-    numpy.ndarray
-        (y, x), 0 to 1.
-
-    Examples
-    --------
-    >>> square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
-    >>> polygon_coverage((2, 2), square).tolist()
-    [[0.25, 0.25], [0.25, 0.25]]
-    """
+    """Part (y, x) of each pixel inside of an outline (corner, 2) that never crosses itself."""
     y, x = _corners(size, (0.0, 0.0))
     area = np.zeros((len(y), len(x)))
+    # Green's theorem: the area left of a and above b is the integral of min(x, a) dy over the
+    # outline above b.
     for start, stop in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         area += _edge_area(start, stop, x[None, :], y[:, None])
     # negative where the outline runs the other way round

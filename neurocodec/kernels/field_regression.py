@@ -5,94 +5,47 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+_FLAT = 1e-10
+"""Variance of fields below this part of their energy is rounding."""
 
 
-def separable_gram(temporal: Matrix, spatial: Matrix) -> Matrix:
-    """Inner products of all pairs of fields that are sums of separable components.
-
-    <f_t, f_s> = sum over components c, d of <temporal_tc, temporal_sd> <spatial_tc, spatial_sd>,
-    so that no field is ever built.
-
-    Parameters
-    ----------
-    temporal
-        (fields, components, lags).
-    spatial
-        (fields, components, pixels).
-
-    Returns
-    -------
-    numpy.ndarray
-        (fields, fields).
-
-    Examples
-    --------
-    >>> temporal, spatial = np.array([[[1.0]], [[2.0]]]), np.array([[[3.0, 0.0]], [[1.0, 1.0]]])
-    >>> separable_gram(temporal, spatial).tolist()
-    [[9.0, 6.0], [6.0, 8.0]]
-    """
+def separable_gram(
+    temporal: NDArray[np.float64],  # (fields, components, lags)
+    spatial: NDArray[np.float64],  # (fields, components, pixels)
+) -> NDArray[np.float64]:
+    """Inner products (fields, fields) of fields that are sums of separable components."""
     fields, components, _ = temporal.shape
     in_time, in_space = (
         _gram(part.reshape(fields * components, -1)) for part in (temporal, spatial)
     )
+    # <f_t, f_s> = sum over components c, d of <temporal_tc, temporal_sd> <spatial_tc, spatial_sd>:
+    # no field is ever built
     blocks = (in_time * in_space).reshape(fields, components, fields, components)
     return np.asarray(blocks.sum(axis=(1, 3)))
 
 
-def _gram(rows: Matrix) -> Matrix:
+def _gram(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(rows @ rows.T)
 
 
-def normalised_gram(gram: Matrix) -> Matrix:
-    """Inner products of the same fields scaled to norm 1; a field of zeros stays zero.
-
-    Parameters
-    ----------
-    gram
-        (fields, fields).
-
-    Examples
-    --------
-    >>> normalised_gram(np.array([[4.0, 2.0], [2.0, 4.0]])).tolist()
-    [[1.0, 0.5], [0.5, 1.0]]
-    """
+def normalised_gram(gram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inner products of the same fields scaled to norm 1; a field of zeros stays zero."""
     norm = np.sqrt(np.maximum(gram.diagonal(), 0.0))
     inverse = np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0)
     return np.asarray(inverse[:, None] * gram * inverse)
 
 
-def explained_variance(gram: Matrix, regressors: Matrix, ridge: float, folds: int) -> float:
-    """Cross-validated part of the variance of fields that a ridge regression explains.
-
-    With K the inner products of the fields and X the regressors, both centred on the training
-    fields, f(x) = mean + x (X'X + lambda I)^-1 X' F, where lambda is `ridge` times the mean sum of
-    squares of a regressor. What is left, |f - f(x)|^2, needs K only. R2 = 1 - sum of squares left
-    / sum of squares around the mean of the training fields, both summed over blocks held out.
-
-    Parameters
-    ----------
-    gram
-        (fields, fields), in order of time.
-    regressors
-        (fields, regressors).
-    ridge
-        Penalty; 0 is least squares of minimal norm.
-    folds
-        Blocks of time, each held out once.
-
-    Returns
-    -------
-    float
-        At most 1; below 0 where the prediction is worse than the mean; NaN where all fields are
-        the same.
-
-    Examples
-    --------
-    >>> x = np.random.default_rng(0).normal(size=(40, 2))
-    >>> round(explained_variance(x @ x.T, x, ridge=0.0, folds=4), 6)
-    1.0
-    """
+def explained_variance(
+    gram: NDArray[np.float64],  # (fields, fields), in order of time
+    regressors: NDArray[np.float64],  # (fields, regressors)
+    ridge: float,
+    folds: int,
+) -> float:
+    """Part of the variance of fields that ridge regression explains in blocks held out."""
+    # f(x) = mean + x (X'X + lambda I)^-1 X' F, X the regressors and F the fields, both centred on
+    # the training fields, lambda `ridge` times the mean sum of squares of a regressor (0: least
+    # squares of minimal norm). What is left, |f - f(x)|^2, needs K = F F' only. R2 = 1 - sum of
+    # squares left / sum of squares around the training mean; NaN where all fields are the same.
     left = total = 0.0
     for held in np.array_split(np.arange(len(gram)), folds):
         train = np.setdiff1d(np.arange(len(gram)), held)
@@ -101,12 +54,12 @@ def explained_variance(gram: Matrix, regressors: Matrix, ridge: float, folds: in
     return 1.0 - left / total if total > _FLAT * float(gram.trace()) else float("nan")
 
 
-_FLAT = 1e-10
-"""Variance of fields below this part of their energy is rounding."""
-
-
 def _held_out(
-    gram: Matrix, x: Matrix, train: NDArray[np.intp], held: NDArray[np.intp], ridge: float
+    gram: NDArray[np.float64],
+    x: NDArray[np.float64],
+    train: NDArray[np.intp],
+    held: NDArray[np.intp],
+    ridge: float,
 ) -> tuple[float, float]:
     """Sum of squares that is left, and around the mean of the training fields."""
     mean = x[train].mean(axis=0)
@@ -122,7 +75,7 @@ def _held_out(
     return float(left), float(total)
 
 
-def _inverse(squares: Matrix, ridge: float) -> Matrix:
+def _inverse(squares: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
     """(X'X + lambda I)^-1; regressors that are constant while training get no weight."""
     penalty = ridge * squares.trace() / len(squares)
     penalised = squares + penalty * np.eye(len(squares))

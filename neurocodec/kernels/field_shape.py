@@ -1,8 +1,11 @@
-"""Shape of receptive fields: centre, size, orientation, surround, and the time course's phases."""
+"""Shape of receptive fields: centre, size, orientation, surround, and the time course's phases.
+
+Formulas: `nc.describe_fields`.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +13,6 @@ from scipy import ndimage
 from scipy.fft import fft2, fftfreq
 
 from neurocodec.kernels.separable import recent_sign
-
-Floats = NDArray[np.floating[Any]]
 
 BLOCK = 256
 """Maps described together; more do not stay in the cache."""
@@ -25,45 +26,23 @@ SHRINKAGE = float((1 - (1 + _DEPTH) * LEVEL - LEVEL * _DEPTH**2 / 2) / (1 - LEVE
 class Shape(NamedTuple):
     """What describes fields, one number each; NaN (polarity 0) for a field of zeros."""
 
-    y_center: Floats
-    x_center: Floats
-    radius: Floats
-    polarity: Floats
-    orientation: Floats
-    orientation_index: Floats
-    surround_strength: Floats
-    biphasic_index: Floats
-    peak: NDArray[np.intp]
+    y_center: NDArray[np.floating]  # in pixels, as the radius
+    x_center: NDArray[np.floating]
+    radius: NDArray[np.floating]
+    polarity: NDArray[np.floating]  # 1 (ON) or -1 (OFF)
+    orientation: NDArray[np.floating]  # in degrees: 0 for bars along x, 90 along y
+    orientation_index: NDArray[np.floating]
+    surround_strength: NDArray[np.floating]
+    biphasic_index: NDArray[np.floating]
+    peak: NDArray[np.intp]  # place of the largest value of the time course
 
 
 _EMPTY = Shape._make([*(np.nan,) * 3, 0.0, *(np.nan,) * 4, 0])
 _NONE = Shape._make(np.array([empty])[:0] for empty in _EMPTY)
 
 
-def describe(courses: Floats, maps: Floats) -> Shape:
-    """Describe separable fields.
-
-    Parameters
-    ----------
-    courses
-        Time courses (n, lag), the newest lag last.
-    maps
-        Maps (n, y, x), with the sign that belongs to the course.
-
-    Returns
-    -------
-    Shape
-        Centres and radii in pixels, angles in degrees; see `nc.describe_fields` for formulas.
-        `peak` is the place of the largest value of the time course.
-
-    Examples
-    --------
-    >>> y, x = np.mgrid[:21, :21]
-    >>> gauss = np.exp(-((y - 10) ** 2 + (x - 8) ** 2) / 18.0)
-    >>> found = describe(np.array([[0.0, -0.5, 1.0]]), gauss[None])
-    >>> [round(float(v[0]), 1) for v in (found.y_center, found.x_center, found.radius)]
-    [10.0, 8.0, 3.0]
-    """
+def describe(courses: NDArray[np.floating], maps: NDArray[np.floating]) -> Shape:
+    """Describe fields: courses (n, lag), the newest last, times maps (n, y, x) of their sign."""
     courses, maps = np.asarray(courses), np.asarray(maps)
     blocks = [
         _describe_block(courses[i : i + BLOCK], maps[i : i + BLOCK].astype(np.float32, copy=False))
@@ -72,7 +51,7 @@ def describe(courses: Floats, maps: Floats) -> Shape:
     return Shape._make(np.concatenate(parts) for parts in zip(*blocks, strict=True))
 
 
-def _describe_block(courses: Floats, maps: Floats) -> Shape:
+def _describe_block(courses: NDArray[np.floating], maps: NDArray[np.floating]) -> Shape:
     known = np.isfinite(maps).all((1, 2)) & maps.any((1, 2)) & np.isfinite(courses).all(1)
     some = _describe_known(courses[known], maps[known]) if known.any() else _NONE
     whole = [np.full(len(maps), empty, x.dtype) for x, empty in zip(some, _EMPTY, strict=True)]
@@ -81,7 +60,7 @@ def _describe_block(courses: Floats, maps: Floats) -> Shape:
     return Shape._make(whole)
 
 
-def _describe_known(courses: Floats, maps: Floats) -> Shape:
+def _describe_known(courses: NDArray[np.floating], maps: NDArray[np.floating]) -> Shape:
     # powers of very small or large numbers would leave the range of float32
     maps = maps / np.abs(maps).max((1, 2), keepdims=True)
     sign, where = _peaks(maps)
@@ -94,12 +73,8 @@ def _describe_known(courses: Floats, maps: Floats) -> Shape:
     return Shape(y, x, radius, polarity, angle, index, surround, biphasic(courses), latest)
 
 
-def _peaks(maps: Floats) -> tuple[Floats, tuple[NDArray[np.intp], ...]]:
-    """Sign and place of the peak: the best pixel around the largest value of smoothed maps.
-
-    The pixel in the middle may itself be noise of the other sign; where none of its neighbours has
-    the sign, the best pixel of the map is taken.
-    """
+def _peaks(maps: NDArray[np.floating]) -> tuple[NDArray[np.floating], tuple[NDArray[np.intp], ...]]:
+    """Sign and place of the peak: the best pixel around the largest value of smoothed maps."""
     smooth = ndimage.gaussian_filter(maps, (0, 1, 1))
     n, flat = np.arange(len(maps)), np.abs(smooth).reshape(len(maps), -1).argmax(1)
     places = np.unravel_index(flat, maps.shape[1:])
@@ -109,6 +84,8 @@ def _peaks(maps: Floats) -> tuple[Floats, tuple[NDArray[np.intp], ...]]:
         np.abs(np.arange(size) - place[:, None]) <= 1
         for size, place in zip(maps.shape[1:], places, strict=True)
     )
+    # The pixel in the middle may itself be noise of the other sign; where none of its neighbours
+    # has the sign, the best pixel of the map is taken.
     near = y[:, :, None] & x[:, None, :] & (upright > 0)
     ranked = upright + np.where(near, upright.max((1, 2), keepdims=True), 0)
     best = ranked.reshape(len(maps), -1).argmax(1)
@@ -126,7 +103,9 @@ def _connected(mask: NDArray[np.bool_], where: tuple[NDArray[np.intp], ...]) -> 
     return found
 
 
-def _ellipses(maps: Floats, where: tuple[NDArray[np.intp], ...]) -> tuple[Floats, Floats, Floats]:
+def _ellipses(
+    maps: NDArray[np.floating], where: tuple[NDArray[np.intp], ...]
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
     """Centre and radius from the moments of what exceeds half of the peak."""
     level = LEVEL * maps[where][:, None, None]
     excess = np.where(_connected(maps > level, where), maps - level, 0).clip(min=0)
@@ -140,30 +119,12 @@ def _ellipses(maps: Floats, where: tuple[NDArray[np.intp], ...]) -> tuple[Floats
     return mean_y, mean_x, np.sqrt(area)
 
 
-def orientations(maps: Floats) -> tuple[Floats, Floats]:
-    """Preferred orientation in degrees and its index, from the power spectra of maps.
-
-    Parameters
-    ----------
-    maps
-        Shape (n, y, x).
-
-    Returns
-    -------
-    angle
-        Orientation of the bars that the map prefers, from 0 (along x) over 90 (along y) to 180.
-    index
-        |sum of P exp(2 i a)| / sum of P over all spatial frequencies but 0, a being their angle.
-
-    Examples
-    --------
-    >>> bars = np.cos(np.arange(8) * np.pi / 2) * np.ones((8, 1))
-    >>> [float(v[0].round(6)) for v in orientations(bars[None])]
-    [90.0, 1.0]
-    """
+def orientations(maps: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Preferred orientation (0 to 180 degrees) and its index, from spectra of maps (n, y, x)."""
     power = np.abs(fft2(maps)) ** 2
     power[:, 0, 0] = 0
     total = power.sum((1, 2), dtype=float)
+    # |sum of P exp(2 i a)| / sum of P over all spatial frequencies but 0, a being their angle
     vector = np.tensordot(power, _directions(*maps.shape[1:]), 2)
     vector = np.divide(vector, total, out=np.zeros(len(maps), complex), where=total > 0)
     # bars lie across their spatial frequency
@@ -180,28 +141,19 @@ def _directions(height: int, width: int) -> NDArray[np.complex128]:
     return directions
 
 
-def _surrounds(maps: Floats, where: tuple[NDArray[np.intp], ...]) -> Floats:
+def _surrounds(
+    maps: NDArray[np.floating], where: tuple[NDArray[np.intp], ...]
+) -> NDArray[np.floating]:
     inside = np.where(_connected(maps > 0, where), maps, 0).sum((1, 2), dtype=float)
-    strength: Floats = 1 - maps.sum((1, 2), dtype=float) / inside
+    strength: NDArray[np.floating] = 1 - maps.sum((1, 2), dtype=float) / inside
     return strength
 
 
-def biphasic(courses: Floats) -> Floats:
-    """Smaller over larger of the two phases' peaks: 0 for one phase, 1 for equal ones.
-
-    Parameters
-    ----------
-    courses
-        Shape (n, lag).
-
-    Examples
-    --------
-    >>> biphasic(np.array([[0.0, -0.5, 1.0], [0.0, 0.5, 1.0]])).tolist()
-    [0.5, 0.0]
-    """
+def biphasic(courses: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Smaller over larger peak of the phases of courses (n, lag): 0 for one, 1 for equal ones."""
     up, down = courses.max(1).clip(min=0), (-courses).max(1).clip(min=0)
     larger = np.maximum(up, down)
-    index: Floats = np.divide(
+    index: NDArray[np.floating] = np.divide(
         np.minimum(up, down), larger, out=np.full(len(courses), np.nan), where=larger > 0
     )
     return index

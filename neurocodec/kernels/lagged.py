@@ -1,7 +1,10 @@
 """Traces against thousands of units at several lags: sums over blocks of time, best unit, chance.
 
 A recorded trace is compared with every unit of a model. The largest of thousands of correlations
-is large by chance, so that the unit is chosen on one half of the time and judged on the other.
+is large by chance, so that the unit is chosen on one half of the time and judged on the other:
+times are cut into halves (`interleaved_halves`), sums of every column (`HalfSums`) and of products
+(`LaggedSums`) are taken block by block, also for shifted traces (`circular_shifts`), and from them
+come the best unit of a trace (`Choice`) and how often chance is as good (`exceedance`).
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import math
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,43 +26,16 @@ HALVES: Final = (0, 1)
 GAP: Final = -1
 """Label of the times that belong to neither half."""
 
-Floats = NDArray[np.floating[Any]]
-Integers = NDArray[np.intp]
 Combine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-def interleaved_halves(size: int, block: int, gap: int, margin: int = 0) -> NDArray[np.int8]:
-    """Cut time into blocks that belong to the two halves in turn.
-
-    Neighbouring times are nearly copies of each other, so that halves of single frames would not
-    be independent; the first `gap` times of every block but the first belong to neither.
-
-    Parameters
-    ----------
-    size
-        Number of times.
-    block
-        Times in a block, gap included.
-    gap
-        Times left out between two blocks: as many as one response looks back.
-    margin
-        Times left out at either end.
-
-    Returns
-    -------
-    numpy.ndarray
-        0 or 1 for the halves, -1 for gaps, of shape (size,).
-
-    Raises
-    ------
-    InputError
-        Where there is less than two blocks, or nothing of a block is left.
-
-    Examples
-    --------
-    >>> interleaved_halves(10, block=4, gap=1).tolist()
-    [0, 0, 0, 0, -1, 1, 1, 1, -1, 0]
-    """
+def interleaved_halves(
+    size: int,  # times
+    block: int,  # times in a block, gap included
+    gap: int,  # left out between two blocks: as many as one response looks back
+    margin: int = 0,  # left out at either end
+) -> NDArray[np.int8]:
+    """Half (0 or 1; -1 for gaps) of each time: blocks belong to the two halves in turn."""
     if block <= gap or size < 2 * block or size <= 2 * margin:
         raise InputError(
             came=f"{size} responses for blocks of {block}, of which {gap} are left out",
@@ -68,35 +44,20 @@ def interleaved_halves(size: int, block: int, gap: int, margin: int = 0) -> NDAr
         )
     at = np.arange(size)
     half = ((at // block) % 2).astype(np.int8)
+    # Neighbouring times are nearly copies of each other: halves of single frames would not be
+    # independent.
     half[(at >= block) & (at % block < gap)] = GAP
     half[:margin] = half[size - margin :] = GAP
     return half
 
 
-def circular_shifts(size: int, count: int, margin: int, seed: int) -> Integers:
-    """Shifts of a recording for its chance level, spread evenly over its length.
-
-    Parameters
-    ----------
-    size
-        Number of times.
-    count
-        Number of shifts.
-    margin
-        Smallest shift, in either direction.
-    seed
-        Of the place of the first shift.
-
-    Raises
-    ------
-    InputError
-        Where there are not so many different shifts.
-
-    Examples
-    --------
-    >>> circular_shifts(100, 4, margin=10, seed=0).tolist()
-    [22, 42, 62, 82]
-    """
+def circular_shifts(
+    size: int,  # times
+    count: int,
+    margin: int,  # smallest shift, in either direction
+    seed: int,  # of the place of the first shift
+) -> NDArray[np.intp]:
+    """Shifts of a recording for its chance level, spread evenly over its length."""
     span = size - 2 * margin
     if count > span:
         raise InputError(
@@ -108,41 +69,55 @@ def circular_shifts(size: int, count: int, margin: int, seed: int) -> Integers:
     return np.asarray(margin + (np.arange(count) + first) * span / max(count, 1), dtype=np.intp)
 
 
+class HalfSums:
+    """Sum and sum of squares of every column in each half."""
+
+    def __init__(self, columns: int, offset: ArrayLike | None = None) -> None:
+        self.columns = columns
+        # near the means, so that no digits are lost; that of the first rows where None
+        self.offset = None if offset is None else np.asarray(offset, dtype=np.float32)
+        self.count = np.zeros(2)
+        self.total, self.squares = np.zeros((2, 2, columns))
+
+    def centred(self, rows: ArrayLike) -> NDArray[np.float32]:
+        """Return rows (time, column) without the offset."""
+        x = np.asarray(rows, dtype=np.float32)
+        if self.offset is None:
+            self.offset = x.mean(axis=0)
+        return np.asarray(x - self.offset)
+
+    def add(self, half: int, rows: NDArray[np.floating]) -> None:
+        """Take rows of one half, without the offset."""
+        self.count[half] += len(rows)
+        self.total[half] += rows.sum(axis=0, dtype=np.float64)
+        self.squares[half] += np.einsum("ij,ij->j", rows, rows, dtype=np.float64)
+
+    def mean(self, halves: list[int]) -> NDArray[np.float64]:
+        """Mean of every column in some halves, without the offset."""
+        return np.asarray(self.total[halves].sum(axis=0) / max(self.count[halves].sum(), 1))
+
+    def spread(self, halves: list[int]) -> NDArray[np.float64]:
+        """Root of the sum of squared deviations in some halves; 0 where it is rounding noise."""
+        count, total = max(self.count[halves].sum(), 1), self.total[halves].sum(axis=0)
+        energy = self.squares[halves].sum(axis=0)
+        rest = energy - total**2 / count
+        offset = 0.0 if self.offset is None else self.offset.astype(np.float64)
+        size = energy + 2 * offset * total + count * offset**2
+        # beside large columns, a Fourier transform leaves noise where there is nothing
+        floor = CONSTANT * np.maximum(size, rest.max(initial=0.0))
+        return np.asarray(np.sqrt(np.where(rest > floor, rest, 0.0)))
+
+
 class LaggedSums:
-    """Sums that give the correlation of every unit with every trace, lag, shift and half.
-
-    Times come block by block and none is kept: memory is that of the sums,
-    `2 * shifts * traces * lags * units` numbers, however long the recording is.
-
-    Parameters
-    ----------
-    traces
-        Recorded traces (time, trace).
-    halves
-        Half of every time, as `interleaved_halves` gives them.
-    lags
-        Lags in frames: the unit at time t goes with the trace at t + lag.
-    shifts
-        Circular shifts of the traces in frames, by which t + lag + shift is taken.
-    units
-        Number of units, or their sums where an earlier pass over the same units has them.
-
-    Examples
-    --------
-    >>> trace, half = np.array([[0.0], [1.0], [3.0], [0.0], [2.0], [2.5]]), np.repeat([0, 1], 3)
-    >>> sums = LaggedSums(trace, half, np.array([0]), np.array([0]), units=2)
-    >>> rows = sums.add(0, np.hstack([2 * trace + 1, -trace]))
-    >>> sums.correlation(0).round(3).ravel().tolist()
-    [1.0, -1.0]
-    """
+    """Sums that give the correlation of every unit with every trace, lag, shift and half."""
 
     def __init__(
         self,
-        traces: ArrayLike,
-        halves: NDArray[np.int8],
-        lags: Integers,
-        shifts: Integers,
-        units: int | HalfSums,
+        traces: ArrayLike,  # (time, trace)
+        halves: NDArray[np.int8],  # of every time, as `interleaved_halves` gives them
+        lags: NDArray[np.intp],  # in frames: the unit at t goes with the trace at t + lag + shift
+        shifts: NDArray[np.intp],  # circular, in frames
+        units: int | HalfSums,  # how many, or their sums where an earlier pass has them
     ) -> None:
         y = np.asarray(traces, dtype=np.float64)
         centred = y - y.mean(axis=0)
@@ -155,14 +130,12 @@ class LaggedSums:
         self.shape = (len(self.shifts), self.traces.shape[1], len(self.lags), count)
         columns = math.prod(self.shape[:3])
         self._traces = HalfSums(columns, np.zeros(columns))
+        # all memory that is taken, however long the recording is;
         # Fortran order, and units first, so that BLAS adds each product in place
         self._cross = [np.zeros((count, columns), np.float32, order="F") for _ in HALVES]
 
     def add(self, start: int, rows: ArrayLike) -> NDArray[np.float32]:
-        """Take the activations (time, unit) of consecutive times, the first of them `start`.
-
-        Returns them less the offset of every unit, of which other units can be made.
-        """
+        """Take activations (time, unit) from `start` on; return them less the units' offsets."""
         x = self.units.centred(rows)
         half = self.halves[start : start + len(x)]
         for h in HALVES:
@@ -171,7 +144,7 @@ class LaggedSums:
                 self._add(h, x[at], self._columns(start + at))
         return x
 
-    def _columns(self, times: Integers) -> NDArray[np.float32]:
+    def _columns(self, times: NDArray[np.intp]) -> NDArray[np.float32]:
         """Traces at (time, shift, trace, lag), the last three as one axis."""
         at = times[:, None, None] + self.shifts[:, None] + self.lags
         found = self.traces[at % len(self.traces)]
@@ -185,28 +158,12 @@ class LaggedSums:
         if not self._known:
             self.units.add(half, x)
 
-    def combined(self, combine: Combine, units: HalfSums) -> LaggedSums:
-        """Sums of units that are linear combinations of these, without another pass.
-
-        Parameters
-        ----------
-        combine
-            Takes (row, unit), returns the combinations (row, new unit).
-        units
-            The sums of the new units: of what `combine` makes of what `add` returned.
-
-        Examples
-        --------
-        >>> trace = np.array([[0.0], [1.0], [3.0], [0.0], [2.0], [2.5]])
-        >>> sums = LaggedSums(trace, np.repeat([0, 1], 3), np.array([0]), np.array([0]), units=2)
-        >>> both = sums.add(0, np.hstack([trace, trace**2])).sum(axis=1, keepdims=True)
-        >>> new = HalfSums(1)
-        >>> new.add(0, both[:3])
-        >>> found = sums.combined(lambda rows: rows.sum(axis=1, keepdims=True), new)
-        >>> expected = np.corrcoef(both[:3, 0], trace[:3, 0])[0, 1]
-        >>> bool(abs(found.correlation(0).item() - expected) < 1e-6)
-        True
-        """
+    def combined(
+        self,
+        combine: Combine,  # (row, unit) to (row, new unit)
+        units: HalfSums,  # of what `combine` makes of what `add` returned
+    ) -> LaggedSums:
+        """Sums of linear combinations of these units, without another pass."""
         made = copy(self)
         made.units, made.shape = units, (*self.shape[:3], units.columns)
         made._cross = [np.ascontiguousarray(combine(cross.T)).T for cross in self._cross]  # noqa: SLF001
@@ -238,64 +195,37 @@ class LaggedSums:
         found *= _inverse(self.units.spread(halves))
         return np.clip(found, -1.0, 1.0, out=found)
 
-    def at(self, half: int, column: Integers, unit: Integers) -> Floats:
+    def at(
+        self, half: int, column: NDArray[np.intp], unit: NDArray[np.intp]
+    ) -> NDArray[np.floating]:
         """Correlations in one half at single columns (shift, trace and lag as one) and units."""
         total = self.units.total[half][unit] * self._traces.mean([half])[column]
         units, traces = (_inverse(sums.spread([half])) for sums in (self.units, self._traces))
         scale = units[unit] * traces[column]
-        found: Floats = np.clip((self._cross[half][unit, column] - total) * scale, -1.0, 1.0)
+        found: NDArray[np.floating] = np.clip(
+            (self._cross[half][unit, column] - total) * scale, -1.0, 1.0
+        )
         return found
 
 
-def _inverse(spread: Floats) -> NDArray[np.float32]:
+def _inverse(spread: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0).astype(np.float32)
 
 
 @dataclass
 class Choice:
-    """Best unit and lag of every trace, chosen on one half and judged on the other.
+    """Best unit and lag of every trace, chosen on one half and judged on the other."""
 
-    All of shape (half, shift, trace); `half` is the one on which was chosen.
-
-    Parameters
-    ----------
-    selected
-        Correlation on the half on which it was chosen.
-    held_out
-        Correlation of the same unit at the same lag on the other half, times the sign that it had
-        where it was chosen.
-    lag, unit
-        Positions of the lag and of the unit.
-    view
-        Which of several sets of units it is from; 0 until several are compared.
-    """
-
-    selected: Floats
-    held_out: Floats
-    lag: Integers
-    unit: Integers
-    view: Integers
+    # all of shape (half, shift, trace), by the half on which was chosen
+    selected: NDArray[np.floating]  # correlation there; its size if not `signed`
+    held_out: NDArray[np.floating]  # correlation on the other half, times the sign that it had here
+    lag: NDArray[np.intp]  # positions of the lag and of the unit
+    unit: NDArray[np.intp]
+    view: NDArray[np.intp]  # from which of several sets of units; 0 until several are compared
 
     @classmethod
     def of(cls, sums: LaggedSums, *, signed: bool = True) -> Choice:
-        """Choose from all units and lags: the largest correlation, or the largest size of one.
-
-        Parameters
-        ----------
-        sums
-            Sums over all times.
-        signed
-            Whether only a positive correlation counts.
-
-        Examples
-        --------
-        >>> trace = np.array([[0.0], [1.0], [3.0], [0.0], [2.0], [2.5]])
-        >>> half = np.array([0, 0, 0, 1, 1, 1])
-        >>> sums = LaggedSums(trace, half, np.array([0]), np.array([0]), units=2)
-        >>> rows = sums.add(0, np.hstack([trace**2, -trace]))
-        >>> Choice.of(sums, signed=False).unit.ravel().tolist()
-        [1, 1]
-        """
+        """Choose from all units and lags: the largest correlation, or size if not `signed`."""
         parts = [_best(sums, half, signed=signed) for half in HALVES]
         selected, held_out, lag, unit = (np.stack(p) for p in zip(*parts, strict=True))
         return cls(selected, held_out, lag, unit, np.zeros_like(unit))
@@ -315,7 +245,7 @@ class Choice:
 
 def _best(
     sums: LaggedSums, half: int, *, signed: bool
-) -> tuple[Floats, Floats, Integers, Integers]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.intp], NDArray[np.intp]]:
     shifts, traces, lags, units = sums.shape
     found = sums.correlation(half).reshape(shifts, traces, lags * units)
     size = found if signed else np.abs(found)
@@ -327,73 +257,9 @@ def _best(
     return polarity * selected, polarity * sums.at(1 - half, column, unit), lag, unit
 
 
-def exceedance(observed: Floats, null: Floats) -> NDArray[np.float64]:
-    """p-value of a permutation test: (1 + number of null values >= observed) / (1 + number).
-
-    Parameters
-    ----------
-    observed
-        (trace,).
-    null
-        (shift, trace).
-
-    Examples
-    --------
-    >>> exceedance(np.array([0.5]), np.array([[0.1], [0.5], [0.2]])).tolist()
-    [0.5]
-    """
+def exceedance(
+    observed: NDArray[np.floating],  # (trace,)
+    null: NDArray[np.floating],  # (shift, trace)
+) -> NDArray[np.float64]:
+    """p-values of permutation tests: (1 + number of null >= observed) / (1 + number of null)."""
     return np.asarray((1 + (null >= observed).sum(axis=0)) / (1 + len(null)))
-
-
-class HalfSums:
-    """Sum and sum of squares of every column in each half.
-
-    Parameters
-    ----------
-    columns
-        Number of columns.
-    offset
-        What is taken off every column, near its mean so that no digits are lost; the mean of the
-        first rows that come where None.
-
-    Examples
-    --------
-    >>> sums = HalfSums(2)
-    >>> sums.add(0, sums.centred(np.array([[1.0, 5.0], [-1.0, 5.0]])))
-    >>> sums.spread([0]).round(3).tolist()
-    [1.414, 0.0]
-    """
-
-    def __init__(self, columns: int, offset: ArrayLike | None = None) -> None:
-        self.columns = columns
-        self.offset = None if offset is None else np.asarray(offset, dtype=np.float32)
-        self.count = np.zeros(2)
-        self.total, self.squares = np.zeros((2, 2, columns))
-
-    def centred(self, rows: ArrayLike) -> NDArray[np.float32]:
-        """Return rows (time, column) without the offset."""
-        x = np.asarray(rows, dtype=np.float32)
-        if self.offset is None:
-            self.offset = x.mean(axis=0)
-        return np.asarray(x - self.offset)
-
-    def add(self, half: int, rows: Floats) -> None:
-        """Take rows of one half, without the offset."""
-        self.count[half] += len(rows)
-        self.total[half] += rows.sum(axis=0, dtype=np.float64)
-        self.squares[half] += np.einsum("ij,ij->j", rows, rows, dtype=np.float64)
-
-    def mean(self, halves: list[int]) -> NDArray[np.float64]:
-        """Mean of every column in some halves, without the offset."""
-        return np.asarray(self.total[halves].sum(axis=0) / max(self.count[halves].sum(), 1))
-
-    def spread(self, halves: list[int]) -> NDArray[np.float64]:
-        """Root of the sum of squared deviations in some halves; 0 where it is rounding noise."""
-        count, total = max(self.count[halves].sum(), 1), self.total[halves].sum(axis=0)
-        energy = self.squares[halves].sum(axis=0)
-        rest = energy - total**2 / count
-        offset = 0.0 if self.offset is None else self.offset.astype(np.float64)
-        size = energy + 2 * offset * total + count * offset**2
-        # beside large columns, a Fourier transform leaves noise where there is nothing
-        floor = CONSTANT * np.maximum(size, rest.max(initial=0.0))
-        return np.asarray(np.sqrt(np.where(rest > floor, rest, 0.0)))

@@ -15,53 +15,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Part = tuple[int, int]
+Span = tuple[int, int]
+"""First row, and row after the last."""
 
 
-def block_rows(block: Part, history: int) -> Part:
-    """First row, and row after the last, of the responses whose window lies in a block of frames.
-
-    Examples
-    --------
-    >>> block_rows((100, 200), history=40)
-    (139, 200)
-    """
+def block_rows(block: Span, history: int) -> Span:
+    """First row, and row after the last, of responses whose window lies in a block of frames."""
     return block[0] + history - 1, block[1]
 
 
 def receptive_centres(
-    movie: NDArray[np.float32],
-    rates: NDArray[np.floating],
-    parts: Sequence[Part],
-    basis: NDArray[np.float64],
+    movie: NDArray[np.float32],  # (time, y, x), of mean 0
+    rates: NDArray[np.floating],  # (time, cell)
+    parts: Sequence[Span],  # rows of `rates` that are used
+    basis: NDArray[np.float64],  # (function, lag), the oldest frame first
 ) -> list[tuple[int, int]]:
-    """Pixel at which the smoothed spike-triggered average of every cell is strongest.
-
-    The average over lags is projected on a temporal basis and smoothed in space with a Gaussian
-    of 1 pixel; the centre is where the sum of its squares is largest.
-
-    Parameters
-    ----------
-    movie
-        (time, y, x), of mean 0.
-    rates
-        (time, cell).
-    parts
-        Rows of `rates` that are used.
-    basis
-        Shape (function, lag), the oldest frame first.
-
-    Returns
-    -------
-    list of tuple
-        Row and column of every cell.
-
-    Examples
-    --------
-    >>> movie = np.random.default_rng(0).standard_normal((500, 9, 8)).astype(np.float32)
-    >>> receptive_centres(movie, movie[:, 6, [2]], [(0, 500)], np.eye(1))
-    [(6, 2)]
-    """
+    """Pixel at which the smoothed spike-triggered average of every cell is strongest."""
     used = np.concatenate([np.arange(*part) for part in parts])
     centred = np.zeros(rates.shape, dtype=np.float32)
     centred[used] = rates[used] - rates[used].mean(axis=0)
@@ -74,28 +43,19 @@ def receptive_centres(
     flat = movie.reshape(len(movie), -1)
     average = np.tensordot(spread, flat, (0, 0)).reshape(-1, functions, *movie.shape[1:])
     smooth = gaussian_filter(average, (0, 0, 1, 1), mode="constant")
+    # where the sum of squares over the functions of the basis is largest
     best = (smooth**2).sum(axis=1).reshape(len(average), -1).argmax(axis=1)
     return [(int(i) // movie.shape[2], int(i) % movie.shape[2]) for i in best]
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over rows of regressors x and response y; they add up and can be taken off.
+    """Sums over rows of regressors x and response y; they add up and can be taken off."""
 
-    Parameters
-    ----------
-    count
-        Rows.
-    x, y
-        Sums.
-    xx, xy
-        Sums of products.
-    """
-
-    count: int
-    x: NDArray[np.float64]
+    count: int  # rows
+    x: NDArray[np.float64]  # sums
     y: float
-    xx: NDArray[np.float64]
+    xx: NDArray[np.float64]  # sums of products
     xy: NDArray[np.float64]
 
     def __add__(self, other: Moments) -> Moments:
@@ -125,36 +85,15 @@ class Moments:
 
 
 class LaggedFeatures:
-    """A window of pixels around a centre, at all lags, in a temporal basis.
-
-    Parameters
-    ----------
-    movie
-        (time, y, x), of mean 0; pixels beyond its edge are 0.
-    centre
-        Row and column.
-    radius
-        The window reaches so many pixels from the centre.
-    basis
-        Shape (function, lag), the oldest frame first.
-    parts
-        Rows whose windows are used: first, and after the last.
-
-    Examples
-    --------
-    >>> movie = np.random.default_rng(0).standard_normal((50, 9, 9)).astype(np.float32)
-    >>> features = LaggedFeatures(movie, (4, 4), 1, np.eye(3), [(2, 20), (22, 50)])
-    >>> features.values.shape
-    (46, 27)
-    """
+    """A window of pixels around a centre, at all lags, in a temporal basis."""
 
     def __init__(
         self,
-        movie: NDArray[np.float32],
-        centre: tuple[int, int],
-        radius: int,
-        basis: NDArray[np.float64],
-        parts: Sequence[Part],
+        movie: NDArray[np.float32],  # (time, y, x), of mean 0; 0 beyond its edge
+        centre: tuple[int, int],  # row and column
+        radius: int,  # the window reaches so many pixels from the centre
+        basis: NDArray[np.float64],  # (function, lag), the oldest frame first
+        parts: Sequence[Span],  # rows whose windows are used
     ) -> None:
         self.centre, self.radius, self.basis = centre, radius, basis
         self.size, self.parts = movie.shape[1:], list(parts)
@@ -196,27 +135,9 @@ class LaggedFeatures:
     def solve(
         self, moments: Moments, radius: int, penalty: float, ranks: Sequence[int]
     ) -> list[NDArray[np.float64]]:
-        """Ridge regression on a smaller window, truncated to ranks, with output of variance 1.
-
-        `w = (C + penalty * mean(diag C) * 1)^-1 c`, with C the covariance of the regressors and
-        c that with the response; w = c, the spike-triggered average, at an infinite penalty.
-
-        Parameters
-        ----------
-        moments
-            Sums over the rows to fit to.
-        radius
-            Of the smaller window.
-        penalty
-            Ridge penalty.
-        ranks
-            Space-time components that are kept.
-
-        Returns
-        -------
-        list of numpy.ndarray
-            For every rank, the weight of every column of `values`, 0 outside of the smaller window.
-        """
+        """Ridge regression on a window of `radius`, for each rank, with output of variance 1."""
+        # w = (C + penalty * mean(diag C) * 1)^-1 c, with C the covariance of the regressors and c
+        # that with the response; w = c, the spike-triggered average, at an infinite penalty
         side, away = 2 * self.radius + 1, np.abs(np.arange(-self.radius, self.radius + 1))
         near = (np.maximum(away[:, None], away) <= radius).ravel()
         used = np.flatnonzero(np.tile(near, len(self.basis)))
@@ -227,7 +148,7 @@ class LaggedFeatures:
         u, s, v = np.linalg.svd(weight.reshape(len(self.basis), -1), full_matrices=False)
         found = []
         for rank in ranks:
-            whole = np.zeros(len(self.basis) * side**2)
+            whole = np.zeros(len(self.basis) * side**2)  # 0 outside of the smaller window
             whole[used] = ((u[:, :rank] * s[:rank]) @ v[:rank]).ravel()
             power = float(whole[used] @ within @ whole[used])
             found.append(whole / np.sqrt(power) if power > 0 else whole)

@@ -14,30 +14,7 @@ PARTS: Final[tuple[str, ...]] = get_args(Part)
 
 
 def part_of(values: ArrayLike, part: Part = "absolute") -> NDArray[np.float64]:
-    """Energy of signed values: their size, or that of their positive or negative part.
-
-    Parameters
-    ----------
-    values
-        Values of pixels, of either sign.
-    part
-        ``"absolute"``: |v|; ``"positive"``: max(v, 0); ``"negative"``: max(-v, 0).
-
-    Returns
-    -------
-    numpy.ndarray
-        Numbers of at least zero, in the shape of `values`; NaN stays NaN.
-
-    Raises
-    ------
-    UnknownNameError
-        Where there is no such part.
-
-    Examples
-    --------
-    >>> part_of([2.0, -1.0], "negative").tolist()
-    [0.0, 1.0]
-    """
+    """Energy of signed values: their size, or that of their positive or negative part."""
     v = np.asarray(values, dtype=np.float64)
     if part not in PARTS:
         raise unknown_name("part of a map", part, PARTS)
@@ -49,31 +26,10 @@ def part_of(values: ArrayLike, part: Part = "absolute") -> NDArray[np.float64]:
 def energy_inside(
     energy: ArrayLike, mask: ArrayLike, axis: tuple[int, ...] = (-2, -1)
 ) -> NDArray[np.float64]:
-    """Part of the energy that lies inside of a mask: sum_inside E / sum E.
-
-    The energy-based pointing game of Wang et al. (2020), Score-CAM, sec. 4.2; with the positive
-    part of a map and a tile of a grid as the mask, L of Böhle et al. (2021),
-    doi:10.1109/CVPR46437.2021.00990, sec. 5.
-
-    Parameters
-    ----------
-    energy
-        Numbers of at least zero.
-    mask
-        True inside; broadcast against `energy`.
-    axis
-        Axes of the pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        Between 0 and 1; NaN where there is no energy at all.
-
-    Examples
-    --------
-    >>> float(energy_inside([[3.0, 0.0], [0.0, 1.0]], [[True, False], [False, False]]))
-    0.75
-    """
+    """Part of the energy inside of a mask, sum_inside E / sum E; NaN where there is none."""
+    # The energy-based pointing game of Wang et al. (2020), Score-CAM, sec. 4.2; with the positive
+    # part of a map and a tile of a grid as the mask, L of Böhle et al. (2021),
+    # doi:10.1109/CVPR46437.2021.00990, sec. 5.
     e = np.asarray(energy, dtype=np.float64)
     total = e.sum(axis=axis)
     inside = np.where(np.asarray(mask, dtype=bool), e, 0.0).sum(axis=axis)
@@ -81,51 +37,17 @@ def energy_inside(
 
 
 def mask_area(mask: ArrayLike, axis: tuple[int, ...] = (-2, -1)) -> NDArray[np.float64]:
-    """Part of the pixels that lie inside of a mask.
-
-    Parameters
-    ----------
-    mask
-        True inside.
-    axis
-        Axes of the pixels.
-
-    Examples
-    --------
-    >>> float(mask_area([[True, False], [False, False]]))
-    0.25
-    """
+    """Part of the pixels that lie inside of a mask."""
     return np.asarray(np.asarray(mask, dtype=bool).mean(axis=axis))
 
 
 def maximum_inside(
     energy: ArrayLike, mask: ArrayLike, axis: tuple[int, ...] = (-2, -1)
 ) -> NDArray[np.float64]:
-    """Whether the pixel with the largest energy is inside of a mask: the pointing game.
-
-    Zhang et al. (2018), Top-down neural attention by excitation backprop, IJCV 126, sec. 4.2,
-    without their tolerance of 15 pixels.
-
-    Parameters
-    ----------
-    energy
-        Numbers of at least zero.
-    mask
-        True inside; broadcast against `energy`.
-    axis
-        Axes of the pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        1 or 0; where several pixels are the largest, the part of them that is inside; NaN where
-        there is no energy at all.
-
-    Examples
-    --------
-    >>> float(maximum_inside([[3.0, 0.0], [3.0, 1.0]], [[True, True], [False, False]]))
-    0.5
-    """
+    """Whether (1 or 0) the pixel of largest energy is inside of a mask; NaN where there is none."""
+    # The pointing game of Zhang et al. (2018), Top-down neural attention by excitation backprop,
+    # IJCV 126, sec. 4.2, without their tolerance of 15 pixels; of several largest pixels the part
+    # inside.
     e = np.asarray(energy, dtype=np.float64)
     top = e.max(axis=axis, keepdims=True)
     best = (e == top) & (top > 0)
@@ -135,34 +57,11 @@ def maximum_inside(
 
 
 def pixel_ranks(values: ArrayLike, part: Part = "positive") -> NDArray[np.intp]:
-    """Place of each pixel when they are sorted, the largest value first.
-
-    Parameters
-    ----------
-    values
-        (..., pixels).
-    part
-        ``"positive"``: by the signed value, ``"negative"``: the most negative value first,
-        ``"absolute"``: by size.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., pixels): 0 for the first; of equal values the earlier pixel comes first.
-
-    Raises
-    ------
-    UnknownNameError
-        Where there is no such part.
-
-    Examples
-    --------
-    >>> pixel_ranks([1.0, -3.0, 2.0]).tolist(), pixel_ranks([1.0, -3.0, 2.0], "absolute").tolist()
-    ([1, 2, 0], [2, 0, 1])
-    """
+    """Place of each pixel (..., pixels), the largest first, of equal ones the earlier one."""
     v: NDArray[Any] = np.asarray(values)
     if part not in PARTS:
         raise unknown_name("part of a map", part, PARTS)
+    # by the signed value, the most negative value first, or by size
     keys = {"positive": -v, "negative": v, "absolute": -np.abs(v)}[part]
     order = np.argsort(keys, axis=-1, kind="stable")
     ranks = np.empty_like(order)

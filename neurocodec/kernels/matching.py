@@ -1,4 +1,9 @@
-"""Which modes of two dictionaries are the same, and what several dictionaries agree on."""
+"""Which modes of two dictionaries are the same, and what several dictionaries agree on.
+
+A dictionary is an array (modes, channels), of any number of modes in any order. `match_modes` pairs
+those of two; on it rest the consensus of several (`consensus_modes`) and the part of the modes of
+one fit that another fit finds again (`replication`).
+"""
 
 from __future__ import annotations
 
@@ -17,31 +22,13 @@ UNMATCHED: Final = -1
 """Index of the match of a mode that has none."""
 
 _ROUNDS: Final = 100
+"""Times that a consensus is made anew, at most."""
 _STILL: Final = 1e-9
 """A consensus is stable where no mode turns by more than this (1 - cosine)."""
 
-Matrix = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
-
-def unit_rows(modes: ArrayLike) -> Matrix:
-    """Modes divided by their norms; a mode that is zero stays zero.
-
-    Parameters
-    ----------
-    modes
-        (modes, channels).
-
-    Raises
-    ------
-    InputError
-        Where there are not two dimensions, or values are NaN or infinite.
-
-    Examples
-    --------
-    >>> unit_rows([[3.0, 4.0], [0.0, 0.0]]).tolist()
-    [[0.6, 0.8], [0.0, 0.0]]
-    """
+def unit_rows(modes: ArrayLike) -> NDArray[np.float64]:
+    """Modes (modes, channels) divided by their norms; a mode that is zero stays zero."""
     rows = np.asarray(modes, dtype=np.float64)
     if rows.ndim != 2 or not np.isfinite(rows).all():
         raise InputError(
@@ -54,63 +41,23 @@ def unit_rows(modes: ArrayLike) -> Matrix:
     return np.asarray(rows / np.where(norm > 0, norm, 1.0))
 
 
-def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Matrix:
-    """Cosine of every mode of `a` with every mode of `b`; 0 with a mode that is zero.
-
-    Parameters
-    ----------
-    a, b
-        (modes, channels), with the same channels.
-
-    Raises
-    ------
-    InputError
-        Where the numbers of channels differ.
-
-    Examples
-    --------
-    >>> cosine_similarity([[2.0, 0.0]], [[1.0, 0.0], [0.0, 5.0]]).tolist()
-    [[1.0, 0.0]]
-    """
+def cosine_similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Cosine of every mode of `a` with every mode of `b`; 0 with a mode that is zero."""
     left, right = unit_rows(a), unit_rows(b)
     if left.shape[1] != right.shape[1]:
         raise InputError(
             came=f"dictionaries of {left.shape[1]} and {right.shape[1]} channels",
             expected="the same channels in both",
         )
-    product: Matrix = left @ right.T
+    product: NDArray[np.float64] = left @ right.T
     return np.clip(product, -1.0, 1.0)
 
 
-def match_modes(a: ArrayLike, b: ArrayLike) -> tuple[Indices, Matrix]:
-    """Pair each mode of `a` with one of `b` so that the sum of their cosines is largest.
-
-    The Hungarian method: no mode of `b` is used twice. Norms do not matter, signs do.
-
-    Parameters
-    ----------
-    a, b
-        (modes, channels), with the same channels.
-
-    Returns
-    -------
-    index : numpy.ndarray
-        For each mode of `a`, the row of `b`; -1 where `b` has fewer modes and none is left.
-    cosine : numpy.ndarray
-        Their cosine; 0 where nothing is left, so that means count what was not found.
-
-    Raises
-    ------
-    InputError
-        Where the numbers of channels differ, or values are NaN or infinite.
-
-    Examples
-    --------
-    >>> index, cosine = match_modes([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [[0.0, 9.0], [2.0, 0.0]])
-    >>> index.tolist(), cosine.tolist()
-    ([1, 0, -1], [1.0, 1.0, 0.0])
-    """
+def match_modes(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Row of `b` that is each mode of `a`, and their cosine: pairs with the largest sum of them."""
     similarity = cosine_similarity(a, b)
+    # Hungarian method: no mode of b is used twice; norms do not matter, signs do. Where nothing is
+    # left the cosine is 0, so that means count what was not found.
     rows, columns = linear_sum_assignment(similarity, maximize=True)
     index = np.full(len(similarity), UNMATCHED, dtype=np.intp)
     cosine = np.zeros(len(similarity))
@@ -119,29 +66,8 @@ def match_modes(a: ArrayLike, b: ArrayLike) -> tuple[Indices, Matrix]:
     return index, cosine
 
 
-def nearest_cosine(modes: ArrayLike) -> Matrix:
-    """Cosine of each mode with the closest other mode of the same dictionary.
-
-    Parameters
-    ----------
-    modes
-        (modes, channels).
-
-    Returns
-    -------
-    numpy.ndarray
-        One per mode; NaN where there is no other.
-
-    Raises
-    ------
-    InputError
-        Where there are not two dimensions, or values are NaN or infinite.
-
-    Examples
-    --------
-    >>> nearest_cosine([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]).tolist()
-    [0.0, 1.0, 1.0]
-    """
+def nearest_cosine(modes: ArrayLike) -> NDArray[np.float64]:
+    """Cosine of each mode with the closest other one of its dictionary; NaN if there is none."""
     similarity = cosine_similarity(modes, modes)
     np.fill_diagonal(similarity, -np.inf)
     nearest = similarity.max(axis=1, initial=-np.inf)
@@ -149,36 +75,11 @@ def nearest_cosine(modes: ArrayLike) -> Matrix:
 
 
 def distinct_modes(modes: ArrayLike, cosine: float = 0.99) -> NDArray[np.bool_]:
-    """Choose one of all modes that are nearly copies of each other.
-
-    The strongest mode (largest norm) is kept first, then each next one that no kept mode
-    resembles.
-
-    Parameters
-    ----------
-    modes
-        (modes, channels).
-    cosine
-        Modes are nearly copies of each other from here on.
-
-    Returns
-    -------
-    numpy.ndarray
-        True for the modes kept; a mode that is zero is not.
-
-    Raises
-    ------
-    InputError
-        Where there are not two dimensions, or values are NaN or infinite.
-
-    Examples
-    --------
-    >>> distinct_modes([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]).tolist()
-    [True, False, True]
-    """
+    """True for one of all modes that are nearly copies of each other; never for a zero."""
     similar = cosine_similarity(modes, modes) >= cosine
     norms = np.linalg.norm(np.asarray(modes, dtype=np.float64), axis=1)
     free, kept = norms > 0, np.zeros(len(norms), dtype=bool)
+    # the strongest is kept first, then each next one that no kept one resembles
     for mode in np.argsort(-norms, kind="stable"):
         if free[mode]:
             kept[mode] = True
@@ -188,55 +89,24 @@ def distinct_modes(modes: ArrayLike, cosine: float = 0.99) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Consensus:
-    """What several dictionaries agree on.
+    """What several dictionaries agree on."""
 
-    Parameters
-    ----------
-    modes
-        (modes, channels), of norm 1.
-    index
-        (dictionaries, modes): the row of each dictionary that is this mode, -1 for none.
-    cosine
-        (dictionaries, modes): cosine of that row with the mode of all *other* dictionaries, so
-        that no dictionary is compared with itself; 0 for none.
-    """
-
-    modes: Matrix
-    index: Indices
-    cosine: Matrix
+    modes: NDArray[np.float64]  # (modes, channels), of norm 1
+    index: NDArray[np.intp]  # (dictionaries, modes): the row that is this mode, -1 for none
+    cosine: NDArray[np.float64]  # of that row with the mode of all *other* dictionaries; 0 for none
 
 
 def consensus_modes(dictionaries: Sequence[NDArray[Any]]) -> Consensus:
-    """Modes that several dictionaries share, and how well each has them.
-
-    Starts at the dictionary that the others match best. All are matched to the consensus
-    (`match_modes`); each of its modes becomes the mean of the matches, of norm 1 and weighted by
-    their cosines, so that a dictionary which lacks a mode hardly blurs it; and again, until
-    nothing moves. With two dictionaries this is their match.
-
-    Parameters
-    ----------
-    dictionaries
-        Two or more of shape (modes, channels), with the same channels; modes in any order, of
-        any number.
-
-    Raises
-    ------
-    InputError
-        Where there are fewer than two, the numbers of channels differ, or one has no modes.
-
-    Examples
-    --------
-    >>> a = np.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> consensus_modes([a, 3 * a[::-1]]).index.tolist()
-    [[0, 1], [1, 0]]
-    """
+    """Modes that several dictionaries (modes, channels) share, and how well each has them."""
     units = [unit_rows(d) for d in dictionaries]
     if len(units) < 2 or not all(len(u) for u in units):
         raise InputError(
             came=f"dictionaries of {[len(u) for u in units]} modes",
             expected="at least two, each of at least one mode",
         )
+    # Starts at the dictionary that the others match best. Each mode becomes the mean of its
+    # matches, of norm 1 and weighted by their cosines, so that a dictionary which lacks a mode
+    # hardly blurs it; and again, until nothing moves. With two dictionaries this is their match.
     modes = units[_most_central(units)]
     for _ in range(_ROUNDS):
         previous, modes = modes, _mean_of_matches(units, modes)
@@ -247,7 +117,7 @@ def consensus_modes(dictionaries: Sequence[NDArray[Any]]) -> Consensus:
     return Consensus(modes, index, _cosine_with_others(atoms, modes))
 
 
-def _most_central(units: Sequence[Matrix]) -> int:
+def _most_central(units: Sequence[NDArray[np.float64]]) -> int:
     """Position of the dictionary with the largest sum of matched cosines with all others."""
     total = np.zeros(len(units))
     for i, a in enumerate(units):
@@ -256,7 +126,7 @@ def _most_central(units: Sequence[Matrix]) -> int:
     return int(total.argmax())
 
 
-def _matched(units: Sequence[Matrix], index: Indices) -> Matrix:
+def _matched(units: Sequence[NDArray[np.float64]], index: NDArray[np.intp]) -> NDArray[np.float64]:
     """Matches (dictionaries, modes, channels); zero where there is none."""
     taken = [
         np.where(i[:, None] == UNMATCHED, 0.0, u[i]) for u, i in zip(units, index, strict=True)
@@ -264,18 +134,22 @@ def _matched(units: Sequence[Matrix], index: Indices) -> Matrix:
     return np.stack(taken)
 
 
-def _weighted(atoms: Matrix, modes: Matrix) -> Matrix:
+def _weighted(atoms: NDArray[np.float64], modes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Matches times their cosine with the consensus, where it is positive."""
     return np.asarray(atoms * np.maximum((atoms * modes).sum(axis=2), 0.0)[:, :, None])
 
 
-def _mean_of_matches(units: Sequence[Matrix], modes: Matrix) -> Matrix:
+def _mean_of_matches(
+    units: Sequence[NDArray[np.float64]], modes: NDArray[np.float64]
+) -> NDArray[np.float64]:
     index = np.stack([match_modes(modes, u)[0] for u in units])
     mean = unit_rows(_weighted(_matched(units, index), modes).sum(axis=0))
     return np.where(mean.any(axis=1, keepdims=True), mean, modes)
 
 
-def _cosine_with_others(atoms: Matrix, modes: Matrix) -> Matrix:
+def _cosine_with_others(
+    atoms: NDArray[np.float64], modes: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Cosine of each match with the weighted mean of the other dictionaries' matches."""
     parts = _weighted(atoms, modes)
     others = parts.sum(axis=0) - parts
@@ -286,25 +160,7 @@ def _cosine_with_others(atoms: Matrix, modes: Matrix) -> Matrix:
 
 
 def replication(atoms: Sequence[NDArray[Any]], cosine: float) -> NDArray[np.float64]:
-    """Part of the modes of one fit that another fit has, for each two fits.
-
-    Parameters
-    ----------
-    atoms
-        Modes by features, of each fit.
-    cosine
-        Matched modes count as the same from here on.
-
-    Returns
-    -------
-    numpy.ndarray
-        (fit, other fit); 1 on the diagonal, 0 for a fit without modes.
-
-    Examples
-    --------
-    >>> replication([np.eye(2), np.array([[0.0, 3.0]])], 0.9).tolist()
-    [[1.0, 0.5], [1.0, 1.0]]
-    """
+    """Part of the modes of one fit that another fit has (fit, other fit); 0 without modes."""
     share = np.eye(len(atoms))
     for i, j in permutations(range(len(atoms)), 2):
         share[i, j] = _share(atoms[i], atoms[j], cosine)
@@ -314,20 +170,7 @@ def replication(atoms: Sequence[NDArray[Any]], cosine: float) -> NDArray[np.floa
 def found_share(
     atoms: Sequence[NDArray[Any]], others: Sequence[NDArray[Any]], cosine: float
 ) -> float:
-    """Part of the modes of one group of fits that a fit of another group has, mean over pairs.
-
-    Parameters
-    ----------
-    atoms, others
-        Modes by features, of each fit of either group.
-    cosine
-        Matched modes count as the same from here on.
-
-    Examples
-    --------
-    >>> found_share([np.eye(2)], [np.array([[0.0, 3.0]]), np.zeros((0, 2))], 0.9)
-    0.25
-    """
+    """Part of the modes of one group of fits that fits of another have, mean over pairs."""
     return float(np.mean([_share(a, b, cosine) for a in atoms for b in others]))
 
 
@@ -337,17 +180,6 @@ def _share(a: NDArray[Any], b: NDArray[Any], cosine: float) -> float:
 
 
 def mean_off_diagonal(square: NDArray[np.float64]) -> float:
-    """Mean over all pairs of different fits; NaN where there is one fit.
-
-    Parameters
-    ----------
-    square
-        (fit, other fit).
-
-    Examples
-    --------
-    >>> mean_off_diagonal(np.array([[1.0, 0.5], [0.25, 1.0]]))
-    0.375
-    """
+    """Mean of (fit, other fit) over pairs of different fits; NaN where there is one fit."""
     pairs = square[~np.eye(len(square), dtype=bool)]
     return float(pairs.mean()) if pairs.size else float("nan")

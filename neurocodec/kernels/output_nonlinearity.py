@@ -20,26 +20,11 @@ STEEPEST = 20.0
 
 @dataclass(frozen=True)
 class Softplus:
-    """`rate = gain * log(1 + exp(slope * (drive - threshold)))`.
+    """`rate = gain * log(1 + exp(slope * (drive - threshold)))`."""
 
-    Parameters
-    ----------
-    gain
-        In Hz.
-    slope
-        Per unit of the drive.
-    threshold
-        Drive at which the rate is `gain * log 2`.
-
-    Examples
-    --------
-    >>> Softplus(gain=10.0, slope=1.0, threshold=0.0)(np.zeros(1)).round(3).tolist()
-    [6.931]
-    """
-
-    gain: float
-    slope: float
-    threshold: float
+    gain: float  # in Hz
+    slope: float  # per unit of the drive
+    threshold: float  # drive at which the rate is gain * log 2
 
     def __call__(self, drive: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return rates in Hz."""
@@ -47,28 +32,9 @@ class Softplus:
 
 
 def fit_softplus(drive: NDArray[np.float64], rate: NDArray[np.floating]) -> Softplus:
-    """Fit a softplus by maximum Poisson likelihood: least `mean(r - n log r)`.
-
-    Parameters
-    ----------
-    drive
-        Output of a linear filter (time,).
-    rate
-        Measured firing rate (time,) in Hz, or spike counts in any unit.
-
-    Returns
-    -------
-    Softplus
-        A constant rate where the drive is constant or nothing was fired.
-
-    Examples
-    --------
-    >>> drive = np.random.default_rng(0).standard_normal(20_000)
-    >>> found = fit_softplus(drive, Softplus(10.0, 2.0, 0.5)(drive))
-    >>> round(found.gain, 1), round(found.slope, 2), round(found.threshold, 2)
-    (10.0, 2.0, 0.5)
-    """
+    """Fit a softplus to drive and rate (time,) by maximum Poisson likelihood."""
     spread, level = float(drive.std()), float(rate.mean())
+    # a constant rate where the drive is constant or nothing was fired
     if not spread > 0 or not level > 0:
         return Softplus(level / np.log(2), 0.0, 0.0)
     scaled, middle = (drive - drive.mean()) / spread, float(drive.mean())
@@ -92,6 +58,7 @@ def _loss(
     rate: NDArray[np.float64],
     tiny: float,
 ) -> tuple[float, NDArray[np.float64]]:
+    """Mean of r - n log r, r being expected and n measured, and its gradient."""
     gain, slope, threshold = np.exp(parameters[0]), np.exp(parameters[1]), parameters[2]
     inner = slope * (drive - threshold)
     expected = gain * np.logaddexp(0, inner)

@@ -8,36 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-Numbers = NDArray[np.float64]
-
 
 def wilson_interval(
     proportion: ArrayLike, count: ArrayLike, confidence: float = 0.95
-) -> tuple[Numbers, Numbers]:
-    """Wilson's score interval of a proportion (Wilson 1927).
-
-    With z the normal quantile, p the proportion of n: (p + z^2 / 2n -+ z sqrt(p (1 - p) / n +
-    z^2 / 4n^2)) / (1 + z^2 / n). Unlike a bootstrap it has a width where all or none are right.
-
-    Parameters
-    ----------
-    proportion
-        Of any shape, from 0 to 1; a mean over draws may lie between the multiples of 1/n.
-    count
-        Number of images, to be broadcast to it.
-    confidence
-        Of the interval.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Lower and upper end, each of the shape of `proportion`.
-
-    Examples
-    --------
-    >>> [round(float(end), 3) for end in wilson_interval(0.0, 100)]
-    [0.0, 0.037]
-    """
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower and upper end of Wilson's score interval of proportions of `count` images."""
+    # (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n) with z the normal
+    # quantile (Wilson 1927). Unlike a bootstrap it has a width where all or none are right; p may
+    # be a mean over draws, between the multiples of 1/n.
     p, n = np.asarray(proportion, np.float64), np.asarray(count, np.float64)
     z = float(ndtri(0.5 + confidence / 2))
     centre = p + z**2 / (2 * n)
@@ -47,29 +25,11 @@ def wilson_interval(
 
 
 def resampled_proportions(
-    right: NDArray[Any], shown: NDArray[Any], weights: NDArray[Any]
-) -> Numbers:
-    """Proportions of right answers among images drawn again.
-
-    Parameters
-    ----------
-    right
-        (..., image): in how many draws an image was shown and answered rightly.
-    shown
-        (image,) in how many draws it was shown.
-    weights
-        (resample, image): how often a resample has each image.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., resample); NaN where a resample has no image that was shown.
-
-    Examples
-    --------
-    >>> resampled_proportions(np.array([1, 0]), np.array([1, 1]), np.array([[1, 1], [2, 0]]))
-    array([0.5, 1. ])
-    """
+    right: NDArray[Any],  # (..., image): in how many draws it was shown and answered rightly
+    shown: NDArray[Any],  # (image,): in how many draws it was shown
+    weights: NDArray[Any],  # (resample, image): how often a resample has it
+) -> NDArray[np.float64]:
+    """Proportions (..., resample) of right answers among images drawn again."""
     total = weights @ np.asarray(shown, np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((np.asarray(right, np.float64) @ weights.T) / total)
@@ -78,59 +38,21 @@ def resampled_proportions(
 def resample_weights(
     images: int, resamples: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """How often each image is drawn, with replacement, in each of several resamples.
-
-    Parameters
-    ----------
-    images, resamples
-        How many.
-    random
-        Where the draws come from.
-
-    Returns
-    -------
-    numpy.ndarray
-        (resample, image), each row with the sum `images`.
-
-    Examples
-    --------
-    >>> resample_weights(3, 2, np.random.default_rng(0)).sum(axis=1).tolist()
-    [3.0, 3.0]
-    """
+    """How often each image is drawn, with replacement, in each resample (resample, image)."""
     return random.multinomial(images, np.full(images, 1 / images), size=resamples).astype(float)
 
 
 def separation_area(
-    target: NDArray[Any], off_target: NDArray[Any], share: NDArray[Any], *, ablated: bool
-) -> Numbers:
-    """Area between the curves of off-target and target classes, over that of off-target.
-
-    With a = the curve of the off-target classes and b = that of the target class over the share
-    of channels, by the trapezoidal rule: (integral of a - b) / (integral of a) for ablation, and
-    (integral of b - a) / (integral of a) for preservation, so that more is better for both
-    (CODEC fig. 6E: "the area between target and off-target curves, normalized to the off-target
-    area").
-
-    Parameters
-    ----------
-    target, off_target
-        (..., fraction), accuracies relative to those of the unperturbed network.
-    share
-        (fraction,), increasing: part of the channels that is ablated, or preserved.
-    ablated
-        Whether this is ablation.
-
-    Returns
-    -------
-    numpy.ndarray
-        (...); NaN where the off-target area is zero.
-
-    Examples
-    --------
-    >>> share = np.array([0.0, 0.5, 1.0])
-    >>> float(separation_area(np.array([1, 0, 0.0]), np.ones(3), share, ablated=True))
-    0.75
-    """
+    target: NDArray[Any],  # (..., fraction): accuracies relative to the unperturbed network's
+    off_target: NDArray[Any],
+    share: NDArray[Any],  # (fraction,), increasing: of channels ablated, or preserved
+    *,
+    ablated: bool,
+) -> NDArray[np.float64]:
+    """Area between the curves of off-target and target classes, over that of off-target."""
+    # CODEC fig. 6E ("the area between target and off-target curves, normalized to the off-target
+    # area"), of the sign for which more is better: target below off-target when channels are
+    # ablated, above it when they alone are preserved
     below = np.trapezoid(off_target, share, axis=-1)
     between = below - np.trapezoid(target, share, axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,8 @@
-"""How well a reconstruction explains data: coefficients of determination."""
+"""How well a reconstruction explains data: coefficients of determination, and each mode's part.
+
+`r2_features`, `r2` and `r2_pooled` (R2) take whole arrays; `ReconstructionScores` gives the same
+numbers from blocks of rows that are not kept, and `LeftOut` what is lost without each mode.
+"""
 
 from __future__ import annotations
 
@@ -15,85 +19,22 @@ of float32 makes of equal values is a hundred times less, and no part of R2 shou
 
 
 def r2_features(data: ArrayLike, reconstruction: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
-    """Coefficient of determination of each feature against that feature's own mean.
-
-    R2_j = 1 - sum_i (x_ij - y_ij)^2 / sum_i (x_ij - mean_j)^2.
-
-    Parameters
-    ----------
-    data
-        The data x, (samples, features) for `axis=0`.
-    reconstruction
-        The reconstruction y, of the same shape.
-    axis
-        The axis of the samples.
-
-    Returns
-    -------
-    numpy.ndarray
-        One value per feature, 1 at best; NaN where the feature is constant.
-
-    Raises
-    ------
-    InputError
-        Where the shapes differ.
-
-    Examples
-    --------
-    >>> r2_features([[0.0, 1.0], [2.0, 3.0]], [[0.0, 2.0], [2.0, 2.0]]).tolist()
-    [1.0, 0.0]
-    """
-    residual, total = _sums_of_squares(data, reconstruction, axis)
-    return _one_minus_ratio(residual, total)
+    """R2 of each feature, over samples along `axis`, against its own mean; NaN where constant."""
+    return _explained(*_sums_of_squares(data, reconstruction, axis))
 
 
 def r2(data: ArrayLike, reconstruction: ArrayLike, axis: int = 0) -> float:
-    """Mean of `r2_features` over the features that vary.
-
-    Parameters
-    ----------
-    data, reconstruction, axis
-        As in `r2_features`.
-
-    Returns
-    -------
-    float
-        NaN where no feature varies.
-
-    Examples
-    --------
-    >>> r2([[0.0, 1.0], [2.0, 3.0]], [[0.0, 2.0], [2.0, 2.0]])
-    0.5
-    """
+    """Mean of `r2_features` over the features that vary; NaN where none does."""
     features = r2_features(data, reconstruction, axis)
     vary = ~np.isnan(features)
     return float(features[vary].mean()) if vary.any() else float("nan")
 
 
 def r2_pooled(data: ArrayLike, reconstruction: ArrayLike) -> float:
-    """Coefficient of determination of all entries against their one grand mean.
-
-    R2 = 1 - sum_ij (x_ij - y_ij)^2 / sum_ij (x_ij - mean)^2. Differences between the means of
-    features count as explained here, so that this is at least as lenient as `r2` tends to be.
-
-    Parameters
-    ----------
-    data, reconstruction
-        Arrays of the same shape.
-
-    Returns
-    -------
-    float
-        NaN where the data are constant.
-
-    Examples
-    --------
-    >>> r2_pooled([[0.0, 1.0], [2.0, 3.0]], [[0.0, 2.0], [2.0, 2.0]])
-    0.6
-    """
+    """R2 of all entries against their one grand mean; NaN where they are constant."""
+    # differences between the means of features count as explained here, unlike in `r2`
     x, y = (np.asarray(v, dtype=np.float64).ravel() for v in (data, reconstruction))
-    residual, total = _sums_of_squares(x, y, 0)
-    return float(_one_minus_ratio(residual, total))
+    return float(_explained(*_sums_of_squares(x, y, 0)))
 
 
 def _sums_of_squares(
@@ -111,46 +52,19 @@ def _sums_of_squares(
     return ((x - y) ** 2).sum(axis=axis), np.where(varies, total, 0.0)
 
 
-def _one_minus_ratio(
-    residual: NDArray[np.float64], total: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    return np.asarray(1.0 - residual / np.where(total > 0, total, np.nan))
-
-
-Vector = NDArray[np.float64]
+def _explained(residual: NDArray[np.float64], total: ArrayLike) -> NDArray[np.float64]:
+    """R2 = 1 - residual / total sum of squares; NaN where the total is 0."""
+    whole = np.asarray(total)
+    return np.asarray(1.0 - residual / np.where(whole > 0, whole, np.nan))
 
 
 class Moments:
-    """Count, mean, sum of squared deviations and range of each feature, over blocks of rows.
-
-    Blocks are joined as in Chan, Golub and LeVeque (1983), doi:10.1080/00031305.1983.10483115,
-    which loses no digits where the mean is large.
-
-    Parameters
-    ----------
-    features
-        Length of a row.
-
-    Attributes
-    ----------
-    count : int
-        Number of rows.
-    mean, squares, low, high : numpy.ndarray
-        Of each feature: mean, sum of squared deviations from it, smallest and largest value.
-
-    Examples
-    --------
-    >>> moments = Moments(2)
-    >>> moments.add([[0.0, 5.0]])
-    >>> moments.add([[2.0, 5.0]])
-    >>> moments.mean.tolist(), moments.squares.tolist(), moments.varies.tolist()
-    ([1.0, 5.0], [2.0, 0.0], [True, False])
-    """
+    """Count, mean, squared deviations and range of each feature, over blocks of rows."""
 
     def __init__(self, features: int) -> None:
         self.count = 0
         self.mean = np.zeros(features)
-        self.squares = np.zeros(features)
+        self.squares = np.zeros(features)  # sums of squared deviations from the mean
         self.low = np.full(features, np.inf)
         self.high = np.full(features, -np.inf)
 
@@ -159,6 +73,8 @@ class Moments:
         x = np.asarray(rows, dtype=np.float64)
         if not len(x):
             return
+        # joined as in Chan, Golub and LeVeque (1983), doi:10.1080/00031305.1983.10483115, which
+        # loses no digits where the mean is large
         total = self.count + len(x)
         mean = x.mean(axis=0)
         step = mean - self.mean
@@ -170,7 +86,7 @@ class Moments:
 
     @property
     def varies(self) -> NDArray[np.bool_]:
-        """Whether a feature varies by more than rounding, see `neurocodec.kernels.scores`."""
+        """Whether a feature varies by more than rounding (`CONSTANT`)."""
         energy = self.squares + self.count * self.mean**2
         return np.asarray(self.squares > CONSTANT * energy)
 
@@ -189,20 +105,7 @@ class Moments:
 
 
 class ReconstructionScores:
-    """Coefficients of determination as in `neurocodec.kernels.scores`, over blocks of rows.
-
-    Parameters
-    ----------
-    features
-        Length of a row.
-
-    Examples
-    --------
-    >>> found = ReconstructionScores(2)
-    >>> found.add(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[0.0, 2.0], [2.0, 2.0]]))
-    >>> found.r2_features.tolist(), found.r2, found.r2_pooled
-    ([1.0, 0.0], 0.5, 0.6)
-    """
+    """R2 of features (`r2_features`), their mean and that of all entries, over blocks of rows."""
 
     def __init__(self, features: int) -> None:
         self.data = Moments(features)
@@ -214,10 +117,9 @@ class ReconstructionScores:
         self._residual += ((rows - made).astype(np.float64) ** 2).sum(axis=0)
 
     @property
-    def r2_features(self) -> Vector:
+    def r2_features(self) -> NDArray[np.float64]:
         """R2 of each feature against its own mean; NaN where it is constant."""
-        total = np.where(self.data.varies, self.data.squares, 0.0)
-        return np.asarray(_explained(self._residual, total))
+        return _explained(self._residual, np.where(self.data.varies, self.data.squares, 0.0))
 
     @property
     def r2(self) -> float:
@@ -228,33 +130,11 @@ class ReconstructionScores:
     @property
     def r2_pooled(self) -> float:
         """R2 of all entries against their one grand mean; NaN where they are all the same."""
-        return float(_explained(self._residual.sum(), np.float64(self.data.pooled_squares)))
-
-
-def _explained(residual: Any, total: Any) -> Any:
-    return 1.0 - residual / np.where(total > 0, total, np.nan)
+        return float(_explained(self._residual.sum(), self.data.pooled_squares))
 
 
 class LeftOut:
-    """How much larger the squared residual gets without each mode, over blocks of rows.
-
-    With x the rows, z the loadings, D the dictionary and e = x - z D, setting the loading of
-    mode k to zero, all others as they are, adds to the squared residual::
-
-        sum_i |e_i + z_ik D_k|^2 - |e_i|^2 = 2 D_k . sum_i z_ik e_i + |D_k|^2 sum_i z_ik^2
-
-    Parameters
-    ----------
-    modes, features
-        Shape of the dictionary.
-
-    Examples
-    --------
-    >>> found = LeftOut(1, 2)
-    >>> found.add(np.array([[0.0, 0.5]]), np.array([[2.0]]))
-    >>> found.increase(np.array([[1.0, 0.0]])).tolist()  # |(2, 0.5)|^2 - |(0, 0.5)|^2
-    [4.0]
-    """
+    """How much larger the squared residual gets without each mode, over blocks of rows."""
 
     def __init__(self, modes: int, features: int) -> None:
         self._cross = np.zeros((modes, features))
@@ -265,8 +145,10 @@ class LeftOut:
         self._cross += loadings.T @ residual
         self._power += (loadings.astype(np.float64) ** 2).sum(axis=0)
 
-    def increase(self, dictionary: NDArray[Any]) -> Vector:
+    def increase(self, dictionary: NDArray[Any]) -> NDArray[np.float64]:
         """Increase of the squared residual without each mode of D (modes, features)."""
+        # of e = x - z D, when the loading of mode k alone is set to 0:
+        # sum_i |e_i + z_ik D_k|^2 - |e_i|^2 = 2 D_k . sum_i z_ik e_i + |D_k|^2 sum_i z_ik^2
         atoms = np.asarray(dictionary, dtype=np.float64)
         squares = (atoms**2).sum(axis=1)
         return np.asarray(2.0 * (self._cross * atoms).sum(axis=1) + self._power * squares)

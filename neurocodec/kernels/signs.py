@@ -8,30 +8,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-
 _FLAT = 1e-24
+"""Squares about the mean below this part of all squares are rounding: a part is constant."""
 _ROUNDING = 1e-12
+"""Squares about the mean of a block below this part of all squares are rounding noise."""
 
 
-def row_correlation(parts: Array) -> Array:
-    """Pearson correlation over channels of the two parts of each row.
-
-    Parameters
-    ----------
-    parts
-        (rows, 2, channels).
-
-    Returns
-    -------
-    numpy.ndarray
-        (rows,); NaN where a part is the same for all channels.
-
-    Examples
-    --------
-    >>> row_correlation(np.array([[[1.0, 2.0, 4.0], [2.0, 4.0, 8.0]]])).round(12).tolist()
-    [1.0]
-    """
+def row_correlation(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson correlation over channels of the two parts (rows, 2, channels); NaN for flat ones."""
     centred = parts - parts.mean(axis=-1, keepdims=True)
     squares, energy = (centred**2).sum(axis=-1), (parts**2).sum(axis=-1)
     norms = np.sqrt(np.where(squares > _FLAT * energy, squares, np.nan))
@@ -41,30 +25,14 @@ def row_correlation(parts: Array) -> Array:
 
 @dataclass(frozen=True)
 class WeightedParts:
-    """Means and products of the two parts of each channel, over weighted rows in blocks.
+    """Means and products of the two parts of each channel, over weighted rows in blocks."""
 
-    Parameters
-    ----------
-    weight
-        Sum of weights (weightings,).
-    means
-        (weightings, 2, channels).
-    products
-        Sums of squared deviations of both parts, and of their products (weightings, 3, channels).
-
-    Examples
-    --------
-    >>> parts = np.array([[[1.0], [3.0]], [[2.0], [1.0]], [[3.0], [-1.0]]])
-    >>> WeightedParts.of(parts, np.ones((1, 3))).correlation.round(12).tolist()
-    [[-1.0]]
-    """
-
-    weight: Array
-    means: Array
-    products: Array
+    weight: NDArray[np.float64]  # sum of weights (weightings,)
+    means: NDArray[np.float64]  # (weightings, 2, channels)
+    products: NDArray[np.float64]  # sums of `_pairs` of deviations (weightings, 3, channels)
 
     @classmethod
-    def of(cls, parts: Array, weights: Array) -> Self:
+    def of(cls, parts: NDArray[np.float64], weights: NDArray[np.float64]) -> Self:
         """Sums over rows (rows, 2, channels) with weights (weightings, rows)."""
         shape = (len(weights), 3, parts.shape[2])
         weight = weights.sum(axis=1)
@@ -72,8 +40,7 @@ class WeightedParts:
         centre = parts.mean(axis=0)
         x = parts - centre
         steps = (weights @ x.reshape(len(x), -1)).reshape(len(weights), *x.shape[1:]) / safe
-        pairs = np.stack([x[:, 0] ** 2, x[:, 1] ** 2, x[:, 0] * x[:, 1]], axis=1)
-        raw = (weights @ pairs.reshape(len(x), -1)).reshape(shape)
+        raw = (weights @ _pairs(x).reshape(len(x), -1)).reshape(shape)
         products = raw - _pairs(steps) * weight[:, None, None]
         squares = products[:, :2]
         squares[squares <= _ROUNDING * raw[:, :2]] = 0.0  # a channel that is constant where drawn
@@ -89,7 +56,7 @@ class WeightedParts:
         return WeightedParts(total, means, self.products + other.products + between)
 
     @property
-    def correlation(self) -> Array:
+    def correlation(self) -> NDArray[np.float64]:
         """Pearson correlation over rows of the two parts of each channel (weightings, channels)."""
         squares = self.products[:, :2]
         energy = squares + self.weight[:, None, None] * self.means**2
@@ -97,5 +64,6 @@ class WeightedParts:
         return np.clip(self.products[:, 2] / norms[:, 0] / norms[:, 1], -1.0, 1.0)
 
 
-def _pairs(x: Array) -> Array:
+def _pairs(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Squares of both parts and their product, (..., 3, channels)."""
     return np.stack([x[:, 0] ** 2, x[:, 1] ** 2, x[:, 0] * x[:, 1]], axis=1)

@@ -7,28 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def hoyer(values: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
-    """Hoyer sparsity, (sqrt(n) - |v|_1 / |v|_2) / (sqrt(n) - 1), of vectors of n entries.
-
-    Hoyer (2004), Non-negative matrix factorization with sparseness constraints, JMLR 5, sec. 3.1.
-
-    Parameters
-    ----------
-    values
-        The vectors lie along `axis`.
-    axis
-        Of the entries.
-
-    Returns
-    -------
-    numpy.ndarray
-        0 where all entries have the same size, 1 where a single one is not zero; 1 for vectors of
-        one entry, NaN where all entries are zero.
-
-    Examples
-    --------
-    >>> hoyer([[1.0, 1.0], [0.0, 3.0]]).round(6).tolist()
-    [0.0, 1.0]
-    """
+    """Hoyer sparsity along `axis`: 0 for entries of one size, 1 for a single one, NaN for none."""
+    # (sqrt(n) - |v|_1 / |v|_2) / (sqrt(n) - 1) for n entries: Hoyer (2004), Non-negative matrix
+    # factorization with sparseness constraints, JMLR 5, sec. 3.1
     v = np.abs(np.asarray(values, dtype=np.float64))
     n = v.shape[axis]
     l1, l2 = v.sum(axis=axis), np.sqrt((v**2).sum(axis=axis))

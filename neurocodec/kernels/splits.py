@@ -10,35 +10,7 @@ _BLOCKS = 10
 
 
 def held_out(size: int, fraction: float, seed: int, *, series: bool) -> NDArray[np.bool_]:
-    """Choose the rows that are held out.
-
-    Neighbouring frames of a movie are nearly copies of each other, so that frames held out one
-    by one would be as good as fitted. Of a series whole blocks are held out: it is cut into as
-    many stretches as there are to be blocks, and each holds out one block at a random place.
-
-    Parameters
-    ----------
-    size
-        Number of rows.
-    fraction
-        Part of the rows to hold out, 0 to below 1.
-    seed
-        Seed of the choice.
-    series
-        Whether neighbouring rows are alike.
-
-    Returns
-    -------
-    numpy.ndarray
-        True where a row is held out; of at least one row where `fraction` is above 0 and there
-        are two rows or more.
-
-    Examples
-    --------
-    >>> mask = held_out(100, 0.1, seed=0, series=False)
-    >>> int(mask.sum())
-    10
-    """
+    """True where a row is held out: rows by themselves, or blocks of a series."""
     mask = np.zeros(size, dtype=bool)
     if fraction <= 0 or size < 2:
         return mask
@@ -47,6 +19,9 @@ def held_out(size: int, fraction: float, seed: int, *, series: bool) -> NDArray[
     if not series:
         mask[random.permutation(size)[:count]] = True
         return mask
+    # Neighbouring frames of a movie are nearly copies of each other: held out one by one they would
+    # be as good as fitted. A series is cut into as many stretches as blocks, and each holds out one
+    # block at a random place.
     blocks = min(_BLOCKS, count)
     for stretch, length in zip(
         np.array_split(np.arange(size), blocks), _parts(count, blocks), strict=True
@@ -57,28 +32,7 @@ def held_out(size: int, fraction: float, seed: int, *, series: bool) -> NDArray[
 
 
 def held_out_of_each(groups: ArrayLike, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Choose rows that are held out, the same part of every group.
-
-    Parameters
-    ----------
-    groups
-        Group of each row: numbers or text.
-    fraction
-        Part of the rows of each group to hold out, rounded; of a group of one row none.
-    seed
-        Seed of the choice.
-
-    Returns
-    -------
-    numpy.ndarray
-        True where a row is held out.
-
-    Examples
-    --------
-    >>> mask = held_out_of_each(["cat"] * 4 + ["dog"] * 2 + ["emu"], 0.5, seed=0)
-    >>> int(mask[:4].sum()), int(mask[4:6].sum()), int(mask[6:].sum())
-    (2, 1, 0)
-    """
+    """True where a row is held out: the same part of every group, rounded, of one row none."""
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     random = np.random.default_rng(seed)
     mask = np.zeros(len(group), dtype=bool)

@@ -13,36 +13,7 @@ if TYPE_CHECKING:
 
 
 def temporal_basis(history: int, functions: int) -> NDArray[np.float64]:
-    """Orthonormal functions that span raised cosines of the logarithm of the lag.
-
-    Raised cosines, as Pillow et al. (2008) use for receptive fields: fine for the last frames,
-    ever coarser for the past. `b_i(n) = (1 + cos(clip((log(n + 1) - c_i) pi / w, -pi, pi))) / 2`
-    for n = 1 (the newest frame) to `history`, with centres c_i evenly from log 2 to
-    log(history + 2) and w twice their distance; then made orthonormal.
-
-    Parameters
-    ----------
-    history
-        Frames.
-    functions
-        Number of functions, at most `history`; as many as frames are the frames themselves.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (function, lag), the oldest frame first.
-
-    Raises
-    ------
-    InputError
-        Where there are more functions than frames, or none.
-
-    Examples
-    --------
-    >>> basis = temporal_basis(40, 10)
-    >>> basis.shape, bool(np.allclose(basis @ basis.T, np.eye(10)))
-    ((10, 40), True)
-    """
+    """Orthonormal functions (function, lag), the oldest frame first, that span raised cosines."""
     if not 1 <= functions <= history:
         raise InputError(
             came=f"{functions} basis functions for a history of {history} frames",
@@ -50,6 +21,10 @@ def temporal_basis(history: int, functions: int) -> NDArray[np.float64]:
         )
     if functions == history:
         return np.eye(history)
+    # Raised cosines of the logarithm of the lag, as Pillow et al. (2008) use for receptive fields:
+    # fine for the last frames, ever coarser for the past. b_i(n) = (1 + cos(clip((log(n + 1) - c_i)
+    # pi / w, -pi, pi))) / 2 for n = 1 (the newest frame) to `history`, with centres c_i evenly from
+    # log 2 to log(history + 2) and w twice their distance; then made orthonormal.
     phase = np.log(np.arange(history, 0, -1) + 1.0)
     centres = np.linspace(np.log(2.0), np.log(history + 2.0), max(functions, 2))[:functions]
     width = 2 * np.log((history + 2.0) / 2) / max(functions - 1, 1)

@@ -5,6 +5,7 @@
 - `deletion_curve`: `nc.deletion_curve`
 - `examples`: modes worth a map, and how many channels stand for one
 - `localisation`: `nc.localisation`
+- `making`: maps planned, and a network hooked once to be mapped again and again
 - `masks`: `nc.box_masks`; masks checked against images
 - `mosaics`: `nc.mosaics`
 """
@@ -15,6 +16,7 @@ __all__ = [
     "deletion_curve",
     "examples",
     "localisation",
+    "making",
     "masks",
     "mosaics",
 ]

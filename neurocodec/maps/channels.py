@@ -10,16 +10,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, provenance
-from neurocodec.modes.decomposition import Decomposition
+from neurocodec.modes.decomposition import Decomposition, dictionary_of
 from neurocodec.rows.matrix import require_channel_order
 
 Channels: TypeAlias = (
     int | Sequence[int] | NDArray[np.integer[Any]] | xr.DataArray | Literal["each"] | None
 )
-Modes: TypeAlias = Decomposition | xr.DataArray | None
+Modes: TypeAlias = Decomposition | xr.DataArray
 Weights: TypeAlias = Literal["equal", "dictionary"]
 
 TOP: Final = 10
@@ -28,50 +29,26 @@ TOP: Final = 10
 
 @dataclass(frozen=True)
 class Chosen:
-    """Channels by weight, one row for each map.
+    """Channels by weight, one row for each map."""
 
-    Parameters
-    ----------
-    weights
-        (map, 2, channel): what a channel counts where its contribution is positive, and where it
-        is negative.
-    dim
-        Dim of the maps, `channel` or `mode`; None where there is one map.
-    coords
-        Its labels.
-    """
-
-    weights: NDArray[np.float64]
-    dim: str | None
-    coords: dict[str, Any]
+    weights: NDArray[np.float64]  # (map, 2, channel): of positive contributions, and of negative
+    dim: str | None  # of the maps, `channel` or `mode`; None where there is one map
+    coords: dict[str, Any]  # its labels
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What a user asks for, before the number of channels is known.
-
-    Parameters
-    ----------
-    layer
-        Alias of the layer.
-    channels, modes
-        One of the two; neither takes all channels together.
-    weights
-        Of the channels of a mode.
-    top
-        Channels of a mode, with ``weights="equal"``.
-    """
+class ChannelChoice:
+    """What a user asks for, before the number of channels is known."""
 
     layer: str
-    channels: Channels = None
-    modes: Modes = None
-    weights: Weights = "equal"
-    top: int = TOP
+    channels: Channels = None  # these or modes; with neither all channels together
+    modes: Modes | None = None
+    weights: Weights = "equal"  # of the channels of a mode
+    top: int = TOP  # channels of a mode, with equal weights
 
     def __post_init__(self) -> None:
-        if self.weights not in get_args(Weights):
-            raise unknown_name("value of weights=", self.weights, get_args(Weights))
-        require_count("top", self.top)
+        arguments.one_of("value of weights=", self.weights, get_args(Weights))
+        arguments.whole("top", self.top)
         if self.channels is not None and self.modes is not None:
             raise InputError(
                 came="both channels= and modes=",
@@ -87,20 +64,14 @@ class Choice:
         if self.modes is None:
             named = self.channels is None or isinstance(self.channels, str)
             return {"channels": self.channels if named else _positions(self.channels).tolist()}
-        rows = _dictionary(self.modes)
+        rows = dictionary_of(self.modes)
         facts = {"modes_sha256": fingerprint(rows), "weights": self.weights}
         return {**facts, "top": int(self.top)} if self.weights == "equal" else facts
 
     def among(self, count: int) -> Chosen:
-        """Weights of the channels of a layer that has so many.
-
-        Raises
-        ------
-        InputError
-            Where channels do not exist, or modes have another number of channels.
-        """
+        """Weights of the channels of a layer that has so many; refuses others than it has."""
         if self.modes is not None:
-            return self._modes(_dictionary(self.modes), count)
+            return self._modes(dictionary_of(self.modes), count)
         if self.channels is None:
             return Chosen(np.ones((1, 2, count)), None, {})
         chosen = np.arange(count) if _is_each(self.channels) else _positions(self.channels)
@@ -137,30 +108,6 @@ def _positions(channels: Channels) -> NDArray[Any]:
         return np.asarray(None)
 
 
-def require_count(what: str, value: Any) -> None:
-    """Refuse what is no whole number of at least 1.
-
-    Parameters
-    ----------
-    what
-        Which option it is, for the message.
-    value
-        What came.
-
-    Raises
-    ------
-    InputError
-        For another number, and for true and false.
-
-    Examples
-    --------
-    >>> require_count("top", 10)
-    """
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1:
-        raise InputError(came=f"{what}={value!r}", expected="a whole number, at least 1")
-
-
 def _require_channels(given: Channels, chosen: NDArray[Any], count: int) -> None:
     known = chosen.dtype.kind in "iu" and chosen.ndim < 2 and chosen.size
     if known and np.isin(chosen, np.arange(count)).all():
@@ -174,11 +121,7 @@ def _require_channels(given: Channels, chosen: NDArray[Any], count: int) -> None
     )
 
 
-def _dictionary(modes: Decomposition | xr.DataArray) -> xr.DataArray:
-    return modes.dictionary if isinstance(modes, Decomposition) else modes
-
-
-def _require_layer(modes: Decomposition | xr.DataArray, layer: str) -> None:
+def _require_layer(modes: Modes, layer: str) -> None:
     """Refuse modes that say that they were fitted to another layer."""
     if not isinstance(modes, Decomposition | xr.DataArray):
         raise InputError(
@@ -186,7 +129,7 @@ def _require_layer(modes: Decomposition | xr.DataArray, layer: str) -> None:
             expected="fitted modes, or rows of their dictionary",
             hint="modes=modes.dictionary.sel(mode=[0, 1])",
         )
-    rows = _dictionary(modes)
+    rows = dictionary_of(modes)
     dims = set(map(str, rows.dims))
     if v.CHANNEL not in dims or not dims <= {v.MODE, v.SIGN, v.CHANNEL}:
         raise InputError(

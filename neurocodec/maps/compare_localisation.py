@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.engine.samples import Samples, bar
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import InputError
 from neurocodec.kernels.localisation import PARTS, Part
 from neurocodec.labels import fingerprint, stamp
-from neurocodec.maps.channels import TOP, Weights
+from neurocodec.maps.by_label import goals
+from neurocodec.maps.channels import TOP, Modes, Weights
 from neurocodec.maps.comparison_table import Draws, Scores, summarise
-from neurocodec.maps.contribution_maps import contribution_maps, misses_untold
 from neurocodec.maps.controls import RandomSets, random_sets, weights_of, whole_layer
-from neurocodec.maps.deletion_curve import BY_LABEL
-from neurocodec.maps.localisation import SCORES, checked_masks, map_of, score_arrays
-from neurocodec.modes.decomposition import Decomposition
+from neurocodec.maps.localisation import SCORES, map_of, score_arrays
+from neurocodec.maps.making import Asked, Making, MapMaker, map_maker
+from neurocodec.maps.masks import checked_masks
+from neurocodec.modes.decomposition import dictionary_of
 from neurocodec.network import Network
 from neurocodec.nn.attribution.method import Method
+from neurocodec.nn.attribution.methods import InputGrad
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.attribution.targets import Output
-from neurocodec.rows.tables import require_options
 
-Sign = Literal["excitatory", "inhibitory", "net"]
-Modes: TypeAlias = Decomposition | xr.DataArray
-Matrix = NDArray[np.float64]
+OneSign = Literal["excitatory", "inhibitory", "net"]
 
 BYTES: Final = 2**28
 """Of maps that are in memory together."""
@@ -48,7 +48,7 @@ def compare_localisation(
     method: Method | None = None,
     weights: Weights = "equal",
     top: int = TOP,
-    sign: Sign = "excitatory",
+    sign: OneSign = "excitatory",
     of: Part = "absolute",
     draws: int = 20,
     seed: int = 0,
@@ -137,22 +137,26 @@ def compare_localisation(
     >>> found.mean_localisation.sel(map="modes").item()
     1.0
     """
-    _check(sign, of, draws)
-    require_options(bootstrap, confidence)
+    for what, value, known in (("sign", sign, get_args(OneSign)), ("part of a map", of, PARTS)):
+        arguments.one_of(what, value, known)
+    draws = arguments.whole("draws", draws, hint="draws=20")
+    bootstrap, confidence = arguments.interval(bootstrap, confidence)
     net = net.on(device)
     samples = Samples.of(net, images, stream=True)
     inside = checked_masks(masks, images)
     rows = _dictionary(modes)
     start = None if baseline is None else samples.baseline(baseline)[0].numpy()  # of all images
-    options = {"method": method, "sign": sign, "baseline": start, "batch_size": batch_size}
     sets = random_sets(weights_of(rows, layer, weights, top), draws=draws, seed=seed)
-    maker = _Maker(net, layer, rows, sets, weights, top, of, options)
-    scores, read = _scored(maker, images, inside, target, workers, progress=progress)
+    making = Making(method or InputGrad(), sign, baseline=start)
+    with map_maker(
+        net, samples, layer, target, making, batch_size=arguments.batch_size(batch_size)
+    ) as maker:
+        wanted = _Wanted(maker, layer, rows, sets, weights, top, of)
+        scores, read = _scored(wanted, images, inside, target, workers, progress=progress)
     images, inside = (x.isel({v.STIMULUS: read}, missing_dims="ignore") for x in (images, inside))
     draw = Draws(bootstrap, confidence, seed)
     found = summarise(scores, sets, images, inside, rows, sign=sign, draws=draw)
-    facts: dict[str, Any] = {"model": net.name, "weights_sha256": net.weights_sha256}
-    facts |= {"perturbation": net.perturbation, "layer": layer, "target": target, "of": of}
+    facts = {**net.facts, "layer": layer, "target": target, "of": of}
     facts |= {"data_sha256": samples.sha256}
     facts |= {"masks_sha256": fingerprint(inside.values)}
     facts |= {"baseline": baseline if isinstance(baseline, str | None) else "given"}
@@ -160,17 +164,9 @@ def compare_localisation(
     return stamp(found, "nc.compare_localisation", **facts, draws=draw)
 
 
-def _check(sign: str, of: str, draws: int) -> None:
-    for what, value, known in (("sign", sign, get_args(Sign)), ("part of a map", of, PARTS)):
-        if value not in known:
-            raise unknown_name(what, value, known)
-    if not isinstance(draws, int) or draws < 1:
-        raise InputError(came=f"draws={draws!r}", expected="a whole number of sets, at least 1")
-
-
 def _dictionary(modes: Modes) -> xr.DataArray:
-    """Rows (mode, ..., channel) of modes."""
-    rows = modes.dictionary if isinstance(modes, Decomposition) else modes
+    """Rows (mode, ..., channel) of modes; one row may be without `mode`."""
+    rows = dictionary_of(modes)
     if isinstance(rows, xr.DataArray) and v.CHANNEL in rows.dims and rows.size:
         return rows if v.MODE in rows.dims else rows.expand_dims(v.MODE)
     sizes = dict(rows.sizes) if isinstance(rows, xr.DataArray) else type(rows).__name__
@@ -182,25 +178,24 @@ def _dictionary(modes: Modes) -> xr.DataArray:
 
 
 @dataclass(frozen=True)
-class _Maker:
-    """Makes and scores all maps of a few images."""
+class _Wanted:
+    """Which maps of an image are made, and how they are scored."""
 
-    net: Network
+    maker: MapMaker
     layer: str
     rows: xr.DataArray
     sets: RandomSets
     weights: Weights
     top: int
     of: Part
-    options: dict[str, Any]
 
     def scores(self, images: xr.DataArray, masks: xr.DataArray, target: Target) -> Scores:
         """Scores of all maps of these images."""
-        modes, contribution = self._parts(images, masks, target, self.rows, self.weights)
-        whole = whole_layer(self.rows.sizes[v.CHANNEL])
-        layer, _ = self._parts(images, masks, target, whole, "dictionary")
-        sets, drawn = self._parts(images, masks, target, self.sets.rows, "dictionary")
-        network = self._network(images, masks, target)
+        parts = partial(self._parts, images, masks, target)
+        modes, contribution = parts(self.rows, self.weights)
+        layer, _ = parts(whole_layer(self.rows.sizes[v.CHANNEL]), "dictionary")
+        sets, drawn = parts(self.sets.rows, "dictionary")
+        network = self._score(self.maker.of_network().maps(images, Asked(), target), masks)
         return Scores(modes, contribution, sets, drawn, layer[:, 0], network)
 
     def _parts(
@@ -210,27 +205,18 @@ class _Maker:
         target: Target,
         rows: xr.DataArray,
         weights: Weights,
-    ) -> tuple[Matrix, Matrix]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores (image, mode, score) and contributions (image, mode), some modes at a time."""
         step = max(1, BYTES // _map_bytes(images))
         scores, contribution = [], []
         for first in range(0, rows.sizes[v.MODE], step):
             some = rows.isel({v.MODE: slice(first, first + step)})
-            which = {"modes": some, "weights": weights, "top": self.top}
-            maps = self._maps(images, layer=self.layer, target=target, **which, **self.options)
+            maps = self.maker.maps(images, Asked(self.layer, None, some, weights, self.top), target)
             scores.append(self._score(maps.transpose(v.STIMULUS, v.MODE, ...), masks))
-            contribution.append(maps["contribution"].transpose(v.STIMULUS, v.MODE).values)
+            contribution.append(maps[v.CONTRIBUTION].transpose(v.STIMULUS, v.MODE).values)
         return np.concatenate(scores, axis=1), np.concatenate(contribution, axis=1)
 
-    def _network(self, images: xr.DataArray, masks: xr.DataArray, target: Target) -> Matrix:
-        options = {k: x for k, x in self.options.items() if k != v.SIGN}
-        return self._score(self._maps(images, target=target, **options), masks)
-
-    def _maps(self, images: xr.DataArray, **options: Any) -> xr.Dataset:
-        with misses_untold():  # of some thousand calls
-            return contribution_maps(self.net, images, progress=False, **options)
-
-    def _score(self, maps: xr.Dataset, masks: xr.DataArray) -> Matrix:
+    def _score(self, maps: xr.Dataset, masks: xr.DataArray) -> NDArray[np.float64]:
         found = score_arrays(map_of(maps), masks, self.of)
         return np.stack([found[name] for name in SCORES], axis=-1)
 
@@ -241,24 +227,24 @@ def _map_bytes(images: xr.DataArray) -> int:
 
 
 def _scored(
-    maker: _Maker,
+    wanted: _Wanted,
     images: xr.DataArray,
     masks: xr.DataArray,
-    target: Target | str,
+    target: Target | Literal["label"],
     workers: int | None,
     *,
     progress: bool,
 ) -> tuple[Scores, NDArray[np.intp]]:
     """Scores of all images that can be read, in their order, and which these are."""
     found: list[tuple[NDArray[np.intp], Scores]] = []
-    goals = _goals(images, target)
-    plan = [(goal, some) for goal, own in goals for some in _blocks(maker, images, own)]
+    asked = goals(images, target)
+    plan = [(goal, some) for goal, own in asked for some in _blocks(wanted, images, own)]
     with bar(images.sizes[v.STIMULUS], "localisation", progress=progress) as shown:
-        read = _read(maker.net, images, [places for _, places in plan], workers)
+        read = _read(wanted.maker.session.net, images, [places for _, places in plan], workers)
         for (goal, group), (some, block) in zip(plan, read, strict=True):
             mask = masks.isel({v.STIMULUS: some}, missing_dims="ignore")
             if len(some):
-                found.append((some, maker.scores(block, mask, goal)))
+                found.append((some, wanted.scores(block, mask, goal)))
             shown.update(len(group))
     places = np.concatenate([places for places, _ in found])
     order = np.argsort(places)
@@ -283,26 +269,11 @@ def _read(
 
 
 def _blocks(
-    maker: _Maker, images: xr.DataArray, places: NDArray[np.intp]
+    wanted: _Wanted, images: xr.DataArray, places: NDArray[np.intp]
 ) -> Iterator[NDArray[np.intp]]:
-    rows = max(maker.rows.sizes[v.MODE], maker.sets.rows.sizes[v.MODE])
+    """Places of images in groups whose maps are at most `BYTES` together."""
+    rows = max(wanted.rows.sizes[v.MODE], wanted.sets.rows.sizes[v.MODE])
     one = _map_bytes(images) // images.sizes[v.STIMULUS]
     step = max(1, BYTES // (rows * one))
     for first in range(0, len(places), step):
         yield places[first : first + step]
-
-
-def _goals(images: xr.DataArray, target: Target | str) -> Iterator[tuple[Target, NDArray[np.intp]]]:
-    """Targets, and the images that each is asked of."""
-    if isinstance(target, Target):
-        yield target, np.arange(images.sizes[v.STIMULUS])
-        return
-    if target != BY_LABEL or v.LABEL not in images.coords:
-        raise InputError(
-            came=f"target={target!r} for images with the coordinates {[*map(str, images.coords)]}",
-            expected="one of nc.targets, or 'label' for images with the coordinate 'label'",
-            hint="target=nc.targets.TopK(1, hold=True)",
-        )
-    labels = images[v.LABEL].values.astype(str)
-    for label in np.unique(labels):
-        yield Output(str(label)), np.flatnonzero(labels == label)

@@ -28,34 +28,23 @@ MAPS: Final = (
 CONTROLS: Final = ("random sets", "whole layer", "whole network")
 LOCALISATION: Final = SCORES.index("localisation")
 
-Array = NDArray[np.float64]
-Variables: TypeAlias = dict[str, tuple[tuple[str, ...], Array]]
+Variables: TypeAlias = dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of all maps of all images; the last axis is that of `SCORES`.
+    """Scores of all maps of all images; the axis `score` is that of `SCORES`."""
 
-    Parameters
-    ----------
-    modes, contribution
-        (image, mode, score), (image, mode).
-    sets, set_contribution
-        (image, set, score), (image, set), as in the rows of `RandomSets`.
-    layer, network
-        (image, score): of all channels, and of the whole network.
-    """
+    modes: NDArray[np.float64]  # (image, mode, score)
+    contribution: NDArray[np.float64]  # (image, mode)
+    sets: NDArray[np.float64]  # (image, set, score), as in the rows of `RandomSets`
+    set_contribution: NDArray[np.float64]  # (image, set)
+    layer: NDArray[np.float64]  # (image, score), of all channels
+    network: NDArray[np.float64]  # (image, score), of the whole network
 
-    modes: Array
-    contribution: Array
-    sets: Array
-    set_contribution: Array
-    layer: Array
-    network: Array
-
-    def table(self, sets: RandomSets, sign: str) -> Array:
+    def table(self, sets: RandomSets, sign: str) -> NDArray[np.float64]:
         """Scores of each image (image, map, score), in the order of `MAPS`."""
-        size = -1.0 if sign == "inhibitory" else 1.0
+        size = -1.0 if sign == "inhibitory" else 1.0  # the strongest is the most negative
         chosen = _strongest(size * self.contribution[:, None], self.modes[:, None])
         drawn = _strongest(
             size * self.set_contribution[:, sets.together], self.sets[:, sets.together]
@@ -63,7 +52,7 @@ class Scores:
         means = _mean(self.modes, (1,)), _mean(self.sets[:, sets.of_mode], (1, 2))
         return np.stack([*means, chosen, drawn, self.layer, self.network], axis=1)
 
-    def of_modes(self, sets: RandomSets) -> Array:
+    def of_modes(self, sets: RandomSets) -> NDArray[np.float64]:
         """Differences of localisation (image, mode, control), in the order of `CONTROLS`."""
         score, drawn = (x[..., LOCALISATION] for x in (self.modes, self.sets))
         own = _mean(drawn[:, sets.of_mode], (2,))
@@ -79,13 +68,16 @@ class Draws(NamedTuple):
     seed: int
 
 
-def _strongest(contribution: Array, scores: Array) -> Array:
+def _strongest(
+    contribution: NDArray[np.float64],  # (image, group, member)
+    scores: NDArray[np.float64],  # (image, group, member, score)
+) -> NDArray[np.float64]:
     """Scores (image, score) of the member with the largest contribution, mean over groups."""
     best = contribution.argmax(axis=2)[..., None, None]
     return _mean(np.take_along_axis(scores, best, axis=2)[:, :, 0], (1,))
 
 
-def _mean(values: Array, axis: tuple[int, ...]) -> Array:
+def _mean(values: NDArray[np.float64], axis: tuple[int, ...]) -> NDArray[np.float64]:
     """Mean of what is not NaN; NaN where all is."""
     there = np.isfinite(values)
     count = there.sum(axis=axis)
@@ -97,31 +89,13 @@ def summarise(
     scores: Scores,
     sets: RandomSets,
     images: xr.DataArray,
-    masks: xr.DataArray,
-    modes: xr.DataArray,
+    masks: xr.DataArray,  # (stimulus, y, x) or (y, x)
+    modes: xr.DataArray,  # rows of a dictionary (mode, ..., channel)
     *,
     sign: str,
     draws: Draws,
 ) -> xr.Dataset:
-    """Label scores of images, means over images, and differences of means.
-
-    Parameters
-    ----------
-    scores
-        Of all maps.
-    sets
-        The random ones.
-    images
-        Their coordinates are taken along.
-    masks
-        (stimulus, y, x) or (y, x).
-    modes
-        Rows of a dictionary (mode, ..., channel).
-    sign
-        Of the contributions; the strongest inhibitory mode is the most negative.
-    draws
-        For the intervals.
-    """
+    """Label scores of images, means over images, and differences of means."""
     table = scores.table(sets, sign)
     found: Variables = {name: ((v.STIMULUS, v.MAP), table[..., i]) for i, name in enumerate(SCORES)}
     for i, name in enumerate(SCORES):
@@ -139,7 +113,9 @@ def summarise(
     return _labelled(found, images, modes)
 
 
-def _with_interval(name: str, dims: tuple[str, ...], values: Array, draws: Draws) -> Variables:
+def _with_interval(
+    name: str, dims: tuple[str, ...], values: NDArray[np.float64], draws: Draws
+) -> Variables:
     """Mean of values (image, ...) over images, and its interval."""
     columns = values.reshape(len(values), -1)
     mean, low, high, _ = mean_intervals(columns, *draws)

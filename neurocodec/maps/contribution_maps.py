@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal
 
-import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.attribution.plan import BATCH_BYTES, LARGEST_BATCH, one_of, prepared, require_kinds
-from neurocodec.engine.memory import available_memory
 from neurocodec.engine.run import Run
-from neurocodec.engine.samples import Samples, checked_dims, require_batch_size, samples_at
-from neurocodec.errors import InputError
-from neurocodec.maps.channels import TOP, Channels, Choice, Modes, Weights, require_count
-from neurocodec.maps.plan import MapPlan, require_space
-from neurocodec.network import Network, require_layer
+from neurocodec.maps.channels import TOP, Channels, Modes, Weights
+from neurocodec.maps.making import STEPS, Asked, Making, plan_of
+from neurocodec.maps.plan import MapPlan
+from neurocodec.network import Network
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.capture.tracing import Trace
-from neurocodec.nn.maps.through_channels import Decomposed, not_decomposed
-from neurocodec.nn.maps.ways_back import Sign
+from neurocodec.vocabulary import Sign
 
 logger = logging.getLogger(__name__)
 
-_TOLD = ContextVar("whether maps that miss their contributions are told of", default=True)
-
-STEPS = 20
-"""Of the path integral of `ActGrad`'s maps."""
-MISSED = 0.1
+MISSED: Final = 0.1
 """Part of a stimulus' largest contribution by which its maps may miss theirs in silence."""
 
 
@@ -47,7 +34,7 @@ def contribution_maps(
     *,
     target: Target,
     channels: Channels = None,
-    modes: Modes = None,
+    modes: Modes | None = None,
     method: Method | None = None,
     sign: Sign = "both",
     weights: Weights = "equal",
@@ -148,6 +135,7 @@ def contribution_maps(
     Examples
     --------
     >>> import neurocodec as nc
+    >>> import numpy as np
     >>> from torch import nn
     >>> module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
     >>> net = nc.Network(module, {"conv": "1"})
@@ -162,147 +150,20 @@ def contribution_maps(
     >>> bool((found.map_completeness_error < 1e-5).all())
     True
     """
-    require_batch_size(batch_size)
-    net = net.on(device)
-    plan = _plan(
-        net,
-        stimuli,
-        _choice(net, layer, channels, modes, weights, top),
-        times,
-        target=target,
-        method=method or InputGrad(),
-        sign=sign,
-        steps=steps,
-        baseline=baseline,
-    )
-    with _ready(plan, batch_size, workers, progress=progress) as run:
-        if out is None:
-            _require_memory(run)
-        tree = run.in_memory() if out is None else run.streamed(Path(out))
-    found = tree.to_dataset()
+    batch_size = arguments.batch_size(batch_size)
+    made = Making(method or InputGrad(), sign, steps, baseline)
+    chosen = Asked(layer, channels, modes, weights, top)
+    plan = plan_of(net.on(device), stimuli, chosen, target, made, times=times)
+    with Run.opened(plan, batch_size, workers, progress=progress) as run:
+        found = run.result(out).to_dataset()
     _tell_misses(plan, found)
     return found
-
-
-@contextmanager
-def misses_untold() -> Iterator[None]:
-    """Log no warning of maps that miss, where many calls make what tells of it itself.
-
-    Examples
-    --------
-    >>> with misses_untold():
-    ...     _TOLD.get()
-    False
-    """
-    token = _TOLD.set(False)
-    try:
-        yield
-    finally:
-        _TOLD.reset(token)
-
-
-def _choice(net: Network, layer: str | None, *wanted: Any) -> Choice | None:
-    """The channels that are asked for; None for the whole network."""
-    whole = layer is None and wanted[0] is None and wanted[1] is None
-    if not isinstance(layer, str | None):
-        raise InputError(
-            came=f"layer={layer!r}",
-            expected="the alias of one layer",
-            hint=f"layer={next(iter(net.layers), 'layer1')!r}",
-        )
-    if not whole:
-        require_layer(net, layer)
-    choice = Choice(str(layer), *wanted)
-    return None if whole else choice
-
-
-def _plan(
-    net: Network,
-    stimuli: xr.DataArray,
-    choice: Choice | None,
-    times: Any,
-    *,
-    target: Target,
-    method: Method,
-    sign: Sign,
-    steps: int,
-    baseline: Any,
-) -> MapPlan:
-    require_kinds(target, method)
-    if choice is None and sign in (v.EXCITATORY, v.INHIBITORY):
-        raise InputError(
-            came=f"sign={sign!r} of the whole network, which has no channels that have signs",
-            expected="a layer",
-            hint=f"layer={next(iter(net.layers), 'layer1')!r}",
-        )
-    require_count("steps", steps)
-    if not isinstance(method, get_args(Decomposed)):
-        raise not_decomposed(method)
-    require_space(checked_dims(net, stimuli)[1:])
-    samples = samples_at(net, stimuli, times)
-    whole = samples if times is None else Samples.of(net, stimuli)
-    return MapPlan(
-        net=net,
-        samples=samples,
-        target=target,
-        method=method,
-        layers={} if choice is None else net.select_layers([choice.layer]),
-        reduce="channel",
-        split="before",
-        baseline=whole.baseline(baseline),
-        given=baseline is not None,
-        choice=choice,
-        sign=one_of("sign", sign, get_args(Sign)),
-        steps=int(steps),
-        stimuli=stimuli,
-    )
-
-
-@contextmanager
-def _ready(
-    plan: MapPlan, batch_size: int | None, workers: int | None, *, progress: bool
-) -> Iterator[Run]:
-    with prepared(plan) as (passes, traced):
-        if plan.choice is not None:
-            layer = plan.layers[plan.choice.layer]
-            hidden = layer.channels_first(traced.done.hidden[plan.choice.layer])
-            plan = replace(plan, chosen=plan.choice.among(hidden.shape[1]))
-        yield Run(plan, passes, batch_size or _batch_size(plan, traced), workers, progress)
-
-
-def _batch_size(plan: MapPlan, traced: Trace) -> int:
-    """Samples whose passes and maps fit a fixed size of memory."""
-    budget = BATCH_BYTES.get(plan.net.device.type, BATCH_BYTES["cpu"])
-    each = traced.bytes_per_sample + 2 * plan.maps_per_sample * _map_bytes(plan)
-    return int(np.clip(budget // max(1, each), 1, LARGEST_BATCH))
-
-
-def _map_bytes(plan: MapPlan) -> int:
-    values = plan.samples.values
-    history = plan.net.history or 1
-    pixels = values[0].numel() * (history if plan.samples.history else 1)
-    return pixels * values.element_size()
-
-
-def _require_memory(run: Run) -> None:
-    """Refuse a result that does not fit into free memory, before anything is computed."""
-    plan = run.plan
-    if not isinstance(plan, MapPlan):
-        return
-    count = len(plan.samples) * plan.maps_per_sample
-    needed, free = count * _map_bytes(plan), available_memory()
-    if free is not None and needed > 0.8 * free:
-        raise InputError(
-            came=f"{count} maps, which take {needed / 2**30:.3g} GiB",
-            expected=f"at most the memory that is free, {free / 2**30:.3g} GiB",
-            hint="fewer stimuli, modes=modes.dictionary.sel(mode=[0, 1]), or out='maps.zarr'",
-        )
 
 
 def _tell_misses(plan: MapPlan, found: xr.Dataset) -> None:
     """Say it where a path integral has too few steps for its maps to add up."""
     of_gradient = InputGrad if plan.choice is not None else InputGrad | ActGrad
-    if isinstance(plan.method, of_gradient) or not _TOLD.get():
+    if isinstance(plan.method, of_gradient):
         return
     sizes = abs(found[[v.MAP_ERROR, v.CONTRIBUTION]])
     largest = sizes.max([d for d in sizes.dims if d in sizes[v.MAP_ERROR].dims[1:]])

@@ -10,55 +10,30 @@ from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
-from neurocodec.maps.channels import Choice, Weights
-
-Places = NDArray[np.intp]
+from neurocodec.maps.channels import ChannelChoice, Weights
 
 
 @dataclass(frozen=True)
 class RandomSets:
-    """Random channel sets, as large and as heavy as those of modes.
+    """Random channel sets, as large and as heavy as those of modes."""
 
-    Parameters
-    ----------
-    rows
-        (mode, channel) or (mode, sign, channel): one row for each set, to be taken as a dictionary.
-    of_mode
-        (mode, draw): which rows are the sets of a mode; modes of the same size share them.
-    together
-        (repeat, mode): rows that make, together, as many sets as there are modes.
-    """
-
-    rows: xr.DataArray
-    of_mode: Places
-    together: Places
+    rows: xr.DataArray  # (mode[, sign], channel), a dictionary with a row for each set
+    of_mode: NDArray[np.intp]  # (mode, draw), its sets; modes of the same weights share them
+    together: NDArray[np.intp]  # (repeat, mode), rows that are as many sets as there are modes
 
 
-def random_sets(weights: NDArray[np.float64], *, draws: int, seed: int) -> RandomSets:
-    """Put the weights of each mode on channels that are drawn without replacement.
-
-    Parameters
-    ----------
-    weights
-        (mode, 2, channel): what a channel counts where its contribution is positive, and where it
-        is negative.
-    draws
-        Sets for each mode. Modes with the same weights, such as ten channels that count 1, share
-        them; there are as many sets as such modes at least, so that the strongest of them is
-        chosen among as many.
-    seed
-        Of the draw.
-
-    Examples
-    --------
-    >>> weights = np.array([[[1.0, 1.0, 0.0]] * 2, [[0.0, 1.0, 1.0]] * 2])
-    >>> sets = random_sets(weights, draws=4, seed=0)
-    >>> sets.rows.shape, sets.of_mode.tolist(), sets.together.tolist()
-    ((4, 3), [[0, 1, 2, 3], [0, 1, 2, 3]], [[0, 1], [2, 3]])
-    """
+def random_sets(
+    weights: NDArray[np.float64],  # (mode, 2, channel), as `weights_of` gives them
+    *,
+    draws: int,  # sets for each mode
+    seed: int,
+) -> RandomSets:
+    """Put the weights of each mode on channels that are drawn without replacement."""
     rng = np.random.default_rng(seed)
     pairs = np.moveaxis(weights, 1, 2)  # a channel takes both of its weights along
     kinds, kind = _kinds(pairs)
+    # modes with the same weights, such as ten channels that count 1, share their sets, of which
+    # there are as many as such modes at least: the strongest is then chosen among as many
     draws = max(draws, int(np.bincount(kind).max()))
     drawn = [[rng.permutation(one) for _ in range(draws)] for one in kinds]
     rows = np.moveaxis(np.reshape(drawn, (-1, *pairs.shape[1:])), 1, 2)
@@ -66,7 +41,7 @@ def random_sets(weights: NDArray[np.float64], *, draws: int, seed: int) -> Rando
     return RandomSets(_as_dictionary(rows), of_mode, _together(kind, draws))
 
 
-def _kinds(pairs: NDArray[np.float64]) -> tuple[NDArray[np.float64], Places]:
+def _kinds(pairs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Different sets of weights (kind, channel, 2), and which of them each mode has."""
     ordered = np.stack([one[np.lexsort(one.T)] for one in pairs])
     _, first, kind = np.unique(
@@ -75,7 +50,7 @@ def _kinds(pairs: NDArray[np.float64]) -> tuple[NDArray[np.float64], Places]:
     return ordered[first], kind.reshape(-1)
 
 
-def _together(kind: Places, draws: int) -> Places:
+def _together(kind: NDArray[np.intp], draws: int) -> NDArray[np.intp]:
     """For every mode a set of its own kind that no other has."""
     rank = np.array([(kind[:i] == k).sum() for i, k in enumerate(kind)])
     sizes = np.bincount(kind)
@@ -94,27 +69,8 @@ def _as_dictionary(rows: NDArray[np.float64]) -> xr.DataArray:
 
 
 def weights_of(modes: xr.DataArray, layer: str, weights: Weights, top: int) -> NDArray[np.float64]:
-    """What the channels of modes count (mode, 2, channel), as `nc.contribution_maps` counts them.
-
-    Parameters
-    ----------
-    modes
-        (mode, channel), or with the dim `sign`.
-    layer, weights, top
-        As for `nc.contribution_maps`.
-
-    Raises
-    ------
-    InputError
-        Where the modes are of another layer, or the layer has fewer channels than `top`.
-
-    Examples
-    --------
-    >>> modes = xr.DataArray([[3.0, 0.0, 1.0]], dims=("mode", "channel"))
-    >>> weights_of(modes, "layer1", "equal", top=1)[:, 0].tolist()
-    [[1.0, 0.0, 0.0]]
-    """
-    choice = Choice(layer, None, modes, weights, top)
+    """What channels of modes count (mode, 2, channel): in positive contributions, in negative."""
+    choice = ChannelChoice(layer, None, modes, weights, top)
     count = modes.sizes[v.CHANNEL]
     if weights == "equal" and top > count:
         raise InputError(
@@ -125,16 +81,5 @@ def weights_of(modes: xr.DataArray, layer: str, weights: Weights, top: int) -> N
 
 
 def whole_layer(channels: int) -> xr.DataArray:
-    """Make the set of all channels, (mode, channel) of ones.
-
-    Parameters
-    ----------
-    channels
-        Their number.
-
-    Examples
-    --------
-    >>> whole_layer(3).values
-    array([[1., 1., 1.]])
-    """
+    """Make the set of all channels, (mode, channel) of ones."""
     return xr.DataArray(np.ones((1, channels)), {v.MODE: [0]}, (v.MODE, v.CHANNEL))

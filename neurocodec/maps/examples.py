@@ -20,67 +20,24 @@ COPY: Final = 0.95
 
 
 def top_channels(count: int) -> int:
-    """How many channels stand for a mode: those of largest weight, as in CODEC, at most 10.
-
-    Of a layer with few channels, 10 would be most of them, and all modes would look alike.
-
-    Parameters
-    ----------
-    count
-        Channels of the layer.
-
-    Examples
-    --------
-    >>> top_channels(512), top_channels(16), top_channels(1)
-    (10, 3, 1)
-    """
+    """How many of a layer's channels stand for a mode: those of largest weight, as in CODEC."""
+    # of few channels, 10 would be most, and all modes would look alike
     return min(TOP, -(-count // SHARE))
 
 
 def largest(row: NDArray[Any], top: int) -> list[int]:
-    """Positions of the channels of largest weight, the largest first; none whose weight is 0.
-
-    Parameters
-    ----------
-    row
-        Weights (channel) of a mode.
-    top
-        How many, at most.
-
-    Examples
-    --------
-    >>> largest(np.array([0.1, -2.0, 0.0]), 3)
-    [1, 0]
-    """
+    """Positions of a mode's channels of largest weight, the largest first; none of weight 0."""
     sizes = np.abs(row)
     return [int(i) for i in np.argsort(-sizes, kind="stable")[:top] if sizes[i] > 0]
 
 
-def distinct(atoms: NDArray[Any], order: Sequence[int] | NDArray[np.intp], count: int) -> list[int]:
-    """Take modes in a given order, but none that is like one taken before.
-
-    Modes are alike where they are near-copies, or where the same channels stand for them, as of a
-    layer with few channels.
-
-    Parameters
-    ----------
-    atoms
-        Dictionary (mode, channel).
-    order
-        Positions of modes, those to take first.
-    count
-        How many, at most.
-
-    Returns
-    -------
-    list of int
-        Places in `order`.
-
-    Examples
-    --------
-    >>> distinct(np.array([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0]]), [1, 0, 2], 2)
-    [0, 2]
-    """
+def distinct(
+    atoms: NDArray[Any],  # dictionary (mode, channel)
+    order: Sequence[int] | NDArray[np.intp],  # positions of modes, those to take first
+    count: int,  # how many, at most
+) -> list[int]:
+    """Places in `order` of modes none of which is like one before."""
+    # alike are near-copies, and modes that the same channels stand for, as of a layer with few
     norms = np.linalg.norm(atoms, axis=1, keepdims=True)
     unit = np.divide(atoms, norms, out=np.zeros_like(atoms), where=norms > 0)
     top = top_channels(atoms.shape[1])
@@ -98,17 +55,5 @@ def distinct(atoms: NDArray[Any], order: Sequence[int] | NDArray[np.intp], count
 
 
 def decomposed(method: Method) -> Method:
-    """Method that maps are made with: that of the contributions, where it can be.
-
-    Parameters
-    ----------
-    method
-        Of the contributions.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.attribution.methods import ActGrad, SmoothGrad
-    >>> decomposed(ActGrad()), decomposed(SmoothGrad())
-    (ActGrad(), InputGrad())
-    """
+    """Method that maps are made with: that of the contributions, where it can be."""
     return method if isinstance(method, get_args(Decomposed)) else InputGrad()

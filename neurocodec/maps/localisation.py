@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import InputError
 from neurocodec.kernels.localisation import (
     PARTS,
     Part,
@@ -18,15 +19,18 @@ from neurocodec.kernels.localisation import (
     maximum_inside,
     part_of,
 )
-from neurocodec.labels import fingerprint, labelled, provenance, require_finite, require_same, stamp
+from neurocodec.labels import fingerprint, labelled, provenance, stamp
+from neurocodec.maps.masks import checked_masks
 
-Maps: TypeAlias = xr.Dataset | xr.DataArray | xr.DataTree
+MapsLike: TypeAlias = xr.Dataset | xr.DataArray | xr.DataTree
+"""With `contribution_map`, such as a file of maps that was opened, or an array of maps."""
+
 SCORES: Final = ("energy_inside", "localisation", "pointing")
 _BYTES: Final = 2**27
 """Of maps that are looked at together."""
 
 
-def localisation(maps: Maps, masks: xr.DataArray, *, of: Part = "absolute") -> xr.Dataset:
+def localisation(maps: MapsLike, masks: xr.DataArray, *, of: Part = "absolute") -> xr.Dataset:
     """Score how well maps of pixels keep inside of objects.
 
     The map is summed over colors first, so that a pixel is one number; energy is then its size,
@@ -73,8 +77,7 @@ def localisation(maps: Maps, masks: xr.DataArray, *, of: Part = "absolute") -> x
     >>> found.energy_inside.item(), found.mask_area.item(), found.localisation.item()
     (0.75, 0.25, 3.0)
     """
-    if of not in PARTS:
-        raise unknown_name("part of a map", of, PARTS)
+    arguments.one_of("part of a map", of, PARTS)
     values = map_of(maps)
     inside = checked_masks(masks, values)
     found = _scored(values, inside, of)
@@ -83,24 +86,8 @@ def localisation(maps: Maps, masks: xr.DataArray, *, of: Part = "absolute") -> x
     return stamp(found, "nc.localisation", **facts, maps=made)
 
 
-def map_of(maps: Maps) -> xr.DataArray:
-    """Maps themselves, with the dims y and x.
-
-    Parameters
-    ----------
-    maps
-        With `contribution_map`, such as a file of them that was opened, or an array of maps.
-
-    Raises
-    ------
-    InputError
-        Where there are none.
-
-    Examples
-    --------
-    >>> map_of(xr.DataArray([[1.0]], dims=("x", "y"))).dims
-    ('y', 'x')
-    """
+def map_of(maps: MapsLike) -> xr.DataArray:
+    """Maps themselves, the dims y and x last, after `color` where there is one."""
     if isinstance(maps, xr.Dataset | xr.DataTree) and v.CONTRIBUTION_MAP in maps.data_vars:
         maps = maps.data_vars[v.CONTRIBUTION_MAP]
     if not isinstance(maps, xr.DataArray) or not {v.Y, v.X} <= {*maps.dims}:
@@ -108,86 +95,13 @@ def map_of(maps: Maps) -> xr.DataArray:
         names = getattr(maps, "data_vars", getattr(maps, "dims", ()))
         raise InputError(
             came=f"maps of type {type(maps).__name__} with {what} {[*map(str, names)]}",
-            expected=f"a Dataset with {v.CONTRIBUTION_MAP!r}, or an array with the dims 'y', 'x'",
+            expected=f"a Dataset with {v.CONTRIBUTION_MAP!r},"
+            " or a DataArray with the dims 'y' and 'x'",
             hint="nc.contribution_maps(net, images, layer, modes=modes, target=target)",
         )
     if v.COLOR in maps.dims:
         return maps.transpose(..., v.COLOR, v.Y, v.X)
     return maps.transpose(..., v.Y, v.X)
-
-
-def checked_masks(masks: xr.DataArray, images: xr.DataArray) -> xr.DataArray:
-    """Masks (stimulus, y, x) or (y, x) in memory, checked against images or maps of them.
-
-    Parameters
-    ----------
-    masks
-        True inside of an object.
-    images
-        Images, or maps, with the dims y and x.
-
-    Raises
-    ------
-    InputError
-        Where masks are not true or false, are empty or full, or are of other images or another
-        size.
-
-    Examples
-    --------
-    >>> images = xr.DataArray(np.zeros((3, 2, 2)), dims=("stimulus", "y", "x"))
-    >>> checked_masks(images[0] < 0, images)
-    Traceback (most recent call last):
-    ...
-    neurocodec.errors.InputError: an empty mask
-      expected: objects that cover some pixels of the image, but not all
-      try: leave these images out: masks.any(['y', 'x']) & ~masks.all(['y', 'x'])
-    """
-    wanted = [d for d in (v.STIMULUS, v.TIME) if d in getattr(masks, "dims", ())]
-    if not isinstance(masks, xr.DataArray) or {*masks.dims} != {*wanted, v.Y, v.X}:
-        raise InputError(
-            came=f"masks of type {type(masks).__name__} with dims"
-            f" {tuple(map(str, getattr(masks, 'dims', ())))}",
-            expected="a bool DataArray with the dims ('stimulus', 'y', 'x')",
-            hint="nc.box_masks(boxes, images)",
-        )
-    masks = masks.transpose(*wanted, v.Y, v.X)
-    for dim in (*wanted, v.Y, v.X):
-        require_same(masks, images, dim, "masks and images")
-    found = masks.copy(data=_as_flags(masks))
-    _refuse_trivial(found)
-    return found
-
-
-def _as_flags(masks: xr.DataArray) -> NDArray[np.bool_]:
-    values = np.asarray(masks.values)
-    if values.dtype == bool:
-        return values
-    require_finite(masks, "masks")
-    if not np.isin(values, (0, 1)).all():
-        raise InputError(
-            came=f"masks of {values.dtype} with other values than 0 and 1",
-            expected="true inside of the object, false outside",
-            hint="masks = masks > 0.5",
-        )
-    return np.asarray(values.astype(bool))
-
-
-def _refuse_trivial(masks: xr.DataArray) -> None:
-    if not masks.size:
-        raise InputError(came="no masks", expected="the mask of one image at least")
-    area = np.atleast_1d(mask_area(masks.values))
-    for what, bad in (("empty", area == 0), ("full", area == 1)):
-        if bad.any():
-            places = np.flatnonzero(bad)
-            named = masks[v.STIMULUS].values if v.STIMULUS in masks.coords else np.arange(len(area))
-            which = [str(np.atleast_1d(named)[i]) for i in places[:5]]
-            more = ", ..." if len(places) > 5 else ""
-            several = f"{len(places)} {what} masks, of the stimuli {', '.join(which)}{more}"
-            raise InputError(
-                came=several if masks.ndim > 2 else f"an {what} mask".replace("an f", "a f"),
-                expected="objects that cover some pixels of the image, but not all",
-                hint="leave these images out: masks.any(['y', 'x']) & ~masks.all(['y', 'x'])",
-            )
 
 
 def _scored(maps: xr.DataArray, masks: xr.DataArray, of: Part) -> xr.Dataset:
@@ -223,30 +137,12 @@ def _blocks(maps: xr.DataArray, first: str) -> list[slice]:
     return [slice(start, start + step) for start in range(0, max(size, 1), step)]
 
 
-def score_arrays(maps: xr.DataArray, mask: xr.DataArray, of: Part) -> dict[str, NDArray[Any]]:
-    """Scores of some maps, over all of their dims but color, y and x.
-
-    Parameters
-    ----------
-    maps
-        (..., y, x), with or without `color` before y.
-    mask
-        (stimulus, y, x) or (y, x), checked.
-    of
-        What counts as energy.
-
-    Returns
-    -------
-    dict of numpy.ndarray
-        `energy_inside`, `localisation` and `pointing`.
-
-    Examples
-    --------
-    >>> maps = xr.DataArray([[0.0, 2.0]], dims=("y", "x"))
-    >>> scores = score_arrays(maps, maps > 1, "absolute")
-    >>> {name: value.item() for name, value in scores.items()}
-    {'energy_inside': 1.0, 'localisation': 2.0, 'pointing': 1.0}
-    """
+def score_arrays(
+    maps: xr.DataArray,  # as `map_of` gives them
+    mask: xr.DataArray,  # (stimulus, y, x) or (y, x), checked
+    of: Part,
+) -> dict[str, NDArray[Any]]:
+    """`SCORES` of some maps by name, over all of their dims but color, y and x."""
     pixels = maps.astype(np.float64)
     if v.COLOR in pixels.dims:
         pixels = pixels.sum(v.COLOR, skipna=False)

@@ -1,4 +1,4 @@
-"""`nc.box_masks`: where the object is, from boxes around it."""
+"""`nc.box_masks`: where the object is, from boxes around it; masks checked against images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.labels import labelled, require_same, stamp
+from neurocodec.kernels.localisation import mask_area
+from neurocodec.labels import labelled, require_finite, require_same, stamp
 
 BOX: Final = ("y0", "x0", "y1", "x1")
 """Upper, left, lower and right edge of a box, in pixels."""
@@ -179,3 +180,53 @@ def _mask(
             expected="y0, x0, y1, x1 in pixels of the image as the network takes it",
         )
     return mask
+
+
+def checked_masks(masks: xr.DataArray, images: xr.DataArray) -> xr.DataArray:
+    """Masks (stimulus, y, x) or (y, x) in memory, checked against images or maps of them."""
+    wanted = [d for d in (v.STIMULUS, v.TIME) if d in getattr(masks, "dims", ())]
+    if not isinstance(masks, xr.DataArray) or {*masks.dims} != {*wanted, v.Y, v.X}:
+        raise InputError(
+            came=f"masks of type {type(masks).__name__} with dims"
+            f" {tuple(map(str, getattr(masks, 'dims', ())))}",
+            expected="a bool DataArray with the dims ('stimulus', 'y', 'x')",
+            hint="nc.box_masks(boxes, images)",
+        )
+    masks = masks.transpose(*wanted, v.Y, v.X)
+    for dim in (*wanted, v.Y, v.X):
+        require_same(masks, images, dim, "masks and images")
+    found = masks.copy(data=_as_flags(masks))
+    _refuse_trivial(found)
+    return found
+
+
+def _as_flags(masks: xr.DataArray) -> NDArray[np.bool_]:
+    values = np.asarray(masks.values)
+    if values.dtype == bool:
+        return values
+    require_finite(masks, "masks")
+    if not np.isin(values, (0, 1)).all():
+        raise InputError(
+            came=f"masks of {values.dtype} with other values than 0 and 1",
+            expected="true inside of the object, false outside",
+            hint="masks = masks > 0.5",
+        )
+    return np.asarray(values.astype(bool))
+
+
+def _refuse_trivial(masks: xr.DataArray) -> None:
+    if not masks.size:
+        raise InputError(came="no masks", expected="the mask of one image at least")
+    area = np.atleast_1d(mask_area(masks.values))
+    for what, bad in (("empty", area == 0), ("full", area == 1)):
+        if bad.any():
+            places = np.flatnonzero(bad)
+            named = masks[v.STIMULUS].values if v.STIMULUS in masks.coords else np.arange(len(area))
+            which = [str(np.atleast_1d(named)[i]) for i in places[:5]]
+            more = ", ..." if len(places) > 5 else ""
+            several = f"{len(places)} {what} masks, of the stimuli {', '.join(which)}{more}"
+            raise InputError(
+                came=several if masks.ndim > 2 else f"an {what} mask".replace("an f", "a f"),
+                expected="objects that cover some pixels of the image, but not all",
+                hint="leave these images out: masks.any(['y', 'x']) & ~masks.all(['y', 'x'])",
+            )

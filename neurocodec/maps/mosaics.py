@@ -8,11 +8,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled, require_dims, stamp
-
-Places = NDArray[np.intp]
 
 
 class Mosaics(NamedTuple):
@@ -83,10 +82,8 @@ def mosaics(
     """
     images = require_dims(images, (v.STIMULUS, v.COLOR, v.Y, v.X), "images")
     classes = _classes(images)
-    if not isinstance(grid, int) or grid < 2:
-        raise InputError(came=f"grid={grid!r}", expected="a whole number of tiles, at least 2")
-    if count is not None and count < 1:
-        raise InputError(came=f"count={count!r}", expected="a number of mosaics, or None for all")
+    grid = arguments.whole("grid", grid, 2, hint="grid=2, for four tiles")
+    count = arguments.whole_or_none("count", count, hint="count=None, for as many as there can be")
     rng = np.random.default_rng(seed)
     drawn = _draw(classes, grid**2, count, rng)
     place = rng.integers(grid**2, size=len(drawn))
@@ -113,15 +110,13 @@ def _classes(images: xr.DataArray) -> NDArray[np.str_]:
 
 def _draw(
     classes: NDArray[np.str_], tiles: int, count: int | None, rng: np.random.Generator
-) -> Places:
-    """Images (mosaic, tile), none twice, those of a mosaic of different classes.
-
-    Tiles come from the classes that have the most images left, of equal ones by chance: this uses
-    up as many images as can be.
-    """
+) -> NDArray[np.intp]:
+    """Images (mosaic, tile), none twice, those of a mosaic of different classes."""
+    # tiles come from the classes that have the most images left, of equal ones by chance: this
+    # uses up as many images as can be
     names = sorted({*classes.tolist()} - {""})
     left = {c: list(rng.permutation(np.flatnonzero(classes == c))) for c in names}
-    found: list[Places] = []
+    found: list[NDArray[np.intp]] = []
     while count is None or len(found) < count:
         order = rng.permutation(len(names))
         most = sorted(order, key=lambda i: len(left[names[i]]), reverse=True)[:tiles]
@@ -139,7 +134,9 @@ def _draw(
     return np.asarray(found, dtype=np.intp)
 
 
-def _coords(images: xr.DataArray, drawn: Places, place: Places) -> dict[str, xr.Variable]:
+def _coords(
+    images: xr.DataArray, drawn: NDArray[np.intp], place: NDArray[np.intp]
+) -> dict[str, xr.Variable]:
     """What is in each tile, and which of them is asked for."""
     rows, tiles = np.arange(len(drawn)), range(drawn.shape[1])
     known = {n: images[n].values for n in (v.LABEL, v.STIMULUS, v.SOURCE) if n in images.coords}
@@ -156,14 +153,14 @@ def _coords(images: xr.DataArray, drawn: Places, place: Places) -> dict[str, xr.
     }
 
 
-def _tiled(images: xr.DataArray, drawn: Places, grid: int) -> NDArray[np.float32]:
+def _tiled(images: xr.DataArray, drawn: NDArray[np.intp], grid: int) -> NDArray[np.float32]:
     pixels = np.asarray(images.isel({v.STIMULUS: drawn.ravel()}).values)
     colors, y, x = pixels.shape[1:]
     split = pixels.reshape(len(drawn), grid, grid, colors, y, x)
     return split.transpose(0, 3, 1, 4, 2, 5).reshape(len(drawn), colors, grid * y, grid * x)
 
 
-def _flags(place: Places, grid: int, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _flags(place: NDArray[np.intp], grid: int, size: tuple[int, int]) -> NDArray[np.bool_]:
     row, column = np.divmod(place, grid)
     y, x = (np.arange(grid * n) // n for n in size)
     inside: NDArray[np.bool_] = (row[:, None] == y)[:, :, None] & (column[:, None] == x)[:, None]

@@ -1,157 +1,208 @@
-"""One call of `nc.contribution_maps`, checked: what its numbers depend on, and its labels."""
+"""One call of `nc.contribution_maps`, checked: what its numbers depend on, one batch, labels."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import xarray as xr
 from numpy.typing import NDArray
+from torch import Tensor
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.attribution.plan import ContributionPlan, require_finite_target
-from neurocodec.engine.plan import Arrays
+from neurocodec.attribution.plan import (
+    passes_for,
+    require_finite_target,
+    require_kinds,
+    with_layer_of,
+    with_prefix,
+)
+from neurocodec.engine.memory import require_memory
+from neurocodec.engine.plan import Arrays, Bound, Plan
+from neurocodec.engine.session import Session
 from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, labelled, lag_coordinate, plain, stamp
-from neurocodec.maps.channels import Choice, Chosen
+from neurocodec.maps.channels import ChannelChoice, Chosen
+from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad
-from neurocodec.nn.attribution.passes import Batch, Passes
-from neurocodec.nn.maps.through_channels import MapPasses, Mapped
-from neurocodec.nn.maps.ways_back import Parts, Sign
+from neurocodec.nn.attribution.passes import Passes
+from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.prefix import Batch
+from neurocodec.nn.maps.through_channels import Decomposed, MapPasses, Mapped, not_decomposed
+from neurocodec.nn.maps.ways_back import Parts
 from neurocodec.nn.maps.whole_network import Saliency
+from neurocodec.vocabulary import Sign
 
 
 @dataclass(frozen=True)
-class MapPlan(ContributionPlan):
-    """Maps of one layer, or of the whole network.
-
-    Parameters
-    ----------
-    choice
-        Channels of the layer; None for the whole network.
-    sign
-        Which signs have a map each.
-    steps
-        Of the path integral of `ActGrad`.
-    stimuli
-        What the samples were made from, for the labels of its pixels.
-    chosen
-        Weights of the channels, as soon as their number is known.
-    """
+class MapPlan(Plan):
+    """Maps of one layer, or of the whole network."""
 
     what: ClassVar[str] = "contribution maps"
 
-    choice: Choice | None
-    sign: Sign
-    steps: int
-    stimuli: xr.DataArray
-    chosen: Chosen | None = None
+    target: Target
+    method: Method
+    baseline: Tensor
+    given: bool  # whether the baseline was asked for
+    choice: ChannelChoice | None  # channels of the layer; None for the whole network
+    sign: Sign  # which signs have a map each
+    steps: int  # of the path integral of `ActGrad`
+    stimuli: xr.DataArray  # what the samples were made from, for the labels of its pixels
+    network: Mapping[str, Any] | None = None  # its facts, where they are known already
+
+    def __post_init__(self) -> None:
+        require_kinds(self.target, self.method)
+        arguments.one_of("sign", self.sign, get_args(Sign))
+        if self.choice is None and self.sign in v.SIGNS:
+            raise InputError(
+                came=f"sign={self.sign!r} of the whole network, which has no channels with signs",
+                expected="a layer",
+                hint=f"layer={next(iter(self.net.layers), 'layer1')!r}",
+            )
+        if not isinstance(self.method, get_args(Decomposed)):
+            raise not_decomposed(self.method)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
-        facts = {k: x for k, x in super().facts.items() if k not in ("reduce", "split")}
-        facts["baseline_sha256"] = fingerprint(self.baseline.numpy())
+        facts = {
+            **(self.network or self.net.facts),
+            "layers": self.layers,
+            "target": {"kind": type(self.target).__name__, "parameters": self.target},
+            "method": self.method,
+            "baseline_sha256": fingerprint(self.baseline.numpy()),
+            "data_sha256": self.samples.sha256,
+        }
         if self.choice is not None:
-            facts |= {"layer": self.choice.layer, "sign": self.sign, **plain(self.choice.facts)}
+            facts |= {"layer": self.choice.layer, "sign": self.sign, **self.choice.facts}
         if isinstance(self.method, ActGrad):
             facts["steps"] = self.steps
-        return facts
+        return plain(facts)
 
-    def rows(self, passes: Passes, batch: Batch) -> Arrays:
-        """Maps of one batch."""
-        found = self._mapped(passes, batch)
-        require_finite_target(found.target, batch.first)
-        kind = found.maps.dtype
-        keep = tuple(i for i, dim in ((1, self._dim), (2, self._sign_dim)) if dim is None)
-        rows = {
-            v.CONTRIBUTION_MAP: found.maps,
-            v.CONTRIBUTION: found.contribution.to(kind),
-            v.MAP_ERROR: found.error.to(kind),
-        }
-        rows = {name: values.squeeze(keep) for name, values in rows.items()}
-        rows |= {v.TARGET: found.target}
-        extras = {"steps": found.steps, "converged": found.converged}
-        rows |= {name: values for name, values in extras.items() if values is not None}
-        return {name: values.cpu().numpy() for name, values in rows.items()}
+    def captured(self) -> dict[str, Layer]:
+        """Layers to hook: the one that is mapped, and the one that the target reads."""
+        return with_layer_of(self.target, self.layers, self.net)
 
-    def _mapped(self, passes: Passes, batch: Batch) -> Mapped:
-        if self.choice is None or self.chosen is None:
-            return Saliency(passes).mapped(self.method, batch)
-        weights = batch.x.new_tensor(self.chosen.weights)
-        parts = Parts(self.choice.layer, weights, self.sign)
-        return MapPasses(passes, parts, self.steps).mapped(self.method, batch)
+    def bound(self, session: Session) -> Maps:
+        """Bind the target to the network's outputs, and the choice to the layer's channels."""
+        passes = passes_for(session, self.target, self.baseline, given=self.given)
+        if self.choice is None:
+            return Maps(self, session.bytes_per_sample, passes, None)
+        passes = with_prefix(passes, session, self.method, self.samples)
+        chosen = self.choice.among(session.channels(self.choice.layer))
+        each = session.bytes_per_sample + 2 * self.maps_of(chosen) * self.map_bytes
+        return Maps(self, each, passes, chosen)
+
+    def maps_of(self, chosen: Chosen | None) -> int:
+        """Maps that are made of one sample."""
+        parts = 1 if chosen is None else len(chosen.weights)
+        return parts * (1 if self.sign_dim is None else 2)
 
     @property
-    def _dim(self) -> str | None:
-        return None if self.chosen is None else self.chosen.dim
-
-    @property
-    def _sign_dim(self) -> str | None:
+    def sign_dim(self) -> str | None:
+        """Dim of the two signs, where there is a map of each."""
         return v.SIGN if self.choice is not None and self.sign == "both" else None
 
     @property
-    def maps_per_sample(self) -> int:
-        """Maps that are made of one sample."""
-        parts = 1 if self.chosen is None else len(self.chosen.weights)
-        return parts * (2 if self._sign_dim else 1)
-
-    def label(
-        self, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, xr.Variable]
-    ) -> xr.DataTree:
-        """Put dims, coordinates, units and provenance on the rows of a run."""
-        outer = tuple(d for d in (self.samples.dim, self._dim, self._sign_dim) if d is not None)
-        dims = {
-            v.TARGET: outer[:1],
-            "steps": outer[:1],
-            "converged": outer[:1],
-            v.CONTRIBUTION_MAP: outer + self.pixel_dims,
-        }
-        units = self.target.units
-        variables = {
-            name: labelled(
-                values,
-                dims.get(name, outer),
-                name=name,
-                units=None if name in ("steps", "converged") else units,
-            )
-            for name, values in arrays.items()
-        }
-        result = xr.Dataset(variables).assign_coords({**coords, **self._coords()})
-        return stamp(xr.DataTree(result), "nc.contribution_maps", **self.facts)
+    def map_bytes(self) -> int:
+        """Size of one map."""
+        return math.prod(self.samples.window_shape) * self.samples.values.element_size()
 
     @property
     def pixel_dims(self) -> tuple[str, ...]:
         """Dims of one map."""
         return self.samples.dims if self.net.history is None else (v.LAG, v.Y, v.X)
 
+
+@dataclass(frozen=True)
+class Maps(Bound):
+    """A plan of maps with the network that it runs on."""
+
+    plan: MapPlan
+    passes: Passes
+    chosen: Chosen | None  # weights of the channels; None for the whole network
+
+    def require_memory(self) -> None:
+        """Refuse a result that does not fit into memory, before anything is computed."""
+        count = len(self.plan.samples) * self.plan.maps_of(self.chosen)
+        hint = "fewer stimuli, modes=modes.dictionary.sel(mode=[0, 1]), or out='maps.zarr'"
+        require_memory(f"{count} maps", count * self.plan.map_bytes, hint)
+
+    def rows(self, batch: Batch, into: Arrays) -> Arrays:
+        """Maps of one batch."""
+        del into
+        found = self._mapped(batch)
+        require_finite_target(found.target, batch.first)
+        kind = found.maps.dtype
+        alone = tuple(i for i, d in ((1, self._dim), (2, self.plan.sign_dim)) if d is None)
+        rows = {
+            v.CONTRIBUTION_MAP: found.maps,
+            v.CONTRIBUTION: found.contribution.to(kind),
+            v.MAP_ERROR: found.error.to(kind),
+        }
+        rows = {name: values.squeeze(alone) for name, values in rows.items()}
+        rows |= {v.TARGET: found.target}
+        extras = {"steps": found.steps, "converged": found.converged}
+        rows |= {name: values for name, values in extras.items() if values is not None}
+        return {name: values.cpu().numpy() for name, values in rows.items()}
+
+    def _mapped(self, batch: Batch) -> Mapped:
+        plan = self.plan
+        if plan.choice is None or self.chosen is None:
+            return Saliency(self.passes).mapped(plan.method, batch)
+        weights = batch.x.new_tensor(self.chosen.weights)
+        parts = Parts(plan.choice.layer, weights, plan.sign)
+        return MapPasses(self.passes, parts, plan.steps).mapped(plan.method, batch)
+
+    @property
+    def _dim(self) -> str | None:
+        return None if self.chosen is None else self.chosen.dim
+
+    def label(
+        self, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, xr.Variable]
+    ) -> xr.DataTree:
+        """Put dims, coordinates, units and provenance on the rows of a run."""
+        plan = self.plan
+        outer = tuple(d for d in (plan.samples.dim, self._dim, plan.sign_dim) if d is not None)
+        dims = {
+            v.TARGET: outer[:1],
+            "steps": outer[:1],
+            "converged": outer[:1],
+            v.CONTRIBUTION_MAP: outer + plan.pixel_dims,
+        }
+        variables = {
+            name: labelled(
+                values,
+                dims.get(name, outer),
+                name=name,
+                units=None if name in ("steps", "converged") else plan.target.units,
+            )
+            for name, values in arrays.items()
+        }
+        result = xr.Dataset(variables).assign_coords({**coords, **self._coords()})
+        return stamp(xr.DataTree(result), "nc.contribution_maps", **plan.facts)
+
     def _coords(self) -> dict[str, Any]:
+        plan = self.plan
         coords = {} if self.chosen is None else dict(self.chosen.coords)
-        if self._sign_dim is not None:
+        if plan.sign_dim is not None:
             coords[v.SIGN] = list(v.SIGNS)
-        elif self.choice is not None and self.sign != "net":
-            coords[v.SIGN] = self.sign
-        known = [d for d in self.pixel_dims if d in self.stimuli.coords]
-        coords |= {d: self.stimuli[d].variable for d in known}
-        if self.net.history is not None:
-            coords[v.LAG] = lag_coordinate(self.net.history, self.stimuli, self.net.frame_rate)
+        elif plan.choice is not None and plan.sign != "net":
+            coords[v.SIGN] = plan.sign
+        known = [d for d in plan.pixel_dims if d in plan.stimuli.coords]
+        coords |= {d: plan.stimuli[d].variable for d in known}
+        if plan.net.history is not None:
+            coords[v.LAG] = lag_coordinate(plan.net.history, plan.stimuli, plan.net.frame_rate)
         return coords
 
 
 def require_space(dims: tuple[str, ...]) -> None:
-    """Refuse inputs without spatial dims, which have no maps.
-
-    Parameters
-    ----------
-    dims
-        Of one sample.
-
-    Examples
-    --------
-    >>> require_space(("color", "y", "x"))
-    """
+    """Refuse inputs without spatial dims, which have no maps."""
     if not {v.Y, v.X} <= set(dims):
         raise InputError(
             came=f"inputs with the dims {dims}",

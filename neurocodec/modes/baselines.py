@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.kernels.scores import Moments
-from neurocodec.modes.coders import Arrays, Coder
+from neurocodec.modes.coders import Coder
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.modes.fitted import finish
 from neurocodec.modes.preparation import prepare
 from neurocodec.modes.sklearn_coders import (
     ESTIMATORS,
+    Estimator,
     LinearCoder,
-    Method,
     coder_from,
     coder_of,
     computed,
     independent_columns,
     whole_settings,
 )
-from neurocodec.nn.sparse.config import Sign
 from neurocodec.rows.blocks import Data, Rows, opened
+from neurocodec.vocabulary import Sign
 
 _LEAST_CHANNELS: Final = ("pca", "ica")
 """Methods that have at most as many modes as there are channels."""
@@ -93,7 +93,7 @@ class BaselineModes(Decomposition):
 
     def __init__(
         self,
-        method: Method = "pca",
+        method: Estimator = "pca",
         *,
         modes: int | None = None,
         expansion: float | None = None,
@@ -103,13 +103,12 @@ class BaselineModes(Decomposition):
         **settings: Any,
     ) -> None:
         super().__init__(sign=sign)
-        if method not in get_args(Method):
-            raise unknown_name("method", method, get_args(Method))
-        if sign not in get_args(Sign):
-            raise unknown_name("sign", sign, get_args(Sign))
-        self.method: Method = method
+        self.method: Estimator = arguments.one_of("method", method, get_args(Estimator))
+        arguments.one_of("sign", sign, get_args(Sign))
         self._modes, self._expansion = _size(modes, expansion)
-        self._seed = _number("seed", seed, _seed, "an integer from 0 to 2**32 - 1")
+        self._seed = arguments.whole("seed", seed, 0)
+        if self._seed >= 2**32:
+            raise InputError(came=f"seed={seed!r}", expected="an integer from 0 to 2**32 - 1")
         self._validation = _number(
             "validation", validation, lambda x: 0 <= x < 1, "from 0 to below 1"
         )
@@ -223,7 +222,7 @@ class BaselineModes(Decomposition):
             hint=f"nc.BaselineModes({self.method!r}, modes={most})" if most else "rows that vary",
         )
 
-    def _coder(self, arrays: Arrays, features: int) -> Coder:
+    def _coder(self, arrays: Mapping[str, NDArray[Any]], features: int) -> Coder:
         del features
         return coder_from(self.method, arrays, self._more)
 
@@ -236,34 +235,24 @@ def _size(modes: int | None, expansion: float | None) -> tuple[int | None, float
             hint="modes=20",
         )
     if modes is not None:
-        modes = _number("modes", modes, _at_least_one, "an integer of at least 1", "modes=20")
+        modes = arguments.whole("modes", modes, hint="modes=20")
     if expansion is not None:
         expansion = _number(
-            "expansion", expansion, lambda x: 0 < x < math.inf, "a number above 0", "expansion=2"
+            "expansion", expansion, lambda x: x > 0, "a number above 0", "expansion=2"
         )
     return modes, expansion
 
 
-def _at_least_one(value: Any) -> bool:
-    return isinstance(value, int) and value >= 1
-
-
-def _seed(value: Any) -> bool:
-    return isinstance(value, int) and 0 <= value < 2**32
-
-
 def _number(
-    name: str, value: Any, right: Callable[[Any], bool], expected: str, hint: str = ""
+    name: str, value: Any, right: Callable[[float], bool], expected: str, hint: str = ""
 ) -> Any:
-    """Turn a number of NumPy into one of Python, and refuse what is none or out of its range."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    known = isinstance(plain, int | float) and not isinstance(plain, bool)
-    if not (known and right(plain)):
+    """Turn a number of NumPy into one of Python, whole or not, and refuse one out of its range."""
+    if not right(arguments.number(name, value, expected, hint=hint)):
         raise InputError(came=f"{name}={value!r}", expected=expected, hint=hint)
-    return plain
+    return value.item() if isinstance(value, np.generic) else value
 
 
-def _settings(method: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(method: Estimator, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of the estimator as Python's own types, which JSON can hold."""
     known = [n for n in inspect.signature(ESTIMATORS[method][0]).parameters if n not in _OURS]
     found = {}

@@ -15,31 +15,22 @@ from numpy.typing import NDArray
 from neurocodec.nn.sparse.model import SparseModel
 from neurocodec.nn.sparse.threads import threads_for
 
-Matrix = NDArray[np.float32]
-Arrays = Mapping[str, NDArray[Any]]
-
 STRENGTH: Final = "strength"
 _MODEL: Final = "model."
 
 
 @dataclass(frozen=True)
 class Coder(ABC):
-    """Modes of scaled rows; each mode's loadings are divided by its `strength`.
+    """Modes of scaled rows; each mode's loadings are divided by its `strength`."""
 
-    Parameters
-    ----------
-    strength
-        One number above 0 per mode.
-    """
-
-    strength: Matrix
+    strength: NDArray[np.float32]  # one number above 0 per mode
 
     @abstractmethod
-    def weak_loadings(self, rows: Matrix) -> Matrix:
+    def weak_loadings(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Loadings (rows, modes) before they are divided by `strength`."""
 
     @abstractmethod
-    def weak_atoms(self) -> Matrix:
+    def weak_atoms(self) -> NDArray[np.float32]:
         """Modes by features before they are multiplied by `strength`."""
 
     @abstractmethod
@@ -47,7 +38,7 @@ class Coder(ABC):
         """Everything that the coder consists of, by name."""
 
     @property
-    def offset(self) -> Matrix | None:
+    def offset(self) -> NDArray[np.float32] | None:
         """What is added to loadings times dictionary, (features,); None where nothing is."""
         return None
 
@@ -56,46 +47,27 @@ class Coder(ABC):
         """Number of modes."""
         return len(self.strength)
 
-    def encode(self, rows: Matrix) -> Matrix:
+    def encode(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Loadings (rows, modes) of rows (rows, features)."""
         return self.weak_loadings(rows) / self.strength
 
-    def dictionary(self) -> Matrix:
+    def dictionary(self) -> NDArray[np.float32]:
         """Modes by features."""
         return self.weak_atoms() * self.strength[:, None]
 
-    def decode(self, loadings: Matrix) -> Matrix:
+    def decode(self, loadings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows (rows, features) from loadings (rows, modes)."""
         made = loadings @ self.dictionary()
         return made if self.offset is None else made + self.offset
 
-    def strengthened(self, strength: Matrix) -> Self:
+    def strengthened(self, strength: NDArray[np.float32]) -> Self:
         """Make one whose loadings are divided by these numbers as well."""
         return dataclasses.replace(self, strength=self.strength * strength)
 
 
 @dataclass(frozen=True)
 class SparseCoder(Coder):
-    """Sparse modes.
-
-    Parameters
-    ----------
-    strength
-        As in `Coder`.
-    model
-        Fitted.
-    device
-        Where the model is, and loadings are computed.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.sparse.config import SparseConfig
-    >>> from neurocodec.nn.sparse.fit import build
-    >>> model = build(2, SparseConfig(expansion=1.5))
-    >>> coder = SparseCoder(np.ones(3, np.float32), model, torch.device("cpu"))
-    >>> coder.encode(np.ones((4, 2), np.float32)).shape
-    (4, 3)
-    """
+    """Sparse modes: a fitted model on the device on which loadings are computed."""
 
     model: SparseModel
     device: torch.device
@@ -107,19 +79,19 @@ class SparseCoder(Coder):
         return cls(strength, model.to(device).eval(), device)
 
     @torch.no_grad()
-    def weak_loadings(self, rows: Matrix) -> Matrix:
+    def weak_loadings(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Loadings as the model gives them."""
         with threads_for(self.model.dictionary.numel()):
             found = self.model.encode(torch.from_numpy(rows).to(self.device))
         return np.asarray(found.cpu().numpy(), dtype=np.float32)
 
     @torch.no_grad()
-    def decode(self, loadings: Matrix) -> Matrix:
+    def decode(self, loadings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows from loadings, on the device."""
         weak = torch.from_numpy(loadings * self.strength).to(self.device)
         return np.asarray(self.model.decode(weak).cpu().numpy(), dtype=np.float32)
 
-    def weak_atoms(self) -> Matrix:
+    def weak_atoms(self) -> NDArray[np.float32]:
         """Atoms of the model."""
         return np.asarray(self.model.dictionary.detach().cpu().numpy(), dtype=np.float32)
 
@@ -131,7 +103,9 @@ class SparseCoder(Coder):
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays, model: SparseModel, device: torch.device) -> Self:
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], model: SparseModel, device: torch.device
+    ) -> Self:
         """Fill a model without content with what `arrays` gave."""
         state = {
             name.removeprefix(_MODEL): torch.tensor(values)

@@ -290,6 +290,11 @@ class Decomposition(ABC):
         return "not fitted" if self._state is None else f"{self.dictionary.sizes[v.MODE]} modes"
 
 
+def dictionary_of(modes: Decomposition | xr.DataArray) -> xr.DataArray:
+    """Dictionary of fitted modes, or the rows of one that came."""
+    return modes.dictionary if isinstance(modes, Decomposition) else modes
+
+
 def _encode(fitted: Fitted, matrix: NDArray[Any]) -> NDArray[np.float32]:
     return fitted.coder.encode(np.ascontiguousarray(matrix / fitted.scale, dtype=np.float32))
 

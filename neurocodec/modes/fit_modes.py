@@ -8,38 +8,35 @@ import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import count
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError, NeurocodecWarning, warn
+from neurocodec.modes.fitting import fit_together
 from neurocodec.modes.preparation import Prepared
-from neurocodec.modes.sparse import SparseModes, fit_together
+from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.rows.blocks import Data, opened
 
+_MAY_DIFFER: Final = (
+    "seed",
+    "threshold",
+    "l1_loading",
+    "l2_loading",
+    "l1_dictionary",
+    "learning_rate",
+)
+"""Settings in which the fits of one stack may differ."""
+_DEFAULTS: Final = SparseConfig()
+
 
 def settings_of(modes: object) -> SparseConfig:
-    """Settings of a template, fitted or not; the defaults where there is none.
-
-    Parameters
-    ----------
-    modes
-        Whose settings to take.
-
-    Raises
-    ------
-    InputError
-        Where it is something else.
-
-    Examples
-    --------
-    >>> settings_of(SparseModes(expansion=3)).expansion
-    3
-    """
+    """Settings of a template, fitted or not; the defaults where there is none."""
     if modes is None:
         return SparseModes().config
     if not isinstance(modes, SparseModes):
@@ -52,27 +49,10 @@ def settings_of(modes: object) -> SparseConfig:
 
 
 def seed_list(seeds: int | Sequence[int], least: int) -> list[int]:
-    """Seeds from 0, where a number came, or those that came.
-
-    Parameters
-    ----------
-    seeds
-        How many, or which.
-    least
-        How many there must be.
-
-    Raises
-    ------
-    InputError
-        Where there are fewer, one comes twice, or they are no whole numbers of at least 0.
-
-    Examples
-    --------
-    >>> seed_list(3, least=2), seed_list([5, 7], least=2)
-    ([0, 1, 2], [5, 7])
-    """
-    given: Any = range(seeds) if _whole(seeds) else seeds
-    right = isinstance(given, Sequence | np.ndarray) and all(_whole(s) and s >= 0 for s in given)
+    """Seeds from 0 where a number came, or those that came: as many as `least`, each once."""
+    given: Any = range(seeds) if is_whole(seeds) else seeds
+    right = isinstance(given, Sequence | np.ndarray)
+    right = right and all(is_whole(seed) and seed >= 0 for seed in given)
     if not right or len(given) < least or len({*given}) < len(given):
         raise InputError(
             came=f"seeds={seeds!r}",
@@ -80,36 +60,6 @@ def seed_list(seeds: int | Sequence[int], least: int) -> list[int]:
             hint="seeds=5 or seeds=[0, 1, 2]",
         )
     return [int(seed) for seed in given]
-
-
-def _whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def require_count(name: str, value: int, least: int) -> int:
-    """Refuse what is no whole number, or too small.
-
-    Parameters
-    ----------
-    name
-        Of the argument.
-    value
-        What came.
-    least
-        The smallest that is right.
-
-    Examples
-    --------
-    >>> require_count("shuffles", np.int64(2), least=1)
-    2
-    """
-    if not _whole(value) or value < least:
-        raise InputError(
-            came=f"{name}={value!r}",
-            expected=f"a whole number of at least {least}",
-            hint=f"{name}={max(least, 2)}",
-        )
-    return int(value)
 
 
 def fit_modes(
@@ -192,20 +142,7 @@ def _templates(modes: object) -> list[SparseModes]:
 
 
 def in_memory(array: xr.DataArray, memory: int) -> xr.DataArray:
-    """Read a small array once for all fits; a large one stays in its file.
-
-    Parameters
-    ----------
-    array
-        May be lazy.
-    memory
-        Bytes that it may have.
-
-    Examples
-    --------
-    >>> in_memory(xr.DataArray([1.0], dims="time"), 2**20).values.tolist()
-    [1.0]
-    """
+    """Read a small array once for all fits; one of more bytes than `memory` stays in its file."""
     return array.compute() if array.nbytes <= memory else array
 
 
@@ -218,30 +155,7 @@ def fit_all(
     title: str = "fits",
     told: set[str] | None = None,
 ) -> list[SparseModes]:
-    """Fit the same rows, or other ones each, with each of several settings.
-
-    Parameters
-    ----------
-    rows
-        As `neurocodec.rows.blocks.opened` gives them, or a list of these.
-    configs
-        Settings of each fit.
-    like
-        Gives the device and the memory; where it shows no progress, neither do these.
-    progress
-        Whether to show a progress bar.
-    title
-        Written before the bar.
-    told
-        Warnings that were given before, as `neurocodec.modes.fit_modes.prepare_all` takes them.
-
-    Examples
-    --------
-    >>> rows = xr.DataArray(np.random.default_rng(0).random((99, 2)), dims=("time", "channel"))
-    >>> quick = SparseConfig(expansion=1, epochs=1)
-    >>> [fit.dictionary.shape for fit in fit_all(rows, [quick, quick], progress=False)]
-    [(2, 2), (2, 2)]
-    """
+    """Fit the same rows, or other ones each, with each of several settings."""
     made = _made(configs, like)
     arrays = [rows] * len(made) if isinstance(rows, xr.DataArray) else rows
     places = [(a, dict[str, Any]()) for a in arrays]
@@ -256,89 +170,21 @@ def check_all(
     like: SparseModes | None = None,
     told: set[str] | None = None,
 ) -> None:
-    """Refuse rows that a fit with one of several settings would refuse, before any is fitted.
-
-    Parameters
-    ----------
-    rows, configs, like, told
-        As `fit_all` takes them.
-
-    Raises
-    ------
-    InputError
-        Where the rows are refused by `nc.SparseModes.fit`.
-
-    Examples
-    --------
-    >>> check_all(xr.DataArray(-np.eye(3), dims=("time", "channel")), [SparseConfig()])
-    Traceback (most recent call last):
-    ...
-    neurocodec.errors.InputError: rows down to -1 for a non-negative dictionary
-      expected: values of at least 0 (at most 0 for the inhibitory part)
-      try: nc.SparseModes(sign='excitatory', nonnegative=False)
-    """
+    """Refuse rows that a fit with one of several settings would refuse, before any is fitted."""
     made = _made(configs, like)
     prepare_all(made, [(rows, {})] * len(made), told)
 
 
 def _made(configs: Sequence[SparseConfig], like: SparseModes | None) -> list[SparseModes]:
-    template = SparseModes() if like is None else like
-    return [template.copy(**_keywords(config)) for config in configs]
-
-
-def _keywords(config: SparseConfig) -> dict[str, Any]:
-    return {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    template = SparseModes() if like is None else like  # its device, memory and progress, too
+    return [template.copy(**dataclasses.asdict(config)) for config in configs]
 
 
 def alive_atoms(modes: SparseModes) -> NDArray[np.float64]:
-    """Modes that are active on some row and are not zero, as (modes, features).
-
-    Parameters
-    ----------
-    modes
-        Fitted.
-
-    Examples
-    --------
-    >>> rows = xr.DataArray(np.random.default_rng(0).random((99, 2)), dims=("time", "channel"))
-    >>> quick = SparseModes(expansion=1, epochs=1, progress=False)
-    >>> alive_atoms(quick.fit(rows)).shape[1]
-    2
-    """
+    """Modes (modes, features) that are active on some row and are not zero."""
     atoms = np.asarray(modes.dictionary.values, dtype=np.float64)
     atoms = atoms.reshape(len(atoms), -1)
     return np.asarray(atoms[modes.summary["alive"].values & atoms.any(axis=1)])
-
-
-def require_cosine(cosine: float) -> float:
-    """Refuse a threshold that is no cosine above 0.
-
-    Parameters
-    ----------
-    cosine
-        What came.
-
-    Examples
-    --------
-    >>> require_cosine(0.9)
-    0.9
-    """
-    number = isinstance(cosine, int | float | np.integer | np.floating)
-    if not number or isinstance(cosine, bool) or not 0 < cosine <= 1:
-        raise InputError(came=f"cosine={cosine!r}", expected="above 0, up to 1", hint="cosine=0.9")
-    return float(cosine)
-
-
-_MAY_DIFFER: Final = (
-    "seed",
-    "threshold",
-    "l1_loading",
-    "l2_loading",
-    "l1_dictionary",
-    "learning_rate",
-)
-"""Settings in which the fits of one stack may differ."""
-_DEFAULTS: Final = SparseConfig()
 
 
 def fit_side_by_side(
@@ -349,28 +195,17 @@ def fit_side_by_side(
     title: str = "",
     told: set[str] | None = None,
 ) -> None:
-    """Fit each of several modes to its rows, in as few stacks as possible.
-
-    Parameters
-    ----------
-    modes
-        Not fitted yet.
-    arrays
-        Rows of each, and their provenance.
-    progress
-        Whether to show a progress bar, where all of `modes` may.
-    title
-        Written before the bar over stacks; where empty, a single stack has its own bar only.
-    told
-        Warnings that were given before, as `prepare_all` takes them.
-    """
+    """Fit each of several modes to its rows, in as few stacks as possible."""
     prepared = prepare_all(modes, arrays, told)
     groups = _groups(modes, prepared)
     alone, shown = len(groups) == 1, progress and all(one.progress for one in modes)
     hidden = not shown or (alone and not title)
     for group in tqdm(groups, desc=title or "fits", unit="stack", disable=hidden):
-        chosen = [modes[i] for i in group], [prepared[i] for i in group]
-        fit_together(*chosen, progress=alone and shown)
+        chosen, rows = [modes[i] for i in group], [prepared[i] for i in group]
+        configs, device = [one.config for one in chosen], chosen[0].device
+        found = fit_together(configs, rows, device, progress=alone and shown)
+        for one, fitted in zip(chosen, found, strict=True):
+            one.adopt(fitted)
 
 
 def prepare_all(
@@ -378,37 +213,14 @@ def prepare_all(
     arrays: Sequence[tuple[xr.DataArray, dict[str, Any]]],
     told: set[str] | None = None,
 ) -> list[Prepared]:
-    """Check the rows of each fit and choose those to hold out; equal ones are shared.
-
-    Parameters
-    ----------
-    modes
-        Not fitted yet.
-    arrays
-        Rows of each, and their provenance.
-    told
-        Warnings that were given before, without their numbers: none of them is given again, and
-        new ones are added.
-
-    Raises
-    ------
-    InputError
-        Where rows are refused by `nc.SparseModes.fit`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rows = xr.DataArray(np.eye(9), dims=("time", "channel"))
-    >>> made = prepare_all([SparseModes(expansion=0.5)] * 2, [(rows, {})] * 2)
-    >>> made[0] is made[1], int(made[0].held.sum())
-    (True, 1)
-    """
-    told = set() if told is None else told
+    """Check the rows of each fit and choose those to hold out; equal ones are shared."""
+    told = set() if told is None else told  # warnings, without their numbers, given before
     known = dict[tuple[Any, ...], Prepared]()
     found = []
     for one, (array, origin) in zip(modes, arrays, strict=True):
         c = one.config
-        key = (id(array), c.sign, c.seed, c.validation, c.expansion, c.nonnegative, one.memory)
+        rows = (id(array), c.sign, c.seed, c.validation, c.nonnegative, one.memory)
+        key = (*rows, c.expansion, c.active)  # which the warnings are about
         if key not in known:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")

@@ -25,27 +25,13 @@ _STATE: Final = "fitted"
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit leaves behind.
+    """What a fit leaves behind."""
 
-    Parameters
-    ----------
-    coder
-        Scaled rows to loadings and back.
-    scale
-        What rows are divided by.
-    result
-        `dictionary`, and `loading` and `offset` where there are any.
-    summary
-        As `neurocodec.modes.decomposition.Decomposition.summary`.
-    history
-        As `nc.SparseModes.history`; empty where there is none.
-    """
-
-    coder: Coder
-    scale: float
-    result: xr.Dataset
+    coder: Coder  # scaled rows to loadings and back
+    scale: float  # what rows are divided by
+    result: xr.Dataset  # `dictionary`, and `loading` and `offset` where there are any
     summary: xr.Dataset
-    history: xr.Dataset
+    history: xr.Dataset  # empty where there is none
 
 
 def finish(
@@ -56,27 +42,8 @@ def finish(
     history: xr.Dataset | None = None,
     **facts: Any,
 ) -> Fitted:
-    """Encode all rows once, score them, and scale each mode to a mean loading of 1.
-
-    Parameters
-    ----------
-    prepared
-        The rows.
-    coder
-        Fitted to them.
-    function
-        Public name of what fitted it.
-    history
-        How the fit went.
-    **facts
-        For the provenance.
-
-    Returns
-    -------
-    Fitted
-        With loadings where the rows are in memory.
-    """
-    coded = summaries.code(prepared, coder)
+    """Encode all rows once, score them, and scale each mode to a mean loading of 1."""
+    coded = summaries.code(prepared, coder)  # with loadings where the rows are in memory
     strong = coder.strengthened(coded.tally.strength)
     like = prepared.rows.like
     atoms = labelled_dictionary(strong.dictionary(), like, prepared.scale)
@@ -102,15 +69,7 @@ def finish(
 
 
 def as_tree(fitted: Fitted, settings: Mapping[str, Any]) -> xr.DataTree:
-    """Put everything into one tree: results, `summary`, `history`, `weights`.
-
-    Parameters
-    ----------
-    fitted
-        What a fit left behind.
-    settings
-        Keyword arguments that make the object again.
-    """
+    """Put everything into one tree: results, `summary`, `history`, `weights`."""
     state = {"settings": dict(settings), "scale": fitted.scale}
     weights = xr.Dataset(
         {
@@ -127,21 +86,11 @@ def as_tree(fitted: Fitted, settings: Mapping[str, Any]) -> xr.DataTree:
 
 @dataclass(frozen=True)
 class State:
-    """What `as_tree` wrote, taken apart.
+    """What `as_tree` wrote, taken apart."""
 
-    Parameters
-    ----------
-    settings
-        Keyword arguments.
-    scale
-        What rows are divided by.
-    nodes
-        Datasets by name; the root is "".
-    """
-
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # keyword arguments that make the object again
     scale: float
-    nodes: Mapping[str, xr.Dataset]
+    nodes: Mapping[str, xr.Dataset]  # by name; the root is ""
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -160,13 +109,7 @@ class State:
 
 
 def state_of(tree: xr.DataTree) -> State:
-    """Take apart what `as_tree` made.
-
-    Parameters
-    ----------
-    tree
-        Of any decomposition.
-    """
+    """Take apart what `as_tree` made."""
     root = tree.to_dataset(inherit=False)
     nodes = {
         name: _with_own_labels(child.to_dataset(inherit=False), root)
@@ -184,83 +127,23 @@ def _with_own_labels(child: xr.Dataset, root: xr.Dataset) -> xr.Dataset:
 def labelled_loadings(
     values: NDArray[Any], dim: str, coords: Mapping[str, xr.Variable] | None = None
 ) -> xr.DataArray:
-    """Label loadings.
-
-    Parameters
-    ----------
-    values
-        (samples, modes).
-    dim
-        Dim of the samples.
-    coords
-        Of the samples.
-
-    Returns
-    -------
-    xarray.DataArray
-        `loading` (samples, mode).
-
-    Examples
-    --------
-    >>> labelled_loadings(np.zeros((4, 3)), "time").sizes["mode"]
-    3
-    """
+    """Label loadings (samples, modes) as `loading` (dim, mode), with coordinates of the samples."""
     along = {v.MODE: np.arange(values.shape[1]), **(coords or {})}
     return labels.labelled(values, (dim, v.MODE), along, name="loading")
 
 
 def labelled_dictionary(atoms: NDArray[Any], like: xr.DataArray, scale: float) -> xr.DataArray:
-    """Label modes by channels, in the units and with the sign of the data.
-
-    Parameters
-    ----------
-    atoms
-        (modes, features), of rows divided by `scale` with the inhibitory part turned positive.
-    like
-        Rows that give labels, units and sign.
-    scale
-        What the rows were divided by.
-
-    Returns
-    -------
-    xarray.DataArray
-        `dictionary` (mode, channel), or (mode, sign, channel); attribute `variable` names what
-        was decomposed, "" where that is no variable of the vocabulary.
-
-    Examples
-    --------
-    >>> like = xr.DataArray([[1.0, 0.0]], dims=("time", "channel"))
-    >>> labelled_dictionary(np.eye(2), like, 3.0).values.tolist()
-    [[3.0, 0.0], [0.0, 3.0]]
-    """
+    """Label modes (mode, channel) or (mode, sign, channel) in the units and signs of the data."""
     return _features(atoms, like, scale, name="dictionary")
 
 
 def labelled_offset(values: NDArray[Any], like: xr.DataArray, scale: float) -> xr.DataArray:
-    """Label what is added to loadings times dictionary.
-
-    Parameters
-    ----------
-    values
-        (features,), of scaled rows as in `dictionary`.
-    like, scale
-        As in `dictionary`.
-
-    Returns
-    -------
-    xarray.DataArray
-        `offset` (channel), or (sign, channel).
-
-    Examples
-    --------
-    >>> like = xr.DataArray([[1.0, 0.0]], dims=("time", "channel"))
-    >>> labelled_offset(np.ones(2), like, 3.0).values
-    array([3., 3.], dtype=float32)
-    """
+    """Label what is added to loadings times dictionary: (features,), of scaled rows."""
     return _features(values[None], like, scale, name="offset").isel({v.MODE: 0}, drop=True)
 
 
 def _features(values: NDArray[Any], like: xr.DataArray, scale: float, *, name: str) -> xr.DataArray:
+    """Label (modes, features) of rows divided by `scale`, with the inhibitory part turned back."""
     made = values.astype(np.float32) * np.float32(scale) * row.polarity(like)
     made = made + np.float32(0.0)  # -0.0 of the inhibitory part becomes 0.0
     features = tuple(map(str, like.dims[1:]))
@@ -270,24 +153,12 @@ def _features(values: NDArray[Any], like: xr.DataArray, scale: float, *, name: s
         {v.MODE: np.arange(len(made)), **row.coords_along(like, features)},
         name=name,
         units=str(like.attrs.get("units", "")),
-        variable=like.name if like.name in v.VARIABLES else "",
+        variable=like.name if like.name in v.VARIABLES else "",  # what was decomposed
     )
 
 
 def labelled_history(epochs: Sequence[Any]) -> xr.Dataset:
-    """Label how a fit went, over `epoch`.
-
-    Parameters
-    ----------
-    epochs
-        One `neurocodec.nn.sparse.loop.Epoch` per epoch.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.sparse.loop import Epoch
-    >>> labelled_history([Epoch(1.0, 1.1, 0.5, 0.4, 3.0, 1.0)]).r2.values.tolist()
-    [0.4]
-    """
+    """Label how a fit went, over `epoch`: one `neurocodec.nn.sparse.loop.Epoch` for each."""
     coords = {"epoch": np.arange(1, len(epochs) + 1)}
     names = [f.name for f in dataclasses.fields(epochs[0])] if epochs else []
     return xr.Dataset(

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
+from neurocodec.rows.matrix import coords_of, require_loadings
 
 
 def merge_modes(
@@ -53,10 +54,7 @@ def merge_modes(
     >>> merged.members.values.tolist(), merged.round(2).values.tolist()
     (['0 1', '2'], [[2.0, 0.0], [0.0, 2.0]])
     """
-    if not 0 < cosine <= 1:
-        raise InputError(
-            came=f"cosine={cosine}", expected="a number above 0, at most 1", hint="cosine=0.95"
-        )
+    arguments.cosine(cosine)
     values, loadings = require_loadings(loadings)
     labels.require_same(loadings, dictionary, v.MODE, "loadings and dictionary")
     used = np.flatnonzero((values != 0).any(axis=0))
@@ -72,13 +70,13 @@ def merge_modes(
     heads = np.array([m[np.argmax(mean[m])] for m in members])
     sizes = np.where(norm > 0, norm, 1.0)
     columns = [values[:, m] @ (sizes[m] / sizes[h]) for m, h in zip(members, heads, strict=True)]
+    dim = labels.sample_dim(loadings)
     coords = {
-        **_sample_coords(loadings),
+        **coords_of(loadings, dim),
         v.MODE: names[heads],
         "copies": (v.MODE, [len(m) for m in members]),
         "members": (v.MODE, [" ".join(map(str, names[m])) for m in members]),
     }
-    dim = labels.sample_dim(loadings)
     merged = labels.labelled(np.stack(columns, axis=1), (dim, v.MODE), coords, name="loading")
     return labels.stamp(merged, "nc.merge_modes", cosine=cosine)
 
@@ -92,32 +90,3 @@ def _near_copies(
     distance = squareform(np.clip(1.0 - unit @ unit.T, 0.0, None), checks=False)
     tree = linkage(distance, method="average")
     return np.asarray(fcluster(tree, 1.0 - cosine + 1e-12, criterion="distance"), dtype=np.int64)
-
-
-def require_loadings(loadings: xr.DataArray) -> tuple[NDArray[np.float64], xr.DataArray]:
-    """Values of loadings with samples first, and the loadings in that order.
-
-    Parameters
-    ----------
-    loadings
-        (time, mode) or (stimulus, mode).
-
-    Raises
-    ------
-    InputError
-        Where dims differ, or a number is not finite.
-
-    Examples
-    --------
-    >>> require_loadings(xr.DataArray([[1.0, 2.0]], dims=("mode", "time")))[0].shape
-    (2, 1)
-    """
-    dim = labels.sample_dim(loadings)
-    ordered = labels.require_dims(loadings, (dim, v.MODE), "loadings")
-    labels.require_finite(ordered, "loadings")
-    return np.asarray(ordered.values, dtype=np.float64), ordered
-
-
-def _sample_coords(data: xr.DataArray) -> dict[str, xr.Variable]:
-    dim = labels.sample_dim(data)
-    return {str(k): c.variable for k, c in data.coords.items() if c.dims == (dim,)}

@@ -26,42 +26,15 @@ epoch; the scores afterwards are of all of them."""
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows that can be fitted.
+    """Rows that can be fitted."""
 
-    Parameters
-    ----------
-    rows
-        In memory where `resident`, else in a file.
-    origin
-        Provenance of what they are part of.
-    held
-        True where a row is held out.
-    scale
-        Standard deviation over all entries of the training rows, which rows are divided by.
-    fingerprint
-        Of the rows.
-    resident
-        Whether rows and loadings fit into the memory that may be used.
-    block
-        Rows to read at a time.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> values = np.random.default_rng(0).random((20, 3))
-    >>> rows = Rows.of(xr.DataArray(values, dims=("time", "channel")), "excitatory")
-    >>> found = prepare(rows, lambda features: 2 * features, validation=0.1, seed=0)
-    >>> found.resident, int(found.held.sum()), found.scaled(0, 20).dtype
-    (True, 2, dtype('float32'))
-    """
-
-    rows: Rows
-    origin: dict[str, Any]
-    held: NDArray[np.bool_]
-    scale: float
+    rows: Rows  # in memory where `resident`, else in a file
+    origin: dict[str, Any]  # provenance of what they are part of
+    held: NDArray[np.bool_]  # true where a row is held out
+    scale: float  # standard deviation over all entries of the training rows, the divisor of rows
     fingerprint: str
-    resident: bool
-    block: int
+    resident: bool  # whether rows and loadings fit into the memory that may be used
+    block: int  # rows to read at a time
 
     def scaled(self, start: int, stop: int) -> NDArray[np.float32]:
         """Rows by features, divided by the scale, the inhibitory part turned positive."""
@@ -101,48 +74,15 @@ class Prepared:
 
 def prepare(
     rows: Rows,
-    modes: Callable[[int], int],
+    modes: Callable[[int], int],  # their number for a number of features
     *,
     validation: float,
     seed: int,
-    nonnegative: str = "",
-    memory: int | None = None,
+    nonnegative: str = "",  # where rows may not be negative: what to type instead
+    memory: int | None = None,  # bytes that rows and loadings may take; None: whatever they do
     origin: dict[str, Any] | None = None,
 ) -> Prepared:
-    """Choose the rows to hold out, and look through all rows once: scale, NaN, negative values.
-
-    Parameters
-    ----------
-    rows
-        In memory or in a file; read into memory where they fit.
-    modes
-        Number of modes for a number of features.
-    validation, seed
-        Part of the rows that is held out, and the seed of the choice.
-    nonnegative
-        Where rows may not be negative: what to type instead.
-    memory
-        Bytes that rows and loadings may take; None: whatever they do.
-    origin
-        Provenance of what the rows are part of.
-
-    Raises
-    ------
-    InputError
-        Where values are NaN, do not vary at all, are too few or are negative and may not be.
-
-    Warns
-    -----
-    NeurocodecWarning
-        Where there are fewer rows than modes.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> rows = Rows.of(xr.DataArray(np.eye(4), dims=("time", "channel")), "excitatory")
-    >>> prepare(rows, lambda features: 3, validation=0.0, seed=0).scale
-    0.4330127018922193
-    """
+    """Choose the rows to hold out, and look through all rows once: scale, NaN, negative values."""
     count = modes(rows.features)
     width = rows.features + count
     resident = memory is None or 4 * width * len(rows) <= memory

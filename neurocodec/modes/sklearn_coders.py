@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import pairwise_distances_argmin
 
 from neurocodec.errors import InputError, warn
-from neurocodec.modes.coders import STRENGTH, Arrays, Coder, Matrix
+from neurocodec.modes.coders import STRENGTH, Coder
 
 Found = TypeVar("Found")
-Method = Literal["pca", "nmf", "dictionary_learning", "ica", "kmeans"]
+Estimator = Literal["pca", "nmf", "dictionary_learning", "ica", "kmeans"]
+Solver: TypeAlias = Callable[
+    [NDArray[np.float64], NDArray[np.float64], Mapping[str, Any]], NDArray[Any]
+]
+"""Loadings (rows, modes) of rows (rows, features) and atoms (modes, features), with settings."""
 
 ESTIMATORS: Final[Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]]] = {
     "pca": (PCA, {}),
@@ -53,30 +57,11 @@ _RANK: Final = 1e-6
 
 @dataclass(frozen=True)
 class LinearCoder(Coder):
-    """PCA and ICA: loadings = (rows - offset) times projection.
+    """PCA and ICA: loadings = (rows - mean) times projection."""
 
-    Parameters
-    ----------
-    strength
-        As in `neurocodec.modes.coders.Coder`.
-    atoms
-        Modes by features.
-    mean
-        Row that has loadings of 0.
-    projection
-        Features by modes.
-
-    Examples
-    --------
-    >>> one = np.ones(1, np.float32)
-    >>> coder = LinearCoder(one, one[:, None], 2 * one, one[:, None])
-    >>> coder.encode(np.array([[5.0]], np.float32)).tolist(), coder.decode(one[:, None]).tolist()
-    ([[3.0]], [[3.0]])
-    """
-
-    atoms: Matrix
-    mean: Matrix
-    projection: Matrix
+    atoms: NDArray[np.float32]  # modes by features
+    mean: NDArray[np.float32]  # the row that has loadings of 0
+    projection: NDArray[np.float32]  # features by modes
 
     @classmethod
     def of(cls, estimator: Any, modes: int, features: int) -> Self:
@@ -94,15 +79,15 @@ class LinearCoder(Coder):
         return replace(self, atoms=atoms, mean=mean, projection=projection)
 
     @property
-    def offset(self) -> Matrix:
+    def offset(self) -> NDArray[np.float32]:
         """The mean row."""
         return self.mean
 
-    def weak_loadings(self, rows: Matrix) -> Matrix:
+    def weak_loadings(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Loadings before they are divided by `strength`."""
         return np.asarray((rows - self.mean) @ self.projection)
 
-    def weak_atoms(self) -> Matrix:
+    def weak_atoms(self) -> NDArray[np.float32]:
         """Modes by features."""
         return self.atoms
 
@@ -114,31 +99,13 @@ class LinearCoder(Coder):
 
 @dataclass(frozen=True)
 class SolvingCoder(Coder):
-    """Methods whose loadings are solved for, given the atoms.
+    """Methods whose loadings are solved for, given the atoms: NMF, dictionary learning, k-means."""
 
-    Parameters
-    ----------
-    strength
-        As in `neurocodec.modes.coders.Coder`.
-    atoms
-        Modes by features.
-    method
-        "nmf", "dictionary_learning" or "kmeans".
-    settings
-        Keyword arguments of the estimator.
-
-    Examples
-    --------
-    >>> coder = SolvingCoder(np.ones(2, np.float32), np.eye(2, dtype=np.float32), "kmeans", {})
-    >>> coder.encode(np.array([[3.0, 1.0]], np.float32)).tolist()
-    [[1.0, 0.0]]
-    """
-
-    atoms: Matrix
+    atoms: NDArray[np.float32]  # modes by features
     method: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any]  # of the estimator, all of them
 
-    def weak_loadings(self, rows: Matrix) -> Matrix:
+    def weak_loadings(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Loadings before they are divided by `strength`."""
         if not len(rows):
             return np.zeros((0, len(self.atoms)), dtype=np.float32)
@@ -147,7 +114,7 @@ class SolvingCoder(Coder):
         x, atoms = rows.astype(float), self.atoms.astype(float)
         return _single(computed(self.method, self.settings, lambda: solve(x, atoms, self.settings)))
 
-    def weak_atoms(self) -> Matrix:
+    def weak_atoms(self) -> NDArray[np.float32]:
         """Modes by features."""
         return self.atoms
 
@@ -156,24 +123,8 @@ class SolvingCoder(Coder):
         return {"atoms": self.atoms, STRENGTH: self.strength}
 
 
-def coder_of(method: Method, estimator: Any, settings: Mapping[str, Any]) -> Coder:
-    """Make a coder of a fitted estimator.
-
-    Parameters
-    ----------
-    method
-        Name of the method.
-    estimator
-        Fitted.
-    settings
-        Keyword arguments that the user gave.
-
-    Examples
-    --------
-    >>> rows = np.random.default_rng(0).random((20, 3))
-    >>> coder_of("pca", PCA(2).fit(rows), {}).modes
-    2
-    """
+def coder_of(method: Estimator, estimator: Any, settings: Mapping[str, Any]) -> Coder:
+    """Make a coder of a fitted estimator, with the keyword arguments that the user gave."""
     if method in ("pca", "ica"):
         modes = len(estimator.components_)
         return LinearCoder.of(estimator, modes, estimator.n_features_in_)
@@ -181,58 +132,17 @@ def coder_of(method: Method, estimator: Any, settings: Mapping[str, Any]) -> Cod
     return SolvingCoder(_ones(len(atoms)), _single(atoms), method, whole_settings(method, settings))
 
 
-def coder_from(method: Method, arrays: Arrays, settings: Mapping[str, Any]) -> Coder:
-    """Make a coder of what its `arrays` gave.
-
-    Parameters
-    ----------
-    method
-        Name of the method.
-    arrays
-        By name.
-    settings
-        Keyword arguments that the user gave.
-
-    Examples
-    --------
-    >>> coder_from("nmf", {"strength": np.ones(1), "atoms": np.ones((1, 2))}, {}).modes
-    1
-    """
+def coder_from(
+    method: Estimator, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]
+) -> Coder:
+    """Make a coder of what its `arrays` gave."""
     if method in ("pca", "ica"):
         return LinearCoder(**arrays)
     return SolvingCoder(**arrays, method=method, settings=whole_settings(method, settings))
 
 
 def computed(method: str, settings: Mapping[str, Any], compute: Callable[[], Found]) -> Found:
-    """Let scikit-learn compute: its errors and warnings become ours, NumPy's state stays.
-
-    Parameters
-    ----------
-    method
-        Named in messages.
-    settings
-        Keyword arguments of the estimator, named in the error.
-    compute
-        What is to be computed.
-
-    Raises
-    ------
-    InputError
-        Where scikit-learn refuses a setting, or the rows with these settings.
-
-    Warns
-    -----
-    NeurocodecWarning
-        Where a solver stopped before it converged: one in place of scikit-learn's many.
-
-    Examples
-    --------
-    >>> computed("pca", {"tol": -1}, lambda: PCA(tol=-1).fit(np.eye(2)))
-    Traceback (most recent call last):
-    ...
-    neurocodec.errors.InputError: 'pca' of scikit-learn with {'tol': -1}
-      expected: The 'tol' parameter of PCA must be a float in the range [0.0, inf). Got -1 instead.
-    """
+    """Let scikit-learn compute: its errors and warnings become ours, NumPy's state stays."""
     with _random_state_kept(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -264,45 +174,22 @@ def _report(method: str, caught: list[warnings.WarningMessage]) -> None:
 
 
 def independent_columns(rows: NDArray[np.float64]) -> int:
-    """Rank of rows about their mean, each column at standard deviation 1.
-
-    Parameters
-    ----------
-    rows
-        Samples by features that all vary; what float32 cannot tell apart is dependent.
-
-    Examples
-    --------
-    >>> x = np.random.default_rng(0).random((20, 2))
-    >>> independent_columns(np.c_[x, x.sum(axis=1)])
-    2
-    """
+    """Rank of rows about their mean, each column, which must vary, at standard deviation 1."""
     if not rows.size:
         return 0
     power = np.linalg.eigvalsh(np.atleast_2d(np.corrcoef(rows, rowvar=False)))
     return int((power > _RANK**2 * power.max()).sum())
 
 
-def whole_settings(method: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting of the estimator, also those at scikit-learn's default.
-
-    Parameters
-    ----------
-    method
-        Name of the method.
-    settings
-        Keyword arguments that the user gave.
-
-    Examples
-    --------
-    >>> whole_settings("nmf", {"tol": 0.1})["max_iter"]
-    500
-    """
+def whole_settings(method: Estimator, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting of the estimator, also those at scikit-learn's default."""
     make, defaults = ESTIMATORS[method]
     return dict(make(**{**defaults, **settings}).get_params())
 
 
-def _factorize(rows: Matrix, atoms: Matrix, settings: Mapping[str, Any]) -> NDArray[Any]:
+def _factorize(
+    rows: NDArray[np.float64], atoms: NDArray[np.float64], settings: Mapping[str, Any]
+) -> NDArray[Any]:
     given = {name: settings[name] for name in _FACTORIZATION}
     found = non_negative_factorization(
         rows, H=atoms, n_components=len(atoms), init=None, update_H=False, **given
@@ -310,7 +197,9 @@ def _factorize(rows: Matrix, atoms: Matrix, settings: Mapping[str, Any]) -> NDAr
     return np.asarray(found[0])
 
 
-def _lasso(rows: Matrix, atoms: Matrix, settings: Mapping[str, Any]) -> NDArray[Any]:
+def _lasso(
+    rows: NDArray[np.float64], atoms: NDArray[np.float64], settings: Mapping[str, Any]
+) -> NDArray[Any]:
     alpha = settings["transform_alpha"]
     found = sparse_encode(
         rows,
@@ -324,21 +213,23 @@ def _lasso(rows: Matrix, atoms: Matrix, settings: Mapping[str, Any]) -> NDArray[
     return np.asarray(found)
 
 
-def _nearest(rows: Matrix, atoms: Matrix, settings: Mapping[str, Any]) -> NDArray[Any]:
+def _nearest(
+    rows: NDArray[np.float64], atoms: NDArray[np.float64], settings: Mapping[str, Any]
+) -> NDArray[Any]:
     del settings
     return np.asarray(np.eye(len(atoms))[pairwise_distances_argmin(rows, atoms)])
 
 
-_SOLVERS: Final[Mapping[str, Callable[[Matrix, Matrix, Mapping[str, Any]], NDArray[Any]]]] = {
+_SOLVERS: Final[Mapping[str, Solver]] = {
     "nmf": _factorize,
     "dictionary_learning": _lasso,
     "kmeans": _nearest,
 }
 
 
-def _single(values: NDArray[Any]) -> Matrix:
+def _single(values: NDArray[Any]) -> NDArray[np.float32]:
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def _ones(modes: int) -> Matrix:
+def _ones(modes: int) -> NDArray[np.float32]:
     return np.ones(modes, dtype=np.float32)

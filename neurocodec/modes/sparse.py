@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Self
 
@@ -11,17 +11,17 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec.errors import unknown_name, warn
-from neurocodec.modes.checkpoints import checkpoint_of
-from neurocodec.modes.coders import Matrix, SparseCoder
+from neurocodec.modes.coders import SparseCoder
 from neurocodec.modes.decomposition import Decomposition
-from neurocodec.modes.fitted import finish, labelled_history
+from neurocodec.modes.fitting import fit_together
 from neurocodec.modes.preparation import Prepared, prepare
 from neurocodec.nn.device import fitting_device
-from neurocodec.nn.sparse.config import Atoms, Encoder, Precision, Sign, SparseConfig, Sparsifier
-from neurocodec.nn.sparse.fit import build, fit
-from neurocodec.nn.sparse.source import Resident, Source, Streamed
-from neurocodec.rows.blocks import MEMORY, Data, Rows, opened, require_memory
+from neurocodec.nn.sparse.config import Atoms, Encoder, Precision, SparseConfig, Sparsifier
+from neurocodec.nn.sparse.fit import build
+from neurocodec.rows.blocks import MEMORY, Data, Rows, opened
+from neurocodec.vocabulary import Sign
 
 
 class SparseModes(Decomposition):
@@ -92,7 +92,7 @@ batch_size, hidden, precision, validation
         progress: bool = True,
     ) -> None:
         super().__init__(sign=sign)
-        self.memory = require_memory(memory)
+        self.memory = arguments.size_in_bytes("memory", memory)
         self.config = SparseConfig(
             expansion=expansion,
             threshold=threshold,
@@ -164,8 +164,8 @@ batch_size, hidden, precision, validation
         progress: bool = True,
     ) -> Self:
         """Make modes that are not fitted yet from one object with all settings."""
-        fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-        return cls(**fields, device=device, memory=memory, progress=progress)
+        settings = dataclasses.asdict(config)
+        return cls(**settings, device=device, memory=memory, progress=progress)
 
     def copy(self, **changes: Any) -> Self:
         """Make modes that are not fitted yet, with the settings of these, some of them changed.
@@ -238,8 +238,14 @@ batch_size, hidden, precision, validation
         """
         with opened(data, layer) as (array, origin):
             prepared = self.prepare(array, origin)
-            fit_together([self], [prepared], checkpoint=checkpoint, progress=self.progress)
-        return self
+            (fitted,) = fit_together(
+                [self.config],
+                [prepared],
+                self.device,
+                checkpoint=checkpoint,
+                progress=self.progress,
+            )
+        return self.adopt(fitted)
 
     def prepare(self, array: xr.DataArray, origin: dict[str, Any]) -> Prepared:
         """Look through the rows and choose those to hold out; see `preparation.prepare`."""
@@ -274,62 +280,6 @@ batch_size, hidden, precision, validation
         return SparseCoder.from_arrays(arrays, build(features, self.config), self.device)
 
 
-def fit_together(
-    modes: Sequence[SparseModes],
-    prepared: Sequence[Prepared],
-    *,
-    checkpoint: str | PathLike[str] | None = None,
-    progress: bool = True,
-) -> None:
-    """Fit modes side by side, as one stack of tensors.
-
-    Parameters
-    ----------
-    modes
-        Their settings differ at most in seed, threshold, penalties and learning rate.
-    prepared
-        Rows for each: as many training rows, held-out rows and features. Those of a file are
-        fitted alone.
-    checkpoint
-        As in `SparseModes.fit`.
-    progress
-        Whether to show a progress bar.
-    """
-    device, configs = modes[0].device, [m.config for m in modes]
-    where = checkpoint_of(checkpoint, configs, prepared, device)
-    source, held = _source(prepared, device), _held(prepared, device)
-    found = fit(source, held, configs, checkpoint=where, progress=progress)
-    for one, rows, result in zip(modes, prepared, found, strict=True):
-        coder = SparseCoder.of(result.model, device)
-        history = labelled_history(result.history)
-        done = finish(rows, coder, "nc.SparseModes.fit", history=history, config=one.config)
-        one.adopt(done)
-    if where is not None:
-        where.path.unlink(missing_ok=True)  # not before, as encoding the rows may fail
-
-
 def _report_active(config: SparseConfig, modes: int) -> None:
     if config.active is not None and config.active > modes:
         warn(f"active={config.active} is more than the {modes} modes there are: all are active")
-
-
-def _source(prepared: Sequence[Prepared], device: torch.device) -> Source:
-    first = prepared[0]
-    if not first.resident:
-        return Streamed(first, first.rows.features, ~first.held, first.block, device)
-    return Resident(_shared_or_stacked(prepared, device, lambda p: p.select(~p.held)))
-
-
-def _held(prepared: Sequence[Prepared], device: torch.device) -> Source:
-    return Resident(_shared_or_stacked(prepared, device, Prepared.held_sample))
-
-
-def _shared_or_stacked(
-    prepared: Sequence[Prepared], device: torch.device, select: Callable[[Prepared], Matrix]
-) -> torch.Tensor:
-    """Rows of all fits; one copy of them where all fits have the same."""
-    first = prepared[0]
-    if all(p is first for p in prepared):
-        rows = torch.from_numpy(select(first)).to(device)
-        return rows.expand(len(prepared), *rows.shape)
-    return torch.stack([torch.from_numpy(select(p)) for p in prepared]).to(device)

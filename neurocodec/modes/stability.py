@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.kernels.matching import (
@@ -26,7 +26,7 @@ from neurocodec.kernels.matching import (
 )
 from neurocodec.kernels.resampling import resample_training, shuffle_columns
 from neurocodec.kernels.splits import held_out
-from neurocodec.modes import fit_modes as ensembles
+from neurocodec.modes.fit_modes import alive_atoms, fit_all, seed_list, settings_of
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.rows import matrix as row
@@ -37,7 +37,8 @@ _OTHER: Final = "fit_other"
 _RESAMPLED, _SHUFFLED = 1, 2
 """Streams of random numbers beside those of the fits."""
 
-Atoms = list[NDArray[np.float64]]
+Dictionaries: TypeAlias = list[NDArray[np.float64]]
+"""Alive modes (modes, features) of each fit."""
 
 
 def mode_stability(
@@ -130,11 +131,11 @@ def mode_stability(
     >>> found.matched_cosine.dims, found.fit.size
     (('fit', 'mode'), 2)
     """
-    config = ensembles.settings_of(modes)
-    chosen = ensembles.seed_list(seeds, least=2)
-    bootstrap = ensembles.require_count("bootstrap", bootstrap, least=0)
-    shuffles = ensembles.require_count("shuffles", shuffles, least=1)
-    cosine = ensembles.require_cosine(cosine)
+    config = settings_of(modes)
+    chosen = seed_list(seeds, least=2)
+    bootstrap = arguments.whole("bootstrap", bootstrap, 0, hint="bootstrap=2")
+    shuffles = arguments.whole("shuffles", shuffles, hint="shuffles=2")
+    cosine = arguments.cosine(cosine)
     with opened(data, layer) as (array, origin):
         rows = row.select_rows(array, config.sign).compute()
     how = _How(modes, progress, set())
@@ -170,7 +171,7 @@ class _How:
     def fit(
         self, arrays: list[xr.DataArray], configs: list[SparseConfig], title: str
     ) -> list[SparseModes]:
-        return ensembles.fit_all(
+        return fit_all(
             arrays, configs, like=self.like, progress=self.progress, title=title, told=self.told
         )
 
@@ -206,7 +207,7 @@ def _shuffled(
     seeds: list[int],
     shuffles: int,
     how: _How,
-) -> list[Atoms]:
+) -> list[Dictionaries]:
     """Modes of shuffled rows: of two seeds for each shuffle."""
     flat = rows.values.reshape(len(rows), -1)
     broken = [
@@ -215,12 +216,12 @@ def _shuffled(
     ]
     arrays = [array for array in broken for _ in seeds[:2]]
     fits = how.fit(arrays, _with_seeds(config, seeds[:2]) * shuffles, "shuffled rows")
-    atoms = [ensembles.alive_atoms(fit) for fit in fits]
+    atoms = [alive_atoms(fit) for fit in fits]
     return [atoms[2 * i : 2 * i + 2] for i in range(shuffles)]
 
 
 def _alive(fit: SparseModes) -> NDArray[np.float64]:
-    atoms = ensembles.alive_atoms(fit)
+    atoms = alive_atoms(fit)
     if not len(atoms):
         raise InputError(
             came=f"a fit with seed {fit.config.seed} of which no mode is ever active",
@@ -232,9 +233,9 @@ def _alive(fit: SparseModes) -> NDArray[np.float64]:
 
 def _of_modes(
     agreed: Consensus,
-    atoms: Atoms,
+    atoms: Dictionaries,
     like: xr.DataArray,
-    shuffled: list[Atoms],
+    shuffled: list[Dictionaries],
     cosine: float,
 ) -> dict[str, xr.DataArray]:
     """Variables that have the dim `mode`, the most stable one first."""
@@ -268,7 +269,7 @@ def _dictionary(atoms: NDArray[np.float64], like: xr.DataArray) -> xr.DataArray:
     return xr.DataArray(values, coords, (v.MODE, *features), "dictionary", like.attrs)
 
 
-def _strength(agreed: Consensus, atoms: Atoms) -> NDArray[np.float64]:
+def _strength(agreed: Consensus, atoms: Dictionaries) -> NDArray[np.float64]:
     """Median over fits of the norm of each mode, in the units of the data."""
     norms = np.full(agreed.index.shape, np.nan)
     for fit, (index, rows) in enumerate(zip(agreed.index, atoms, strict=True)):
@@ -277,7 +278,7 @@ def _strength(agreed: Consensus, atoms: Atoms) -> NDArray[np.float64]:
     return np.asarray(np.nanmedian(norms, axis=0))
 
 
-def _chance(modes: NDArray[np.float64], shuffled: list[Atoms]) -> NDArray[np.float64]:
+def _chance(modes: NDArray[np.float64], shuffled: list[Dictionaries]) -> NDArray[np.float64]:
     """Cosine of each mode with the closest one of all fits to shuffled rows; 0 without any."""
     fits = [atoms for pair in shuffled for atoms in pair if len(atoms)]
     if not fits:
@@ -285,7 +286,9 @@ def _chance(modes: NDArray[np.float64], shuffled: list[Atoms]) -> NDArray[np.flo
     return np.asarray(cosine_similarity(modes, np.concatenate(fits)).max(axis=1))
 
 
-def _of_fits(fits: list[SparseModes], atoms: Atoms, cosine: float) -> dict[str, xr.DataArray]:
+def _of_fits(
+    fits: list[SparseModes], atoms: Dictionaries, cosine: float
+) -> dict[str, xr.DataArray]:
     """Variables that have the dim `fit` and no other but `fit_other`."""
     values = {name: [getattr(fit, name) for fit in fits] for name in ("r2", "l0", "alive")}
     values["distinct_share"] = [float(fit.summary["distinct_share"]) for fit in fits]
@@ -296,7 +299,7 @@ def _of_fits(fits: list[SparseModes], atoms: Atoms, cosine: float) -> dict[str, 
 
 
 def _shares(
-    atoms: Atoms, shuffled: list[Atoms], cosine: float, above: float
+    atoms: Dictionaries, shuffled: list[Dictionaries], cosine: float, above: float
 ) -> dict[str, xr.DataArray]:
     """How many modes replicate across seeds, and how many do where there are no combinations."""
     chance = [mean_off_diagonal(replication(pair, cosine)) for pair in shuffled]

@@ -24,30 +24,14 @@ _RANKS: Final = 5
 
 
 class Tally:
-    """Everything about the rows of a fit that the summary needs, block by block.
-
-    Parameters
-    ----------
-    modes, features
-        Shape of the dictionary.
-    held
-        Whether any rows are held out; then modes are left out on these, else on all rows.
-
-    Examples
-    --------
-    >>> tally = Tally(1, 1, held=False)
-    >>> rows, loadings = np.array([[2.0], [0.0]]), np.array([[2.0], [0.0]])
-    >>> tally.add(rows, loadings, rows, np.array([False, False]))
-    >>> tally.strength.tolist(), tally.active_share.tolist(), tally.l0
-    ([2.0], [0.5], 0.5)
-    """
+    """Everything about the rows of a fit that the summary needs, block by block."""
 
     def __init__(self, modes: int, features: int, *, held: bool) -> None:
         self.training = ReconstructionScores(features)
         self.held = ReconstructionScores(features)
         self.left_out = LeftOut(modes, features)
         self.count = 0
-        self._any_held = held
+        self._any_held = held  # then modes are left out on these rows, else on all
         self._active = np.zeros(modes, dtype=np.int64)
         self._active_training = np.zeros(modes, dtype=np.int64)
         self._sum_training = np.zeros(modes)
@@ -95,35 +79,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class Coded:
-    """Rows that went through a coder once.
-
-    Parameters
-    ----------
-    tally
-        What was counted.
-    loadings
-        Of all rows, where they are kept.
-    """
+    """Rows that went through a coder once."""
 
     tally: Tally
-    loadings: NDArray[np.float32] | None
+    loadings: NDArray[np.float32] | None  # of all rows, as the coder gives them
 
 
 def code(prepared: Prepared, coder: Coder) -> Coded:
-    """Encode and decode all rows block by block, once.
-
-    Parameters
-    ----------
-    prepared
-        The rows; loadings are kept where these are in memory.
-    coder
-        Fitted.
-
-    Returns
-    -------
-    Coded
-        With loadings as the coder gives them.
-    """
+    """Encode and decode all rows block by block, once; loadings are kept of rows in memory."""
     size, held = len(prepared), prepared.held
     kept = np.empty((size, coder.modes), dtype=np.float32) if prepared.resident else None
     tally = Tally(coder.modes, prepared.rows.features, held=bool(held.any()))
@@ -136,22 +99,7 @@ def code(prepared: Prepared, coder: Coder) -> Coded:
 
 
 def summary(tally: Tally, coder: Coder, dictionary: xr.DataArray) -> xr.Dataset:
-    """Label what is known of every mode and of the fit.
-
-    Parameters
-    ----------
-    tally
-        Of all rows.
-    coder
-        As the rows were encoded with.
-    dictionary
-        Modes by channels, labelled, in the units of the data.
-
-    Returns
-    -------
-    xarray.Dataset
-        As `neurocodec.modes.decomposition.Decomposition.summary` describes it.
-    """
+    """Label what is known of every mode and of the fit, as `Decomposition.summary` says it."""
     atoms = coder.dictionary()
     share = tally.active_share
     found: dict[str, NDArray[Any]] = {

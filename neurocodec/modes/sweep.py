@@ -14,11 +14,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels, storage
+from neurocodec import arguments, labels, storage
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, StorageError, unknown_name
 from neurocodec.kernels.matching import mean_off_diagonal, replication
-from neurocodec.modes import fit_modes as ensembles
+from neurocodec.modes.fit_modes import (
+    alive_atoms,
+    check_all,
+    fit_all,
+    in_memory,
+    seed_list,
+    settings_of,
+)
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.rows.blocks import Data, Rows, fingerprint_of, opened
@@ -95,16 +102,16 @@ def sweep(
     >>> found.r2.dims, found.replicated_share.shape
     (('l1_loading', 'seed'), (2,))
     """
-    base, like = ensembles.settings_of(modes), SparseModes() if modes is None else modes
-    chosen = ensembles.seed_list(seeds, least=1)
-    cosine = ensembles.require_cosine(cosine)
+    base, like = settings_of(modes), SparseModes() if modes is None else modes
+    chosen = seed_list(seeds, least=1)
+    cosine = arguments.cosine(cosine)
     grid = _grid(settings)
     configs = dict(_configs(base, grid, chosen))
     _require_used(grid, configs.values())
     with opened(data, layer) as (array, origin):
-        rows, told = ensembles.in_memory(array, like.memory), set[str]()
+        rows, told = in_memory(array, like.memory), set[str]()
         first = [here[0] for here in configs.values()]
-        ensembles.check_all(rows, first, like=like, told=told)
+        check_all(rows, first, like=like, told=told)
         empty = labels.stamp(
             _empty(grid, chosen),
             "nc.sweep",
@@ -117,9 +124,7 @@ def sweep(
         )
         found = empty if out is None else _started(empty, Path(out))
         for point, here, title in _missing(found, configs):
-            fits = ensembles.fit_all(
-                rows, here, like=like, progress=progress, title=title, told=told
-            )
+            fits = fit_all(rows, here, like=like, progress=progress, title=title, told=told)
             _enter(found, point, fits, cosine)
             if out is not None:
                 storage.save(found, out)
@@ -247,7 +252,7 @@ def _enter(found: xr.Dataset, point: Point, fits: list[SparseModes], cosine: flo
     """Write the figures of one combination into the result."""
     for name in _SCORES:
         found[name][point] = [_score(fit, name) for fit in fits]
-    atoms = [ensembles.alive_atoms(fit) for fit in fits]
+    atoms = [alive_atoms(fit) for fit in fits]
     shares = replication(atoms, cosine)
     found[_SHARED][point] = mean_off_diagonal(shares)
 

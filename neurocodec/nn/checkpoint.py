@@ -24,31 +24,7 @@ FACTS = "neurocodec"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors and JSON facts to one file; a reader finds the old file whole, or the new.
-
-    Parameters
-    ----------
-    path
-        A `.safetensors` file.
-    tensors
-        By name.
-    facts
-        Anything that JSON can hold.
-
-    Raises
-    ------
-    StorageError
-        Where the file cannot be written.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile, torch
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = pathlib.Path(folder) / "x.safetensors"
-    ...     write_tensors(file, {"w": torch.ones(1)}, {"epoch": 3})
-    ...     read_tensors(file)
-    ({'w': tensor([1.])}, {'epoch': 3})
-    """
+    """Write tensors and JSON facts to one file; a reader finds the old file whole, or the new."""
     whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     content = save(whole, metadata={FACTS: json.dumps(facts, sort_keys=True)})
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -65,23 +41,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `write_tensors` wrote.
-
-    Parameters
-    ----------
-    path
-        A `.safetensors` file.
-
-    Returns
-    -------
-    tensors, facts
-        The tensors, on the CPU, and the JSON facts.
-
-    Raises
-    ------
-    StorageError
-        Where the file is missing, damaged, or holds no facts.
-    """
+    """Read what `write_tensors` wrote: tensors on the CPU, and facts; StorageError if damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -95,50 +55,23 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put a prefix before every name.
-
-    Examples
-    --------
-    >>> import torch
-    >>> list(prefixed("best.", {"w": torch.ones(1)}))
-    ['best.w']
-    """
+    """Put a prefix before every name."""
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
 def unprefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take the tensors with a prefix, without it.
-
-    Examples
-    --------
-    >>> import torch
-    >>> list(unprefixed("best.", {"best.w": torch.ones(1), "w": torch.ones(1)}))
-    ['w']
-    """
+    """Take the tensors with a prefix, without it."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """Lay out an optimizer's state as tensors named "parameter.quantity".
-
-    Examples
-    --------
-    >>> import torch
-    >>> optimizer_tensors(torch.optim.Adam([torch.ones(1, requires_grad=True)]))
-    {}
-    """
+    """Lay out an optimizer's state as tensors named "parameter.quantity"."""
     state = optimizer.state_dict()["state"]
     return {f"{i}.{key}": value for i, values in state.items() for key, value in values.items()}
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimizer of the same parameters the state that `optimizer_tensors` laid out.
-
-    Examples
-    --------
-    >>> import torch
-    >>> restore_optimizer(torch.optim.Adam([torch.ones(1, requires_grad=True)]), {})
-    """
+    """Give an optimizer of the same parameters the state that `optimizer_tensors` laid out."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", maxsplit=1)
@@ -148,14 +81,7 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
 
 
 def digest(*tensors: Tensor) -> str:
-    """SHA-256 over values, shapes and dtypes.
-
-    Examples
-    --------
-    >>> import torch
-    >>> digest(torch.zeros(2)) == digest(torch.zeros(2)), digest(torch.zeros(2)) == digest()
-    (True, False)
-    """
+    """SHA-256 over values, shapes and dtypes."""
     total = hashlib.sha256()
     for tensor in tensors:
         total.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())

@@ -19,7 +19,7 @@ def device_named(name: str | torch.device, hint: str = "device='cpu'") -> torch.
             )
         if place.type != "meta":
             torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
         raise InputError(
             came=f"device={str(name)!r}, which this machine does not have",
             expected="a device that torch can use here",

@@ -1,4 +1,8 @@
-"""The stimulus in the units that a network was trained in."""
+"""The stimulus in the units that a network was trained in: raw frames, standardised on the way in.
+
+The mean is taken off before anything is summed, so that light levels of a hundred and more cost no
+digits.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +13,7 @@ from neurocodec.errors import InputError
 
 
 class Standardisation(nn.Module):
-    """(stimulus - mean) / deviation, with one number each: the first module of a network.
-
-    A network that was trained on standardised frames takes raw ones through it. The mean is taken
-    off before anything is summed, so that light levels of a hundred and more cost no digits.
-
-    Parameters
-    ----------
-    mean
-        Mean intensity of the training stimulus.
-    deviation
-        Its standard deviation.
-
-    Raises
-    ------
-    InputError
-        Where a number is not finite, or the deviation is not above 0.
-
-    Examples
-    --------
-    >>> Standardisation(50.0, 10.0)(torch.tensor([70.0])).tolist()
-    [2.0]
-    """
+    """(stimulus - mean) / deviation, with one number each: the first module of a network."""
 
     mean: Tensor
     deviation: Tensor
@@ -38,7 +21,7 @@ class Standardisation(nn.Module):
     def __init__(self, mean: float, deviation: float) -> None:
         super().__init__()
         numbers = torch.tensor([mean, deviation])
-        if not bool(numbers.isfinite().all()) or deviation <= 0:
+        if not bool(numbers.isfinite().all()) or not bool(numbers[1] > 0):
             raise InputError(
                 came=f"a stimulus of mean {mean} and standard deviation {deviation}",
                 expected="two finite numbers, the deviation above 0",

@@ -130,22 +130,7 @@ def perturbed(
     tokens: Sequence[int] | None = None,
     fill: Fill = 0.0,
 ) -> Network:
-    """Make the network that `nc.ablate` and `nc.preserve` yield.
-
-    Parameters
-    ----------
-    net, layer, channels, tokens, fill
-        As `nc.ablate` takes them.
-    kind
-        "ablate" or "preserve".
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> net = Network(nn.Sequential(nn.Identity()), layers={"hidden": "0"})
-    >>> perturbed(net, "ablate", "hidden", [0, 2]).perturbation
-    ("ablate('hidden', channels=[0, 2], fill=0.0)",)
-    """
+    """Make the network that `nc.ablate` and `nc.preserve` yield."""
     mask = ChannelMask(
         layer=net.select_layers([layer])[layer],
         channels=positions("channels", channels, least=0),
@@ -160,22 +145,7 @@ def perturbed(
 
 
 def positions(what: str, values: Any, least: int | None = None) -> tuple[int, ...]:
-    """Check positions of channels or tokens: whole numbers, at least one, none twice; sorted.
-
-    Parameters
-    ----------
-    what
-        Their name, for the message.
-    values
-        What came.
-    least
-        Smallest that may come.
-
-    Examples
-    --------
-    >>> positions("channels", np.array([3, 1]))
-    (1, 3)
-    """
+    """Check positions of channels or tokens: whole numbers, at least one, none twice; sorted."""
     array = np.asarray(values)
     if array.dtype == bool:
         raise InputError(
@@ -200,18 +170,7 @@ def positions(what: str, values: Any, least: int | None = None) -> tuple[int, ..
 
 
 def finite_fill(fill: Fill) -> float | tuple[float, ...]:
-    """Check what channels are replaced by: one number, or one for each channel.
-
-    Parameters
-    ----------
-    fill
-        What came.
-
-    Examples
-    --------
-    >>> finite_fill(0), finite_fill(np.ones(2))
-    (0.0, (1.0, 1.0))
-    """
+    """Check what channels are replaced by: one number, or one for each channel."""
     try:
         values = np.asarray(fill, dtype=np.float64)
     except (TypeError, ValueError):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,109 +15,65 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from neurocodec.engine import session as engine
+from neurocodec.engine.memory import Budget
 from neurocodec.engine.samples import Block, Samples, bar
+from neurocodec.engine.session import Session
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.network import Network
-from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.tracing import Trace, quickened, trace
 from neurocodec.nn.perturbation.replay import START, Remainder, starts
 
 logger = logging.getLogger(__name__)
 
-Flags = NDArray[np.bool_]
-Positions = NDArray[np.intp]
-
-BATCH = {"cpu": 32, "cuda": 2048}
-"""Rows that are computed together; more are slower on a CPU (benchmarks/perturbation.py)."""
-BYTES = {"cpu": 2**29, "cuda": 2**34}
-"""What the activations of one batch may take."""
+BUDGET: Final = Budget({"cpu": 2**29, "cuda": 2**34}, {"cpu": 32, "cuda": 2048})
+"""Of one batch; more rows are slower on a CPU (benchmarks/perturbation.py)."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Category that the network answered with, for each pair of a mask and an image.
+    """Category that the network answered with, for each pair of a mask and an image."""
 
-    Parameters
-    ----------
-    keys
-        ``image * masks + mask``, increasing.
-    values
-        Positions of categories.
-    masks
-        Number of different masks.
-    kept
-        (image,) whether it could be read; what is answered to others means nothing.
-    """
+    keys: NDArray[np.int64]  # image * masks + mask, increasing
+    values: NDArray[np.int32]  # positions of categories
+    masks: int  # number of different ones
+    kept: NDArray[np.bool_]  # (image,) could be read; what is answered to others means nothing
 
-    keys: NDArray[np.int64]
-    values: NDArray[np.int32]
-    masks: int
-    kept: Flags
-
-    def __call__(self, mask: Positions, image: Positions) -> NDArray[np.int32]:
+    def __call__(self, mask: NDArray[np.intp], image: NDArray[np.intp]) -> NDArray[np.int32]:
         """Answers to images under masks, broadcast against each other."""
         wanted = image.astype(np.int64) * self.masks + mask
         return np.asarray(self.values[np.searchsorted(self.keys, wanted)])
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A layer that is ready to be perturbed.
+class OpenedLayer:
+    """A layer that is ready to be perturbed."""
 
-    Parameters
-    ----------
-    rest
-        What comes after it.
-    samples
-        The images.
-    channels
-        Number of its channels.
-    outputs
-        Number of the network's outputs.
-    batch_size
-        Rows that are computed together.
-    device
-        Where.
-    """
-
-    rest: Remainder
-    samples: Samples
-    channels: int
-    outputs: int
-    batch_size: int
+    rest: Remainder  # what comes after it
+    samples: Samples  # the images
+    channels: int  # how many it has
+    outputs: int  # how many the network has
+    batch_size: int  # rows that are computed together
     device: torch.device
 
 
 @contextmanager
 def opened_layer(
     net: Network, stimulus: xr.DataArray, layer: str, batch_size: int | None
-) -> Iterator[Layout]:
-    """Borrow the network and find out how it runs on from the layer.
-
-    Parameters
-    ----------
-    net
-        On its device.
-    stimulus
-        Images.
-    layer
-        Alias.
-    batch_size
-        Rows that are computed together; chosen where None.
-    """
+) -> Iterator[OpenedLayer]:
+    """Borrow the network, on its device, and find out how it runs on from the layer."""
     samples, chosen = Samples.of(net, stimulus, stream=True), net.select_layers([layer])[layer]
     few = samples.few(net.device)
     with ExitStack() as stack:
-        rest, traced = _resumable(net, layer, chosen, few, stack)
-        channels = chosen.channels_first(traced.done.hidden[layer]).shape[1]
-        size = batch_size or _automatic(net.device.type, traced.bytes_per_sample)
-        yield Layout(rest, samples, channels, traced.done.outputs.shape[1], size, net.device)
+        rest, session = _resumable(net, layer, chosen, few, stack)
+        size = batch_size or BUDGET.batch_size(session.bytes_per_sample, net.device.type)
+        channels, outputs = session.channels(layer), session.traced.done.outputs.shape[1]
+        yield OpenedLayer(rest, samples, channels, outputs, size, net.device)
 
 
 def _resumable(
     net: Network, alias: str, layer: Layer, few: Tensor, outer: ExitStack
-) -> tuple[Remainder, Trace]:
+) -> tuple[Remainder, Session]:
     """Find the latest place from which the network can be resumed; else there are whole passes."""
     alone = {alias: layer}
     for layers in (alone, *({**alone, START: start} for start in starts(layer))):
@@ -132,7 +89,7 @@ def _resumable(
 
 def _tried(
     net: Network, alias: str, layers: dict[str, Layer], few: Tensor, stack: ExitStack
-) -> tuple[Remainder, Trace] | None:
+) -> tuple[Remainder, Session] | None:
     """Do without a part that takes no single tensor, or runs more than once."""
     try:
         return _remainder(net, alias, layers, few, stack)
@@ -144,59 +101,34 @@ def _tried(
 
 def _remainder(
     net: Network, alias: str, layers: dict[str, Layer], few: Tensor, stack: ExitStack
-) -> tuple[Remainder, Trace]:
-    capture = stack.enter_context(Capture(net.module, layers, net.select).attached())
-    traced = trace(capture, few)
-    stack.enter_context(quickened(capture, traced, few))
-    return Remainder.of(capture, alias, few), traced
-
-
-def _automatic(device: str, bytes_per_row: int) -> int:
-    most, memory = (table.get(device, table["cpu"]) for table in (BATCH, BYTES))
-    return int(np.clip(memory // max(1, bytes_per_row), 1, most))
+) -> tuple[Remainder, Session]:
+    session = stack.enter_context(engine.opened(net, layers, few))
+    return Remainder.of(session.capture, alias, few), session
 
 
 def answer_pairs(
-    layout: Layout,
-    keep: Flags,
-    keys: NDArray[np.int64],
+    opened: OpenedLayer,
+    keep: NDArray[np.bool_],  # different masks (mask, channel), the first keeps all channels
+    keys: NDArray[np.int64],  # image * masks + mask, increasing, none twice
     *,
     fill: float | tuple[float, ...],
     workers: int | None,
     progress: bool,
 ) -> Answers:
-    """Answer every pair of an image and a mask.
-
-    Each image runs through the whole network once; what its layer answered is kept meanwhile, and
-    for every mask only what comes after the layer is computed, rows of several masks together.
-
-    Parameters
-    ----------
-    layout
-        The layer.
-    keep
-        Different masks (mask, channel); the first keeps all channels.
-    keys
-        ``image * masks + mask`` of the pairs, increasing, none twice; images by their position
-        in the samples.
-    fill
-        What channels are replaced by.
-    workers
-        Processes that decode files of images; chosen where None.
-    progress
-        Whether to show a bar.
-    """
-    masks, size = len(keep), layout.batch_size
+    """Answer every pair of an image (by its position in the samples) and a mask."""
+    # Each image runs through the whole network once; what its layer answered is kept meanwhile, and
+    # for every mask only what comes after the layer is computed, rows of several masks together.
+    masks, size = len(keep), opened.batch_size
     values = np.full(len(keys), -1, np.int32)
     image, mask = np.divmod(keys, masks)
-    flags = torch.from_numpy(keep).to(layout.device)
-    run = partial(_masked, layout, keep=flags, fill=_fill(fill, layout))
-    count = len(layout.samples)
+    flags = torch.from_numpy(keep).to(opened.device)
+    run = partial(_masked, opened, keep=flags, fill=_fill(fill, opened))
+    count = len(opened.samples)
     ranges = [(start, min(start + size, count)) for start in range(0, count, size)]
     kept = np.ones(count, dtype=bool)
     with (
         bar(len(keys), "perturbation", progress=progress) as shown,
-        layout.samples.blocks(ranges, workers, layout.device) as blocks,
+        opened.samples.blocks(ranges, workers, opened.device) as blocks,
     ):
         for block in blocks:
             kept[block.start : block.stop] = block.kept
@@ -207,24 +139,24 @@ def answer_pairs(
 
 
 def _masked(
-    layout: Layout,
+    opened: OpenedLayer,
     block: Block,
-    rows: Positions,
+    rows: NDArray[np.intp],
     *,
     keep: Tensor,
     fill: Tensor | None,
     done: Callable[[int], object],
 ) -> NDArray[np.int32]:
     """Answers of some images, for rows (image, mask); the first mask changes nothing."""
-    rest = layout.rest
-    x = layout.samples.place(block, block.start, block.stop, layout.device).x
+    rest = opened.rest
+    x = opened.samples.place(block, block.start, block.stop, opened.device).x
     full = rest.capture.look(x)
-    image, mask = (torch.from_numpy(r).to(layout.device) for r in rows)
+    image, mask = (torch.from_numpy(r).to(opened.device) for r in rows)
     found = _largest(full.outputs, block.start)[image]
     todo = mask.nonzero()[:, 0]
     done(len(mask) - len(todo))
     with rest.resumed():
-        for some in torch.split(todo, layout.batch_size):
+        for some in torch.split(todo, opened.batch_size):
             outputs = rest.perturbed(x, full.hidden, image[some], keep[mask[some]], fill)
             found[some] = _largest(outputs, block.start)
             done(len(some))
@@ -240,13 +172,13 @@ def _largest(outputs: Tensor, start: int) -> Tensor:
     return outputs.argmax(1)
 
 
-def _fill(fill: float | tuple[float, ...], layout: Layout) -> Tensor | None:
-    if isinstance(fill, tuple) and len(fill) != layout.channels:
+def _fill(fill: float | tuple[float, ...], opened: OpenedLayer) -> Tensor | None:
+    if isinstance(fill, tuple) and len(fill) != opened.channels:
         raise InputError(
-            came=f"fill of {len(fill)} numbers for a layer of {layout.channels} channels",
+            came=f"fill of {len(fill)} numbers for a layer of {opened.channels} channels",
             expected="one number, or one for each channel",
         )
     if fill == 0:
         return None
-    values = torch.tensor(fill, dtype=torch.float64, device=layout.device)
-    return values.expand(layout.channels)
+    values = torch.tensor(fill, dtype=torch.float64, device=opened.device)
+    return values.expand(opened.channels)

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.attribution.plan import one_of
-from neurocodec.engine.respond import respond
-from neurocodec.engine.samples import require_batch_size
+from neurocodec.engine.samples import Samples
+from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, labelled, provenance, stamp
 from neurocodec.network import Network
 from neurocodec.perturbation.ablation import Fill, Kind, finite_fill
-from neurocodec.perturbation.answers import Layout, answer_pairs, opened_layer
+from neurocodec.perturbation.answers import OpenedLayer, answer_pairs, opened_layer
 from neurocodec.perturbation.images import (
     Concepts,
-    Drawing,
-    Flags,
-    Images,
+    ImageGroups,
     OffTarget,
-    Positions,
+    Sampling,
     category_positions,
     group_members,
 )
@@ -43,6 +41,7 @@ from neurocodec.perturbation.summary import (
 logger = logging.getLogger(__name__)
 
 FRACTIONS: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 def perturbation_curve(
@@ -171,25 +170,25 @@ def perturbation_curve(
     >>> curve.accuracy.sel(group="target", category="a").values.ravel().tolist()
     [1.0, 0.0]
     """
-    require_batch_size(batch_size)
+    batch_size = arguments.batch_size(batch_size)
     require_classifier(net, stimulus)
-    require_interval(confidence, bootstrap)
-    one_of("match", match, ("member", "exact"))
+    bootstrap, confidence = arguments.interval(bootstrap, confidence, least=1)
+    arguments.one_of("match", match, ("member", "exact"))
     rankings = Rankings.of(scores, kinds_of(kind), fractions_of(fractions), draws, seed)
     placed, filled = net.on(device), finite_fill(fill)
-    names = output_names(placed, stimulus)
+    names = category_names(placed, stimulus)
     label = label_positions(stimulus, labels, names)
     known = require_concepts(rankings.group, concepts)
     member = group_members(rankings.groups, names, known, label)
-    drawing = Drawing(off_target, n_target, n_off, rankings.draws, seed)
-    images = drawing.choose(rankings.groups, member, label, names)
+    sampling = Sampling(off_target, n_target, n_off, rankings.draws, seed)
+    images = sampling.choose(rankings.groups, member, label, names)
     used, shown = stimulus.isel({v.STIMULUS: images.used}), images.renumbered()
     keep, mask = rankings.masks()
-    with opened_layer(placed, used, layer, batch_size) as layout:
-        _require_channels(layout, rankings, layer)
-        placed.output_names(layout.outputs)
+    with opened_layer(placed, used, layer, batch_size) as opened:
+        _require_channels(opened, rankings, layer)
+        placed.output_names(opened.outputs)
         keys = _pairs(shown, mask, len(keep))
-        answers = answer_pairs(layout, keep, keys, fill=filled, workers=workers, progress=progress)
+        answers = answer_pairs(opened, keep, keys, fill=filled, workers=workers, progress=progress)
     shown = shown.readable(_told(answers.kept, used), rankings.groups)
     judge = Judge(label[images.used], member, match)
     tallies = tuple(
@@ -199,9 +198,7 @@ def perturbation_curve(
     share = rankings.counts / rankings.channels
     summary = Summary(tallies, rankings.kinds, share, confidence, bootstrap, seed)
     facts = {
-        "model": net.name,
-        "weights_sha256": net.weights_sha256,
-        "perturbation": net.perturbation,
+        **net.facts,
         "layer": layer,
         "match": match,
         "off_target": off_target,
@@ -215,135 +212,8 @@ def perturbation_curve(
     return stamp(_label(summary, rankings, images, used), "nc.perturbation_curve", **facts)
 
 
-def _label(summary: Summary, rankings: Rankings, images: Images, used: xr.DataArray) -> xr.Dataset:
-    """Label a summary, and add what is known of channels and images."""
-    coords = {
-        v.RANKING: list(rankings.scores),
-        v.KIND: list(rankings.kinds),
-        v.FRACTION: np.asarray(rankings.fractions),
-        rankings.group: rankings.groups,
-        v.GROUP: list(GROUPS),
-        v.DRAW: np.arange(rankings.draws),
-        v.BOUND: ["low", "high"],
-    }
-    found = dataset(summary, coords, group_dim=rankings.group)
-    shared = [_shared(one, used) for one in rankings.scores.values()]
-    extra: dict[str, tuple[tuple[str, ...], Any]] = {
-        "n_channels": ((v.FRACTION,), rankings.counts),
-        "channel_share": ((v.FRACTION,), rankings.counts / rankings.channels),
-        "off_target_category": ((rankings.group, v.DRAW), images.off_names),
-        "shared_images": ((v.RANKING,), shared),
-    }
-    made = {
-        name: labelled(values, dims, {d: coords[d] for d in dims}, name=name)
-        for name, (dims, values) in extra.items()
-    }
-    return found.assign(made)
-
-
-def _told(kept: Flags, used: xr.DataArray) -> Flags:
-    """Say which images could not be read."""
-    if not kept.all():
-        name = v.SOURCE if v.SOURCE in used.coords else v.STIMULUS
-        names = used[name].values[~kept].tolist() if name in used.coords else np.flatnonzero(~kept)
-        first = ", ".join(map(str, names[:10]))
-        logger.warning("%d images that cannot be read are left out: %s", len(names), first)
-    return kept
-
-
-def _shared(scores: xr.DataArray, used: xr.DataArray) -> float:
-    """Part of the images that the scores were made from; NaN where they do not say."""
-    origin = provenance(scores)
-    if "samples" in origin:
-        return shared_share(used, origin["samples"])
-    return 0.0 if origin.get("function") == "nc.rankings.at_random" else np.nan
-
-
-def _require_channels(layout: Layout, rankings: Rankings, layer: str) -> None:
-    if layout.channels != rankings.channels:
-        raise InputError(
-            came=f"scores of {rankings.channels} channels for layer {layer!r}",
-            expected=f"one for each of its {layout.channels} channels",
-        )
-
-
-def _pairs(images: Images, mask: Positions, masks: int) -> NDArray[np.int64]:
-    """Every pair of an image and a mask that is needed, once, with image 0 first."""
-    plain = np.arange(len(images.used), dtype=np.int64) * masks
-    keys = [plain]
-    for group, (own, off) in enumerate(zip(images.of_target, images.off, strict=True)):
-        for shown in (own, off):
-            for draw, some in enumerate(shown):
-                used = np.unique(mask[:, :, :, draw, group])
-                keys.append((some[:, None].astype(np.int64) * masks + used).ravel())
-    return np.unique(np.concatenate(keys))
-
-
-def _fingerprint(data: xr.DataArray) -> str:
-    """Of the labels of the images; their pixels are not read again."""
-    along = {str(k): c.values for k, c in data.coords.items() if c.dims == (v.STIMULUS,)}
-    return fingerprint(*(np.asarray(along[name]) for name in sorted(along)))
-
-
-KINDS: Final = ("ablate", "preserve")
-
-
-def kinds_of(kind: Kind | Sequence[Kind]) -> tuple[str, ...]:
-    """Check the kinds of perturbation.
-
-    Parameters
-    ----------
-    kind
-        "ablate", "preserve" or both.
-
-    Examples
-    --------
-    >>> kinds_of("ablate")
-    ('ablate',)
-    """
-    kinds = (kind,) if isinstance(kind, str) else tuple(kind)
-    for one in kinds:
-        if one not in KINDS:
-            raise unknown_name("kind of perturbation", one, KINDS)
-    if not kinds or len(set(kinds)) < len(kinds):
-        raise InputError(came=f"kind={kind!r}", expected="'ablate', 'preserve' or both")
-    return kinds
-
-
-def fractions_of(fractions: Sequence[float]) -> tuple[float, ...]:
-    """Check fractions of channels: increasing, from 0 to 1.
-
-    Parameters
-    ----------
-    fractions
-        What came.
-
-    Examples
-    --------
-    >>> fractions_of([0, 0.5])
-    (0.0, 0.5)
-    """
-    found = np.asarray(fractions, dtype=np.float64)
-    inside = found.ndim == 1 and found.size and bool(((found >= 0) & (found <= 1)).all())
-    if not inside or bool((np.diff(found) <= 0).any()):
-        raise InputError(
-            came=f"fractions={fractions!r}",
-            expected="increasing numbers from 0 to 1",
-            hint="fractions=(0, 0.05, 0.1, 0.2, 0.5, 1)",
-        )
-    return tuple(found.tolist())
-
-
 def require_classifier(net: Network, stimulus: xr.DataArray) -> None:
-    """Refuse a network of movies, and what are no images.
-
-    Parameters
-    ----------
-    net
-        The network.
-    stimulus
-        Images.
-    """
+    """Refuse a network of movies, and what are no images."""
     if net.history is not None:
         raise InputError(
             came=f"{net.name!r}, which sees a movie",
@@ -358,41 +228,44 @@ def require_classifier(net: Network, stimulus: xr.DataArray) -> None:
         )
 
 
-def output_names(net: Network, stimulus: xr.DataArray) -> list[str]:
-    """Names of a network's categories, from a pass where it has none.
+def kinds_of(kind: Kind | Sequence[Kind]) -> tuple[Kind, ...]:
+    """Check the kinds of perturbation: one, or several."""
+    kinds: tuple[Kind, ...] = (kind,) if isinstance(kind, str) else tuple(kind)
+    for one in kinds:
+        arguments.one_of("kind of perturbation", one, KINDS)
+    if not kinds or len(set(kinds)) < len(kinds):
+        raise InputError(came=f"kind={kind!r}", expected="'ablate', 'preserve' or both")
+    return kinds
 
-    Parameters
-    ----------
-    net
-        The network.
-    stimulus
-        Images, of which the first is used.
-    """
+
+def fractions_of(fractions: Sequence[float]) -> tuple[float, ...]:
+    """Check fractions of channels: increasing, from 0 to 1."""
+    found = np.asarray(fractions, dtype=np.float64)
+    inside = found.ndim == 1 and found.size and bool(((found >= 0) & (found <= 1)).all())
+    if not inside or bool((np.diff(found) <= 0).any()):
+        raise InputError(
+            came=f"fractions={fractions!r}",
+            expected="increasing numbers from 0 to 1",
+            hint="fractions=(0, 0.05, 0.1, 0.2, 0.5, 1)",
+        )
+    return tuple(found.tolist())
+
+
+def category_names(net: Network, stimulus: xr.DataArray) -> list[str]:
+    """Names of a network's categories; where it has none, one image tells how many there are."""
     if net.outputs is not None:
         return list(net.outputs)
-    one = respond(net, stimulus.isel({v.STIMULUS: slice(0, 1)}))
-    return [str(name) for name in one[net.output_dim].values.tolist()]
+    first = Samples.of(net, stimulus.isel({v.STIMULUS: slice(0, 1)}), stream=True)
+    with hooked(net, {}, first.few(net.device)) as session:
+        return session.outputs
 
 
 def label_positions(
-    stimulus: xr.DataArray, labels: xr.DataArray | Sequence[Any] | None, names: Sequence[str]
-) -> Positions:
-    """Category of each image, -1 where its label is none; those are told.
-
-    Parameters
-    ----------
-    stimulus
-        Images.
-    labels
-        Names or positions of categories; the coordinate `label` where None.
-    names
-        Of the categories.
-
-    Examples
-    --------
-    >>> label_positions(xr.DataArray([0.0, 0.0], dims="stimulus"), ["b", "a"], ["a", "b"]).tolist()
-    [1, 0]
-    """
+    stimulus: xr.DataArray,
+    labels: xr.DataArray | Sequence[Any] | None,  # names or positions of categories
+    names: Sequence[str],  # of the categories
+) -> NDArray[np.intp]:
+    """Category of each image, -1 where its label is none; those are told."""
     if labels is None:
         if v.LABEL not in stimulus.coords:
             raise InputError(
@@ -417,20 +290,7 @@ def label_positions(
 
 
 def require_concepts(group: str, concepts: Concepts | None) -> Concepts | None:
-    """Refuse scores of concepts whose categories are not told.
-
-    Parameters
-    ----------
-    group
-        Dim of the scores.
-    concepts
-        What came; it does not count for scores of categories.
-
-    Examples
-    --------
-    >>> require_concepts("concept", {"pet": ["dog"]})
-    {'pet': ['dog']}
-    """
+    """Refuse scores of concepts whose categories are not told; None for scores of categories."""
     if group == v.CATEGORY:
         return None
     if concepts is None:
@@ -442,23 +302,73 @@ def require_concepts(group: str, concepts: Concepts | None) -> Concepts | None:
     return concepts
 
 
-def require_interval(confidence: float, bootstrap: int) -> None:
-    """Refuse a confidence that is none, and a number of resamples below 1.
-
-    Parameters
-    ----------
-    confidence
-        Between 0 and 1.
-    bootstrap
-        Resamples.
-
-    Examples
-    --------
-    >>> require_interval(0.95, 1000)
-    """
-    if not 0 < confidence < 1:
+def _require_channels(opened: OpenedLayer, rankings: Rankings, layer: str) -> None:
+    if opened.channels != rankings.channels:
         raise InputError(
-            came=f"confidence={confidence!r}", expected="a number between 0 and 1", hint="0.95"
+            came=f"scores of {rankings.channels} channels for layer {layer!r}",
+            expected=f"one for each of its {opened.channels} channels",
         )
-    if not isinstance(bootstrap, int) or bootstrap < 1:
-        raise InputError(came=f"bootstrap={bootstrap!r}", expected="a whole number, at least 1")
+
+
+def _pairs(images: ImageGroups, mask: NDArray[np.intp], masks: int) -> NDArray[np.int64]:
+    """Every pair of an image and a mask that is needed, once, with image 0 first."""
+    plain = np.arange(len(images.used), dtype=np.int64) * masks
+    keys = [plain]
+    for group, (own, off) in enumerate(zip(images.of_target, images.off, strict=True)):
+        for shown in (own, off):
+            for draw, some in enumerate(shown):
+                used = np.unique(mask[:, :, :, draw, group])
+                keys.append((some[:, None].astype(np.int64) * masks + used).ravel())
+    return np.unique(np.concatenate(keys))
+
+
+def _told(kept: NDArray[np.bool_], used: xr.DataArray) -> NDArray[np.bool_]:
+    """Say which images could not be read."""
+    if not kept.all():
+        name = v.SOURCE if v.SOURCE in used.coords else v.STIMULUS
+        names = used[name].values[~kept].tolist() if name in used.coords else np.flatnonzero(~kept)
+        first = ", ".join(map(str, names[:10]))
+        logger.warning("%d images that cannot be read are left out: %s", len(names), first)
+    return kept
+
+
+def _label(
+    summary: Summary, rankings: Rankings, images: ImageGroups, used: xr.DataArray
+) -> xr.Dataset:
+    """Label a summary, and add what is known of channels and images."""
+    coords = {
+        v.RANKING: list(rankings.scores),
+        v.KIND: list(rankings.kinds),
+        v.FRACTION: np.asarray(rankings.fractions),
+        rankings.group: rankings.groups,
+        v.GROUP: list(GROUPS),
+        v.DRAW: np.arange(rankings.draws),
+        v.BOUND: list(v.BOUNDS),
+    }
+    found = dataset(summary, coords, group_dim=rankings.group)
+    shared = [_shared(one, used) for one in rankings.scores.values()]
+    extra: dict[str, tuple[tuple[str, ...], Any]] = {
+        "n_channels": ((v.FRACTION,), rankings.counts),
+        "channel_share": ((v.FRACTION,), rankings.counts / rankings.channels),
+        "off_target_category": ((rankings.group, v.DRAW), images.off_names),
+        "shared_images": ((v.RANKING,), shared),
+    }
+    made = {
+        name: labelled(values, dims, {d: coords[d] for d in dims}, name=name)
+        for name, (dims, values) in extra.items()
+    }
+    return found.assign(made)
+
+
+def _shared(scores: xr.DataArray, used: xr.DataArray) -> float:
+    """Part of the images that the scores were made from; NaN where they do not say."""
+    origin = provenance(scores)
+    if "samples" in origin:
+        return shared_share(used, origin["samples"])
+    return 0.0 if origin.get("function") == "nc.rankings.at_random" else np.nan
+
+
+def _fingerprint(data: xr.DataArray) -> str:
+    """Of the labels of the images; their pixels are not read again."""
+    along = {str(k): c.values for k, c in data.coords.items() if c.dims == (v.STIMULUS,)}
+    return fingerprint(*(np.asarray(along[name]) for name in sorted(along)))

@@ -1,8 +1,7 @@
-"""Which images a perturbation curve is measured on, and which channels each ranking perturbs."""
+"""Which images a perturbation curve is measured on."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -11,71 +10,51 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import require_dims
 
-logger = logging.getLogger(__name__)
-
-Positions = NDArray[np.intp]
-Flags = NDArray[np.bool_]
 Concepts = Mapping[str, Sequence[str]] | xr.DataArray
+"""Names of the categories of each concept, or a mask (category, concept) or (stimulus, concept)."""
 OffTarget = Literal["other", "class"] | Sequence[str]
+"""All others; one other category a draw; or names of categories, one a draw."""
 
 MIXED: Final = ""
 """In place of the name of an off-target category, where images of all others are mixed."""
 
 
 @dataclass(frozen=True)
-class Images:
-    """Images of each group, and of other categories, as positions in the stimulus.
+class ImageGroups:
+    """Images of each group, and of other categories, as positions in the stimulus."""
 
-    Parameters
-    ----------
-    target
-        For each group (category or concept).
-    off
-        For each group and draw.
-    off_names
-        (group, draw) category that was drawn; "" where all others are mixed.
-    """
-
-    target: list[Positions]
-    off: list[list[Positions]]
-    off_names: NDArray[np.str_]
+    target: list[NDArray[np.intp]]  # of each group (category or concept)
+    off: list[list[NDArray[np.intp]]]  # of each group and draw
+    off_names: NDArray[np.str_]  # (group, draw) category that was drawn, or `MIXED`
 
     @property
-    def used(self) -> Positions:
+    def used(self) -> NDArray[np.intp]:
         """Every image that is shown, once, in order."""
         return np.unique(np.concatenate([*self.target, *(i for draws in self.off for i in draws)]))
 
     @property
-    def of_target(self) -> list[list[Positions]]:
+    def of_target(self) -> list[list[NDArray[np.intp]]]:
         """Images of each group for each draw, the same for all."""
         return [[own] * len(off) for own, off in zip(self.target, self.off, strict=True)]
 
-    def renumbered(self) -> Images:
+    def renumbered(self) -> ImageGroups:
         """Return the same images, by their positions among those that are used."""
         used = self.used
         target = [np.searchsorted(used, own) for own in self.target]
         off = [[np.searchsorted(used, some) for some in draws] for draws in self.off]
-        return Images(target, off, self.off_names)
+        return ImageGroups(target, off, self.off_names)
 
-    def readable(self, kept: Flags, groups: Sequence[str]) -> Images:
-        """Return the images that could be read.
-
-        Parameters
-        ----------
-        kept
-            (image,) whether it could, by the numbers that `renumbered` gives.
-        groups
-            Names, for the error.
-
-        Raises
-        ------
-        InputError
-            Where none is left of a group.
-        """
+    def readable(
+        self,
+        kept: NDArray[np.bool_],  # (image,) could be read, as `renumbered` counts them
+        groups: Sequence[str],  # names, for the message
+    ) -> ImageGroups:
+        """Return the images that could be read; refuse where none is left of a group."""
         target = [own[kept[own]] for own in self.target]
         off = [[some[kept[some]] for some in draws] for draws in self.off]
         for name, own, draws in zip(groups, target, off, strict=True):
@@ -84,24 +63,14 @@ class Images:
                     came=f"no image that can be read, of {name!r} or beside it",
                     expected="images of every category or concept, and of others",
                 )
-        return Images(target, off, self.off_names)
+        return ImageGroups(target, off, self.off_names)
 
 
-def category_positions(found: xr.DataArray | Sequence[Any], names: Sequence[str]) -> Positions:
-    """Positions of labels among the categories; -1 where a label is none of them.
-
-    Parameters
-    ----------
-    found
-        A name or position of a category for each image.
-    names
-        Of the categories.
-
-    Examples
-    --------
-    >>> category_positions(["cat", "dog", "table"], ["dog", "cat"]).tolist()
-    [1, 0, -1]
-    """
+def category_positions(
+    found: xr.DataArray | Sequence[Any],  # names or positions of categories
+    names: Sequence[str],  # of the categories
+) -> NDArray[np.intp]:
+    """Positions of labels among the categories; -1 where a label is none of them."""
     values = np.asarray(found)
     if values.dtype.kind in "iu":
         return np.where((values >= 0) & (values < len(names)), values, -1).astype(np.intp)
@@ -110,40 +79,12 @@ def category_positions(found: xr.DataArray | Sequence[Any], names: Sequence[str]
 
 
 def group_members(
-    groups: Sequence[str],
-    names: Sequence[str],
-    concepts: Concepts | None,
-    label: Positions,
-) -> Flags:
-    """Categories that belong to each group: one for a category, several for a concept.
-
-    Parameters
-    ----------
-    groups
-        Names of categories or concepts.
-    names
-        Of all categories.
-    concepts
-        Concept -> names of its categories, or a mask `member` (category, concept), or (stimulus,
-        concept): then the categories of its images. None where groups are categories.
-    label
-        Category of each image.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool (group, category).
-
-    Raises
-    ------
-    UnknownNameError
-        Where a category or concept does not exist.
-
-    Examples
-    --------
-    >>> group_members(["pet"], ["dog", "car"], {"pet": ["dog"]}, np.array([0])).tolist()
-    [[True, False]]
-    """
+    groups: Sequence[str],  # names of categories or concepts
+    names: Sequence[str],  # of all categories
+    concepts: Concepts | None,  # None where groups are categories
+    label: NDArray[np.intp],  # category of each image
+) -> NDArray[np.bool_]:
+    """Categories (group, category) of each group: one for a category, several for a concept."""
     if concepts is None:
         concepts = {name: [name] for name in names}
     if isinstance(concepts, xr.DataArray):
@@ -160,7 +101,9 @@ def group_members(
     return member
 
 
-def _table(mask: xr.DataArray, names: Sequence[str], label: Positions) -> dict[str, list[str]]:
+def _table(
+    mask: xr.DataArray, names: Sequence[str], label: NDArray[np.intp]
+) -> dict[str, list[str]]:
     """Categories of each concept, from a mask over categories or over images."""
     along = v.CATEGORY if v.CATEGORY in mask.dims else v.STIMULUS
     rows = require_dims(mask, (along, v.CONCEPT), "concepts")
@@ -181,54 +124,27 @@ def _table(mask: xr.DataArray, names: Sequence[str], label: Positions) -> dict[s
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """How images are drawn.
-
-    Parameters
-    ----------
-    off_target
-        "other": images of all categories outside of the group; "class": of one such category
-        per draw; or names of categories, one per draw.
-    n_target, n_off
-        How many; all of the group where None, and as many off-target ones.
-    draws
-        Of off-target images.
-    seed
-        Of the draws.
-    """
+class Sampling:
+    """How images are drawn."""
 
     off_target: OffTarget
-    n_target: int | None
-    n_off: int | None
-    draws: int
+    n_target: int | None  # images of a group; all where None
+    n_off: int | None  # off-target images of a draw; as many as target images where None
+    draws: int  # of off-target images
     seed: int
 
     def __post_init__(self) -> None:
-        for name, count in (("n_target", self.n_target), ("n_off", self.n_off)):
-            if count is not None and (not isinstance(count, int) or count < 1):
-                raise InputError(came=f"{name}={count!r}", expected="a whole number, at least 1")
+        arguments.whole_or_none("n_target", self.n_target)
+        arguments.whole_or_none("n_off", self.n_off)
 
     def choose(
-        self, groups: Sequence[str], member: Flags, label: Positions, names: Sequence[str]
-    ) -> Images:
-        """Draw the images of each group, and off-target images, several times.
-
-        Parameters
-        ----------
-        groups
-            Names of categories or concepts.
-        member
-            (group, category).
-        label
-            Category of each image, -1 where it has none (such an image is not used).
-        names
-            Of the categories.
-
-        Raises
-        ------
-        InputError
-            Where a group has no images, or there are no others.
-        """
+        self,
+        groups: Sequence[str],  # names of categories or concepts
+        member: NDArray[np.bool_],  # (group, category)
+        label: NDArray[np.intp],  # category of each image; those without, -1, are not used
+        names: Sequence[str],  # of the categories
+    ) -> ImageGroups:
+        """Draw the images of each group once, and off-target images several times."""
         random = np.random.default_rng([self.seed, 1])
         known = label >= 0
         target, off, off_names = [], [], []
@@ -251,12 +167,12 @@ class Drawing:
                     came=f"no image outside of {group!r}, of {self.off_target!r}",
                     expected="images of other categories too",
                 )
-        return Images(target, off, np.array(off_names))
+        return ImageGroups(target, off, np.array(off_names))
 
     def _others(
         self,
-        member: Flags,
-        label: Positions,
+        member: NDArray[np.bool_],
+        label: NDArray[np.intp],
         names: Sequence[str],
         random: np.random.Generator,
     ) -> list[int | None]:
@@ -277,7 +193,9 @@ class Drawing:
         return [outside[draw % len(outside)] for draw in range(self.draws if outside else 0)]
 
 
-def _draw(pool: Positions, size: int | None, random: np.random.Generator) -> Positions:
+def _draw(
+    pool: NDArray[np.intp], size: int | None, random: np.random.Generator
+) -> NDArray[np.intp]:
     if size is None or size >= len(pool):
         return pool
     return np.sort(random.choice(pool, size, replace=False))

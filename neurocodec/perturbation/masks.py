@@ -10,88 +10,37 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.labels import require_dims, require_same
+from neurocodec.perturbation.ablation import Kind
 from neurocodec.perturbation.rankings import group_dim
 
-Positions = NDArray[np.intp]
-Flags = NDArray[np.bool_]
-
-ABLATE: Final = "ablate"
-PRESERVE: Final = "preserve"
 DRAWS: Final = 3
 """Of off-target images, unless a ranking has more."""
 
 
-def rank(scores: NDArray[Any], seed: int) -> Positions:
-    """Order of channels along the last axis, the largest score first.
-
-    Equal scores (a mode has most channels at zero) are put into a random order, and channels
-    without a score (NaN) come last.
-
-    Parameters
-    ----------
-    scores
-        (..., channel).
-    seed
-        Of the order of equal ones.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., channel): positions of channels.
-
-    Examples
-    --------
-    >>> rank(np.array([0.1, np.nan, 0.7]), seed=0).tolist()
-    [2, 0, 1]
-    """
+def rank(scores: NDArray[Any], seed: int) -> NDArray[np.intp]:
+    """Order of channels (..., channel), the largest score first, NaN last, ties by chance."""
     values = np.where(np.isnan(scores), -np.inf, scores)
+    # a mode has most channels at zero
     tie = np.random.default_rng([seed, 2]).random(values.shape)
     return np.lexsort((tie, -values), axis=-1)
 
 
-def channel_counts(fractions: Sequence[float], channels: int) -> Positions:
-    """Channels that each fraction of a layer's channels makes: at least one, but for 0.
-
-    Parameters
-    ----------
-    fractions
-        From 0 to 1.
-    channels
-        Of the layer.
-
-    Examples
-    --------
-    >>> channel_counts([0, 0.01, 0.5, 1], 16).tolist()
-    [0, 1, 8, 16]
-    """
+def channel_counts(fractions: Sequence[float], channels: int) -> NDArray[np.intp]:
+    """Channels that each fraction of a layer's channels makes: at least one, but for 0."""
     return np.array([0 if f == 0 else max(1, round(f * channels)) for f in fractions])
 
 
-def keep_masks(order: Positions, counts: Positions, *, ablated: bool) -> Flags:
-    """Which channels stay: all but the first of a ranking, or these alone.
-
-    Parameters
-    ----------
-    order
-        (..., channel) as `rank` returns it.
-    counts
-        (fraction,), how many are ablated, or preserved.
-    ablated
-        Whether this is ablation.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool (..., fraction, channel).
-
-    Examples
-    --------
-    >>> keep_masks(np.array([2, 0, 1]), np.array([1]), ablated=True).tolist()
-    [[True, True, False]]
-    """
+def keep_masks(
+    order: NDArray[np.intp],  # (..., channel), as `rank` returns it
+    counts: NDArray[np.intp],  # (fraction,) how many are ablated, or preserved
+    *,
+    ablated: bool,
+) -> NDArray[np.bool_]:
+    """Channels that stay (..., fraction, channel): all but the first, or these alone."""
     place = np.argsort(order, axis=-1)
     first = place[..., None, :] < counts[:, None]
     return np.asarray(~first if ablated else first)
@@ -99,33 +48,19 @@ def keep_masks(order: Positions, counts: Positions, *, ablated: bool) -> Flags:
 
 @dataclass(frozen=True)
 class Rankings:
-    """Scores of one layer's channels, and what is done with them.
+    """Scores of one layer's channels, and what is done with them."""
 
-    Parameters
-    ----------
-    scores
-        By name, each (group, channel) or (group, channel, draw).
-    kinds
-        "ablate", "preserve".
-    fractions
-        Of the channels.
-    draws
-        Of random rankings and off-target images.
-    seed
-        Of the order of equal scores.
-    """
-
-    scores: Mapping[str, xr.DataArray]
-    kinds: tuple[str, ...]
-    fractions: tuple[float, ...]
-    draws: int
-    seed: int
+    scores: Mapping[str, xr.DataArray]  # by name, each (group, channel, draw)
+    kinds: tuple[Kind, ...]
+    fractions: tuple[float, ...]  # of the channels
+    draws: int  # of random rankings and off-target images
+    seed: int  # of the order of equal scores
 
     @classmethod
     def of(
         cls,
         scores: xr.DataArray | Mapping[str, xr.DataArray],
-        kinds: tuple[str, ...],
+        kinds: tuple[Kind, ...],
         fractions: tuple[float, ...],
         draws: int | None,
         seed: int,
@@ -140,13 +75,10 @@ class Rankings:
             for dim in first.dims[:2]:
                 require_same(first, one, str(dim), "the scores of two rankings")
         most = max(one.sizes[v.DRAW] for one in found.values())
-        draws = max(DRAWS, most) if draws is None else draws
-        if not isinstance(draws, int) or draws < most:
-            raise InputError(
-                came=f"draws={draws!r} with a ranking of {most} draws",
-                expected=f"a whole number, at least {most}",
-            )
-        return cls(found, kinds, fractions, draws, seed)
+        if draws is None:
+            return cls(found, kinds, fractions, max(DRAWS, most), seed)
+        hint = f"draws={most}: a ranking has as many"
+        return cls(found, kinds, fractions, arguments.whole("draws", draws, most, hint=hint), seed)
 
     @property
     def first(self) -> xr.DataArray:
@@ -169,15 +101,13 @@ class Rankings:
         return self.first.sizes[v.CHANNEL]
 
     @property
-    def counts(self) -> Positions:
+    def counts(self) -> NDArray[np.intp]:
         """(fraction,) number of channels."""
         return channel_counts(self.fractions, self.channels)
 
-    def masks(self) -> tuple[Flags, Positions]:
-        """Return all different masks (mask, channel), and which is used where.
-
-        The second is (kind, ranking, fraction, draw, group); mask 0 keeps every channel.
-        """
+    def masks(self) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+        """All masks (mask, channel), and which of them (kind, ranking, fraction, draw, group)."""
+        # each mask once; mask 0 keeps every channel
         every = np.stack([self._kept(kind) for kind in self.kinds])
         rows = np.concatenate([np.ones((1, self.channels), bool), every.reshape(-1, self.channels)])
         _, index, place = np.unique(
@@ -189,12 +119,12 @@ class Rankings:
         number[order] = np.arange(len(order))
         return rows[index[order]], number[place[1:]].reshape(every.shape[:-1])
 
-    def _kept(self, kind: str) -> Flags:
+    def _kept(self, kind: Kind) -> NDArray[np.bool_]:
         """(ranking, fraction, draw, group, channel)."""
         found = []
         for one in self.scores.values():
             values = np.asarray(one.values, np.float64).transpose(2, 0, 1)
-            kept = keep_masks(rank(values, self.seed), self.counts, ablated=kind == ABLATE)
+            kept = keep_masks(rank(values, self.seed), self.counts, ablated=kind == "ablate")
             again = np.arange(self.draws) % len(kept)
             found.append(np.moveaxis(kept, 2, 0)[:, again])
         return np.stack(found)

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.cells.correlate import correlate
 from neurocodec.errors import InputError
@@ -24,7 +25,8 @@ from neurocodec.rows import matrix as row
 
 __all__ = ["at_random", "from_correlation", "from_gradient", "from_modes"]
 
-Numbers = NDArray[np.float64]
+SIZE: Final = 512
+"""Hashes that a sketch keeps: up to as many samples the share is exact."""
 
 
 def from_modes(
@@ -70,6 +72,7 @@ def from_modes(
     >>> from_modes(modes, masks).sizes
     Frozen({'category': 1, 'channel': 3})
     """
+    top = arguments.whole("top", top)
     found = modes.loadings if loadings is None else loadings
     masks, group = _checked(masks)
     related = correlate(found, masks.astype(float)).transpose(group, v.MODE)
@@ -79,7 +82,7 @@ def from_modes(
             came="loadings that do not vary, or a mask without or with nothing but members",
             expected="images inside and outside of every category",
         )
-    best = np.argsort(-values, axis=1, kind="stable")[:, : _whole("top", top)]
+    best = np.argsort(-values, axis=1, kind="stable")[:, :top]
     weights = _weights(modes.dictionary)
     there = np.isfinite(np.take_along_axis(values, best, 1))
     scores = (weights[best] * there[..., None]).max(axis=1)
@@ -92,7 +95,7 @@ def from_modes(
     return made.assign_coords(extra)
 
 
-def _weights(dictionary: xr.DataArray) -> Numbers:
+def _weights(dictionary: xr.DataArray) -> NDArray[np.float64]:
     """Absolute weights (mode, channel), each mode divided by its largest."""
     rows = dictionary.transpose(v.MODE, v.CHANNEL, ...)
     sizes = np.abs(np.asarray(rows.values, np.float64)).reshape(*rows.shape[:2], -1).sum(-1)
@@ -201,9 +204,10 @@ def at_random(like: xr.DataArray, *, draws: int = 3, seed: int = 0) -> xr.DataAr
     >>> at_random(like, draws=2).sizes
     Frozen({'category': 1, 'channel': 2, 'draw': 2})
     """
+    draws = arguments.whole("draws", draws)
     group = group_dim(like)
     like = like.transpose(group, v.CHANNEL, ...)
-    shape = (*like.shape[:2], _whole("draws", draws))
+    shape = (*like.shape[:2], draws)
     values = np.random.default_rng([seed, 4]).random(shape)
     coords = {name: like[name].variable for name in (group, v.CHANNEL) if name in like.coords}
     coords[v.DRAW] = xr.Variable(v.DRAW, np.arange(draws))
@@ -212,18 +216,7 @@ def at_random(like: xr.DataArray, *, draws: int = 3, seed: int = 0) -> xr.DataAr
 
 
 def group_dim(array: xr.DataArray) -> str:
-    """Dim of the classes: `category` or `concept`.
-
-    Parameters
-    ----------
-    array
-        Masks or scores.
-
-    Examples
-    --------
-    >>> group_dim(xr.DataArray([[1.0]], dims=("concept", "channel")))
-    'concept'
-    """
+    """Dim of the classes in masks or scores: `category` or `concept`."""
     dims = [d for d in (v.CATEGORY, v.CONCEPT) if d in getattr(array, "dims", ())]
     if len(dims) != 1:
         raise InputError(
@@ -258,14 +251,18 @@ def _scores(
     return stamp(made, f"nc.rankings.{function}", samples=sketch(masks), **facts)
 
 
-def _whole(what: str, value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(came=f"{what}={value!r}", expected="a whole number, at least 1")
-    return value
+def sketch(data: xr.DataArray) -> dict[str, Any]:
+    """Sketch of a set of samples for provenance: the smallest hashes of their names (bottom-k)."""
+    return {"count": int(data.sizes[sample_dim(data)]), "hashes": _hashes(data)[:SIZE].tolist()}
 
 
-SIZE: Final = 512
-"""Hashes that are kept: up to as many samples the share is exact."""
+def shared_share(data: xr.DataArray, other: dict[str, Any]) -> float:
+    """Part of the samples that are in a sketch as well; an estimate where it has left some out."""
+    found, known = _hashes(data), np.asarray(other["hashes"], dtype=np.int64)
+    if other["count"] > SIZE and len(known) == SIZE:
+        # there are others behind the last; of 10,000 samples it reaches about one in twenty
+        found = found[found <= known[-1]]
+    return float(np.isin(found, known).mean()) if len(found) else 0.0
 
 
 def _hashes(data: xr.DataArray) -> NDArray[np.int64]:
@@ -275,52 +272,3 @@ def _hashes(data: xr.DataArray) -> NDArray[np.int64]:
     names = range(data.sizes[dim]) if name is None else data[name].values.tolist()
     digests = (hashlib.blake2b(str(n).encode(), digest_size=4).digest() for n in names)
     return np.array(sorted({int.from_bytes(d, "big") for d in digests}), dtype=np.int64)
-
-
-def sketch(data: xr.DataArray) -> dict[str, Any]:
-    """Describe a set of samples by the smallest hashes of their names (a bottom-k sketch).
-
-    Parameters
-    ----------
-    data
-        With a sample dim.
-
-    Returns
-    -------
-    dict
-        For the provenance of a result: `count`, and `hashes` (at most 512).
-
-    Examples
-    --------
-    >>> sketch(xr.DataArray([1.0, 2.0], {"stimulus": [7, 9]}, "stimulus"))["count"]
-    2
-    """
-    return {"count": int(data.sizes[sample_dim(data)]), "hashes": _hashes(data)[:SIZE].tolist()}
-
-
-def shared_share(data: xr.DataArray, other: dict[str, Any]) -> float:
-    """Part of the samples that a result was made from as well.
-
-    Parameters
-    ----------
-    data
-        With a sample dim.
-    other
-        A `sketch`.
-
-    Returns
-    -------
-    float
-        Exact for a sketch of at most 512 samples, else an estimate from those samples whose
-        hashes it reaches (with 10,000 samples about one in twenty).
-
-    Examples
-    --------
-    >>> samples = xr.DataArray(np.zeros(4), {"stimulus": [0, 1, 2, 3]}, "stimulus")
-    >>> shared_share(samples, sketch(samples.isel(stimulus=[0])))
-    0.25
-    """
-    found, known = _hashes(data), np.asarray(other["hashes"], dtype=np.int64)
-    if other["count"] > SIZE and len(known) == SIZE:  # there are others behind the last
-        found = found[found <= known[-1]]
-    return float(np.isin(found, known).mean()) if len(found) else 0.0

@@ -19,12 +19,10 @@ from neurocodec.kernels.proportions import (
     wilson_interval,
 )
 from neurocodec.labels import labelled
+from neurocodec.perturbation.ablation import Kind
 from neurocodec.perturbation.answers import Answers
-from neurocodec.perturbation.images import Flags, Positions
-from neurocodec.perturbation.masks import ABLATE
 
 Match = Literal["member", "exact"]
-Numbers = NDArray[Any]
 
 TARGET_GROUP: Final = "target"
 OFF_GROUP: Final = "off_target"
@@ -33,50 +31,31 @@ GROUPS: Final = (TARGET_GROUP, OFF_GROUP)
 
 @dataclass(frozen=True)
 class Judge:
-    """Which answers are right.
+    """Which answers are right."""
 
-    Parameters
-    ----------
-    label
-        Category of each image.
-    member
-        (group, category).
-    match
-        Whether any member of its group is a right answer to a target image, or its own category
-        alone; to an off-target image it is always its own.
-    """
+    label: NDArray[np.intp]  # category of each image
+    member: NDArray[np.bool_]  # (group, category)
+    match: Match  # right for target images: any member of their group, or their own category
 
-    label: Positions
-    member: Flags
-    match: Match
-
-    def __call__(self, answer: Numbers, image: Positions, group: int, where: str) -> Flags:
+    def __call__(
+        self, answer: NDArray[np.integer], image: NDArray[np.intp], group: int, where: str
+    ) -> NDArray[np.bool_]:
         """Whether each answer (..., image) to images of one group is right."""
         if where == TARGET_GROUP and self.match == "member":
             return np.asarray(self.member[group][answer])
-        return np.asarray(answer == self.label[image])
+        return np.asarray(answer == self.label[image])  # for off-target images in either case
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Right answers of one group, target or off-target, image by image.
+    """Right answers of one group, target or off-target, image by image."""
 
-    Parameters
-    ----------
-    right
-        (kind, ranking, fraction, draw, image), false where the draw does not have the image.
-    plain
-        (draw, image), of the unperturbed network.
-    shown
-        (draw, image), whether the draw has the image.
-    """
-
-    right: Flags
-    plain: Flags
-    shown: Flags
+    right: NDArray[np.bool_]  # (kind, ranking, fraction, draw, image); false for others than shown
+    plain: NDArray[np.bool_]  # (draw, image), of the unperturbed network
+    shown: NDArray[np.bool_]  # (draw, image), whether the draw has the image
 
     @property
-    def accuracy(self) -> Numbers:
+    def accuracy(self) -> NDArray[np.float64]:
         """(kind, ranking, fraction, draw)."""
         return np.asarray(self.right.sum(-1) / self.shown.sum(-1))
 
@@ -85,11 +64,8 @@ class Tally:
         """Accuracy of the unperturbed network, mean over draws."""
         return float((self.plain.sum(-1) / self.shown.sum(-1)).mean())
 
-    def resampled(self, resamples: int, random: np.random.Generator) -> Numbers:
-        """Accuracy over that of the unperturbed network, images drawn again.
-
-        Returns (kind, ranking, fraction, resample); NaN where the latter is zero.
-        """
+    def resampled(self, resamples: int, random: np.random.Generator) -> NDArray[np.float64]:
+        """Normalised accuracy (kind, ranking, fraction, resample) of images drawn again."""
         weights = resample_weights(self.shown.shape[1], resamples, random)
         shown = self.shown.sum(0)
         plain = resampled_proportions(self.plain.sum(0), shown, weights)
@@ -100,29 +76,13 @@ class Tally:
 def tally(
     answers: Answers,
     judge: Judge,
-    images: list[Positions],
-    mask: Positions,
+    images: list[NDArray[np.intp]],  # of each draw
+    mask: NDArray[np.intp],  # (kind, ranking, fraction, draw); 0 is the unperturbed network
     *,
     group: int,
-    where: str,
+    where: str,  # one of `GROUPS`
 ) -> Tally:
-    """Compare the answers to one group's images with what is right.
-
-    Parameters
-    ----------
-    answers
-        Of the network, under every mask.
-    judge
-        Which are right.
-    images
-        For each draw.
-    mask
-        (kind, ranking, fraction, draw): which mask; 0 is the unperturbed network.
-    group
-        Position of the group.
-    where
-        "target" or "off_target".
-    """
+    """Compare the answers to one group's images with what is right."""
     every = np.unique(np.concatenate(images))
     shown = np.stack([np.isin(every, drawn) for drawn in images])
     right = np.zeros((*mask.shape, len(every)), dtype=bool)
@@ -137,32 +97,16 @@ def tally(
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that the tallies say.
+    """Everything that the tallies say."""
 
-    Parameters
-    ----------
-    tallies
-        Of target and of off-target images, for each category.
-    kinds
-        "ablate", "preserve".
-    share
-        (fraction,) part of the channels.
-    confidence
-        Of all intervals.
-    resamples
-        Of images and of categories.
-    seed
-        Of the resampling.
-    """
-
-    tallies: Sequence[Sequence[Tally]]
-    kinds: tuple[str, ...]
-    share: NDArray[np.float64]
-    confidence: float
-    resamples: int
+    tallies: Sequence[Sequence[Tally]]  # of target and of off-target images, for each category
+    kinds: tuple[Kind, ...]
+    share: NDArray[np.float64]  # (fraction,) part of the channels
+    confidence: float  # of all intervals
+    resamples: int  # of images and of categories
     seed: int
 
-    def variables(self) -> dict[str, tuple[str, Numbers]]:
+    def variables(self) -> dict[str, tuple[str, NDArray[Any]]]:
         """Return every variable of the result: its dims in one text, and its values."""
         draws = self._every("accuracy")
         accuracy, baseline = draws.mean(3), self._every("baseline")
@@ -181,13 +125,15 @@ class Summary:
         }
         return found | self._over_categories(relative)
 
-    def _every(self, name: str) -> Numbers:
+    def _every(self, name: str) -> NDArray[np.float64]:
         """(..., category, group) of an attribute of the tallies."""
         return np.stack(
             [np.stack([getattr(t, name) for t in some], axis=-1) for some in self.tallies], axis=-1
         )
 
-    def _over_categories(self, relative: Numbers) -> dict[str, tuple[str, Numbers]]:
+    def _over_categories(
+        self, relative: NDArray[np.float64]
+    ) -> dict[str, tuple[str, NDArray[Any]]]:
         """Means over categories and areas between them; categories and images drawn again."""
         there = np.isfinite(relative)
         mean = _ratio(np.where(there, relative, 0).sum(3), there.sum(3))
@@ -207,7 +153,7 @@ class Summary:
             ),
         }
 
-    def _resampled_means(self) -> Iterator[Numbers]:
+    def _resampled_means(self) -> Iterator[NDArray[np.float64]]:
         """(kind, ranking, fraction, resample) for target, then for off-target images."""
         random = np.random.default_rng([self.seed, 3])
         weights = resample_weights(len(self.tallies[0]), self.resamples, random)
@@ -220,37 +166,27 @@ class Summary:
                 number = number + there * weights[:, category]
             yield _ratio(total, number)
 
-    def _area(self, curves: Numbers) -> Numbers:
+    def _area(self, curves: NDArray[np.float64]) -> NDArray[np.float64]:
         """Areas (kind, ...) between curves (kind, ..., fraction, group)."""
         areas = [
-            separation_area(of[..., 0], of[..., 1], self.share, ablated=kind == ABLATE)
+            separation_area(of[..., 0], of[..., 1], self.share, ablated=kind == "ablate")
             for kind, of in zip(self.kinds, curves, strict=True)
         ]
         return np.stack(areas)
 
-    def _ends(self, draws: Numbers, axis: int) -> Numbers:
+    def _ends(self, draws: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
         """Percentiles over the resamples along an axis, as (..., bound)."""
         return np.moveaxis(interval(np.moveaxis(draws, axis, 0), self.confidence), 0, -1)
 
 
-def _ratio(above: Numbers, below: Numbers) -> Numbers:
+def _ratio(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
     """Quotient; NaN where nothing is below."""
     shape = np.broadcast_shapes(above.shape, below.shape)
     return np.asarray(np.divide(above, below, out=np.full(shape, np.nan), where=below > 0))
 
 
 def dataset(summary: Summary, coords: Mapping[str, Any], *, group_dim: str) -> xr.Dataset:
-    """Label what the tallies say.
-
-    Parameters
-    ----------
-    summary
-        The tallies.
-    coords
-        Labels of every dim.
-    group_dim
-        "category" or "concept".
-    """
+    """Label what the tallies say, with the labels of every dim."""
     made = {}
     for name, (text, values) in summary.variables().items():
         dims = [group_dim if dim == v.CATEGORY else dim for dim in text.split()]

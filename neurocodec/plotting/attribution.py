@@ -86,41 +86,14 @@ def plot_contributions(
 
 
 def draw_target(ax: Axes, target: xr.DataArray, name: str) -> None:
-    """Draw the target over time.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    target
-        (time).
-    name
-        What it is.
-    """
+    """Draw the target over time, with its name and its units."""
     ax.plot(timeline.times_of(target), target.values, color=style.TARGET, linewidth=1.0)
     ax.set_xlim(timeline.time_range(target))
     style.tidy(ax, f"target: {name}", ylabel=str(target.attrs.get("units", "")))
 
 
 def draw_contributions(ax: Axes, contribution: xr.DataArray, title: str) -> AxesImage:
-    """Draw a heat map: the excitatory part of every channel, and below it the inhibitory part.
-
-    The colours are centred at zero; all but the most extreme values are within them.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    contribution
-        (time, sign, channel).
-    title
-        Written above.
-
-    Returns
-    -------
-    matplotlib.image.AxesImage
-        The image.
-    """
+    """Draw (time, sign, channel) as a heat map: excitatory parts, below them inhibitory ones."""
     parts = labels.require_dims(contribution, (v.TIME, v.SIGN, v.CHANNEL), "contributions")
     channels = parts.sizes[v.CHANNEL]
     rows = xr.concat([parts.sel({v.SIGN: s}, drop=True) for s in v.SIGNS], dim=v.CHANNEL)

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.categories.scores import SUMMARY
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import InputError
 from neurocodec.plotting import style
-from neurocodec.plotting.statistics import band, layer_ticks
+from neurocodec.plotting.statistics import band, chosen_layers, layer_ticks
 
 _LOOKS: Final = {
     "contribution_mode": (style.INK, "-", "contribution modes"),
@@ -175,14 +175,7 @@ def _draw_medians(ax: Axes, scores: xr.Dataset) -> None:
 
 
 def _chosen(scores: xr.DataTree, layers: Sequence[str] | None) -> list[str]:
-    known = scores[SUMMARY].coords[v.LAYER].values.tolist()
-    for name in layers or ():
-        if name not in known:
-            raise unknown_name("layer", name, known)
-    if layers is not None:
-        return list(layers)
-    places = np.unique(np.linspace(0, len(known) - 1, _LAYERS).round().astype(int))
-    return [known[i] for i in places]
+    return chosen_layers(scores[SUMMARY].coords[v.LAYER].values.tolist(), layers, _LAYERS)
 
 
 def _require(scores: object) -> None:

@@ -15,8 +15,6 @@ from neurocodec.cells.combinations import EXAMPLE
 from neurocodec.errors import InputError
 from neurocodec.plotting import style
 
-Map = NDArray[np.float64]
-
 _SIZE: Final = 1.05
 """Of a map, in inches."""
 _VISIBLE: Final = 0.08
@@ -165,15 +163,15 @@ def _names(example: xr.Dataset) -> str:
     return "\n".join(" ".join(names[i : i + 3]) for i in range(0, len(names), 3))
 
 
-def _map_of(fields: xr.Dataset, example: xr.Dataset) -> Map:
+def _map_of(fields: xr.Dataset, example: xr.Dataset) -> NDArray[np.float64]:
     """Spatial map of the field of an example."""
-    variable = "spatial" if "spatial" in fields else "irf"
+    variable = v.SPATIAL if v.SPATIAL in fields else v.IRF
     if variable not in fields:
         raise InputError(
             came=f"fields with the variables {[*map(str, fields)]}", expected="'spatial' or 'irf'"
         )
     field = _at(fields[variable], example)
-    if variable == "spatial":
+    if variable == v.SPATIAL:
         return np.asarray(field.isel({v.COMPONENT: 0}).transpose(v.Y, v.X).values)
     whole = np.asarray(field.transpose(v.LAG, v.Y, v.X).values)
     return np.asarray(whole[np.argmax((whole**2).sum(axis=(1, 2)))])
@@ -205,7 +203,7 @@ def _at(fields: xr.DataArray, example: xr.Dataset) -> xr.DataArray:
 
 def _windows(fields: xr.Dataset, *kinds: xr.Dataset) -> dict[str, tuple[slice, slice]]:
     """Square part of the stimulus, of each cell, that holds all of its maps."""
-    largest = dict[str, Map]()
+    largest = dict[str, NDArray[np.float64]]()
     for examples in kinds:
         for i in range(examples.sizes[EXAMPLE]):
             example = examples.isel({EXAMPLE: i})
@@ -216,7 +214,7 @@ def _windows(fields: xr.Dataset, *kinds: xr.Dataset) -> dict[str, tuple[slice, s
     return {name: _window(size) for name, size in largest.items()}
 
 
-def _window(size: Map) -> tuple[slice, slice]:
+def _window(size: NDArray[np.float64]) -> tuple[slice, slice]:
     rows, columns = np.nonzero(size >= _VISIBLE)
     if not len(rows):
         return slice(None), slice(None)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
@@ -18,12 +18,10 @@ from neurocodec.plotting import style
 MOST_FIELDS = 100
 """In one figure; more are too small to be seen."""
 
-Canvas = Figure | SubFigure
-
 
 def plot_field(
-    field: xr.Dataset | xr.DataArray, *, title: str = "", figure: Canvas | None = None
-) -> Canvas:
+    field: xr.Dataset | xr.DataArray, *, title: str = "", figure: style.Canvas | None = None
+) -> style.Canvas:
     """Draw one receptive field: its first space-time component as a map and a time course.
 
     Parameters
@@ -137,24 +135,8 @@ def plot_fields(
     return figure
 
 
-def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> Any:
-    """Draw a map in space, red where it is positive.
-
-    Parameters
-    ----------
-    ax
-        Axes.
-    image
-        (y, x).
-    limit
-        Value at the ends of the colour scale.
-
-    Examples
-    --------
-    >>> ax = style.new_axes(None, 2.0)
-    >>> draw_map(ax, xr.DataArray(np.ones((2, 3)), dims=("y", "x")), 1.0).get_clim()
-    (-1.0, 1.0)
-    """
+def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:
+    """Draw a map (y, x), red where it is positive, in full colour at `limit`."""
     (top, bottom), (left, right) = (_edges(image, d) for d in (v.Y, v.X))
     return ax.imshow(
         image.values,
@@ -167,22 +149,7 @@ def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> Any:
 
 
 def draw_course(ax: Axes, course: xr.DataArray) -> None:
-    """Draw a time course over its lags.
-
-    Parameters
-    ----------
-    ax
-        Axes.
-    course
-        (lag).
-
-    Examples
-    --------
-    >>> ax = style.new_axes(None, 2.0)
-    >>> draw_course(ax, xr.DataArray([0.0, 1.0], dims="lag"))
-    >>> len(ax.lines)
-    2
-    """
+    """Draw a time course (lag) over its lags; a dot where there is one lag."""
     lags = course[v.LAG].values
     ax.axhline(0, color=style.RECORDED, linewidth=0.7)
     marker = "" if lags.size > 1 else "o"
@@ -218,19 +185,7 @@ def _gridded(
 
 
 def cropped(images: xr.DataArray) -> xr.DataArray:
-    """Cut off the borders in which every map is below a tenth of its peak, but for two pixels.
-
-    Parameters
-    ----------
-    images
-        Maps (..., y, x), all cut alike; pixels without labels keep their numbers as labels.
-
-    Examples
-    --------
-    >>> image = xr.DataArray(np.eye(1, 81, 40).reshape(9, 9), dims=("y", "x"))
-    >>> cropped(image).y.values.tolist()
-    [2, 3, 4, 5, 6]
-    """
+    """Cut off the borders in which every map is below a tenth of its peak, but for two pixels."""
     images = images.transpose(..., v.Y, v.X)
     sizes = np.abs(images.values).reshape(-1, *images.shape[-2:])
     large = (sizes > 0.1 * sizes.max((1, 2), keepdims=True)).any(0)

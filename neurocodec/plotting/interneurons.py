@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError
 from neurocodec.plotting import style
 
 TYPE: Final = "interneuron_cell_type"
@@ -79,14 +80,10 @@ def plot_interneurons(
     ax.tick_params(axis="y", labelsize=style.TEXT - 2, length=0)
     look: dict[str, Any] = {"frameon": False, "fontsize": style.TEXT - 1.5, "handletextpad": 0.3}
     if own:  # below the figure, whatever the number of rows
-        _root(ax).legend(loc="outside lower center", ncols=4, **look)
+        style.whole_figure(ax).legend(loc="outside lower center", ncols=4, **look)
     else:
         ax.legend(loc="lower right", **look)
     return ax
-
-
-def _root(ax: Axes) -> Figure:
-    return cast("Figure", ax.get_figure(root=True))
 
 
 def plot_interneuron_maps(
@@ -241,10 +238,7 @@ def _known(comparison: xr.DataTree) -> list[str]:
 
 
 def _node(comparison: xr.DataTree, name: str) -> xr.Dataset:
-    found = comparison[name] if name in _known(comparison) else None
-    if not isinstance(found, xr.DataTree):
-        raise unknown_name("layer in the comparison", name, _known(comparison))
-    return found.to_dataset()
+    return comparison[one_of("layer in the comparison", name, _known(comparison))].to_dataset()
 
 
 def _matrix(node: xr.Dataset) -> tuple[NDArray[np.floating[Any]], NDArray[np.intp]]:
@@ -259,8 +253,7 @@ def _matrix(node: xr.Dataset) -> tuple[NDArray[np.floating[Any]], NDArray[np.int
 
 
 def _require(data: xr.Dataset, name: str) -> None:
-    if name not in data.data_vars:
-        raise unknown_name("variable in the comparison", name, data.data_vars)
+    one_of("variable in the comparison", name, data.data_vars)
 
 
 def _names(data: xr.Dataset) -> list[str]:
@@ -298,10 +291,7 @@ def _most_found(comparison: xr.Dataset) -> str:
 def _chosen(node: xr.Dataset, interneurons: Sequence[str] | None) -> list[int]:
     known = [str(n) for n in node[v.INTERNEURON].values] if v.INTERNEURON in node.coords else []
     if interneurons is not None:
-        for name in interneurons:
-            if name not in known:
-                raise unknown_name("interneuron", name, known)
-        return [known.index(name) for name in interneurons]
+        return [known.index(one_of("interneuron", name, known)) for name in interneurons]
     order, _ = _rows(node)
     if TYPE not in node.coords:
         return [int(i) for i in order[:6]]

@@ -17,7 +17,12 @@ from neurocodec.kernels.correlation import correlate
 from neurocodec.plotting import style, timeline
 
 TOGETHER: Final = 0.9
-"""Modes whose loadings correlate more than this are shown as one."""
+"""Modes whose loadings correlate more than this are shown as one, the most used of them.
+
+An overcomplete dictionary has modes that are active together nearly always.
+"""
+MOST_MODES: Final = 10
+"""Beside other things that are drawn over time."""
 
 
 def plot_modes(
@@ -76,17 +81,7 @@ def plot_modes(
 
 
 def draw_dictionary(ax: Axes, dictionary: xr.DataArray, title: str) -> None:
-    """Draw modes as rows, channels as columns; each mode is divided by its largest channel.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    dictionary
-        (mode, channel).
-    title
-        Written above.
-    """
+    """Draw modes as rows, channels as columns; each mode is divided by its largest channel."""
     rows = dictionary.transpose(v.MODE, ...).values.reshape(dictionary.sizes[v.MODE], -1)
     largest = np.abs(rows).max(axis=1, keepdims=True)
     shares = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
@@ -98,42 +93,23 @@ def draw_dictionary(ax: Axes, dictionary: xr.DataArray, title: str) -> None:
 
 
 def draw_loadings(ax: Axes, loadings: xr.DataArray, title: str) -> None:
-    """Draw a heat map of loadings over time.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    loadings
-        (time, mode).
-    title
-        Written above.
-    """
+    """Draw loadings (time, mode) as a heat map over time."""
     limit = style.robust_limit(loadings.values[loadings.values > 0], 0.95)
     image = style.heat_map(ax, loadings, cmap=style.MODES, limits=(0.0, limit))
     style.tidy(ax, title)
     style.color_scale(ax, image, "loading")
 
 
+def draw_most_used(ax: Axes, loadings: xr.DataArray, title: str) -> None:
+    """Draw the loadings (time, mode) of the most used modes, named at the left, over time."""
+    used = most_used(loadings, MOST_MODES)
+    draw_loadings(ax, loadings.isel({v.MODE: used}), title)
+    ax.set_yticks(range(len(used)), [str(m) for m in loadings[v.MODE].values[used]])
+    style.tidy(ax, xlabel="time (s)", ylabel="mode")
+
+
 def most_used(loadings: xr.DataArray, count: int) -> NDArray[np.intp]:
-    """Positions of the modes with the highest mean loading, among those that are ever active.
-
-    An overcomplete dictionary has modes that are active together nearly always; of such a group
-    only the most used one is taken.
-
-    Parameters
-    ----------
-    loadings
-        (time, mode).
-    count
-        How many, at most; at least one is returned.
-
-    Examples
-    --------
-    >>> loadings = xr.DataArray([[0.0, 1.0, 2.0], [0.0, 1.0, 0.0]], dims=("time", "mode"))
-    >>> most_used(loadings, 5).tolist()
-    [1, 2]
-    """
+    """Positions of the modes with the highest mean loading, at most `count`, at least one."""
     use = loadings.mean(v.TIME).values
     likeness = np.nan_to_num(correlate(loadings.values, loadings.values))
     chosen: list[int] = []

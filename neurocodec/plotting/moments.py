@@ -13,14 +13,14 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import ConnectionPatch
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError
 from neurocodec.fields.describe import describe_fields, first_components
 from neurocodec.plotting import style, timeline
 from neurocodec.plotting.fields import cropped, draw_course, draw_map
-from neurocodec.plotting.modes import draw_loadings, most_used
+from neurocodec.plotting.modes import draw_most_used
 from neurocodec.plotting.responses import cell_names, draw_rate, lively_cells
 
-MOST_MODES: Final = 10
 COUNT: Final = 6
 """Moments in one figure."""
 
@@ -94,7 +94,7 @@ def plot_moments(
     rate, modes = (figure.add_subplot(grid[i, :]) for i in range(2))
     draw_rate(rate, timeline.within(rates, time), cell, recorded)
     rate.set_title(rate.get_title(loc="left") + note, loc="left", fontsize=style.TEXT)
-    _draw_modes(modes, loadings, time)
+    draw_most_used(modes, timeline.within(loadings, time), "loadings of the modes")
     modes.set_xlim(rate.get_xlim())
     rate.tick_params(labelbottom=False)
     _draw_fields(
@@ -112,9 +112,7 @@ def _chosen(fields: xr.Dataset, rates: xr.DataArray, cell: str | None) -> str:
     if cell is None and shared:
         return lively_cells(rates.isel({v.CELL: shared}), 1)[0]
     names = [cell_names(rates)[i] for i in shared]
-    if str(cell) not in names:
-        raise unknown_name("cell with fields", str(cell), names)
-    return str(cell)
+    return str(one_of("cell with fields", str(cell), names))
 
 
 def _wanted(fields: xr.Dataset, times: Sequence[float]) -> list[float]:
@@ -146,14 +144,6 @@ def _moments(fields: xr.Dataset, rate: xr.DataArray, time: slice | None) -> list
         if len(chosen) < COUNT and all(abs(t - other) >= apart for other in chosen):
             chosen.append(float(t))
     return sorted(chosen)
-
-
-def _draw_modes(ax: Axes, loadings: xr.DataArray, time: slice | None) -> None:
-    shown = timeline.within(loadings, time)
-    used = most_used(shown, MOST_MODES)
-    draw_loadings(ax, shown.isel({v.MODE: used}), "loadings of the modes")
-    ax.set_yticks(range(len(used)), [str(m) for m in shown[v.MODE].values[used]])
-    style.tidy(ax, xlabel="time (s)", ylabel="mode")
 
 
 def _draw_fields(

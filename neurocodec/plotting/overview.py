@@ -7,16 +7,15 @@ from matplotlib.figure import Figure
 
 from neurocodec import vocabulary as v
 from neurocodec.analyses.retina.findings import RetinaAnalysis
-from neurocodec.errors import unknown_name
+from neurocodec.arguments import one_of
 from neurocodec.plotting import style, timeline
 from neurocodec.plotting.attribution import draw_contributions
-from neurocodec.plotting.modes import draw_loadings, most_used
+from neurocodec.plotting.modes import draw_most_used
 from neurocodec.plotting.responses import draw_rate, lively_cells
 from neurocodec.plotting.stimulus import plot_stimulus
 
 FRAMES = 8
 HEIGHTS = (1.25, 0.9, 2.0, 1.5)
-MOST_MODES = 10
 
 
 def plot_overview(
@@ -65,9 +64,7 @@ def plot_overview(
     >>> plot_overview(found, layer="layer1").axes[2].get_title(loc="left")
     'contributions of layer1'
     """
-    layer = layer or analysis.layers[-1]
-    if layer not in analysis.tree.children:
-        raise unknown_name("layer", layer, analysis.layers)
+    layer = one_of("layer", layer or analysis.layers[-1], analysis.layers)
     time = time or timeline.excerpt(analysis.tree.data_vars[v.TARGET])
     rates = timeline.within(analysis.rates, time)
     loadings = timeline.within(analysis.modes[layer].loadings, time)
@@ -83,10 +80,7 @@ def plot_overview(
     draw_rate(rate, rates, cell or lively_cells(rates, 1)[0], analysis.recorded)
     contribution = analysis.tree.children[layer].data_vars[v.CONTRIBUTION]
     draw_contributions(parts, timeline.within(contribution, time), f"contributions of {layer}")
-    used = most_used(loadings, MOST_MODES)
-    draw_loadings(modes, loadings.isel({v.MODE: used}), f"loadings of the modes of {layer}")
-    modes.set_yticks(range(len(used)), [str(m) for m in loadings[v.MODE].values[used]])
-    style.tidy(modes, xlabel="time (s)", ylabel="mode")
+    draw_most_used(modes, loadings, f"loadings of the modes of {layer}")
     for ax in (rate, parts, modes):
         ax.set_xlim(start, stop)
     for ax in (frames, rate, parts):

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError
 from neurocodec.plotting import style
 
 KINDS: Final = {"ablate": "ablated", "preserve": "preserved"}
 _TARGET, _OFF = style.CATEGORIES[1], style.INK
+_GROUPS: Final = ("target", "off_target")
 _RANDOM: Final = "random"
 
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
@@ -54,8 +56,7 @@ def plot_channel_scores(
     >>> plot_channel_scores(scores, "a", count=1).get_xlabel()
     'channels by rank'
     """
-    group = v.CONCEPT if v.CONCEPT in scores.dims else v.CATEGORY
-    one = _chosen(scores, group, name)
+    one = _chosen(scores, group_of(scores), name)
     if v.DRAW in one.dims:
         one = one.isel({v.DRAW: 0})
     values = np.asarray(one.values, dtype=float)
@@ -138,10 +139,7 @@ def plot_class_perturbation(
         _draw_groups(ax, one.sel({v.KIND: kind}))
         _share_axis(ax, kind)
     axes[0].set_ylabel("accuracy", fontsize=style.TEXT)
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, frameon=False, fontsize=style.TEXT - 1.5, loc="outside right upper"
-    )
+    style.legend_outside(figure, axes[0])
     style.tidy(axes[0], f"{name}, {ranking}{note}")
     return figure
 
@@ -154,7 +152,8 @@ def _few(curve: xr.Dataset) -> int:
 
 def _draw_groups(ax: Axes, one: xr.Dataset) -> None:
     share = one["channel_share"].values
-    for where, color, label in (("target", _TARGET, "this class"), ("off_target", _OFF, "others")):
+    looks = ((_TARGET, "this class"), (_OFF, "others"))
+    for where, (color, label) in zip(_GROUPS, looks, strict=True):
         part = one.sel({v.GROUP: where})
         ends = part["accuracy_interval"].transpose(v.BOUND, v.FRACTION).values
         ax.plot(share, part["accuracy_draw"], ".", color=style.RECORDED, markersize=3)
@@ -208,16 +207,13 @@ def plot_perturbation(curve: xr.Dataset, *, note: str = "", figure: Figure | Non
     axes[0].set_ylabel("accuracy / unperturbed", fontsize=style.TEXT)
     style.tidy(axes[0], f"mean of {categories} classes{note}")
     axes[-1].plot([], [], ":", color=style.MUTED, label="off-target images")
-    handles, names = axes[-1].get_legend_handles_labels()
-    figure.legend(
-        handles, names, frameon=False, fontsize=style.TEXT - 1.5, loc="outside right upper"
-    )
+    style.legend_outside(figure, axes[-1])
     return figure
 
 
 def _draw_mean(ax: Axes, one: xr.Dataset, name: str, color: str) -> None:
     share = one["channel_share"].values
-    target, off = (one.sel({v.GROUP: where}) for where in ("target", "off_target"))
+    target, off = (one.sel({v.GROUP: where}) for where in _GROUPS)
     ends = target["mean_normalized_accuracy_interval"].transpose(v.BOUND, v.FRACTION).values
     ax.fill_between(share, *ends, color=color, alpha=0.13, linewidth=0)
     ax.plot(share, target["mean_normalized_accuracy"], "-", color=color, label=name)
@@ -284,10 +280,7 @@ def plot_perturbation_areas(
         ax.axhline(0.0, color=style.MUTED, linewidth=0.7)
         style.tidy(ax, f"{KINDS[kind]}{note}", ylabel="area / off-target area")
     axes[-1].set_xticks(range(len(layers)), layers, rotation=90 if len(layers) > 6 else 0)
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, frameon=False, fontsize=style.TEXT - 1.5, loc="outside right upper"
-    )
+    style.legend_outside(figure, axes[0])
     return figure
 
 
@@ -298,18 +291,7 @@ def _draw_line(ax: Axes, area: NDArray[Any], ends: NDArray[Any], name: str, colo
 
 
 def ranking_colors(names: Sequence[str]) -> dict[str, str]:
-    """Colour of each ranking, the same in every figure with the same rankings.
-
-    Parameters
-    ----------
-    names
-        Of the rankings; "random" is grey.
-
-    Examples
-    --------
-    >>> ranking_colors(["modes", "random"])
-    {'modes': '#0072b2', 'random': '#66727f'}
-    """
+    """Colour of each ranking, grey for a random one; the same rankings have the same colours."""
     colors = iter(style.CATEGORIES * 5)
     return {str(n): style.MUTED if str(n) == _RANDOM else next(colors) for n in names}
 
@@ -326,9 +308,7 @@ def _share_axis(ax: Axes, kind: str) -> None:
 
 def _chosen(data: Labelled, dim: str, name: str) -> Labelled:
     names = [str(n) for n in data[dim].values]
-    if name not in names:
-        raise unknown_name(dim, name, names)
-    return data.isel({dim: names.index(name)})
+    return data.isel({dim: names.index(one_of(dim, name, names))})
 
 
 def _require(curve: xr.Dataset) -> str:
@@ -338,4 +318,9 @@ def _require(curve: xr.Dataset) -> str:
             expected="what nc.perturbation_curve returns",
             hint="nc.perturbation_curve(...)",
         )
-    return v.CONCEPT if v.CONCEPT in curve.dims else v.CATEGORY
+    return group_of(curve)
+
+
+def group_of(data: xr.DataArray | xr.Dataset) -> str:
+    """Dim of the classes that scores and curves are of: `category` or `concept`."""
+    return v.CONCEPT if v.CONCEPT in data.dims else v.CATEGORY

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.errors import unknown_name
+from neurocodec.arguments import one_of
 from neurocodec.plotting import style, timeline
 
 MOST_NAMES = 24
@@ -78,17 +78,7 @@ def plot_responses(
 
 
 def draw_rates(ax: Axes, rates: xr.DataArray, title: str) -> None:
-    """Draw a heat map of firing rates with a strip for the types of the cells.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    rates
-        (time, cell), cells of a type next to one another.
-    title
-        Written above.
-    """
+    """Draw rates (time, cell) as a heat map, with a strip for the types of the cells."""
     limit = style.robust_limit(rates.values)
     image = style.heat_map(ax, rates, cmap=style.RATES, limits=(0.0, limit))
     style.tidy(ax, title)
@@ -99,18 +89,10 @@ def draw_rates(ax: Axes, rates: xr.DataArray, title: str) -> None:
 
 
 def draw_types(ax: Axes, data: xr.DataArray) -> None:
-    """Draw a strip at the right of an image: the type of the cell in each row.
-
-    Parameters
-    ----------
-    ax
-        Axes of the image, one cell per row from the top.
-    data
-        Anything with the dim `cell`, and perhaps the coordinate `cell_type`.
-    """
-    if "cell_type" not in data.coords:
+    """Draw a strip at the right of an image: the type of the cell in each row, where known."""
+    types = cell_types(data)
+    if types is None:
         return
-    types = data["cell_type"].values.astype(str)
     colors = style.category_colors(types.tolist())
     strip = ax.inset_axes((1.005, 0.0, 0.012, 1.0))
     strip.imshow(
@@ -125,28 +107,20 @@ def draw_types(ax: Axes, data: xr.DataArray) -> None:
         strip.text(1.6, run.mean(), name, color=colors[name], fontsize=style.TEXT - 1, va="center")
 
 
+def cell_types(data: xr.DataArray) -> NDArray[np.str_] | None:
+    """Type of every cell, where they are known: the coordinate `cell_type`."""
+    return data["cell_type"].values.astype(str) if "cell_type" in data.coords else None
+
+
 def draw_rate(
     ax: Axes, rates: xr.DataArray, cell: str, recorded: xr.DataArray | None = None
 ) -> None:
-    """Draw the firing rate of one cell as a line, its recording as an area behind it.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    rates
-        (time, cell), in Hz.
-    cell
-        Name of the cell.
-    recorded
-        (time, cell), in Hz.
-    """
+    """Draw the rate (Hz) of one cell as a line, its recording as an area behind it."""
     names = cell_names(rates)
-    if cell not in names:
-        raise unknown_name("cell", cell, names)
-    one = rates.isel({v.CELL: names.index(cell)})
+    one = rates.isel({v.CELL: names.index(one_of("cell", cell, names))})
     start, stop = timeline.time_range(one)
-    kind = f", {one['cell_type'].item()}" if "cell_type" in one.coords else ""
+    types = cell_types(one)
+    kind = "" if types is None else f", {types.item()}"
     if recorded is not None:
         truth = timeline.within(recorded.sel({v.CELL: cell}), slice(start, stop))
         about = str(recorded.attrs.get("comment", "recorded"))
@@ -167,62 +141,25 @@ def draw_rate(
 
 
 def by_type(data: xr.DataArray) -> NDArray[np.intp]:
-    """Order of the cells in which those of a type are next to one another.
-
-    Parameters
-    ----------
-    data
-        Anything with the dim `cell`, and perhaps the coordinate `cell_type`.
-
-    Examples
-    --------
-    >>> rates = xr.DataArray([1.0, 2.0, 3.0], {"cell_type": ("cell", ["b", "a", "b"])}, "cell")
-    >>> by_type(rates).tolist()
-    [0, 2, 1]
-    """
-    if "cell_type" not in data.coords:
+    """Order of the cells in which those of a type (`cell_type`) are next to one another."""
+    types = cell_types(data)
+    if types is None:
         return np.arange(data.sizes[v.CELL])
-    types = data["cell_type"].values.astype(str).tolist()
-    order = list(dict.fromkeys(types))
+    order = list(dict.fromkeys(types.tolist()))
     return np.argsort([order.index(t) for t in types], kind="stable")
 
 
 def lively_cells(rates: xr.DataArray, count: int = 4) -> list[str]:
-    """Name the cell of each type whose rate varies most, or the liveliest cells of all.
-
-    Parameters
-    ----------
-    rates
-        (time, cell).
-    count
-        Names at most.
-
-    Examples
-    --------
-    >>> rates = xr.DataArray([[0.0, 0.0], [1.0, 9.0]], {"cell": ["a", "b"]}, ("time", "cell"))
-    >>> lively_cells(rates, count=1)
-    ['b']
-    """
+    """Name the cell of each type whose rate varies most, or the liveliest cells of all."""
     names = np.array(cell_names(rates))
     spread = rates.std(v.TIME).values
-    if "cell_type" not in rates.coords:
+    types = cell_types(rates)
+    if types is None:
         return [str(n) for n in names[np.argsort(-spread)[:count]]]
-    types = rates["cell_type"].values.astype(str)
     kinds = dict.fromkeys(types.tolist())
     return [str(names[types == k][spread[types == k].argmax()]) for k in kinds][:count]
 
 
 def cell_names(data: xr.DataArray) -> list[str]:
-    """Names of the cells; numbers where they have none.
-
-    Parameters
-    ----------
-    data
-        Anything with the dim `cell`.
-
-    Examples
-    --------
-    >>> cell_names(xr.DataArray([1.0, 2.0], dims="cell"))
-    ['0', '1']
-    """
+    """Names of the cells; numbers where they have none."""
     return [str(n) for n in data[v.CELL].values]

@@ -96,15 +96,7 @@ def _headline(result: xr.Dataset) -> str:
 
 
 def draw_matches(ax: Axes, result: xr.Dataset) -> None:
-    """Draw cosines of modes across fits, one mode per row, with chance as a band.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    result
-        As `nc.mode_stability` returns it, its modes in the order of the rows.
-    """
+    """Draw the cosines of each mode across fits, one mode per row, with chance as a bar."""
     rows = np.arange(result.sizes[v.MODE])
     ax.barh(
         rows,
@@ -116,10 +108,10 @@ def draw_matches(ax: Axes, result: xr.Dataset) -> None:
     ax.axvline(labels.provenance(result).get("cosine", 0.9), color=style.MUTED, linewidth=0.8)
     colors = np.where(result["above_chance"].values, style.CATEGORIES[0], style.MUTED)
     for kind, marker in (("seed", "."), ("bootstrap", "x")):
-        for fit in result["matched_cosine"].values[result["kind"].values == kind]:
+        for fit in result["matched_cosine"].values[result[v.KIND].values == kind]:
             ax.scatter(fit, rows, s=14, c=colors, marker=marker, linewidth=0.7, alpha=0.7)
     ax.scatter(result["stability"].values, rows, s=40, c=colors, marker="|", linewidth=1.6)
-    _describe(ax, "dot: seed" if (result["kind"] == "seed").all() else "dot: seed, x: resampled")
+    _describe(ax, "dot: seed" if (result[v.KIND] == "seed").all() else "dot: seed, x: resampled")
     lowest = min(float(result[name].min()) for name in ("matched_cosine", "chance"))
     ax.set(xlim=(lowest - 0.05, 1.02), ylim=(len(rows) - 0.5, -0.5))
 

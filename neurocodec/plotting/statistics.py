@@ -13,13 +13,15 @@ from matplotlib.lines import Line2D
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError
 from neurocodec.plotting import style
 from neurocodec.rows.layers import SPLIT, layers_of
+from neurocodec.statistics.dimensions import CLASS_MEAN, SAMPLE
 
 COLORS: Final = {v.CONTRIBUTION: style.INK, v.ACTIVATION: style.CATEGORIES[0]}
 _NAMES: Final = {v.CONTRIBUTION: "contributions", v.ACTIVATION: "activations"}
-_POINTS: Final = {"class_mean": ("-", "class means"), "sample": (":", "single samples")}
+_POINTS: Final = {CLASS_MEAN: ("-", "class means"), SAMPLE: (":", "single samples")}
 _DOTS: Final = 4000
 _LAYERS: Final = 3
 
@@ -125,17 +127,7 @@ _LABELS: Final = {
 
 
 def draw_over_layers(ax: Axes, result: xr.Dataset, name: str) -> None:
-    """Draw a measure over the layers with its interval as a band, for each kind and points.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    result
-        With `name` (layer, ...) and its interval (..., bound).
-    name
-        Of the variable.
-    """
+    """Draw a measure (layer, ...) with its interval as a band, for each kind and points."""
     kinds = result[v.KIND].values.tolist() if v.KIND in result[name].dims else [None]
     points = result[v.POINTS].values.tolist() if v.POINTS in result[name].dims else [None]
     for kind in kinds:
@@ -156,34 +148,14 @@ def draw_over_layers(ax: Axes, result: xr.Dataset, name: str) -> None:
 
 
 def band(ax: Axes, values: Any, ends: Any, color: str, line: str = "-") -> None:
-    """Draw a line with dots over the layers, and the interval around it.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    values
-        (layers,).
-    ends
-        Lower and upper ends (layers, 2).
-    color, line
-        Its look.
-    """
+    """Draw values (layers,) as a line with dots, and the interval (layers, 2) around it."""
     places = np.arange(len(values))
     ax.plot(places, values, line, color=color, linewidth=1.3, marker="o", markersize=2.5)
     ax.fill_between(places, ends[:, 0], ends[:, 1], color=color, alpha=0.2, linewidth=0)
 
 
 def layer_ticks(ax: Axes, names: Sequence[str]) -> None:
-    """Name the layers below the axis, as many as there is room for.
-
-    Parameters
-    ----------
-    ax
-        With layers at 0, 1, 2, ...
-    names
-        Of all layers.
-    """
+    """Name the layers, which stand at 0, 1, 2, ..., as many as there is room for."""
     step = -(-len(names) // 8)
     places = list(range(0, len(names), step))
     ax.set_xticks(
@@ -254,12 +226,16 @@ def _chosen(
     known = next((r[v.LAYER].values.tolist() for r in given if r is not None), None)
     if known is None:
         known = [] if tree is None else [*tree.children]
-    for name in layers or ():
-        if name not in known:
-            raise unknown_name("layer", name, known)
-    if layers is not None or not known:
-        return list(layers or ())
-    places = np.unique(np.linspace(0, len(known) - 1, _LAYERS).round().astype(int))
+    return chosen_layers(known, layers, _LAYERS)
+
+
+def chosen_layers(known: Sequence[str], layers: Sequence[str] | None, count: int) -> list[str]:
+    """Layers that were asked for, all of them known; where None so many, spread over the known."""
+    if layers is not None:
+        return [one_of("layer", name, known) for name in layers]
+    if not known:
+        return []
+    places = np.unique(np.linspace(0, len(known) - 1, count).round().astype(int))
     return [known[i] for i in places]
 
 

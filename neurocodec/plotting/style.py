@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import xarray as xr
@@ -42,56 +42,17 @@ TEXT: Final = 9.5
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """Make an empty figure that lays itself out.
-
-    Parameters
-    ----------
-    height, width
-        In inches.
-
-    Examples
-    --------
-    >>> new_figure(2.0).get_size_inches().tolist()
-    [9.6, 2.0]
-    """
+    """Make an empty figure of a size in inches that lays itself out."""
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def new_axes(ax: Axes | None, height: float, width: float = WIDTH) -> Axes:
-    """Take the axes that came, or make a figure with one.
-
-    Parameters
-    ----------
-    ax
-        Axes to draw on, or None.
-    height, width
-        Of a new figure, in inches.
-
-    Examples
-    --------
-    >>> new_axes(None, 2.0).figure.axes.__len__()
-    1
-    """
+    """Take the axes that came, or make a figure of a size in inches with one."""
     return new_figure(height, width).add_subplot() if ax is None else ax
 
 
 def tidy(ax: Axes, title: str = "", *, xlabel: str = "", ylabel: str = "") -> Axes:
-    """Set title and labels, and take away what carries no data.
-
-    Parameters
-    ----------
-    ax
-        Axes.
-    title
-        Written above, at the left.
-    xlabel, ylabel
-        With units.
-
-    Examples
-    --------
-    >>> tidy(new_axes(None, 2.0), "rates").get_title(loc="left")
-    'rates'
-    """
+    """Set title (at the left) and labels, and take away what carries no data."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(MUTED)
     ax.tick_params(labelsize=TEXT - 1, color=MUTED, labelcolor=INK, length=3)
@@ -110,26 +71,7 @@ def heat_map(
     cmap: str,
     limits: tuple[float, float],
 ) -> AxesImage:
-    """Draw rows over time as an image whose horizontal extent is the time that it covers.
-
-    Parameters
-    ----------
-    ax
-        Axes.
-    data
-        (time, any other dim); the other dim runs from top to bottom.
-    cmap
-        Name of the colour map.
-    limits
-        Values of its two ends.
-
-    Examples
-    --------
-    >>> data = xr.DataArray([[1.0], [2.0]], {"time": [0.0, 0.1]}, ("time", "cell"))
-    >>> image = heat_map(new_axes(None, 2.0), data, cmap="Greys", limits=(0, 2))
-    >>> [round(edge, 2) for edge in image.get_extent()]
-    [-0.05, 0.15, 0.5, -0.5]
-    """
+    """Draw (time, other) as an image: time across, as far as samples cover it, the rest down."""
     start, stop = time_range(data)
     image = ax.imshow(
         data.transpose(v.TIME, ...).values.T,
@@ -142,25 +84,23 @@ def heat_map(
     return image
 
 
+def legend_outside(figure: Figure, ax: Axes, smaller: float = 1.5) -> None:
+    """Draw the legend of one axes at the right of its figure, its letters smaller by so much."""
+    figure.legend(
+        *ax.get_legend_handles_labels(),
+        frameon=False,
+        fontsize=TEXT - smaller,
+        loc="outside right upper",
+    )
+
+
+def whole_figure(ax: Axes) -> Figure:
+    """Figure that axes stand in, also where they are in a part of it."""
+    return cast("Figure", ax.get_figure(root=True))
+
+
 def color_scale(ax: Axes, image: AxesImage, label: str) -> Axes:
-    """Draw a thin horizontal colour scale above the right corner of an image's axes.
-
-    Parameters
-    ----------
-    ax
-        Axes of the image.
-    image
-        What the scale is for.
-    label
-        Quantity and units.
-
-    Examples
-    --------
-    >>> ax = new_axes(None, 2.0)
-    >>> scale = color_scale(ax, ax.imshow([[0.0, 1.0]]), "rate (Hz)")
-    >>> [text.get_text() for text in scale.texts]
-    ['rate (Hz)  0', '1']
-    """
+    """Draw a thin horizontal colour scale above the right corner of an image's axes."""
     scale = ax.figure.add_axes((0.0, 0.0, 0.1, 0.1), label="color scale")
     scale.set_axes_locator(_above_right_corner(ax))
     ax.figure.colorbar(image, cax=scale, orientation="horizontal")
@@ -196,20 +136,7 @@ def _above_right_corner(ax: Axes) -> Callable[[_AxesBase, RendererBase], Bbox]:
 
 
 def robust_limit(values: NDArray[Any], quantile: float = 0.995) -> float:
-    """Size that all but the most extreme values stay within; never zero.
-
-    Parameters
-    ----------
-    values
-        Numbers of either sign.
-    quantile
-        Share of the values within the limit.
-
-    Examples
-    --------
-    >>> robust_limit(np.r_[np.ones(999), -50.0])
-    1.0
-    """
+    """Size that this share of all finite values stay within; never zero."""
     sizes = np.abs(values[np.isfinite(values)])
     if not sizes.size or not sizes.max():
         return 1.0
@@ -217,34 +144,10 @@ def robust_limit(values: NDArray[Any], quantile: float = 0.995) -> float:
 
 
 def category_colors(names: Sequence[str]) -> dict[str, str]:
-    """Colour of every different name; the same names have the same colours in all figures.
-
-    Parameters
-    ----------
-    names
-        Such as the cell type of every cell.
-
-    Examples
-    --------
-    >>> category_colors(["ON", "OFF", "ON"])
-    {'OFF': '#0072b2', 'ON': '#d55e00'}
-    """
+    """Colour of every different name; the same names have the same colours in all figures."""
     return {n: CATEGORIES[i % len(CATEGORIES)] for i, n in enumerate(sorted(set(names)))}
 
 
 def with_units(name: str, units: object) -> str:
-    """Label of an axis.
-
-    Parameters
-    ----------
-    name
-        The quantity.
-    units
-        Left out where there are none.
-
-    Examples
-    --------
-    >>> with_units("surprisal", "bit"), with_units("loading", "1")
-    ('surprisal (bit)', 'loading')
-    """
+    """Label of an axis: the quantity, and its units where it has any."""
     return f"{name} ({units})" if units not in (None, "", v.DIMENSIONLESS) else name

@@ -11,60 +11,19 @@ from neurocodec.errors import InputError
 
 
 def time_range(data: xr.DataArray) -> tuple[float, float]:
-    """Time that samples cover, half a step beyond the first and the last.
-
-    Parameters
-    ----------
-    data
-        With the coordinate `time`; samples are numbered where there is none.
-
-    Examples
-    --------
-    >>> time_range(xr.DataArray([1.0, 2.0], {"time": [0.0, 1.0]}, "time"))
-    (-0.5, 1.5)
-    """
+    """Time that samples cover, half a step beyond the first and the last."""
     times = times_of(data)
     half = (times[-1] - times[0]) / (len(times) - 1) / 2 if len(times) > 1 else 0.5
     return float(times[0] - half), float(times[-1] + half)
 
 
 def times_of(data: xr.DataArray) -> NDArray[np.float64]:
-    """Times of samples in seconds.
-
-    Parameters
-    ----------
-    data
-        With the dim `time`; samples are numbered where it has no labels.
-
-    Examples
-    --------
-    >>> times_of(xr.DataArray([1.0, 2.0], dims="time")).tolist()
-    [0.0, 1.0]
-    """
+    """Times of samples in seconds; samples are numbered where `time` has no labels."""
     return np.asarray(data[v.TIME].values, dtype=np.float64)
 
 
 def within(data: xr.DataArray, time: slice | None) -> xr.DataArray:
-    """Part of `data` within a range of times in seconds; all of it where None.
-
-    Parameters
-    ----------
-    data
-        With the dim `time`.
-    time
-        ``slice(start, stop)`` in seconds, both ends included.
-
-    Raises
-    ------
-    InputError
-        Where nothing lies within the range.
-
-    Examples
-    --------
-    >>> rate = xr.DataArray([1.0, 2.0], {"time": [0.0, 1.0]}, "time")
-    >>> within(rate, slice(0.5, None)).values.tolist()
-    [2.0]
-    """
+    """Part of `data` within a range of times in seconds, both ends included; all where None."""
     if time is None:
         return data
     part = data.sel({v.TIME: time})

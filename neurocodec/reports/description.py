@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from neurocodec import vocabulary as v
 from neurocodec.labels import PROVENANCE, provenance
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum, Surprisal, Target
@@ -17,25 +18,7 @@ WIDTH = 100
 
 
 def describe(result: xr.DataArray | xr.Dataset | xr.DataTree | Decomposition) -> str:
-    """Describe a result: its variables with dims, units and meaning, and its provenance.
-
-    Parameters
-    ----------
-    result
-        What `nc.open` returns.
-
-    Returns
-    -------
-    str
-        Several lines.
-
-    Examples
-    --------
-    >>> from neurocodec.labels import labelled
-    >>> print(describe(labelled([1.0, 2.0], ["time"], name="firing_rate")))
-    DataArray
-      firing_rate (time: 2) float64, Hz: firing rate
-    """
+    """Describe a result: its variables with dims, units and meaning, and its provenance."""
     lines = [type(result).__name__]
     if isinstance(result, Decomposition):
         lines += _scores(result)
@@ -53,7 +36,7 @@ def _scores(modes: Decomposition) -> Iterator[str]:
     found = modes.summary
     names = ("r2", "r2_pooled", "r2_train", "r2_pooled_train", "alive_share", "distinct_share")
     r2, pooled, train, train_pooled, alive, distinct = (float(found[name]) for name in names)
-    count = found.sizes["mode"]
+    count = found.sizes[v.MODE]
     yield f"  {count} modes, held-out R2 {r2:.3f} per channel, {pooled:.3f} pooled"
     yield f"  training R2 {train:.3f} per channel, {train_pooled:.3f} pooled"
     yield f"  {alive:.0%} of the modes alive; {modes.l0:.3g} active on a row on average"
@@ -75,7 +58,7 @@ def _variables(data: xr.Dataset) -> Iterator[str]:
 def _variable(name: str, array: xr.DataArray) -> str:
     dims = ", ".join(f"{d}: {n}" for d, n in array.sizes.items())
     units, about = (str(array.attrs.get(key, "")) for key in ("units", "long_name"))
-    kind = str(array.dtype) + (f", {units}" if units not in ("", "1") else "")
+    kind = str(array.dtype) + (f", {units}" if units not in ("", v.DIMENSIONLESS) else "")
     return f"  {name} ({dims}) {kind}" + (f": {about}" if about else "")
 
 
@@ -89,36 +72,14 @@ def _provenance(result: xr.DataArray | xr.Dataset | xr.DataTree) -> Iterator[str
 
 
 def method_name(method: Mapping[str, Any]) -> str:
-    """Name a method and those of its options that it used.
-
-    Parameters
-    ----------
-    method
-        As the provenance of contributions has it.
-
-    Examples
-    --------
-    >>> method_name({"kind": "IntegratedGradients", "steps": 10, "tolerance": 0.001})
-    'IntegratedGradients: steps 10'
-    """
+    """Name a method, as provenance has it, and those of its options that it used."""
     unused = {"kind"} | (set() if method.get("steps") == "auto" else {"tolerance", "max_steps"})
     options = ", ".join(f"{k} {x}" for k, x in method.items() if k not in unused)
     return str(method["kind"]) + (f": {options}" if options else "")
 
 
 def target_name(target: Target) -> str:
-    """Name a target in words.
-
-    Parameters
-    ----------
-    target
-        One of `nc.targets`.
-
-    Examples
-    --------
-    >>> target_name(Output("cell 3"))
-    'firing rate of cell 3'
-    """
+    """Name a target of a retina model in words."""
     if isinstance(target, Output):
         return f"firing rate of {target.which}"
     names: dict[type[Target], str] = {

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
@@ -24,92 +23,33 @@ from neurocodec.reports.explorer_arrays import (
     pack_trace,
     places,
 )
+from neurocodec.reports.page import filled
 
 LARGE: Final = 20_000_000
 """Characters from which a page is called large: a telephone has trouble to open it."""
 
 
 def explorer_data(
-    fields: xr.Dataset,
-    rates: xr.DataArray,
-    loadings: Mapping[str, xr.DataArray],
-    dictionaries: Mapping[str, xr.DataArray],
+    fields: xr.Dataset,  # nc.receptive_fields(net, movie, times=..., rank=1)
+    rates: xr.DataArray,  # (time, cell) of the stretch that is shown, with the times of the fields
+    loadings: Mapping[str, xr.DataArray],  # layer -> (time, mode), at the times of the rates
+    dictionaries: Mapping[str, xr.DataArray],  # layer -> (mode, channel) or (mode, sign, channel)
     *,
-    stimulus: xr.DataArray | None = None,
-    recorded: xr.DataArray | None = None,
+    stimulus: xr.DataArray | None = None,  # (time, y, x); the newest frame of a field is shown
+    recorded: xr.DataArray | None = None,  # (time, cell), at the times of the rates, of some cells
     recorded_name: str = "recorded rate",
-    alike: float = 0.95,
-    note: str = "",
+    alike: float = 0.95,  # mean cosine from which modes of a layer stand in one row, at first
+    note: str = "",  # shown above all else
 ) -> dict[str, Any]:
-    """Gather and pack what the explorer shows, as a dict that JSON can hold.
-
-    Spatial maps are held in 127 steps of the largest magnitude of each map, so that no value is
-    off by more than 1/254 of it, and cropped to where the cell has any field; temporal courses
-    are held to 1/65,534; all other numbers as they are, in single precision (times in double).
-
-    Parameters
-    ----------
-    fields
-        Receptive fields with `temporal` (time, cell, component, lag), `spatial` (time, cell,
-        component, y, x) and `energy_share` (time, cell, component) at a choice of times, as
-        ``nc.receptive_fields(net, movie, times=..., rank=1)`` returns them.
-    rates
-        Firing rates (time, cell) of the stretch that is shown, which holds the times and the
-        cells of `fields`.
-    loadings
-        Layer -> loadings (time, mode), at the times of `rates`.
-    dictionaries
-        Layer -> dictionary (mode, channel) or (mode, sign, channel).
-    stimulus
-        Movie (time, y, x) that has the times of `fields`: its newest frame is shown.
-    recorded
-        Recorded rates (time, cell) at the times of `rates`, of all or some of its cells.
-    recorded_name
-        What they are called; "simulated rate" where a simulation stands for the recording.
-    alike
-        Near-copies, modes of a layer whose mean cosine is at least this (see `nc.merge_modes`),
-        stand in one row until the reader asks for all.
-    note
-        Shown above all else, such as "simulated".
-
-    Returns
-    -------
-    dict
-        What `render_explorer` takes. Arrays are packed as `explorer_arrays.unpack` takes them.
-
-    Raises
-    ------
-    InputError
-        Where variables, dims, times, cells, layers or modes are missing or do not agree, or a
-        number is not finite.
-
-    Examples
-    --------
-    >>> from neurocodec.reports.explorer_arrays import unpack
-    >>> times, dims = [0.1, 0.2], ("time", "cell", "component")
-    >>> fields = xr.Dataset(
-    ...     {
-    ...         "temporal": ((*dims, "lag"), np.ones((1, 1, 1, 1))),
-    ...         "spatial": ((*dims, "y", "x"), np.ones((1, 1, 1, 2, 2))),
-    ...         "energy_share": (dims, np.ones((1, 1, 1))),
-    ...     },
-    ...     {"time": times[:1], "cell": ["a"], "lag": [0.0]},
-    ... )
-    >>> rates = xr.DataArray([[3.0], [4.0]], {"time": times, "cell": ["a"]}, ("time", "cell"))
-    >>> loadings = xr.DataArray([[0.5], [0.0]], {"time": times, "mode": [0]}, ("time", "mode"))
-    >>> dictionary = xr.DataArray([[1.0, 2.0]], {"mode": [0]}, ("mode", "channel"))
-    >>> data = explorer_data(fields, rates, {"layer1": loadings}, {"layer1": dictionary})
-    >>> data["cells"]["names"], unpack(data["fields"]["peak"]).ravel().tolist()
-    (['a'], [1.0])
-    """
+    """Gather and pack what the explorer shows, as a dict that JSON can hold; see `pack_fields`."""
     parts = field_arrays(fields)
     rates = labels.require_dims(rates, (v.TIME, v.CELL), "rates")
     if not rates.get_index(v.TIME).is_monotonic_increasing:
         raise InputError(
             came="rates whose times do not rise", expected="rates.time", hint="rates.sortby('time')"
         )
-    moments = places(rates, parts["spatial"], v.TIME, "rates")
-    shown = rates.isel({v.CELL: places(rates, parts["spatial"], v.CELL, "rates")})
+    moments = places(rates, parts[v.SPATIAL], v.TIME, "rates")
+    shown = rates.isel({v.CELL: places(rates, parts[v.SPATIAL], v.CELL, "rates")})
     labels.require_finite(shown, "rates")
     return {
         "note": note,
@@ -121,38 +61,14 @@ def explorer_data(
         if recorded is None
         else {"name": recorded_name, **pack_recorded(recorded, shown)},
         "fields": pack_fields(parts),
-        "stimulus": None if stimulus is None else pack_frames(stimulus, parts["spatial"]),
+        "stimulus": None if stimulus is None else pack_frames(stimulus, parts[v.SPATIAL]),
         "layers": pack_layers(loadings, dictionaries, shown, alike),
     }
 
 
 def render_explorer(data: Mapping[str, Any], *, title: str | None = None) -> str:
-    """Write the explorer as HTML that needs no network and no other file.
-
-    Parameters
-    ----------
-    data
-        As `explorer_data` returns it.
-    title
-        Makes a whole page with this title; None makes a fragment, to stand inside of a page.
-
-    Examples
-    --------
-    >>> render_explorer({"cells": {"names": []}}).lstrip()[:8]
-    '<section'
-    """
-    environment = Environment(
-        loader=PackageLoader("neurocodec.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    page = environment.get_template("explorer.html.j2").render(
-        data=dict(data),
-        title=title,
-        style=style,
-    )
+    """The explorer as HTML by itself: a whole page with this title, or a fragment without."""
+    page = filled("explorer.html.j2", data=dict(data), title=title, style=style)
     if len(page) > LARGE:
         warn(
             f"the explorer has {len(page) / 1e6:.0f} MB; fewer times or cells, or rank=1, "

@@ -17,30 +17,22 @@ from neurocodec.errors import InputError
 from neurocodec.modes.merge import merge_modes
 
 LEVELS: Final = 127
-"""Steps from zero to the largest magnitude of a spatial map, as signed bytes hold them."""
+"""Steps from zero to the largest magnitude of a spatial map, as signed bytes hold them.
+
+No value is off by more than 1/254 of the largest.
+"""
 FINE_LEVELS: Final = 32767
-"""Steps from 0 to 1 of a temporal course."""
+"""Steps from 0 to 1 of a temporal course, which is held to 1/65,534."""
 
 _FIELD_DIMS: Final = {
-    "temporal": (v.CELL, v.TIME, v.COMPONENT, v.LAG),
-    "spatial": (v.CELL, v.TIME, v.COMPONENT, v.Y, v.X),
-    "energy_share": (v.CELL, v.TIME, v.COMPONENT),
+    v.TEMPORAL: (v.CELL, v.TIME, v.COMPONENT, v.LAG),
+    v.SPATIAL: (v.CELL, v.TIME, v.COMPONENT, v.Y, v.X),
+    v.ENERGY_SHARE: (v.CELL, v.TIME, v.COMPONENT),
 }
 
 
 def field_arrays(fields: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Parts of the fields with their dims in order and their times rising.
-
-    Parameters
-    ----------
-    fields
-        With `temporal`, `spatial` and `energy_share`.
-
-    Raises
-    ------
-    InputError
-        Where a part is missing, empty, not finite, or has other dims.
-    """
+    """`temporal`, `spatial` and `energy_share`, with their dims in order and their times rising."""
     missing = [name for name in _FIELD_DIMS if name not in getattr(fields, "data_vars", ())]
     if missing:
         found = list(getattr(fields, "data_vars", [type(fields).__name__]))
@@ -65,30 +57,7 @@ def field_arrays(fields: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def places(whole: xr.DataArray, part: xr.DataArray, dim: str, what: str) -> NDArray[np.intp]:
-    """Positions in one array of the labels of the fields, each of which must be there once.
-
-    Parameters
-    ----------
-    whole
-        Rates or stimulus.
-    part
-        Part of the fields.
-    dim
-        Name of the dim.
-    what
-        What `whole` is, for the message.
-
-    Raises
-    ------
-    InputError
-        Where a label is missing, or stands there twice.
-
-    Examples
-    --------
-    >>> rates = xr.DataArray([1.0, 2.0, 3.0], {"time": [0.1, 0.2, 0.3]}, "time")
-    >>> places(rates, rates[1:2], "time", "rates").tolist()
-    [1]
-    """
+    """Positions in one array of the labels of the fields, each of which must be there once."""
     hint = f"fields and {what} of the same network and movie"
     index = whole.get_index(dim)
     if dim not in whole.coords or not index.is_unique:
@@ -106,19 +75,7 @@ def places(whole: xr.DataArray, part: xr.DataArray, dim: str, what: str) -> NDAr
 
 
 def pack_cells(fields: xr.Dataset, rates: xr.DataArray) -> dict[str, Any]:
-    """Names of the cells, and their types where the fields or the rates have `cell_type`.
-
-    Parameters
-    ----------
-    fields, rates
-        Both with the same cells.
-
-    Examples
-    --------
-    >>> rates = xr.DataArray([1.0], {"cell": ["a"], "cell_type": ("cell", ["ON"])}, "cell")
-    >>> pack_cells(rates.to_dataset(name="rate"), rates)
-    {'names': ['a'], 'types': ['ON']}
-    """
+    """Names of the cells, and their types where the fields or the rates have `cell_type`."""
     typed = [s["cell_type"] for s in (fields, rates) if "cell_type" in s.coords]
     types = [[str(t) for t in c.values] for c in typed if c.dims == (v.CELL,)]
     return {
@@ -128,65 +85,35 @@ def pack_cells(fields: xr.Dataset, rates: xr.DataArray) -> dict[str, Any]:
 
 
 def pack_trace(rates: xr.DataArray) -> dict[str, Any]:
-    """Rates (cell, time) in single precision, with their units.
-
-    Parameters
-    ----------
-    rates
-        (time, cell).
-
-    Examples
-    --------
-    >>> pack_trace(xr.DataArray([[1.0]], dims=("time", "cell")))["values"]["shape"]
-    [1, 1]
-    """
+    """Rates (cell, time) in single precision, with their units."""
     values = pack(rates.transpose(v.CELL, v.TIME).values, np.float32)
     return {"units": str(rates.attrs.get("units", v.HERTZ)), "values": values}
 
 
 def pack_recorded(recorded: xr.DataArray, rates: xr.DataArray) -> dict[str, Any]:
-    """Recorded rates in the order of the model's; cells that were not recorded are NaN.
-
-    Parameters
-    ----------
-    recorded
-        (time, cell) of all or some of the cells.
-    rates
-        (time, cell) of the model.
-
-    Raises
-    ------
-    InputError
-        Where the times differ.
-    """
+    """Recorded rates in the order of the model's; cells that were not recorded are NaN."""
     recorded = labels.require_dims(recorded, (v.TIME, v.CELL), "recorded rates")
     labels.require_same(recorded, rates, v.TIME, "recorded rates and rates")
     return pack_trace(recorded.reindex({v.CELL: rates[v.CELL].values}).assign_attrs(recorded.attrs))
 
 
 def pack_fields(parts: Mapping[str, xr.DataArray]) -> dict[str, Any]:
-    """Spatial maps as bytes in steps of their peaks, temporal courses as two bytes a number.
-
-    Parameters
-    ----------
-    parts
-        As `field_arrays` returns them.
-    """
-    spatial = parts["spatial"].values
+    """Maps as bytes, in steps of 1/127 of their peaks; courses as two bytes a number."""
+    spatial = parts[v.SPATIAL].values
     peak = np.abs(spatial).max(axis=(-2, -1))
     maps, corners = zip(*(_cropped(m, p) for m, p in zip(spatial, peak, strict=True)), strict=True)
-    temporal = np.clip(parts["temporal"].values, -1.0, 1.0) * FINE_LEVELS
+    temporal = np.clip(parts[v.TEMPORAL].values, -1.0, 1.0) * FINE_LEVELS
     return {
-        "units": str(parts["spatial"].attrs.get("units", "")),
-        "lag": parts["temporal"][v.LAG].values.astype(float).tolist(),
+        "units": str(parts[v.SPATIAL].attrs.get("units", "")),
+        "lag": parts[v.TEMPORAL][v.LAG].values.astype(float).tolist(),
         "size": list(spatial.shape[-2:]),
-        "pixel": _pixel(parts["spatial"]),
+        "pixel": _pixel(parts[v.SPATIAL]),
         "levels": [LEVELS, FINE_LEVELS],
         "peak": pack(peak, np.float32),
         "corner": corners,
         "maps": maps,
         "temporal": pack(np.rint(temporal), np.int16),
-        "share": pack(parts["energy_share"].values, np.float32),
+        "share": pack(parts[v.ENERGY_SHARE].values, np.float32),
     }
 
 
@@ -209,20 +136,7 @@ def _pixel(spatial: xr.DataArray) -> dict[str, Any]:
 
 
 def pack_frames(stimulus: xr.DataArray, spatial: xr.DataArray) -> dict[str, Any]:
-    """Newest frame of the window of every field, in 256 greys from darkest to brightest.
-
-    Parameters
-    ----------
-    stimulus
-        Movie (time, y, x); only the frames that are shown are read.
-    spatial
-        Spatial maps of the fields.
-
-    Raises
-    ------
-    InputError
-        Where a time or the size of the frames is another.
-    """
+    """Newest frame of the window of every field, in 256 greys from darkest to brightest."""
     stimulus = labels.require_dims(stimulus, (v.TIME, v.Y, v.X), "stimulus")
     if stimulus.shape[1:] != spatial.shape[-2:]:
         raise InputError(
@@ -244,24 +158,7 @@ def pack_layers(
     rates: xr.DataArray,
     alike: float,
 ) -> list[dict[str, Any]]:
-    """Modes of every layer: names, channels, dictionary, loadings, and which are alike.
-
-    Parameters
-    ----------
-    loadings
-        Layer -> (time, mode).
-    dictionaries
-        Layer -> (mode, channel) or (mode, sign, channel).
-    rates
-        Their times are those of the loadings.
-    alike
-        Cosine from which modes are near-copies.
-
-    Raises
-    ------
-    InputError
-        Where layers, times or modes differ, or a number is not finite.
-    """
+    """Modes of every layer: names, channels, dictionary, loadings, and which are alike."""
     if set(loadings) != set(dictionaries):
         raise InputError(
             came=f"loadings of {sorted(loadings)} and dictionaries of {sorted(dictionaries)}",
@@ -297,25 +194,7 @@ def _layer(
 def mode_groups(
     loadings: xr.DataArray, dictionary: xr.DataArray, cosine: float
 ) -> NDArray[np.intp]:
-    """Group of every mode: position of the most used mode that it is a near-copy of.
-
-    Parameters
-    ----------
-    loadings
-        (time, mode).
-    dictionary
-        (mode, channel).
-    cosine
-        As `neurocodec.modes.merge.merge_modes` takes it.
-
-    Examples
-    --------
-    >>> mode = {"mode": [4, 5, 6]}
-    >>> loadings = xr.DataArray([[1.0, 2.0, 3.0]], {"time": [0.1], **mode}, ("time", "mode"))
-    >>> dictionary = xr.DataArray([[0.0, 1], [0, 3], [1, 0]], mode, ("mode", "channel"))
-    >>> mode_groups(loadings, dictionary, 0.95).tolist()
-    [1, 1, 2]
-    """
+    """Group of every mode: position of the most used mode that it is a near-copy of."""
     groups = np.arange(loadings.sizes[v.MODE])
     if not (loadings.values > 0).any():
         return groups
@@ -343,38 +222,14 @@ _DTYPES: Final = {"|i1": "int8", "|u1": "uint8", "<i2": "int16", "<i4": "int32"}
 
 
 def pack(values: ArrayLike, dtype: type[np.generic]) -> dict[str, Any]:
-    """Pack numbers as deflated little-endian bytes in base64.
-
-    Parameters
-    ----------
-    values
-        Numbers.
-    dtype
-        How each is held.
-
-    Examples
-    --------
-    >>> unpack(pack([[1.0, 2.5]], np.float32)).tolist()
-    [[1.0, 2.5]]
-    """
+    """Pack numbers as deflated little-endian bytes in base64."""
     array = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
     packed = base64.b64encode(zlib.compress(array.tobytes())).decode()
     return {"dtype": _DTYPES[array.dtype.str], "shape": list(array.shape), "deflate": packed}
 
 
 def unpack(packed: Mapping[str, Any]) -> NDArray[Any]:
-    """Numbers of a packed array.
-
-    Parameters
-    ----------
-    packed
-        As `pack` returns it.
-
-    Examples
-    --------
-    >>> unpack(pack([1, -2], np.int8)).tolist()
-    [1, -2]
-    """
+    """Numbers of a packed array."""
     dtype = np.dtype(str(packed["dtype"])).newbyteorder("<")
     flat = np.frombuffer(zlib.decompress(base64.b64decode(packed["deflate"])), dtype)
     return flat.reshape(packed["shape"])

@@ -11,22 +11,12 @@ from matplotlib.figure import Figure
 from neurocodec import plotting
 from neurocodec import vocabulary as v
 from neurocodec.analyses.images.findings import EACH_CHANNEL, EACH_MODE, ImageAnalysis
+from neurocodec.plotting.perturbation import group_of
 
 
 def image_figures(analysis: ImageAnalysis) -> Iterator[tuple[str, Figure, str]]:
-    """Draw everything that the report shows.
-
-    Parameters
-    ----------
-    analysis
-        As `nc.analyse_images` returns it.
-
-    Yields
-    ------
-    tuple
-        Name, figure and description of each.
-    """
-    note = f"{analysis.model}, {analysis.tree.sizes['stimulus']} images"
+    """Draw everything that the report shows: name, figure and description of each."""
+    note = f"{analysis.model}, {analysis.tree.sizes[v.STIMULUS]} images"
     if analysis.statistics is not None:
         found = {name: node.to_dataset() for name, node in analysis.statistics.children.items()}
         panels = plotting.plot_layer_statistics(
@@ -98,44 +88,16 @@ def _perturbation(curves: Mapping[str, xr.Dataset], note: str) -> Iterator[tuple
     yield f"example-{group}", one, f"one {group} with channels of {layer} perturbed"
 
 
-def group_of(curve: xr.Dataset) -> str:
-    """`category` or `concept`, whichever the curve is of.
-
-    Parameters
-    ----------
-    curve
-        As `nc.perturbation_curve` returns it.
-
-    Examples
-    --------
-    >>> group_of(xr.Dataset({"n": ("concept", [1])}))
-    'concept'
-    """
-    return "category" if "category" in curve.dims else "concept"
-
-
 def clearest(curves: Mapping[str, xr.Dataset]) -> str:
-    """Layer at which ablation by the first ranking tells its class from others best.
-
-    Parameters
-    ----------
-    curves
-        Layer -> as `nc.perturbation_curve` returns it.
-    """
-    areas = [float(curve["area"].isel(ranking=0, kind=0)) for curve in curves.values()]
+    """Layer at which ablation by the first ranking tells its class from others best."""
+    areas = [float(curve["area"].isel({v.RANKING: 0, v.KIND: 0})) for curve in curves.values()]
     return (
         list(curves)[int(np.nanargmax(areas))] if np.isfinite(areas).any() else next(iter(curves))
     )
 
 
 def typical(curve: xr.Dataset) -> str:
-    """Class whose area is the median one, so that an example is no exception.
-
-    Parameters
-    ----------
-    curve
-        As `nc.perturbation_curve` returns it.
-    """
-    area = curve["category_area"].isel(ranking=0, kind=0)
+    """Class whose area is the median one, so that an example is no exception."""
+    area = curve["category_area"].isel({v.RANKING: 0, v.KIND: 0})
     order = np.argsort(area.values)[: max(1, int(np.isfinite(area.values).sum()))]  # NaN is last
     return str(area[group_of(curve)].values[order[(len(order) - 1) // 2]])

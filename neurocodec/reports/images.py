@@ -20,13 +20,20 @@ from neurocodec.analyses.images.findings import (
 )
 from neurocodec.categories.scores import SUMMARY
 from neurocodec.nn.attribution.targets import Output, TopK
-from neurocodec.reports.description import method_name
-from neurocodec.reports.image_figures import clearest, group_of, image_figures, typical
+from neurocodec.plotting.perturbation import group_of
+from neurocodec.reports.image_figures import clearest, image_figures, typical
 from neurocodec.reports.maps import image_maps_part
-from neurocodec.reports.page import Drawing, drawings, filled, write_page
-
-Row = list[str]
-Part = dict[str, Any]
+from neurocodec.reports.page import (
+    Drawing,
+    Part,
+    completeness_rows,
+    filled,
+    mode_row,
+    run_facts,
+    table,
+    write_page,
+)
+from neurocodec.statistics.dimensions import CLASS_MEAN, SAMPLE
 
 BEST: Final = 12
 """Modes in the table of those that go best with a class."""
@@ -35,45 +42,18 @@ BEST: Final = 12
 def write_image_report(
     analysis: ImageAnalysis, folder: str | Path, *, settings: dict[str, Any] | None = None
 ) -> Path:
-    """Write the figures and `report.html`, a page that needs no network and no other file.
-
-    Parameters
-    ----------
-    analysis
-        As `nc.analyse_images` returns it.
-    folder
-        Where to write; figures go to its folder `figures`.
-    settings
-        Further lines for the table of what was run: name -> value.
-
-    Returns
-    -------
-    pathlib.Path
-        The page.
-
-    Raises
-    ------
-    StorageError
-        Where the folder cannot be written to.
-    """
-    drawn = drawings(image_figures(analysis))
-    return write_page(folder, drawn, render_images(analysis, drawn, settings or {}))
+    """Write the figures and `report.html`, a page that needs no network and no other file."""
+    return write_page(
+        folder,
+        image_figures(analysis),
+        lambda drawn: render_images(analysis, drawn, settings or {}),
+    )
 
 
 def render_images(
     analysis: ImageAnalysis, drawn: Mapping[str, Drawing], settings: Mapping[str, Any]
 ) -> str:
-    """Fill the template; every text is escaped.
-
-    Parameters
-    ----------
-    analysis
-        As `nc.analyse_images` returns it.
-    drawn
-        The figures by name.
-    settings
-        Further lines for the table of what was run.
-    """
+    """Fill the template; `settings` are further lines for the table of what was run."""
     return filled(
         "images.html.j2",
         analysis=analysis,
@@ -81,7 +61,7 @@ def render_images(
         count=f"{analysis.tree.sizes[v.STIMULUS]:,}",
         facts=[*_facts(analysis), *settings.items()],
         versions=labels.versions(),
-        completeness=_completeness(analysis),
+        completeness=completeness_rows(analysis),
         statistics=_statistics(analysis),
         modes=list(_modes(analysis)),
         concepts=_concepts(analysis),
@@ -93,20 +73,18 @@ def render_images(
 
 def _facts(analysis: ImageAnalysis) -> list[tuple[str, str]]:
     """What was run: the lines of the first table."""
-    run = labels.provenance(analysis.tree)
-    lines = [
-        ("network", analysis.model),
-        ("weights (SHA-256)", run["weights_sha256"]),
-        ("layers", ", ".join(analysis.layers)),
-        ("images", f"{analysis.tree.sizes[v.STIMULUS]:,}"),
-        ("images (SHA-256 of names, sizes and labels, or of pixels)", run["data_sha256"]),
-        ("target", _target_name(analysis)),
-        ("method", method_name(run["method"])),
-    ]
-    if analysis.accuracy is not None:
-        share, count = analysis.accuracy
-        lines.append(("accuracy", f"{100 * share:.1f} % of {count:,} labelled images"))
-    return lines
+    lines = run_facts(
+        analysis,
+        "network",
+        layers=analysis.layers,
+        data=("images", f"{analysis.tree.sizes[v.STIMULUS]:,}"),
+        fingerprint="images (SHA-256 of names, sizes and labels, or of pixels)",
+        target=_target_name(analysis),
+    )
+    if analysis.accuracy is None:
+        return lines
+    share, count = analysis.accuracy
+    return [*lines, ("accuracy", f"{100 * share:.1f} % of {count:,} labelled images")]
 
 
 def _target_name(analysis: ImageAnalysis) -> str:
@@ -120,14 +98,6 @@ def _target_name(analysis: ImageAnalysis) -> str:
     return type(target).__name__.lower()
 
 
-def _completeness(analysis: ImageAnalysis) -> list[dict[str, Any]]:
-    names = ("median", "most", "worst")
-    return [
-        {"layer": str(row[v.LAYER].item()), **dict(zip(names, row.values.tolist(), strict=True))}
-        for row in analysis.completeness
-    ]
-
-
 def _statistics(analysis: ImageAnalysis) -> Part | None:
     if analysis.statistics is None:
         return None
@@ -135,23 +105,23 @@ def _statistics(analysis: ImageAnalysis) -> Part | None:
         analysis.statistics[name].to_dataset()
         for name in ("hoyer", "sign_correlation", "dimensionality")
     )
-    points = "class_mean" if "class_mean" in dims["points"].values else "sample"
+    points = CLASS_MEAN if CLASS_MEAN in dims[v.POINTS].values else SAMPLE
     rows = []
     for layer in hoyer[v.LAYER].values.tolist():
-        sparse, sign = hoyer.sel(layer=layer), signs.sel(layer=layer)
-        size = dims["components"].sel(layer=layer, points=points)
-        ratio = dims["participation_ratio"].sel(layer=layer, points=points)
+        sparse, sign = (data.sel({v.LAYER: layer}) for data in (hoyer, signs))
+        size = dims.sel({v.LAYER: layer, v.POINTS: points})
+        sparse_of, size_of = ([x.sel({v.KIND: kind}) for kind in KINDS] for x in (sparse, size))
         rows.append(
             [
                 layer,
-                *(_with_ends(sparse, "hoyer", kind=kind) for kind in KINDS),
+                *(_with_ends(one, "hoyer") for one in sparse_of),
                 _with_ends(sparse, "difference"),
                 _with_ends(sign, "sign_correlation"),
-                *(f"{float(size.sel(kind=kind)):.0f}" for kind in KINDS),
-                *(f"{float(ratio.sel(kind=kind)):.1f}" for kind in KINDS),
+                *(f"{float(one['components']):.0f}" for one in size_of),
+                *(f"{float(one['participation_ratio']):.1f}" for one in size_of),
             ]
         )
-    of = "class means" if points == "class_mean" else "images"
+    of = "class means" if points == CLASS_MEAN else "images"
     columns = ["Hoyer, contributions", "Hoyer, activations", "difference"]
     columns += ["signs", "components, contributions", "components, activations"]
     columns += ["participation, contributions", "participation, activations"]
@@ -164,16 +134,17 @@ def _statistics(analysis: ImageAnalysis) -> Part | None:
     )
     return {
         "texts": [("layers", text)],
-        "tables": [_table("In brackets, 95 % intervals.", columns, rows)],
+        "tables": [table("In brackets, 95 % intervals.", columns, rows)],
         "notes": list(_class_sizes(dims)),
     }
 
 
-def _with_ends(data: xr.Dataset, name: str, **where: str) -> str:
-    value = float(data[name].sel(where))
+def _with_ends(data: xr.Dataset, name: str) -> str:
+    """Value with its interval."""
+    value = float(data[name])
     if not np.isfinite(value):
         return "-"
-    low, high = data[f"{name}_interval"].sel(where).values.tolist()
+    low, high = data[f"{name}_interval"].values.tolist()
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
@@ -187,21 +158,12 @@ def _class_sizes(dims: xr.Dataset) -> Iterator[str]:
     yield f"{len(sizes)} classes with {span} images each." + (few if np.median(sizes) < 10 else "")
 
 
-def _modes(analysis: ImageAnalysis) -> Iterator[dict[str, Any]]:
+def _modes(analysis: ImageAnalysis) -> Iterator[Part]:
     for layer in analysis.layers:
         for kind in KINDS:
             modes = analysis.modes.get(kind, {}).get(layer)
             if modes is not None:
-                count = modes.dictionary.sizes[v.MODE]
-                yield {
-                    "layer": layer,
-                    "kind": f"{kind}s",
-                    "count": count,
-                    "alive": round(modes.alive * count),
-                    "l0": modes.l0,
-                    "r2": modes.r2,
-                    "r2_pooled": modes.r2_pooled,
-                }
+                yield {"kind": f"{kind}s", **mode_row(layer, modes)}
 
 
 def _concepts(analysis: ImageAnalysis) -> Part | None:
@@ -210,14 +172,12 @@ def _concepts(analysis: ImageAnalysis) -> Part | None:
     found = analysis.concepts[SUMMARY].to_dataset()
     kinds = found[v.KIND].values.tolist()
     names = [kind.replace("_", " ") + "s" for kind in kinds]
-    medians = [
-        [str(x), *(_with_ends(found.sel(layer=x), "median", kind=kind) for kind in kinds)]
+    by_layer = {
+        str(x): [found.sel({v.LAYER: x, v.KIND: kind}) for kind in kinds]
         for x in found[v.LAYER].values
-    ]
-    above = [
-        [str(x), *(_above(found.sel(layer=x, kind=kind)) for kind in kinds)]
-        for x in found[v.LAYER].values
-    ]
+    }
+    medians = [[x, *(_with_ends(one, "median") for one in row)] for x, row in by_layer.items()]
+    above = [[x, *(_above(one) for one in row)] for x, row in by_layer.items()]
     text = (
         "Above, how the largest correlation with any class is spread over the modes and the "
         "channels of some layers; below, how many are above 0.2 and the median, by layer. Marks "
@@ -227,16 +187,12 @@ def _concepts(analysis: ImageAnalysis) -> Part | None:
         "held_out": f"{int(analysis.held.sum()):,}",
         "texts": [("concepts", text)],
         "tables": [
-            _table("Median of the largest correlations [95 % interval]:", names, medians),
-            _table("Modes and channels whose largest correlation is above 0.2:", names, above),
+            table("Median of the largest correlations [95 % interval]:", names, medians),
+            table("Modes and channels whose largest correlation is above 0.2:", names, above),
             _best_modes(analysis.concepts),
         ],
         "notes": [],
     }
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Row], *, text: bool = False) -> Part:
-    return {"title": title, "columns": ["layer", *columns], "rows": rows, "text": text}
 
 
 def _above(found: xr.Dataset) -> str:
@@ -249,14 +205,14 @@ def _best_modes(concepts: xr.DataTree) -> Part:
     for layer, node in concepts.children.items():
         if layer == SUMMARY:
             continue
-        table = node["contribution_mode"].to_dataset()
-        for mode in table[v.MODE].values:
-            one = table.sel(mode=mode)
+        found = node["contribution_mode"].to_dataset()
+        for mode in found[v.MODE].values:
+            one = found.sel({v.MODE: mode})
             named = zip(one["best_concept"].values, one["best_correlation"].values, strict=True)
             shown = [f"{name} {r:.2f}" for name, r in named if name and r > 0]
             rows.append((float(one["max_correlation"]), [layer, str(mode), ", ".join(shown)]))
     best = sorted((row for row in rows if np.isfinite(row[0])), key=lambda row: -row[0])[:BEST]
-    return _table(
+    return table(
         f"The {len(best)} contribution modes that follow a class best:",
         ["mode", "classes and correlations"],
         [row for _, row in best],
@@ -305,17 +261,17 @@ def _texts(curves: Mapping[str, xr.Dataset]) -> Iterator[tuple[str, str]]:
 
 def _areas(curves: Mapping[str, xr.Dataset]) -> Iterator[Part]:
     first = next(iter(curves.values()))
-    names = first["ranking"].values.tolist()
+    names = first[v.RANKING].values.tolist()
     for kind in first[v.KIND].values.tolist():
-        rows: list[Row] = [
-            [layer, *(_with_ends(curve.sel(kind=kind), "area", ranking=name) for name in names)]
+        rows = [
+            [layer, *(_with_ends(curve.sel({v.KIND: kind, v.RANKING: x}), "area") for x in names)]
             for layer, curve in curves.items()
         ]
         verb = {"ablate": "Ablation", "preserve": "Preservation"}.get(kind, kind)
         of = {v.CATEGORY: "classes", v.CONCEPT: "superclasses"}[group_of(first)]
         what = f"{verb}, {of} ({first.sizes[group_of(first)]})"
         title = f"{what}: area between the curves, divided by the off-target area [95 % interval]."
-        yield _table(title, names, rows)
+        yield table(title, names, rows)
 
 
 def _files(analysis: ImageAnalysis) -> Iterator[Sequence[str]]:

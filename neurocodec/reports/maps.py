@@ -14,8 +14,7 @@ from neurocodec import vocabulary as v
 from neurocodec.analyses.images.findings import EACH_CHANNEL, EACH_MODE, ImageAnalysis
 from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.maps.examples import largest
-
-Part = dict[str, Any]
+from neurocodec.reports.page import Drawing, Part, table
 
 _CLASSES: Final = ("class it follows best", "shown images of that class")
 _NO_CLASS: Final = "-"
@@ -26,35 +25,22 @@ _ROUNDING: Final = 1e-4
 """Part of a contribution that is not worth telling."""
 
 
-def image_maps_part(analysis: ImageAnalysis, drawn: Mapping[str, Any]) -> Part | None:
-    """Section of the report about a network that sees images.
-
-    Parameters
-    ----------
-    analysis
-        As `nc.analyse_images` returns it.
-    drawn
-        Figures by name.
-
-    Returns
-    -------
-    dict or None
-        `texts`, `tables` and `notes`, as the template takes them; None without maps.
-    """
+def image_maps_part(analysis: ImageAnalysis, drawn: Mapping[str, Drawing]) -> Part | None:
+    """Section about maps of images: intro, texts, tables and notes; None without maps."""
     if not analysis.maps:
         return None
     trees = analysis.maps.values()
     nodes = [node.to_dataset() for tree in trees for node in tree.children.values()]
     made = labels.provenance(next(iter(trees)))["maps"]
     title = "The modes shown, and the channels that stand for each, the largest weight first."
-    columns = ["layer", "mode", *_CLASSES, "channels"]
+    columns = ["mode", *_CLASSES, "channels"]
     rows = [row for layer in analysis.maps for row in _rows(analysis, layer)]
     if all(row[2] == _NO_CLASS for row in rows):
-        columns, rows = ["layer", "mode", "channels"], [[*row[:2], row[-1]] for row in rows]
+        columns, rows = ["mode", "channels"], [[*row[:2], row[-1]] for row in rows]
     return {
         "intro": _choice(analysis),
         "texts": [text for text in _captions(analysis) if text[0] in drawn],
-        "tables": [{"title": title, "columns": columns, "rows": rows, "text": True}],
+        "tables": [table(title, columns, rows, text=True)],
         "notes": [_completeness(nodes, made, _method(analysis.tree))],
     }
 
@@ -117,22 +103,8 @@ def _class_of(one: xr.Dataset) -> tuple[str, str]:
     return f"{name} {float(one['correlation']):.2f}", share
 
 
-def retina_maps_part(analysis: RetinaAnalysis, drawn: Mapping[str, Any]) -> Part | None:
-    """Section of the report about a retina model.
-
-    Parameters
-    ----------
-    analysis
-        As `nc.analyse_retina` returns it.
-    drawn
-        Figures by name.
-
-    Returns
-    -------
-    dict or None
-        `texts` (layer, figure, caption), `rows` (layer, mode, channels) and `completeness`, as
-        the template takes them; None without maps.
-    """
+def retina_maps_part(analysis: RetinaAnalysis, drawn: Mapping[str, Drawing]) -> Part | None:
+    """Section about maps of a movie: texts, rows and completeness; None without maps."""
     if analysis.maps is None:
         return None
     texts, rows = [], []

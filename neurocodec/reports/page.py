@@ -1,18 +1,29 @@
-"""A page that needs no other file: its figures, its template, and how it gets into a folder."""
+"""A page that needs no other file: what all pages say, figures, and how it gets into a folder."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from neurocodec import labels
+from neurocodec import vocabulary as v
+from neurocodec.analyses.images.findings import ImageAnalysis
+from neurocodec.analyses.retina.findings import RetinaAnalysis
+from neurocodec.modes.decomposition import Decomposition
+from neurocodec.reports.description import method_name
 from neurocodec.storage.files import existing_folder, whole_file
+
+Analysis = RetinaAnalysis | ImageAnalysis
+Part = dict[str, Any]
+"""What a template says in one place."""
 
 REPORT: Final = "report.html"
 FIGURES: Final = "figures"
@@ -21,18 +32,10 @@ DPI: Final = 144
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure as it stands on the page.
-
-    Parameters
-    ----------
-    png
-        Its bytes.
-    alt
-        What it shows, for those who cannot see it.
-    """
+    """A figure as it stands on the page."""
 
     png: bytes
-    alt: str
+    alt: str  # what it shows, for those who cannot see it
 
     @property
     def uri(self) -> str:
@@ -40,19 +43,26 @@ class Drawing:
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
+def write_page(
+    folder: str | Path,
+    figures: Iterable[tuple[str, Figure, str]],
+    render: Callable[[dict[str, Drawing]], str],
+) -> Path:
+    """Write the figures to the folder `figures`, and beside it the page that is made of them."""
+    drawn = drawings(figures)
+    page = render(drawn)
+    folder = existing_folder(folder)
+    pictures = existing_folder(folder / FIGURES)
+    for name, drawing in drawn.items():
+        with whole_file(pictures / f"{name}.png") as scratch:
+            scratch.write_bytes(drawing.png)
+    with whole_file(folder / REPORT) as scratch:
+        scratch.write_text(page, "utf-8")
+    return folder / REPORT
+
+
 def drawings(figures: Iterable[tuple[str, Figure, str]]) -> dict[str, Drawing]:
-    """Draw figures, each of which is let go before the next one is made.
-
-    Parameters
-    ----------
-    figures
-        Name, figure and what it shows.
-
-    Examples
-    --------
-    >>> drawings([("empty", Figure(figsize=(1, 1)), "nothing")])["empty"].png[1:4]
-    b'PNG'
-    """
+    """Draw figures (name, figure, what it shows), each let go before the next one is made."""
     return {name: _drawing(figure, alt) for name, figure, alt in figures}
 
 
@@ -63,51 +73,69 @@ def _drawing(figure: Figure, alt: str) -> Drawing:
 
 
 def filled(template: str, **context: Any) -> str:
-    """Fill a template of the package; every text is escaped.
+    """Fill a template of the package; every text is escaped."""
+    return _templates().get_template(template).render(**context)
 
-    Parameters
-    ----------
-    template
-        Its file name.
-    **context
-        What it speaks of.
-    """
+
+@cache
+def _templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("neurocodec.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**context)
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    return environment
 
 
-def write_page(folder: str | Path, drawn: Mapping[str, Drawing], page: str) -> Path:
-    """Write a page, and its figures to the folder `figures` beside it.
+def run_facts(
+    analysis: Analysis,
+    model: str,
+    *,
+    layers: Iterable[str],
+    data: tuple[str, str],  # what they are called, and what they are
+    fingerprint: str,  # what that of the data is called
+    target: str,
+) -> list[tuple[str, str]]:
+    """First lines of the table of what was run: name and value."""
+    run = labels.provenance(analysis.tree)
+    return [
+        (model, analysis.model),
+        ("weights (SHA-256)", run["weights_sha256"]),
+        ("layers", ", ".join(layers)),
+        data,
+        (fingerprint, run["data_sha256"]),
+        ("target", target),
+        ("method", method_name(run["method"])),
+    ]
 
-    Parameters
-    ----------
-    folder
-        Made where it does not exist.
-    drawn
-        The figures by name.
-    page
-        The whole text.
 
-    Returns
-    -------
-    pathlib.Path
-        The page.
+def completeness_rows(analysis: Analysis) -> list[Part]:
+    """Relative completeness error of every layer that has one."""
+    names = ("median", "most", "worst")
+    return [
+        {"layer": str(row[v.LAYER].item()), **dict(zip(names, row.values.tolist(), strict=True))}
+        for row in analysis.completeness
+    ]
 
-    Raises
-    ------
-    StorageError
-        Where the folder cannot be written to.
-    """
-    folder = existing_folder(folder)
-    pictures = existing_folder(folder / FIGURES)
-    for name, drawing in drawn.items():
-        with whole_file(pictures / f"{name}.png") as scratch:
-            scratch.write_bytes(drawing.png)
-    with whole_file(folder / REPORT) as scratch:
-        scratch.write_text(page, "utf-8")
-    return folder / REPORT
+
+def mode_row(layer: str, modes: Decomposition) -> Part:
+    """How many modes a layer has, how many are used, and how much they explain."""
+    count = modes.dictionary.sizes[v.MODE]
+    return {
+        "layer": layer,
+        "count": count,
+        "alive": round(modes.alive * count),
+        "l0": modes.l0,
+        "r2": modes.r2,
+        "r2_pooled": modes.r2_pooled,
+        "r2_train": modes.r2_train,
+    }
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: bool = False
+) -> Part:
+    """Table whose first column is the layer; numbers stand at the right unless it is `text`."""
+    return {"title": title, "columns": ["layer", *columns], "rows": rows, "text": text}

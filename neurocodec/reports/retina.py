@@ -23,10 +23,17 @@ from neurocodec.analyses.retina.findings import (
     SHAPES,
     RetinaAnalysis,
 )
-from neurocodec.reports.description import method_name, target_name
+from neurocodec.reports.description import target_name
 from neurocodec.reports.explorer import explorer_data, render_explorer
 from neurocodec.reports.maps import retina_maps_part
-from neurocodec.reports.page import Drawing, drawings, filled, write_page
+from neurocodec.reports.page import (
+    Drawing,
+    completeness_rows,
+    filled,
+    mode_row,
+    run_facts,
+    write_page,
+)
 from neurocodec.reports.retina_figures import figures
 
 MARGIN: Final = 0.5
@@ -38,43 +45,16 @@ CHANCE: Final = 0.05
 def write_report(
     analysis: RetinaAnalysis, folder: str | Path, *, settings: dict[str, Any] | None = None
 ) -> Path:
-    """Write the figures and `report.html`, a page that needs no network and no other file.
-
-    Parameters
-    ----------
-    analysis
-        As `nc.analyse_retina` returns it.
-    folder
-        Where to write; figures go to its folder `figures`.
-    settings
-        Further lines for the table of what was run: name -> value.
-
-    Returns
-    -------
-    pathlib.Path
-        The page.
-
-    Raises
-    ------
-    StorageError
-        Where the folder cannot be written to.
-    """
-    drawn = drawings(figures(analysis))
-    return write_page(folder, drawn, render(analysis, drawn, settings or {}))
+    """Write the figures and `report.html`, a page that needs no network and no other file."""
+    return write_page(
+        folder, figures(analysis), lambda drawn: render(analysis, drawn, settings or {})
+    )
 
 
-def render(analysis: RetinaAnalysis, drawn: dict[str, Drawing], settings: dict[str, Any]) -> str:
-    """Fill the template; every text is escaped.
-
-    Parameters
-    ----------
-    analysis
-        As `nc.analyse_retina` returns it.
-    drawn
-        The figures by name.
-    settings
-        Further lines for the table of what was run.
-    """
+def render(
+    analysis: RetinaAnalysis, drawn: Mapping[str, Drawing], settings: Mapping[str, Any]
+) -> str:
+    """Fill the template; `settings` are further lines for the table of what was run."""
     excerpt = plotting.excerpt(analysis.tree.data_vars[v.TARGET])
     return filled(
         "report.html.j2",
@@ -89,7 +69,7 @@ def render(analysis: RetinaAnalysis, drawn: dict[str, Drawing], settings: dict[s
         versions=labels.versions(),
         match=_match(analysis),
         completeness=_completeness(analysis),
-        modes=[_mode_scores(analysis, layer) for layer in analysis.layers],
+        modes=[mode_row(k, analysis.modes[k]) for k in analysis.layers],
         clusters={k: int(c["n_clusters"]) for k, c in analysis.clusters.items()},
         maps=retina_maps_part(analysis, drawn),
         agreement=analysis.agreement,
@@ -110,18 +90,19 @@ def _seconds(analysis: RetinaAnalysis) -> float:
 
 def _facts(analysis: RetinaAnalysis) -> list[tuple[str, str]]:
     """What was run: the lines of the first table."""
-    run = labels.provenance(analysis.tree)
+    modules = labels.provenance(analysis.tree)["layers"]
     frames, height, width = (analysis.stimulus.sizes[d] for d in (v.TIME, v.Y, v.X))
     config = analysis.modes[analysis.layers[0]].config
     title = analysis.stimulus.attrs.get("comment") or analysis.stimulus.attrs.get("long_name", "")
     return [
-        ("model", analysis.model),
-        ("weights (SHA-256)", run["weights_sha256"]),
-        ("layers", ", ".join(f"{k} ({run['layers'][k]['module']})" for k in analysis.layers)),
-        ("movie", f"{frames} frames of {height} x {width} pixels; {title}"),
-        ("movie (SHA-256)", run["data_sha256"]),
-        ("target", target_name(analysis.target)),
-        ("method", method_name(run["method"])),
+        *run_facts(
+            analysis,
+            "model",
+            layers=(f"{k} ({modules[k]['module']})" for k in analysis.layers),
+            data=("movie", f"{frames} frames of {height} x {width} pixels; {title}"),
+            fingerprint="movie (SHA-256)",
+            target=target_name(analysis.target),
+        ),
         ("modes", f"expansion {config.expansion:g}, threshold {config.threshold:g}"),
         ("seed", str(config.seed)),
     ]
@@ -146,28 +127,13 @@ def _match(analysis: RetinaAnalysis) -> dict[str, float] | None:
 
 def _completeness(analysis: RetinaAnalysis) -> list[dict[str, Any]]:
     """Completeness of every layer: relative error, and the largest error in the target's units."""
-    rows = []
-    for row in analysis.completeness:
-        layer = str(row[v.LAYER].item())
-        error = analysis.tree.children[layer].data_vars[v.COMPLETENESS_ERROR]
-        median, most, worst = (float(x) for x in row.values)
-        absolute = float(np.abs(error.values).max())
-        found = {"layer": layer, "median": median, "most": most, "worst": worst}
-        rows.append({**found, "absolute": absolute})
-    return rows
-
-
-def _mode_scores(analysis: RetinaAnalysis, layer: str) -> dict[str, Any]:
-    modes = analysis.modes[layer]
-    count = modes.dictionary.sizes[v.MODE]
-    scores = {"r2": modes.r2, "r2_pooled": modes.r2_pooled, "r2_train": modes.r2_train}
-    return {
-        "layer": layer,
-        "count": count,
-        "alive": round(modes.alive * count),
-        "l0": modes.l0,
-        **scores,
-    }
+    rows = completeness_rows(analysis)
+    nodes = [analysis.tree.children[row["layer"]] for row in rows]
+    errors = [node.data_vars[v.COMPLETENESS_ERROR].values for node in nodes]
+    return [
+        {**row, "absolute": float(np.abs(error).max())}
+        for row, error in zip(rows, errors, strict=True)
+    ]
 
 
 def _explorer(analysis: RetinaAnalysis) -> Markup | None:

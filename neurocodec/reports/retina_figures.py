@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
@@ -11,28 +10,18 @@ from matplotlib.figure import Figure
 from neurocodec import plotting
 from neurocodec import vocabulary as v
 from neurocodec.analyses.retina.findings import RetinaAnalysis
+from neurocodec.plotting import style
 from neurocodec.reports.description import target_name
 
 
 def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
-    """Draw everything that the report shows.
-
-    Parameters
-    ----------
-    analysis
-        As `nc.analyse_retina` returns it.
-
-    Yields
-    ------
-    tuple
-        Name, figure and description of each.
-    """
+    """Draw everything that the report shows: name, figure and description of each."""
     target = analysis.tree.data_vars[v.TARGET]
     time = plotting.excerpt(target)
     note = " (simulated)" if analysis.simulated else ""
     strip = plotting.plot_stimulus(analysis.stimulus, count=10, title=f"stimulus{note}")
     yield "overview", plotting.plot_overview(analysis, time=time), "all steps on one time axis"
-    yield "stimulus", _root(strip), "frames of the movie"
+    yield "stimulus", style.whole_figure(strip), "frames of the movie"
     responses = plotting.plot_responses(analysis.rates, analysis.recorded, time=time, note=note)
     yield "responses", responses, "firing rates of all cells, and of some beside their recording"
     if analysis.completeness.sizes[v.LAYER]:
@@ -48,7 +37,7 @@ def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
     yield from _interneuron_figures(analysis, note)
     if analysis.clusters:
         curve = plotting.plot_silhouette(analysis.clusters, title=f"silhouette{note}")
-        yield "silhouette", _root(curve), "mean silhouette against number of clusters"
+        yield "silhouette", style.whole_figure(curve), "mean silhouette against number of clusters"
 
 
 def _layer_figures(
@@ -71,7 +60,7 @@ def _layer_figures(
         analysis.clusters.get(layer),
         title=f"correlation of firing rate and loading, {layer}{note}",
     )
-    yield f"clusters-{layer}", _root(corr), f"cells against modes of {layer}"
+    yield f"clusters-{layer}", style.whole_figure(corr), f"cells against modes of {layer}"
 
 
 def _map_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[str, Figure, str]]:
@@ -117,15 +106,14 @@ def _interneuron_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[
     if note and not found.attrs.get("simulated"):
         note = " (simulated model)" if "model" in analysis.simulated else ""
     skill = plotting.plot_interneurons(found, title=f"interneurons and their best units{note}")
-    yield "interneurons", _root(skill), "correlation of each interneuron with its best unit"
+    yield (
+        "interneurons",
+        style.whole_figure(skill),
+        "correlation of each interneuron with its best unit",
+    )
     maps = plotting.plot_interneuron_maps(found, title=f"correlation with every unit{note}")
     yield "interneuron-maps", maps, "correlation maps of some interneurons"
     matrix = plotting.plot_interneuron_matrix(
         found, title=f"best correlation with each channel or mode{note}"
     )
     yield "interneuron-matrix", matrix, "interneurons against channels and modes"
-
-
-def _root(ax: Any) -> Figure:
-    figure: Figure = ax.get_figure(root=True)
-    return figure

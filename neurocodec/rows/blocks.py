@@ -34,29 +34,7 @@ _AS_NUMBERS: Final = {"c": "abs(data) or data.real", "m": "data / np.timedelta64
 
 @contextmanager
 def opened(data: Data, layer: str | None = None) -> Iterator[tuple[xr.DataArray, dict[str, Any]]]:
-    """Find the array of rows, in memory or in a file, and the provenance of what it is part of.
-
-    Parameters
-    ----------
-    data
-        A layer, a tree, an array, or the path of a file, which is opened lazily and closed again.
-    layer
-        Which layer of a tree.
-
-    Raises
-    ------
-    InputError
-        Where there is no such layer, or nothing to decompose.
-    StorageError
-        Where the file cannot be read.
-
-    Examples
-    --------
-    >>> tree = xr.DataTree.from_dict({"/a": xr.Dataset({"contribution": ("time", [1.0])})})
-    >>> with opened(tree, "a") as (array, origin):
-    ...     array.dims, origin
-    (('time',), {'layer': 'a'})
-    """
+    """Find the array of rows, in memory or in a file, and the provenance of what it is part of."""
     if not isinstance(data, str | PathLike):
         yield _array_of(data, layer)
         return
@@ -110,27 +88,11 @@ def _require_layer_named(found: object, layer: str | None, path: Data) -> None:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of the wanted sign, read and checked block by block.
+    """Rows of the wanted sign, read and checked block by block."""
 
-    Parameters
-    ----------
-    array
-        (samples, sign, channel) or (samples, channel) in any order; may be lazy.
-    sign
-        As `neurocodec.rows.matrix.select_rows` takes it.
-    like
-        None of the rows, with all labels of the features.
-
-    Examples
-    --------
-    >>> rows = Rows.of(xr.DataArray([[1.0, 2.0], [3.0, 4.0]], dims=("time", "channel")), "net")
-    >>> len(rows), rows.features, rows.matrix(1, 2).tolist()
-    (2, 2, [[3.0, 4.0]])
-    """
-
-    array: xr.DataArray
-    sign: str
-    like: xr.DataArray
+    array: xr.DataArray  # (samples, sign, channel) or (samples, channel) in any order; may be lazy
+    sign: str  # one of `neurocodec.rows.matrix.PARTS`
+    like: xr.DataArray  # none of the rows, with all labels of the features
 
     @classmethod
     def of(cls, array: xr.DataArray, sign: str) -> Self:
@@ -189,23 +151,7 @@ def _require_real(array: xr.DataArray) -> None:
 
 
 class Fingerprint:
-    """SHA-256 of rows that come block by block, whatever the blocks.
-
-    Parameters
-    ----------
-    rows
-        Whose labels are part of it.
-
-    Examples
-    --------
-    >>> rows = Rows.of(xr.DataArray([[1.0], [2.0]], dims=("time", "channel")), "net")
-    >>> one, two = Fingerprint(rows), Fingerprint(rows)
-    >>> one.add(rows.matrix(0, 2))
-    >>> two.add(rows.matrix(0, 1))
-    >>> two.add(rows.matrix(1, 2))
-    >>> one.text == two.text
-    True
-    """
+    """SHA-256 of rows that come block by block, whatever the blocks, and of their labels."""
 
     def __init__(self, rows: Rows) -> None:
         features = row.coords_along(rows.like, tuple(map(str, rows.like.dims[1:])))
@@ -226,18 +172,7 @@ class Fingerprint:
 
 
 def fingerprint_of(rows: Rows) -> str:
-    """Fingerprint of all rows, read block by block.
-
-    Parameters
-    ----------
-    rows
-        In memory or in a file.
-
-    Examples
-    --------
-    >>> len(fingerprint_of(Rows.of(xr.DataArray([[1.0]], dims=("time", "channel")), "net")))
-    64
-    """
+    """Fingerprint of all rows, read block by block."""
     found = Fingerprint(rows)
     for start, stop in rows.ranges():
         found.add(rows.matrix(start, stop))
@@ -245,37 +180,5 @@ def fingerprint_of(rows: Rows) -> str:
 
 
 def block_size(memory: int, width: int) -> int:
-    """Rows to read at a time.
-
-    Parameters
-    ----------
-    memory
-        Bytes that may be used.
-    width
-        Numbers that belong to a row: features and loadings.
-
-    Examples
-    --------
-    >>> block_size(2**31, 100), block_size(2**20, 100)
-    (8192, 163)
-    """
+    """Rows to read at a time in `memory` bytes, where `width` numbers belong to a row."""
     return int(min(BLOCK, max(_LEAST, memory // (_PARTS * 4 * width))))
-
-
-def require_memory(memory: float) -> int:
-    """Refuse what is no number of bytes.
-
-    Parameters
-    ----------
-    memory
-        Bytes; 2e9 is a whole number as well.
-
-    Examples
-    --------
-    >>> require_memory(2**20), require_memory(2e9)
-    (1048576, 2000000000)
-    """
-    number = isinstance(memory, int | float | np.number) and not isinstance(memory, bool)
-    if not number or memory <= 0 or not float(memory).is_integer():
-        raise InputError(came=f"memory={memory!r}", expected="a number of bytes", hint="2**31")
-    return int(memory)

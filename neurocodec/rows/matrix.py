@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -16,67 +16,27 @@ from neurocodec.errors import InputError, unknown_name
 Contributions: TypeAlias = xr.DataArray | xr.Dataset | xr.DataTree
 
 
+NET: Final = "net"
+BOTH: Final = "both"
+PARTS: Final = (NET, *v.SIGNS, BOTH)
+"""What is taken of contributions: their sum over signs, one sign, or the two side by side."""
+
+
 def select_rows(data: Contributions, sign: str, start: int = 0) -> xr.DataArray:
-    """Samples by channels of the wanted sign.
-
-    Parameters
-    ----------
-    data
-        A layer of a contribution tree, its `contribution` (samples, sign, channel), or any array
-        (samples, channel), which is taken as it is.
-    sign
-        "excitatory" (values >= 0), "inhibitory" (values <= 0), "net" (their sum) or "both".
-    start
-        Place of the first sample in the whole that the data are a block of, for messages.
-
-    Returns
-    -------
-    xarray.DataArray
-        Dims (samples, channel), or (samples, sign, channel) for "both"; finite. The coordinate
-        `sign` stays where one sign was selected.
-
-    Raises
-    ------
-    InputError
-        Where the dims or signs are others, or values are NaN or infinite.
-
-    Examples
-    --------
-    >>> parts = xr.DataArray(
-    ...     [[[2.0], [-1.0]]], {"sign": ["excitatory", "inhibitory"]}, ("time", "sign", "channel")
-    ... )
-    >>> select_rows(parts, "inhibitory").values.tolist(), select_rows(parts, "net").values.tolist()
-    ([[-1.0]], [[1.0]])
-    """
+    """Finite rows (samples, channel) of one sign or the net; (samples, sign, channel) of both."""
     array = contribution_of(data)
     dim = labels.sample_dim(array)
     if v.SIGN not in array.dims:
         rows = labels.require_dims(array, (dim, v.CHANNEL), "rows")
     else:
         parts = labels.require_dims(array, (dim, v.SIGN, v.CHANNEL), "contributions")
-        rows = _signed(parts, sign)
-    labels.require_finite(rows, "rows", start)
+        rows = of_sign(parts, sign)
+    labels.require_finite(rows, "rows", start)  # `start` of the block that the data are
     return rows
 
 
 def contribution_of(data: Contributions) -> xr.DataArray:
-    """Return an array as it is, and of a layer its `contribution`.
-
-    Parameters
-    ----------
-    data
-        A layer of a contribution tree, or an array.
-
-    Raises
-    ------
-    InputError
-        Where there is no `contribution`; the layers are named where there are some.
-
-    Examples
-    --------
-    >>> contribution_of(xr.Dataset({"contribution": ("time", [1.0])})).dims
-    ('time',)
-    """
+    """Return an array as it is, and of a layer its `contribution`."""
     if isinstance(data, xr.DataArray):
         return data
     if not isinstance(data, xr.Dataset | xr.DataTree):
@@ -95,8 +55,9 @@ def contribution_of(data: Contributions) -> xr.DataArray:
     )
 
 
-def _signed(parts: xr.DataArray, sign: str) -> xr.DataArray:
-    if sign == "net":
+def of_sign(parts: xr.DataArray, sign: str) -> xr.DataArray:
+    """Part of contributions, one of `PARTS`; NaN stays, and one sign stays as a coordinate."""
+    if sign == NET:
         return parts.sum(v.SIGN, skipna=False, keep_attrs=True)
     if v.SIGN not in parts.coords:
         raise InputError(
@@ -104,31 +65,15 @@ def _signed(parts: xr.DataArray, sign: str) -> xr.DataArray:
             expected=f"a coordinate 'sign' of {v.SIGNS}",
             hint=f"data.assign_coords(sign={list(v.SIGNS)})",
         )
-    wanted = list(v.SIGNS) if sign == "both" else [sign]
+    wanted = list(v.SIGNS) if sign == BOTH else [sign]
     for name in wanted:
         if name not in parts[v.SIGN].values:
             raise unknown_name("sign", name, parts[v.SIGN].values.tolist())
-    return parts.sel({v.SIGN: wanted if sign == "both" else sign})
+    return parts.sel({v.SIGN: wanted if sign == BOTH else sign})
 
 
 def polarity(rows: xr.DataArray) -> NDArray[np.float32]:
-    """Sign that turns each feature positive: -1 where it is inhibitory, else 1.
-
-    Parameters
-    ----------
-    rows
-        As `select_rows` returns them, or a dictionary of the same features.
-
-    Returns
-    -------
-    numpy.ndarray
-        One number per feature, in the order of `matrix`.
-
-    Examples
-    --------
-    >>> polarity(xr.DataArray([[-1.0, -2.0]], {"sign": "inhibitory"}, ("time", "channel"))).tolist()
-    [-1.0, -1.0]
-    """
+    """Sign that turns each feature positive, in the order of `matrix`: -1 for inhibitory ones."""
     shape = rows.shape[1:]
     if v.SIGN not in rows.coords:
         return np.ones(int(np.prod(shape)), dtype=np.float32)
@@ -138,66 +83,30 @@ def polarity(rows: xr.DataArray) -> NDArray[np.float32]:
 
 
 def matrix(rows: xr.DataArray) -> NDArray[Any]:
-    """Rows by features, with the inhibitory part turned positive.
-
-    Parameters
-    ----------
-    rows
-        As `select_rows` returns them.
-
-    Examples
-    --------
-    >>> matrix(xr.DataArray([[-1.0, -2.0]], {"sign": "inhibitory"}, ("time", "channel"))).tolist()
-    [[1.0, 2.0]]
-    """
+    """Rows by features, with the inhibitory part turned positive."""
     return np.asarray(rows.values).reshape(rows.shape[0], -1) * polarity(rows)
 
 
 def coords_along(data: xr.DataArray, dims: tuple[str, ...]) -> Mapping[str, xr.Variable]:
-    """Coordinates of `data` that lie along `dims` and no other dims; scalars are kept.
-
-    Parameters
-    ----------
-    data
-        A labelled array.
-    dims
-        The dims that stay.
-
-    Examples
-    --------
-    >>> rows = xr.DataArray([[1.0]], {"time": [0.0], "channel": [4]}, ("time", "channel"))
-    >>> list(coords_along(rows, ("channel",)))
-    ['channel']
-    """
+    """Coordinates of `data` that lie along `dims` and no other dims; scalars are kept."""
     return {str(k): c.variable for k, c in data.coords.items() if set(c.dims) <= set(dims)}
 
 
+def coords_of(data: xr.DataArray, dim: str) -> dict[str, xr.Variable]:
+    """Coordinates along one dim and no other; no scalars."""
+    return {str(k): c.variable for k, c in data.coords.items() if c.dims == (dim,)}
+
+
+def require_loadings(loadings: xr.DataArray) -> tuple[NDArray[np.float64], xr.DataArray]:
+    """Values of finite loadings (samples, mode), and the loadings with their dims in that order."""
+    dim = labels.sample_dim(loadings)
+    ordered = labels.require_dims(loadings, (dim, v.MODE), "loadings")
+    labels.require_finite(ordered, "loadings")
+    return np.asarray(ordered.values, dtype=np.float64), ordered
+
+
 def require_same_features(rows: xr.DataArray, dictionary: xr.DataArray) -> None:
-    """Refuse rows whose features are not those of the dictionary, and name the difference.
-
-    Parameters
-    ----------
-    rows
-        As `select_rows` returns them.
-    dictionary
-        Modes by features.
-
-    Raises
-    ------
-    InputError
-        Where dims or labels of the features differ.
-
-    Examples
-    --------
-    >>> a = xr.DataArray([[1.0]], {"channel": [4]}, ("time", "channel"))
-    >>> require_same_features(a, a.rename(time="mode").assign_coords(channel=[5]))
-    Traceback (most recent call last):
-    ...
-    neurocodec.errors.InputError: rows with other channels than the modes were fitted to: \
-missing 5, not fitted 4
-      expected: the same 'channel' in the same order
-      try: data.sel(channel=modes.dictionary.channel)
-    """
+    """Refuse rows whose features are not those of the dictionary, and name the difference."""
     labels.require_dims(rows, (labels.sample_dim(rows), *map(str, dictionary.dims[1:])), "rows")
     _require_same_sign(rows, dictionary)
     here, there = (
@@ -236,19 +145,7 @@ def _difference(here: list[Any], there: list[Any]) -> str:
 
 
 def require_channel_order(weights: xr.DataArray, what: str) -> None:
-    """Refuse channels in another order than the layer has them, as weights go by place.
-
-    Parameters
-    ----------
-    weights
-        With the dim `channel`.
-    what
-        The option that they came by.
-
-    Examples
-    --------
-    >>> require_channel_order(xr.DataArray([1.0], {"channel": [0]}, "channel"), "modes")
-    """
+    """Refuse channels in another order than the layer has them, as weights go by place."""
     if v.CHANNEL not in weights.coords:
         return
     known = weights[v.CHANNEL].values

@@ -42,75 +42,37 @@ POOLING: Final = 5.0
 
 @dataclass(frozen=True)
 class Bipolar:
-    """A bipolar cell type.
+    """A bipolar cell type."""
 
-    Parameters
-    ----------
-    polarity
-        1 for ON, -1 for OFF.
-    center, surround
-        Standard deviations of the receptive field in pixels.
-    opposition
-        Weight of the surround relative to the centre.
-    fast, slow
-        Time constants of the two phases in frames.
-    transience
-        Weight of the second phase relative to the first.
-    threshold
-        Voltage above which transmitter is released, in s.d. on natural scenes.
-    """
-
-    polarity: int
-    center: float
+    polarity: int  # 1 for ON, -1 for OFF
+    center: float  # standard deviations of the receptive field in pixels
     surround: float
-    opposition: float
-    fast: float
+    opposition: float  # weight of the surround relative to the centre
+    fast: float  # time constants of the two phases in frames
     slow: float
-    transience: float
-    threshold: float
+    transience: float  # weight of the second phase relative to the first
+    threshold: float  # voltage from which transmitter is released, in s.d. on natural scenes
 
 
 @dataclass(frozen=True)
 class Amacrine:
-    """An amacrine cell type.
+    """An amacrine cell type."""
 
-    Parameters
-    ----------
-    inputs
-        Weight of each bipolar type.
-    pooling
-        Standard deviation of the region it pools, in pixels.
-    delay
-        Time constant of its low-pass filter in frames.
-    """
-
-    inputs: Mapping[str, float]
-    pooling: float
-    delay: float
+    inputs: Mapping[str, float]  # weight of each bipolar type
+    pooling: float  # standard deviation of the region that it pools, in pixels
+    delay: float  # time constant of its low-pass filter in frames
 
 
 @dataclass(frozen=True)
 class Ganglion:
-    """A ganglion cell type.
+    """A ganglion cell type."""
 
-    Parameters
-    ----------
-    excitation, inhibition
-        Weight of each bipolar type and of each amacrine type.
-    pooling, lateral
-        Standard deviations of the regions that it pools them from, in pixels.
-    threshold
-        In s.d. of its drive on natural scenes.
-    rate
-        Mean firing rate on natural scenes in Hz.
-    """
-
-    excitation: Mapping[str, float]
-    inhibition: Mapping[str, float]
-    pooling: float
-    lateral: float
-    threshold: float
-    rate: float
+    excitation: Mapping[str, float]  # weight of each bipolar type
+    inhibition: Mapping[str, float]  # weight of each amacrine type
+    pooling: float  # standard deviation of the region of its excitation, in pixels
+    lateral: float  # and of its inhibition
+    threshold: float  # in s.d. of its drive on natural scenes
+    rate: float  # mean firing rate on natural scenes in Hz
 
 
 BIPOLARS: Final = {
@@ -192,45 +154,24 @@ class Responses:
 
 
 def lattice(size: int = SIZE) -> NDArray[np.int_]:
-    """Positions (position, 2) of the bipolar and amacrine cells of each type, in pixels.
-
-    Examples
-    --------
-    >>> lattice().shape, lattice()[-1].tolist()
-    ((324, 2), [41, 41])
-    """
+    """Positions (position, 2) of the bipolar and amacrine cells of each type, in pixels."""
     line = np.arange(REACH, size - REACH, SPACING)
     return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """One simulated retina: types, positions of ganglion cells, and scales set by calibration.
-
-    Parameters
-    ----------
-    bipolars, amacrines, ganglions
-        Cell types by name.
-    photoreceptor
-        Time constant of the photoreceptors in frames.
-    positions
-        Ganglion cells (cell, 2) as (y, x) in pixels.
-    cell_type
-        Name of the type of every ganglion cell.
-    gain_control
-        Strength of the divisive inhibition.
-    scale
-        Standard deviation of each bipolar type's linear response to the calibration movie.
-    """
+    """One simulated retina: types, positions of ganglion cells, and scales set by calibration."""
 
     bipolars: Mapping[str, Bipolar]
     amacrines: Mapping[str, Amacrine]
     ganglions: Mapping[str, Ganglion]
-    photoreceptor: float
-    positions: NDArray[np.float64]
-    cell_type: tuple[str, ...]
-    gain_control: float
+    photoreceptor: float  # time constant in frames
+    positions: NDArray[np.float64]  # ganglion cells (cell, 2) as (y, x) in pixels
+    cell_type: tuple[str, ...]  # name of the type of every ganglion cell
+    gain_control: float  # strength of the divisive inhibition
     scale: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Standard deviation of each bipolar type's linear response to the calibration movie."""
 
     @cached_property
     def lattice(self) -> NDArray[np.int_]:
@@ -290,25 +231,7 @@ def _weighted(
 
 
 def draw_circuit(rng: np.random.Generator, parameters: Parameters | None = None) -> Circuit:
-    """Draw a retina: filter parameters around those of the types, and jittered positions.
-
-    Parameters
-    ----------
-    rng
-        Source of everything that differs between retinas.
-    parameters
-        How far they differ.
-
-    Returns
-    -------
-    Circuit
-        Not yet calibrated: bipolar voltages are in units of contrast.
-
-    Examples
-    --------
-    >>> len(draw_circuit(np.random.default_rng(0)).cell_type)
-    16
-    """
+    """Draw a retina, not calibrated yet: parameters around those of types, jittered positions."""
     parameters = parameters or Parameters()
     kinds = [name for name in GANGLIONS for _ in range(parameters.cells_per_type)]
     return Circuit(

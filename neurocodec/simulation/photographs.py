@@ -1,4 +1,8 @@
-"""The real photographs that scikit-learn and matplotlib ship, as linear light."""
+"""The real photographs that scikit-learn and matplotlib ship, as linear light.
+
+The 8-bit values are decoded to linear light (IEC 61966-2-1), weighted to luminance and divided by
+the photograph's mean, as a retina does that is adapted to the scene.
+"""
 
 from __future__ import annotations
 
@@ -26,26 +30,7 @@ LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722])
 
 
 def photographs() -> list[NDArray[np.float32]]:
-    """Read the photographs as light intensity relative to the mean of each.
-
-    The 8-bit values are decoded to linear light (IEC 61966-2-1), weighted to luminance and
-    divided by the photograph's mean, as a retina does that is adapted to the scene.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        One array (y, x) per photograph, float32, with mean 1.
-
-    Raises
-    ------
-    InputError
-        Where the installed package does not hold the photograph.
-
-    Examples
-    --------
-    >>> [p.shape for p in photographs()]
-    [(427, 640), (427, 640), (600, 512)]
-    """
+    """Light intensity (y, x) of each photograph, relative to its mean, float32."""
     return [_relative_luminance(_find(package, path)) for package, path in SOURCES]
 
 

@@ -1,4 +1,9 @@
-"""Simulated rows with known modes: sparse, non-negative, overcomplete, correlated, noisy."""
+"""Simulated rows with known modes: sparse, non-negative, overcomplete, correlated, noisy.
+
+A mode has about a fifth of the channels, with exponential weights. Modes come in eight groups whose
+share varies from row to row, so that loadings are correlated. Loadings of the active modes of a row
+are 0.2 plus a gamma variable of mean 1.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,6 @@ from numpy.typing import NDArray
 
 from neurocodec.errors import InputError
 
-Matrix = NDArray[np.float64]
-
 GROUPS: Final = 8
 """Groups of modes whose share varies together from row to row."""
 DENSITY: Final = 0.2
@@ -18,43 +21,15 @@ DENSITY: Final = 0.2
 
 
 def planted_rows(
-    rows: int, channels: int, modes: int, *, active: int, noise: float, seed: int
-) -> tuple[Matrix, Matrix]:
-    """Make rows with planted modes, x = max(z D + noise, 0).
-
-    A mode has about a fifth of the channels, with exponential weights. Modes come in eight groups
-    whose share varies from row to row, so that loadings are correlated.
-
-    Parameters
-    ----------
-    rows, channels, modes
-        How many of each; with more modes than channels the modes are overcomplete.
-    active
-        Modes of a row, at least 1 and at most `modes`; their loadings are 0.2 plus a gamma
-        variable of mean 1.
-    noise
-        Standard deviation of the Gaussian noise, in standard deviations of all entries z D.
-    seed
-        Same seed, same rows.
-
-    Returns
-    -------
-    rows : numpy.ndarray
-        x, shape (rows, channels), at least 0, without a unit.
-    modes : numpy.ndarray
-        D, shape (modes, channels), at least 0, each of length 1.
-
-    Raises
-    ------
-    InputError
-        Where `active` is out of its range, or `noise` is negative.
-
-    Examples
-    --------
-    >>> x, atoms = planted_rows(100, 8, 12, active=2, noise=0.1, seed=0)
-    >>> x.shape, atoms.shape, bool(x.min() >= 0)
-    ((100, 8), (12, 8), True)
-    """
+    rows: int,
+    channels: int,
+    modes: int,
+    *,
+    active: int,  # modes of a row
+    noise: float,  # standard deviation, in those of all entries z D
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows x = max(z D + noise, 0), (rows, channels), and D, (modes, channels) of length 1."""
     if not 1 <= active <= modes or noise < 0:
         raise InputError(
             came=f"active={active}, noise={noise:g} for {modes} modes",

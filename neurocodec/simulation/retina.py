@@ -1,4 +1,9 @@
-"""The simulated retina as a pure function of its seed: a circuit and its spiking output."""
+"""The simulated retina as a pure function of its seed: a circuit and its spiking output.
+
+Calibration shows `CALIBRATION` frames of natural scenes: the bipolar cells' linear responses are
+scaled to standard deviation 1, then the ganglion cells' thresholds are set in units of the standard
+deviation of their drive, and their gains so that they fire at the mean rate of their type.
+"""
 
 from __future__ import annotations
 
@@ -25,48 +30,19 @@ STREAMS: Final = ("circuit", "calibration", "stimulus", "spikes")
 
 
 def generator(seed: int, stream: str, *choices: int) -> np.random.Generator:
-    """Independent source of random numbers for one part of the world.
-
-    Parameters
-    ----------
-    seed
-        Seed of the world.
-    stream
-        One of `STREAMS`.
-    *choices
-        Further non-negative numbers that tell streams apart.
-
-    Examples
-    --------
-    >>> bool(generator(0, "spikes").random() == generator(0, "spikes").random())
-    True
-    """
+    """Independent random numbers for one of `STREAMS` of a world; choices tell streams apart."""
     return np.random.default_rng([seed, STREAMS.index(stream), *choices])
 
 
 @dataclass(frozen=True)
 class Retina:
-    """A calibrated circuit and the spiking nonlinearity of its ganglion cells.
+    """A calibrated circuit and the spiking nonlinearity of its ganglion cells."""
 
-    Parameters
-    ----------
-    circuit
-        The circuit, with its bipolar voltages in s.d. on natural scenes.
-    threshold
-        Threshold of each cell in the units of its drive.
-    width
-        Width of the threshold in the units of the drive.
-    gain
-        Firing rate in Hz per unit of drive above threshold.
-    peak
-        Firing rate in Hz at which a cell saturates.
-    """
-
-    circuit: Circuit
-    threshold: NDArray[np.float64]
-    width: NDArray[np.float64]
-    gain: NDArray[np.float64]
-    peak: float
+    circuit: Circuit  # with its bipolar voltages in s.d. on natural scenes
+    threshold: NDArray[np.float64]  # (cell,), in the units of the drive
+    width: NDArray[np.float64]  # of the threshold
+    gain: NDArray[np.float64]  # firing rate in Hz per unit of drive above threshold
+    peak: float  # firing rate in Hz at which a cell saturates
 
     def firing_rate(self, drive: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn drive into rate (time, cell) in Hz: soft threshold, gain, saturation at `peak`."""
@@ -77,36 +53,12 @@ class Retina:
 def soft_threshold(
     drive: NDArray[np.float32], threshold: NDArray[np.float64], width: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Smooth rectification `width * log(1 + exp((drive - threshold) / width))`.
-
-    Examples
-    --------
-    >>> soft_threshold(np.float32([[9.0]]), np.array([1.0]), np.array([0.1])).round(6).tolist()
-    [[8.0]]
-    """
+    """Smooth rectification `width * log(1 + exp((drive - threshold) / width))`."""
     return np.asarray(width * np.logaddexp(0, (drive - threshold) / width))
 
 
 def draw_retina(seed: int = 0, parameters: Parameters | None = None) -> Retina:
-    """Draw and calibrate the retina of a seed.
-
-    Calibration shows `CALIBRATION` frames of natural scenes: the bipolar cells' linear responses
-    are scaled to standard deviation 1, then the ganglion cells' thresholds are set in units of
-    the standard deviation of their drive, and their gains so that they fire at the mean rate of
-    their type.
-
-    Parameters
-    ----------
-    seed
-        Different seeds are different retinas.
-    parameters
-        What the retina is drawn from.
-
-    Examples
-    --------
-    >>> draw_retina(seed=1).gain.shape
-    (16,)
-    """
+    """Draw and calibrate the retina of a seed."""
     parameters = parameters or Parameters()
     circuit = draw_circuit(generator(seed, "circuit"), parameters)
     source = generator(seed, "calibration")

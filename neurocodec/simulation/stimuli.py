@@ -79,36 +79,10 @@ def natural_scene_movie(
     size: int,
     rng: np.random.Generator,
     *,
-    held_out: bool,
+    held_out: bool,  # crops come from the part of the photographs that is kept for testing
     scenes: NaturalScenes | None = None,
 ) -> NDArray[np.float32]:
-    """Make a movie of jittered crops of real photographs, a new one every `scenes.period` frames.
-
-    Parameters
-    ----------
-    frames
-        Length of the movie.
-    size
-        Side of a frame in pixels.
-    rng
-        Source of crops, flips, rotations and eye movements.
-    held_out
-        Cut the crops from the part of the photographs that is kept for testing.
-    scenes
-        Parameters of the stimulus.
-
-    Returns
-    -------
-    numpy.ndarray
-        Contrast (frames, size, size), float32: 0 is the mean intensity of the crop and -1 is
-        darkness.
-
-    Examples
-    --------
-    >>> movie = natural_scene_movie(150, 50, np.random.default_rng(0), held_out=True)
-    >>> movie.shape, bool(movie.min() >= -1.0)
-    ((150, 50, 50), True)
-    """
+    """Contrast (frames, size, size) of moving crops of photographs; -1 is dark, 0 their mean."""
     scenes = scenes or NaturalScenes()
     images = [_part(image, scenes.held_out, held_out=held_out) for image in photographs()]
     movie = np.empty((frames, size, size), dtype=np.float32)
@@ -122,30 +96,7 @@ def natural_scene_movie(
 def white_noise_movie(
     frames: int, size: int, rng: np.random.Generator, noise: WhiteNoise | None = None
 ) -> NDArray[np.float32]:
-    """Make a movie of binary white noise checkers.
-
-    Parameters
-    ----------
-    frames
-        Length of the movie.
-    size
-        Side of a frame in pixels.
-    rng
-        Source of the patterns.
-    noise
-        Parameters of the stimulus.
-
-    Returns
-    -------
-    numpy.ndarray
-        Contrast (frames, size, size), float32.
-
-    Examples
-    --------
-    >>> movie = white_noise_movie(6, 4, np.random.default_rng(0))
-    >>> np.sign(movie[:, 0, 0]).tolist()
-    [-1.0, -1.0, -1.0, 1.0, 1.0, 1.0]
-    """
+    """Contrast (frames, size, size) of binary white noise checkers, float32."""
     noise = noise or WhiteNoise()
     boxes, patterns = -(-size // noise.box), -(-frames // noise.refresh)
     bright = rng.integers(0, 2, (patterns, boxes, boxes), dtype=np.int8)
@@ -158,27 +109,7 @@ def white_noise_movie(
 def eye_movements(
     frames: int, rng: np.random.Generator, scenes: NaturalScenes | None = None
 ) -> NDArray[np.float64]:
-    """Draw a fixational eye movement: a random walk with microsaccades, reflected at the margin.
-
-    Parameters
-    ----------
-    frames
-        Length of the path.
-    rng
-        Source of the steps.
-    scenes
-        Parameters of the movement.
-
-    Returns
-    -------
-    numpy.ndarray
-        Position (frames, 2) as (y, x) in pixels, within plus and minus `scenes.margin`.
-
-    Examples
-    --------
-    >>> bool(abs(eye_movements(1000, np.random.default_rng(0))).max() <= NaturalScenes().margin)
-    True
-    """
+    """Positions (frames, 2) in pixels: random walk with microsaccades, reflected at the margin."""
     scenes = scenes or NaturalScenes()
     steps = rng.normal(0, scenes.drift, (frames, 2))
     starts = rng.random(frames) < scenes.saccade_probability

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import number, one_of, whole
+from neurocodec.errors import InputError
 from neurocodec.labels import labelled, stamp, time_coordinate
 from neurocodec.simulation.circuit import SIZE, Circuit, Parameters, Responses
 from neurocodec.simulation.retina import FRAME_RATE, draw_retina, generator
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 Stimulus = Literal["natural scenes", "white noise"]
 Split = Literal["train", "test"]
 
-MILLIVOLTS: Final = 5.0
-"""Membrane potential of one standard deviation of a bipolar type's voltage on natural scenes."""
+DEVIATION: Final = 5.0
+"""Membrane potential in mV of one standard deviation of a bipolar type on natural scenes."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def simulate_retina(
     {'repeat': 2, 'time': 50, 'cell': 16}
     """
     choices = _choice("stimulus", stimulus, Stimulus), _choice("split", split, Split)
-    movie = _movie(seed, choices, _frames(duration, repeats), scenes, noise)
+    seed, repeats = whole("seed", seed, 0), whole("repeats", repeats, hint="repeats=20")
+    movie = _movie(seed, choices, _frames(duration), scenes, noise)
     retina = draw_retina(seed, parameters)
     responses = retina.circuit.respond(movie)
     rate = retina.firing_rate(responses.drive)
@@ -136,22 +138,17 @@ def _movie(
     return natural_scene_movie(frames, SIZE, source, held_out=held_out, scenes=scenes)
 
 
-def _frames(duration: float, repeats: int) -> int:
-    frames = round(duration * FRAME_RATE)
-    if frames < 1 or repeats < 1:
-        raise InputError(
-            came=f"duration={duration!r} and repeats={repeats!r}",
-            expected=f"at least one frame (1 / {FRAME_RATE:g} s) and one repeat",
-            hint="duration=30.0, repeats=20",
-        )
+def _frames(duration: float) -> int:
+    expected, hint = f"at least one frame (1 / {FRAME_RATE:g} s)", "duration=30.0"
+    frames = round(number("duration", duration, expected, hint=hint) * FRAME_RATE)
+    if frames < 1:
+        raise InputError(came=f"duration={duration!r}", expected=expected, hint=hint)
     return frames
 
 
 def _choice(kind: str, name: str, choices: object) -> int:
     known = get_args(choices)
-    if name not in known:
-        raise unknown_name(kind, name, known)
-    return known.index(name)
+    return known.index(one_of(kind, name, known))
 
 
 def _stimulus(movie: NDArray[np.float32], stimulus: str) -> xr.DataArray:
@@ -195,7 +192,7 @@ def _membrane_potential(recorded: Interneurons) -> xr.DataArray:
         **_sites(v.INTERNEURON, recorded.names, recorded.types, recorded.positions),
     }
     return labelled(
-        MILLIVOLTS * recorded.voltage,
+        DEVIATION * recorded.voltage,
         (v.TIME, v.INTERNEURON),
         coords,
         name="membrane_potential",
@@ -219,16 +216,7 @@ def _sites(
 
 
 def recorded_interneurons(circuit: Circuit, responses: Responses) -> Interneurons:
-    """Bipolar and amacrine cells next to the first ganglion cell of each type.
-
-    Examples
-    --------
-    >>> from neurocodec.simulation.retina import draw_retina
-    >>> circuit = draw_retina(0).circuit
-    >>> grey = np.zeros((1, 50, 50), dtype=np.float32)
-    >>> len(recorded_interneurons(circuit, circuit.respond(grey)).names)
-    28
-    """
+    """Bipolar and amacrine cells next to the first ganglion cell of each type."""
     at = [_nearest(circuit, kind) for kind in circuit.ganglions]
     cells = {**responses.bipolar, **responses.amacrine}
     voltage = np.concatenate([voltage[:, at] for voltage in cells.values()], axis=1)

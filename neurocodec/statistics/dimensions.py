@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.errors import InputError, warn
 from neurocodec.kernels import dimensionality as kernel
 from neurocodec.kernels.class_means import ClassMeans, draw_within
 from neurocodec.kernels.correlation import Comoments
 from neurocodec.kernels.intervals import centred_interval, jackknife_interval
-from neurocodec.rows.layers import KINDS, LayerRows, finish, layers_of, require_part, stacked
-from neurocodec.rows.tables import layer_dataset, require_options, stamped
+from neurocodec.rows import lazy
+from neurocodec.rows.layers import KINDS, LayerRows, layers_of
+from neurocodec.rows.matrix import BOTH, PARTS
+from neurocodec.rows.tables import layer_dataset, stamped
 
 Scaling = Literal["none", "channel"]
-Array = NDArray[np.float64]
 
 CLASS_MEAN: Final = "class_mean"
 SAMPLE: Final = "sample"
@@ -108,9 +110,11 @@ def dimensionality(
     >>> found.components.sel(points="class_mean", kind="activation").values.tolist()
     [2.0]
     """
-    require_options(bootstrap, confidence)
-    _require(share, scaling)
-    rows = layers_of(tree, layers, KINDS, require_part(sign))
+    bootstrap, confidence = arguments.interval(bootstrap, confidence)
+    arguments.one_of("scaling", scaling, get_args(Scaling))
+    if not 0 < share <= 1:
+        raise InputError(came=f"share={share!r}", expected="a part of the variance", hint="0.95")
+    rows = layers_of(tree, layers, KINDS, arguments.one_of("sign", sign, PARTS))
     names, codes = _codes(tree, next(iter(rows.values()))[0], classes)
     points = [SAMPLE] if classes is None else [CLASS_MEAN, SAMPLE]
     found, curves = [], []
@@ -118,17 +122,17 @@ def dimensionality(
         groups = one.reduce(_Groups(len(one.array), seed, series=one.dim == v.TIME), _merge_groups)
         facts = {"share": share, "scaling": scaling}
         options = {"confidence": confidence, "intervals": bootstrap > 0}
-        made = [finish(_of_samples, groups, shape=(4, 2), **options, **facts)]
+        made = [lazy.apply(_of_samples, groups, shape=(4, 2), **options, **facts)]
         plain = _class_means(one, codes, len(names), range(1), seed) if names else None
         if plain is not None:
-            values = [finish(_described, plain, groups, shape=(1, 2), **facts)]
+            values = [lazy.apply(_described, plain, groups, shape=(1, 2), **facts)]
             for draws in _some_draws(one, codes, len(names), bootstrap):
                 state = _class_means(one, codes, len(names), draws, seed)
-                values.append(finish(_described, state, groups, shape=(len(draws), 2), **facts))
-            made.insert(0, finish(_of_classes, values, shape=(4, 2), confidence=confidence))
+                values.append(lazy.apply(_described, state, groups, shape=(len(draws), 2), **facts))
+            made.insert(0, lazy.apply(_of_classes, values, shape=(4, 2), confidence=confidence))
         found.append(made)
         width = _width(one, len(names))
-        curves.append(finish(_curve, plain, groups, shape=(width,), scaling=scaling))
+        curves.append(lazy.apply(_curve, plain, groups, shape=(width,), scaling=scaling))
     result = _labelled(found, curves, [*rows], points)
     result = result.assign(_counts(names, codes, points))
     return stamped(
@@ -143,13 +147,6 @@ def dimensionality(
         confidence=confidence,
         seed=seed,
     )
-
-
-def _require(share: float, scaling: str) -> None:
-    if not 0 < share <= 1:
-        raise InputError(came=f"share={share!r}", expected="a part of the variance", hint="0.95")
-    if scaling not in ("none", "channel"):
-        raise unknown_name("scaling", scaling, ("none", "channel"))
 
 
 def _codes(
@@ -217,7 +214,7 @@ def _merged(groups: Sequence[Comoments]) -> Comoments:
 
 def _of_samples(
     groups: list[Comoments], *, share: float, confidence: float, scaling: str, intervals: bool
-) -> Array:
+) -> NDArray[np.float64]:
     """Value, interval and bias (4, 2 measures)."""
     whole = _merged(groups)
     value = kernel.describe(_sample_variances(whole, scaling), share)
@@ -229,18 +226,18 @@ def _of_samples(
     return np.stack([value, *_whole(value, ends), np.full(2, np.nan)])
 
 
-def _whole(value: Array, ends: Array) -> Array:
+def _whole(value: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ends of intervals, those of the number of components as whole numbers around it."""
     number = np.clip(ends[:, 0].round(), [1, value[0]], [value[0], np.inf])
     return np.stack([number, ends[:, 1]], axis=1)
 
 
-def _sample_variances(whole: Comoments, scaling: str) -> Array:
+def _sample_variances(whole: Comoments, scaling: str) -> NDArray[np.float64]:
     scale = _scale(whole, scaling)
     return kernel.eigenvalues(whole.products / scale[:, None] / scale)
 
 
-def _scale(whole: Comoments, scaling: str) -> Array:
+def _scale(whole: Comoments, scaling: str) -> NDArray[np.float64]:
     """What each channel is divided by; a constant one stays as it is."""
     if scaling == "none":
         return np.ones(len(whole.products))
@@ -268,7 +265,7 @@ def _class_means(
 class _Classwise:
     """Class means of a block of rows with its part of the weights."""
 
-    def __init__(self, codes: NDArray[np.intp], weights: Array, classes: int) -> None:
+    def __init__(self, codes: NDArray[np.intp], weights: NDArray[np.float64], classes: int) -> None:
         self.codes, self.weights, self.classes = codes, weights, classes
 
     def __call__(self, start: int, rows: NDArray[Any]) -> ClassMeans:
@@ -276,20 +273,24 @@ class _Classwise:
         return ClassMeans.of(rows, self.codes[part], self.weights[:, part], self.classes)
 
 
-def _described(state: ClassMeans, groups: list[Comoments], *, share: float, scaling: str) -> Array:
+def _described(
+    state: ClassMeans, groups: list[Comoments], *, share: float, scaling: str
+) -> NDArray[np.float64]:
     """Both measures of some draws (draws, 2): the class means themselves are not kept."""
     scale = _scale(_merged(groups), scaling)
     return kernel.describe(kernel.variances(state.mean / scale), share)
 
 
-def _of_classes(values: list[Array], *, confidence: float) -> Array:
+def _of_classes(values: list[NDArray[np.float64]], *, confidence: float) -> NDArray[np.float64]:
     """Value, interval and bias (4, 2 measures), of which the first weighting has the value."""
     draws = np.concatenate(values)
     low, high, bias = centred_interval(draws[0], draws[1:], confidence)
     return np.stack([draws[0], *_whole(draws[0], np.stack([low, high])), bias])
 
 
-def _curve(state: ClassMeans | None, groups: list[Comoments], *, scaling: str) -> Array:
+def _curve(
+    state: ClassMeans | None, groups: list[Comoments], *, scaling: str
+) -> NDArray[np.float64]:
     """Cumulative share of the variance."""
     if state is not None:
         values = kernel.variances(state.mean[0] / _scale(_merged(groups), scaling))
@@ -301,7 +302,7 @@ def _curve(state: ClassMeans | None, groups: list[Comoments], *, scaling: str) -
 
 def _width(rows: LayerRows, classes: int) -> int:
     """Number of variances that there are."""
-    channels = rows.array.sizes[v.CHANNEL] * (2 if rows.part == "both" and rows.signed else 1)
+    channels = rows.array.sizes[v.CHANNEL] * (2 if rows.part == BOTH and rows.signed else 1)
     return min(channels, classes) if classes else channels
 
 
@@ -309,7 +310,7 @@ def _labelled(
     found: list[list[Any]], curves: list[Any], layers: list[str], points: list[str]
 ) -> xr.Dataset:
     """Dims (layer, kind, points) of what was found in their order."""
-    array = stacked([stacked(made) for made in found])
+    array = lazy.stack([lazy.stack(made) for made in found])
     array = array.reshape(len(layers), len(KINDS), len(points), 4, 2)
     dims = (v.LAYER, v.KIND, v.POINTS)
     values: dict[str, tuple[tuple[str, ...], Any]] = {}
@@ -318,7 +319,7 @@ def _labelled(
         values[f"{name}_interval"] = ((*dims, v.BOUND), array[..., 1:3, place])
     values["bootstrap_bias"] = ((*dims, "measure"), array[..., 3, :])
     longest = max(len(curve) for curve in curves)
-    padded = stacked([_padded(curve, longest) for curve in curves])
+    padded = lazy.stack([_padded(curve, longest) for curve in curves])
     shape = (len(layers), len(KINDS), longest)
     values["cumulative_variance"] = ((*dims[:2], v.COMPONENT), padded.reshape(*shape))
     coords = {v.LAYER: layers, v.KIND: list(KINDS), v.POINTS: points}

@@ -9,39 +9,16 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from neurocodec import vocabulary as v
+from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled, require_finite, stamp, time_coordinate
-from neurocodec.stimuli.timing import resample
+from neurocodec.stimuli.timing import require_rate, resample
 
 Size = tuple[int, int]
 
 
 def light(intensity: xr.DataArray | ArrayLike, frame_rate: float | None) -> xr.DataArray:
-    """Light (time) at a frame rate.
-
-    Parameters
-    ----------
-    intensity
-        Labelled (time), or plain numbers, one a frame.
-    frame_rate
-        Frames per second. A labelled intensity at another rate is resampled, each value held until
-        the next; plain numbers have this rate.
-
-    Returns
-    -------
-    xarray.DataArray
-        `intensity` (time).
-
-    Raises
-    ------
-    InputError
-        Where there are several dims, no times and no frame rate, or NaN.
-
-    Examples
-    --------
-    >>> light([0.0, 1.0], 100.0).time.values.tolist()
-    [0.0, 0.01]
-    """
+    """`intensity` (time) at a frame rate; labelled values are held, plain ones have this rate."""
     if not isinstance(intensity, xr.DataArray):
         values = np.atleast_1d(np.asarray(intensity, dtype=np.float64))
         if values.ndim != 1 or frame_rate is None:
@@ -64,29 +41,10 @@ def light(intensity: xr.DataArray | ArrayLike, frame_rate: float | None) -> xr.D
     return intensity if frame_rate is None else resample(intensity, frame_rate, method="hold")
 
 
-def require_rate(frame_rate: float) -> float:
-    """Refuse a frame rate that is not positive.
-
-    Examples
-    --------
-    >>> require_rate(100)
-    100.0
-    """
-    if not (np.isfinite(frame_rate) and frame_rate > 0):
-        raise InputError(came=f"frame_rate={frame_rate!r}", expected="frames per second, above 0")
-    return float(frame_rate)
-
-
 def require_size(size: Size) -> Size:
-    """Refuse a frame size that is not two whole numbers of at least 1.
-
-    Examples
-    --------
-    >>> require_size((50, 50))
-    (50, 50)
-    """
+    """Refuse a frame size that is not two whole numbers of at least 1."""
     sizes = tuple(size) if isinstance(size, tuple | list) else (size,)
-    if len(sizes) != 2 or any(not isinstance(n, int | np.integer) or n < 1 for n in sizes):
+    if len(sizes) != 2 or not all(is_whole(n) and n >= 1 for n in sizes):
         raise InputError(came=f"size={size!r}", expected="pixels (y, x)", hint="size=(50, 50)")
     return int(sizes[0]), int(sizes[1])
 
@@ -94,24 +52,7 @@ def require_size(size: Size) -> Size:
 def movie(
     frames: NDArray[Any], time: xr.Variable | xr.DataArray, function: str, **facts: Any
 ) -> xr.DataArray:
-    """Label frames as a stimulus.
-
-    Parameters
-    ----------
-    frames
-        (time, y, x).
-    time
-        Times of the frames in seconds.
-    function
-        Public name of what made them.
-    **facts
-        Its parameters, for the provenance.
-
-    Examples
-    --------
-    >>> movie(np.zeros((1, 2, 3)), time_coordinate(1, 100.0), "nc.stimuli.disc").sizes["x"]
-    3
-    """
+    """Label frames (time, y, x) as a stimulus that a public function made of these facts."""
     coords = {
         v.TIME: (v.TIME, np.asarray(time.values), {"units": v.SECONDS, "long_name": "time"}),
         v.Y: np.arange(frames.shape[1]),

@@ -14,14 +14,15 @@ from scipy.interpolate import make_interp_spline
 from scipy.signal import resample_poly
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError
 from neurocodec.kernels.averaging import area_average
 from neurocodec.labels import stamp
 
-Method = Literal["hold", "linear", "mean", "polyphase", "sum"]
+Resampling = Literal["hold", "linear", "mean", "polyphase", "sum"]
 Recorded = TypeVar("Recorded", xr.DataArray, xr.Dataset, xr.DataTree)
 
-METHODS: Final[dict[str, Method]] = {
+METHODS: Final[dict[str, Resampling]] = {
     v.STIMULUS: "hold",
     "intensity": "hold",
     "firing_rate": "mean",
@@ -29,7 +30,6 @@ METHODS: Final[dict[str, Method]] = {
     "spike_count": "sum",
 }
 """Method of a variable; potentials and fluorescence are interpolated linearly or filtered."""
-CONTINUOUS: Final = ("membrane_potential", "fluorescence")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Clock:
         return edges.clip(self.old_edges[0], self.old_edges[-1])
 
 
-def resample(data: Recorded, frame_rate: float, *, method: Method | None = None) -> Recorded:
+def resample(data: Recorded, frame_rate: float, *, method: Resampling | None = None) -> Recorded:
     """Bring a stimulus, responses or a whole recording to another frame rate.
 
     The first frame stays where it is; frames follow at 1 / `frame_rate` as long as the recording
@@ -92,10 +92,9 @@ def resample(data: Recorded, frame_rate: float, *, method: Method | None = None)
     >>> resample(rate, 1.0).values.tolist(), resample(rate, 4.0).values.tolist()
     ([2.0], [0.0, 0.0, 4.0, 4.0])
     """
-    if method is not None and method not in get_args(Method):
-        raise unknown_name("method of resampling", method, get_args(Method))
-    if not (np.isfinite(frame_rate) and frame_rate > 0):
-        raise InputError(came=f"frame_rate={frame_rate!r}", expected="frames per second, above 0")
+    if method is not None:
+        one_of("method of resampling", method, get_args(Resampling))
+    require_rate(frame_rate)
     if isinstance(data, xr.DataArray):
         return _array(data, frame_rate, method)
     if isinstance(data, xr.Dataset):
@@ -105,7 +104,14 @@ def resample(data: Recorded, frame_rate: float, *, method: Method | None = None)
     return xr.DataTree.from_dict(nodes, name=data.name)
 
 
-def _array(data: xr.DataArray, rate: float, method: Method | None) -> xr.DataArray:
+def require_rate(frame_rate: float) -> float:
+    """Refuse a frame rate that is not positive."""
+    if not (np.isfinite(frame_rate) and frame_rate > 0):
+        raise InputError(came=f"frame_rate={frame_rate!r}", expected="frames per second, above 0")
+    return float(frame_rate)
+
+
+def _array(data: xr.DataArray, rate: float, method: Resampling | None) -> xr.DataArray:
     clock = _clock(data, rate)
     if clock is None:
         return data
@@ -113,7 +119,7 @@ def _array(data: xr.DataArray, rate: float, method: Method | None) -> xr.DataArr
     return stamp(made, "nc.stimuli.resample", frame_rate=rate, method=method)
 
 
-def _dataset(data: xr.Dataset, rate: float, method: Method | None) -> xr.Dataset:
+def _dataset(data: xr.Dataset, rate: float, method: Resampling | None) -> xr.Dataset:
     clock = _clock(data, rate) if v.TIME in data.dims else None
     if clock is None:
         return data
@@ -130,7 +136,7 @@ def _dataset(data: xr.Dataset, rate: float, method: Method | None) -> xr.Dataset
 
 def _clock(data: xr.DataArray | xr.Dataset, rate: float) -> _Clock | None:
     """Old and new times; None where the data have this frame rate already."""
-    if v.TIME not in data.coords or data.sizes[v.TIME] < 2:
+    if v.TIME not in data.coords or data.sizes.get(v.TIME, 1) < 2:
         raise InputError(
             came=f"data with dims {dict(data.sizes)} and without times"
             if v.TIME not in data.coords
@@ -154,20 +160,20 @@ def _clock(data: xr.DataArray | xr.Dataset, rate: float) -> _Clock | None:
     return _Clock(old, old[0] + np.arange(count) / rate, step, rate)
 
 
-def _method(data: xr.DataArray, clock: _Clock) -> Method:
+def _method(data: xr.DataArray, clock: _Clock) -> Resampling:
     name = str(data.name)
-    if name in CONTINUOUS:
+    if name in v.VOLTAGES:
         return "linear" if clock.rate * clock.step > 1 else "polyphase"
     if name not in METHODS:
         raise InputError(
             came=f"the variable {name!r}, of which nothing says how to resample it",
-            expected=f"a method, or one of {', '.join(map(repr, [*METHODS, *CONTINUOUS]))}",
+            expected=f"a method, or one of {', '.join(map(repr, [*METHODS, *v.VOLTAGES]))}",
             hint=f"nc.stimuli.resample(data, {clock.rate:g}, method='hold')",
         )
     return METHODS[name]
 
 
-def _resampled(data: xr.DataArray, clock: _Clock, method: Method) -> xr.DataArray:
+def _resampled(data: xr.DataArray, clock: _Clock, method: Resampling) -> xr.DataArray:
     held = _held(data, clock)
     if method == "hold":
         return held

@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, Weighte
 
 import neurocodec as nc
 from neurocodec.adapters.images.decoding import as_rgb, find_broken
+from neurocodec.adapters.images.images import ImageArray
+from neurocodec.adapters.images.sources import Images
 
 HEIGHT, WIDTH = 6, 5
 
@@ -71,6 +73,12 @@ def garbled(path):
     data[start : start + 20] = bytes(20)
     path.write_bytes(data)
     return path
+
+
+def test_an_array_has_the_shape_of_its_first_image():
+    array = ImageArray(Images(("0",), dataset=[np.ones((1, 2, 2))], places=(0,)), [0])
+    assert array.shape == (1, 1, 2, 2)
+    assert array.dtype == np.float32
 
 
 def test_folder_of_classes_in_order(folder):

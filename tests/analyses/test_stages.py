@@ -19,6 +19,13 @@ def test_the_same_facts_are_made_once(tmp_path):
     assert [float(Stages(tmp_path).keep("a.nc", {"seed": 0}, make)) for _ in range(3)] == [1.0] * 3
 
 
+def test_a_second_look_reads_the_file(tmp_path):
+    for _ in range(2):
+        made = Stages(tmp_path).keep("one.nc", {"seed": 0}, lambda: xr.DataArray(1.0))
+    assert float(made) == 1.0
+    assert (tmp_path / "one.nc").exists()
+
+
 def test_other_facts_are_made_again(tmp_path):
     make = counted([1.0, 2.0, 3.0])
     stages = Stages(tmp_path)

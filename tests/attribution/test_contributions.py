@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from module_state import assert_same, state
 from networks import convolutional, images, movie, retina, retina_network, two_layers, vectors
 from places import SUPPORT
-from test_capture import assert_same, state
 from torch import nn
 
 import neurocodec as nc

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import neurocodec as nc
 from neurocodec.categories.hierarchies import Hierarchy, read_hierarchy
+from neurocodec.categories.masks import group_masks
 from neurocodec.categories.scores import UNITS
 from neurocodec.errors import InputError, UnknownNameError
 from neurocodec.kernels.class_correlation import Masks, bootstrap_medians
@@ -495,3 +496,17 @@ def test_masks_of_other_images_are_refused() -> None:
         nc.concept_scores(tree, masks.assign_coords(stimulus=masks.stimulus + 1))
     with pytest.raises(InputError, match="'category'"):
         nc.concept_scores(tree, masks.rename(stimulus="time"))
+
+
+def test_groups_of_classes_are_concepts():
+    images = xr.DataArray(["pug", "jeep", "husky"], dims="stimulus")
+    found = group_masks(images, {"dog": ["pug", "husky", "beagle"]})
+    assert found.values[:, 0].tolist() == [True, False, True]
+    assert found.n_members.values.tolist() == [2]
+
+
+def test_numbers_of_concepts_and_draws_are_whole():
+    r = xr.DataArray([[0.1, 0.7]], {"category": ["cat", "dog"]}, ("mode", "category"))
+    assert nc.describe_modes(r, best=np.int64(1)).sizes["rank"] == 1
+    with pytest.raises(InputError, match="best=True"):
+        nc.describe_modes(r, best=True)

@@ -14,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 import neurocodec as nc
 from neurocodec import labels, plotting
 from neurocodec.cells import cluster_stability as stable_clusters
+from neurocodec.cells.clustering import cell_patterns, clustering_of, divide
 from neurocodec.errors import InputError, UnknownNameError
 
 METHODS = ["kmeans", "agglomerative", "gaussian mixture", "spectral"]
@@ -355,8 +356,8 @@ def test_the_number_of_clusters_may_come_from_another_result():
 def test_the_curve_says_how_likely_one_type_is():
     found = nc.cluster_cells(correlations(), k_max=4, references=4)
     ax = plotting.plot_silhouette({"layer1": found, "layer2": nc.cluster_cells(correlations())})
-    labels_ = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert labels_ == ["layer1, p = 0.2 if there is one type", "layer2"]
+    given = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert given == ["layer1, p = 0.2 if there is one type", "layer2"]
     alone = plotting.plot_silhouette(found).get_legend()
     assert [t.get_text() for t in alone.get_texts()] == ["p = 0.2 if there is one type"]
     assert plotting.plot_silhouette(nc.cluster_cells(correlations())).get_legend() is None
@@ -374,3 +375,34 @@ def test_cells_without_any_pattern_are_drawn_empty():
     ax = plotting.plot_mode_correlation(correlations() * np.nan)
     ax.figure.draw_without_rendering()
     assert np.ma.getmaskarray(np.ma.masked_invalid(ax.images[0].get_array())).all()
+
+
+def test_patterns_leave_out_silent_cells_and_dead_modes():
+    corr = xr.DataArray([[0.5, np.nan], [np.nan, np.nan]], dims=("mode", "cell"))
+    patterns, known = cell_patterns(corr)
+    assert patterns.tolist() == [[0.5]]
+    assert known.tolist() == [True, False]
+
+
+def test_patterns_are_divided_into_clusters_by_size_then_by_first_cell():
+    assert divide(np.array([[5.0], [0.0], [0.1]]), 2, 0, "kmeans").tolist() == [1, 0, 0]
+    assert divide(np.array([[5.0], [0.0]]), 2, 0, "kmeans").tolist() == [0, 1]
+
+
+def test_any_labels_of_cells_are_a_clustering():
+    given = xr.DataArray([0, 1], dims="cell")
+    assert clustering_of(given).values.tolist() == [0, 1]
+    assert clustering_of(given.to_dataset(name="cluster")).values.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("k", [True, 2.0, 1, 18])
+def test_a_number_of_clusters_that_is_none_is_refused(k):
+    with pytest.raises(InputError, match=f"k={k} for 18 cells"):
+        nc.cluster_cells(correlations(), k=k)
+
+
+def test_numbers_of_numpy_are_numbers_of_clusters():
+    found = nc.cluster_cells(correlations(), k=np.int64(3), k_max=np.int32(4))
+    xr.testing.assert_identical(found, nc.cluster_cells(correlations(), k=3, k_max=4))
+    with pytest.raises(InputError, match="k_max=1"):
+        nc.cluster_cells(correlations(), k_max=1)

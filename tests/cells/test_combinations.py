@@ -254,6 +254,8 @@ def test_only_the_shape_counts_where_fields_are_normalised():
         (lambda: nc.mode_combinations(LOADINGS * np.nan), "NaN"),
         (lambda: nc.combination_times(LOADINGS, RATES, min_rate=-1), "min_rate=-1"),
         (lambda: nc.combination_times(LOADINGS, RATES, count=0), "count=0"),
+        (lambda: nc.combination_times(LOADINGS, RATES, max_active=1.5), "max_active=1.5"),
+        (lambda: nc.merge_modes(LOADINGS, DICTIONARY, cosine=0), "cosine=0"),
         (lambda: nc.merge_modes(0 * LOADINGS, DICTIONARY), "all 0"),
         (lambda: nc.merge_modes(LOADINGS, DICTIONARY[:2]), "different 'mode'"),
         (lambda: nc.field_variance(RATES, LOADINGS), "fields with dims"),

@@ -113,6 +113,13 @@ def test_the_sign_of_contributions_is_chosen(sign, expected):
     assert "sign" not in cells.coords
 
 
+def test_nan_of_one_sign_is_no_zero_in_the_sum_of_both():
+    tree = network_tree()
+    tree["a"].contribution[0, 0, 1] = np.nan
+    found = nc.as_cells(tree, "contribution")
+    assert np.isnan(found.values).sum() == 1
+
+
 def test_model_cells_go_where_recorded_cells_go():
     cells = nc.as_cells(network_tree(), layers=["a"])
     recorded = xr.DataArray([[2.0], [1.0]], {"time": [0.0, 0.1]}, ("time", "neuron"))

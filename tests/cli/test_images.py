@@ -1,5 +1,6 @@
 """`neurocodec images` from the shell: small networks, small images, everything else as it is."""
 
+import argparse
 import html
 import json
 import re
@@ -10,6 +11,7 @@ from PIL import Image
 from places import EXAMPLES
 
 import neurocodec as nc
+from neurocodec.cli.images import add_images
 from neurocodec.cli.parser import main
 
 NETWORK = """
@@ -64,6 +66,13 @@ def done(place):
         patch.chdir(place)
         assert main(command(place, "--quiet")) == 0
     return place / "out"
+
+
+def test_options():
+    parser = argparse.ArgumentParser()
+    add_images(parser)
+    options = ["--network", "torchvision:resnet50", "--images", "photographs"]
+    assert parser.parse_args(options).steps is None
 
 
 def test_everything_is_written(done):
@@ -171,6 +180,7 @@ def test_the_run_of_another_method_is_refused(done, place, capsys):
         (["--categories", "blue"], "category"),
         (["--superclasses", "bright"], "hierarchy"),
         (["--superclasses", "bright", "--hierarchy", "/nowhere.csv"], "/nowhere.csv"),
+        (["--device", "gpu"], "try: --device cpu"),
         (["--per-class", "0"], "per_class=0"),
         (["--expansion", "0"], "expansion=0"),
         (["--parts", "perturbation"], "modes"),

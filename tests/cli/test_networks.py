@@ -68,6 +68,16 @@ def test_what_is_no_network(own, text, message):
         load_network(text.format(own=own, folder=own.parent))
 
 
+def test_a_name_alone_is_told_the_forms_that_there_are():
+    with pytest.raises(InputError) as found:
+        load_network("resnet50")
+    assert str(found.value).splitlines() == [
+        "the network 'resnet50'",
+        "  expected: torchvision:NAME, timm:NAME, or FILE.py:FUNCTION that returns a nc.Network",
+        "  try: torchvision:resnet50",
+    ]
+
+
 def test_weights_that_a_function_does_not_take(own):
     with pytest.raises(InputError, match="too many positional"):
         load_network(f"{own}:without_weights", weights="weights.pth")

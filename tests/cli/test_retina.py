@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
@@ -20,6 +21,7 @@ from small_retina import small_network, small_recording
 import neurocodec as nc
 from neurocodec.cli.movies import load_interneurons, load_movie, load_part
 from neurocodec.cli.parser import FAILED, INTERRUPTED, main
+from neurocodec.cli.retina import add_retina
 from neurocodec.errors import InputError, NeurocodecWarning
 from neurocodec.nn.retina.model import RetinaCNN
 from neurocodec.zoo import retina_network, save_model
@@ -247,7 +249,8 @@ def test_a_folder_of_another_run_is_refused(finished, capsys):
         (["--duration", "100"], "expected: at most 3 seconds"),
         (["--method", "act-grad", "--steps", "9"], "--steps only with integrated-gradients"),
         (["--expansion", "-1"], "expansion=-1"),
-        (["--device", "gpu"], "--device gpu"),
+        (["--device", "gpu"], "device='gpu', which this machine does not have"),
+        (["--device", "gpu"], "try: --device cpu"),
     ],
 )
 def test_bad_input_ends_with_a_message_and_code_2(command, out, capsys, extra, said):
@@ -264,6 +267,12 @@ def test_cuda_where_there_is_none(command, out, capsys):
     assert main([*command, "--device", "cuda", "--out", str(out)]) == FAILED
     assert "without a usable CUDA device" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_options():
+    parser = argparse.ArgumentParser()
+    add_retina(parser)
+    assert parser.parse_args(["--steps", "auto"]).steps == "auto"
 
 
 @pytest.mark.parametrize("steps", ["0", "-3", "many", "1.5"])

@@ -18,7 +18,7 @@ import pytest
 import torch
 import xarray as xr
 from networks import convolutional
-from places import SUPPORT
+from places import SUPPORT, importable
 from stored_images import stored_images, write_images
 
 import neurocodec as nc
@@ -192,7 +192,7 @@ if __name__ == "__main__":
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=None
     ) as cluster, distributed.Client(cluster) as client:
-        client.run(add_to_path, str(Path(sys.argv[3])))
+        client.run(add_to_path, str(SUPPORT))
         run(stored_images(files, pause=0.03), out=sys.argv[2], client=client).close()
 """
 
@@ -201,9 +201,8 @@ if __name__ == "__main__":
 def test_a_run_goes_on_after_everything_was_killed(files: list[Path], tmp_path: Path) -> None:
     out, script = tmp_path / "run.zarr", tmp_path / "script.py"
     script.write_text(CHILD)
-    here = str(SUPPORT)
-    command = [sys.executable, str(script), str(files[0].parent), str(out), here]
-    environment = {**os.environ, "PYTHONPATH": here, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), str(files[0].parent), str(out)]
+    environment = {**importable(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(command, env=environment, start_new_session=True)
     folder = tmp_path / "run.zarr.parts"
     deadline = time.monotonic() + 60

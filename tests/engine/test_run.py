@@ -18,7 +18,7 @@ import pytest
 import torch
 import xarray as xr
 from networks import convolutional, movie, retina_network
-from places import SUPPORT
+from places import importable
 from stored_images import stored_images, write_images
 
 import neurocodec as nc
@@ -96,7 +96,9 @@ def test_a_slow_worker_does_not_change_the_order(network: nc.Network, files: lis
     stimulus = stored_images(files, pause=0.01)
     responses = nc.respond(network, stimulus, batch_size=3, workers=3)
     wanted = nc.respond(network, stored_images(files).load(), batch_size=3)
-    xr.testing.assert_equal(responses, wanted)
+    # not to the last bit: where in memory a batch begins decides how its sums are rounded
+    xr.testing.assert_allclose(responses, wanted, rtol=1e-4, atol=1e-6)
+    assert abs(wanted - wanted[::-1].values).max() > 0.01
 
 
 @pytest.mark.parametrize("kind", ["hdf5", "zarr", "dask", "netcdf transposed"])
@@ -448,7 +450,7 @@ CHILD = """
 import sys
 from pathlib import Path
 import torch
-from test_streaming import *
+from test_run import *
 torch.set_num_threads(1)
 runs._PART_SECONDS = 0.05
 files = sorted(Path(sys.argv[1]).glob("*.png"))
@@ -462,7 +464,7 @@ run(net, stored_images(files, pause=0.005), out=sys.argv[2], workers=1).close()
 def test_a_run_killed_three_times_equals_the_uninterrupted_one(tmp_path: Path, suffix: str) -> None:
     files = write_images(tmp_path / "images", 120)
     out = tmp_path / f"run{suffix}"
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    environment = importable(Path(__file__).parent)
     command = [sys.executable, "-c", CHILD, str(tmp_path / "images"), str(out)]
     rng = np.random.default_rng(7)
     for _ in range(3):
@@ -495,7 +497,7 @@ def test_workers_end_with_a_killed_run(tmp_path: Path) -> None:
     log = tmp_path / "log"
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "images"), str(tmp_path / "r.nc"), str(log)],
-        env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+        env=importable(Path(__file__).parent),
     )
     deadline = time.monotonic() + 60
     readers: set[int] = set()
@@ -559,7 +561,7 @@ def test_mending_leaves_the_stimulus_of_the_user_alone(
 
 PEAK = """
 import resource, sys
-from test_streaming import *
+from test_run import *
 from stored_images import DecodedFiles
 class Made(DecodedFiles):
     def __init__(self, count):
@@ -583,7 +585,7 @@ sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     """The larger stimulus would take 98 MB more."""
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    environment = importable(Path(__file__).parent)
     peaks = []
     for count in (200, 2000):
         command = [sys.executable, "-c", PEAK, str(count), str(tmp_path / f"{count}.nc")]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import neurocodec as nc
 from neurocodec.errors import InputError
+from neurocodec.fields.describe import first_components
 from neurocodec.kernels.separable import recent_sign, separable_components
 
 Y, X = np.mgrid[:50, :50].astype(float)
@@ -195,3 +196,8 @@ def test_the_shape_does_not_depend_on_the_unit(scale) -> None:
     one, other = (nc.describe_fields(field(image * s)) for s in (1, scale))
     for name in ("radius", "orientation", "orientation_index", "surround_strength"):
         np.testing.assert_allclose(other[name], one[name], rtol=1e-3)
+
+
+def test_whole_fields_have_a_course_and_a_map_each():
+    course, image = first_components(xr.DataArray(np.ones((2, 3, 3)), dims=("lag", "y", "x")))
+    assert (course.dims, image.dims) == (("lag",), ("y", "x"))

@@ -9,9 +9,12 @@ from small_retina import small_network, small_recording
 from torch import nn
 
 import neurocodec as nc
+from neurocodec.engine import memory
+from neurocodec.engine.run import Run
 from neurocodec.errors import InputError, StorageError, UnknownNameError
-from neurocodec.fields import passes as field_run
 from neurocodec.fields import receptive_fields as fields_module
+from neurocodec.fields.choice import Choice
+from neurocodec.fields.plan import Fields
 from neurocodec.nn.fields import adjoint as adjoint_module
 from neurocodec.nn.fields.adjoint import Adjoint
 from neurocodec.nn.standardisation import Standardisation
@@ -113,11 +116,9 @@ def test_the_quick_way_is_autograd(standardised) -> None:
 
 def test_the_quick_way_is_taken_and_needs_no_named_layer() -> None:
     net = nc.Network(retina(), layers=[], history=6)
-    request = fields_module._request(
-        net, movie(), cells=None, times=None, rank=None, of=None, through=None, layer=None
-    )
-    with field_run.prepared(request, None) as run:
-        assert run.passes.adjoint is not None
+    plan = fields_module._plan(net, movie(), None, Choice(None, None, None, None), None)
+    with plan.opened() as bound:
+        assert bound.passes.adjoint is not None
 
 
 def test_any_other_network_is_differentiated_down_to_the_windows() -> None:
@@ -261,32 +262,31 @@ def test_streamed_fields_are_the_same(tmp_path, suffix, rank) -> None:
 
 def test_an_interrupted_run_goes_on(tmp_path, monkeypatch) -> None:
     net, stimulus, out = retina_network(), movie(), tmp_path / "fields.nc"
-    real, calls = field_run.FieldRun.compute, []
+    real, calls = Fields.rows, []
 
-    def failing(self, start, stop, into=None):
+    def failing(self, batch, into):
         if len(calls) == 2:
             raise KeyboardInterrupt
-        calls.append(start)
-        return real(self, start, stop, into)
+        calls.append(batch.first)
+        return real(self, batch, into)
 
-    monkeypatch.setattr(field_run.FieldRun, "compute", failing)
+    monkeypatch.setattr(Fields, "rows", failing)
     with pytest.raises(KeyboardInterrupt):
         fields(net, stimulus, out=out, batch_size=4)
-    monkeypatch.setattr(field_run.FieldRun, "compute", real)
     counted = []
     monkeypatch.setattr(
-        field_run.FieldRun,
-        "compute",
-        lambda self, a, b, into=None: counted.append(a) or real(self, a, b, into),
+        Fields,
+        "rows",
+        lambda self, batch, into: counted.append(batch.first) or real(self, batch, into),
     )
     found = fields(net, stimulus, out=out, batch_size=4)
-    assert counted == [8, 12]
+    assert counted == [8, 12, 0]  # the last for the shapes in the file
     np.testing.assert_array_equal(found.irf, fields(net, stimulus, batch_size=4).irf)
     found.close()
 
 
 def test_more_than_the_memory_is_refused_before_the_start(monkeypatch) -> None:
-    monkeypatch.setattr(field_run, "available_memory", lambda: 100_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 100_000)
     with pytest.raises(InputError, match="rank=1, fewer times=, or out="):
         fields(retina_network(), movie())
     assert fields(retina_network(), movie(), times=0.1, cells=["1"]).irf.shape == (1, 1, 6, 12, 12)
@@ -357,7 +357,7 @@ def test_the_memory_of_double_precision_is_counted(monkeypatch) -> None:
     needed = 15 * 4 * 6 * 12 * 12 * 8
     net = nc.Network(retina().double(), layers={"layer1": "0"}, history=6)
     assert fields(net, stimulus).irf.nbytes == needed
-    monkeypatch.setattr(field_run, "available_memory", lambda: 1.2 * needed)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1.2 * needed)
     with pytest.raises(InputError, match="GiB"):
         fields(net, stimulus)
 
@@ -394,19 +394,18 @@ def test_a_result_larger_than_memory_is_labelled_without_it(tmp_path, monkeypatc
     """Zeros of the whole result would be refused by the system, after all has been computed."""
     net, stimulus = retina_network(), movie()
 
-    def refused(_run):
+    def refused(*_):
         raise MemoryError
 
-    monkeypatch.setattr(field_run.FieldRun, "empty", refused)
-    found = fields(net, stimulus, rank=1, out=tmp_path / "fields.nc", batch_size=4)
-    assert found.spatial.shape == (15, 4, 1, 12, 12)
+    monkeypatch.setattr(Fields, "zeros", refused)
+    found = fields(net, stimulus, out=tmp_path / "fields.nc", batch_size=4)
+    assert found.irf.shape == (15, 4, 6, 12, 12)
     found.close()
-    request = fields_module._request(
-        net, stimulus, cells=None, times=None, rank=None, of=None, through=None, layer=None
-    )
-    with field_run.prepared(request, None) as run:
-        assert run.template()["irf"].shape == (15, 4, 6, 12, 12)
-        assert run.template()["irf"].base.nbytes == 4
+    plan = fields_module._plan(net, stimulus, None, Choice(None, None, None, None), None)
+    with Run.opened(plan, 4, progress=False) as run:
+        made = run.template(run.one(), np.ones(15, bool))["irf"]
+    assert made.shape == (15, 4, 6, 12, 12)
+    assert made.values.base.nbytes == 4 * 6 * 12 * 12 * 4  # of one time
 
 
 def test_weights_of_channels_in_another_order_are_refused() -> None:

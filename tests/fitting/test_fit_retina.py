@@ -14,7 +14,7 @@ import neurocodec as nc
 from neurocodec.cli import parser as cli
 from neurocodec.errors import InputError, NeurocodecWarning, StorageError, UnknownNameError
 from neurocodec.fitting.data import fitting_data
-from neurocodec.fitting.fit_retina import CHECKPOINT, split_blocks
+from neurocodec.fitting.fit_retina import CHECKPOINT, default_kernels, split_blocks
 from neurocodec.fitting.segments import cut_into_blocks, hold_out_ends
 from neurocodec.kernels.ceiling import repeat_ceiling
 from neurocodec.nn.checkpoint import read_tensors, write_tensors
@@ -252,6 +252,23 @@ def test_cells_without_spikes_are_left_out_and_named():
         fitting_data(tree, history=6, cells="simulated OFF")
 
 
+def test_kernels_grow_with_the_frames():
+    found = [default_kernels(side) for side in (4, 32, 41, 50)]
+    assert found == [(1, 1), (3, 3), (9, 7), (15, 11)]
+
+
+def test_every_fifth_block_is_held_out_and_neighbours_are_joined():
+    blocks = split_blocks([(0, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60)])
+    assert blocks.training == ((0, 40), (50, 60))
+    assert blocks.validation == ((40, 50),)
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_fit(tmp_path):
+    (tmp_path / "taken").touch()
+    with pytest.raises(StorageError, match="cannot be made"):
+        nc.fit_retina(_recording(), **QUICK, out=tmp_path / "taken")
+
+
 def test_what_cannot_be_fitted_is_refused():
     part = _part(1200, 2, 0)
     holes = part.spike_count.astype(float).copy()
@@ -262,6 +279,7 @@ def test_what_cannot_be_fitted_is_refused():
         "history of 800": (_recording(), {"history": 800}),
         "no cell 'nobody'": (_recording(), {"cells": ["nobody"]}),
         "no readout 'gausian'": (_recording(), {"readout": "gausian"}),
+        "device='gpu'": (3, {"device": "gpu"}),  # before anything is read
         "which leave": (_recording(), {"kernels": (9, 9), "history": 6}),
         "parts \\['other'\\]": (xr.DataTree.from_dict({"other": xr.Dataset()}), {}),
         "type int": (3, {}),
@@ -336,7 +354,7 @@ def test_no_window_reaches_over_a_jump_of_time():
     part = _part(1200, 2, 0)
     jump = part.assign_coords(time=part.time + 7 * (np.arange(1200) >= 500))
     data = fitting_data(jump, history=6, smoothing=0)
-    assert data.runs == ((0, 100), (100, 240))  # the last fifth before the jump, and after it
+    assert data.stretches == ((0, 100), (100, 240))  # the last fifth before the jump, and after it
     assert all(stop <= 400 or start >= 500 for start, stop in data.blocks)
     frames = np.concatenate([part.stimulus[400:500], part.stimulus[1060:]])
     np.testing.assert_array_equal(data.test_frames, frames)
@@ -348,7 +366,7 @@ def test_no_window_reaches_over_a_jump_of_time():
     scores = nc.fit_retina(jump, **QUICK, smoothing=0).scores
     assert scores.ceiling.notnull().all()
     tree = xr.DataTree.from_dict({"train": part, "test": jump})
-    assert fitting_data(tree, history=6).runs == ((0, 500), (500, 1200))
+    assert fitting_data(tree, history=6).stretches == ((0, 500), (500, 1200))
 
 
 def test_smoothing_carries_nothing_from_what_is_held_out():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import pkgutil
 import re
@@ -13,32 +14,12 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from house import FIGURE, ORDER, drawing
 
 import neurocodec as nc
 
 PACKAGE = Path(nc.__file__).parent
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if not {"models", "datasets"} & {*p.parts})
-
-ORDER = (
-    {"errors", "vocabulary"},
-    {"arguments", "labels"},
-    {"storage", "kernels"},
-    {"nn"},
-    {"network", "stimuli", "simulation"},
-    {"engine", "adapters"},
-    {"zoo"},
-    {"rows"},
-    {"attribution", "modes"},
-    {"statistics", "categories", "cells"},
-    {"fields", "maps", "perturbation", "interneurons"},
-    {"fitting"},
-    {"analyses"},
-    {"plotting"},
-    {"reports"},
-    {"cli"},
-    {"__main__", "plot"},
-)
-"""Each part of the package imports from those above it and from its own row only."""
 
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 OUTSIDE = {
@@ -46,7 +27,10 @@ OUTSIDE = {
     "nn": {"numpy", "scipy", "sklearn", "torch", "safetensors", "tqdm"},
 }
 """Libraries that these parts may use, beside Python's own."""
-INSIDE = {"kernels": {"errors", "kernels"}, "nn": {"errors", "vocabulary", "kernels", "nn"}}
+INSIDE = {
+    "kernels": {"errors", "kernels"},
+    "nn": {"errors", "vocabulary", "arguments", "kernels", "nn"},
+}
 """Parts of the package that do not load xarray."""
 
 
@@ -166,6 +150,11 @@ def test_no_checks_by_assert_and_no_prints(path: Path) -> None:
         assert not isinstance(node, ast.Assert), f"line {node.lineno}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id != "print" or part_of(path) == "cli", f"line {node.lineno}"
+
+
+def test_the_drawing_of_the_house_is_of_this_order() -> None:
+    """Else: python tests/support/house.py."""
+    assert FIGURE.read_text("utf-8") == drawing()
 
 
 def loaded_by(code: str) -> set[str]:
@@ -323,6 +312,64 @@ def test_public_callables_have_numpydoc_and_an_example(name: str) -> None:
     parameters = inspect.signature(PUBLIC[name]).parameters  # type: ignore[arg-type]
     assert ">>>" in doc
     assert "Parameters\n---" in doc or len(parameters) < 3
+
+
+def reached(value: object) -> Iterator[tuple[str, str]]:
+    """Module and qualified name of everything that a user reaches by a value."""
+    if inspect.isclass(value):
+        for kind in value.__mro__:
+            if kind.__module__.startswith("neurocodec"):
+                yield kind.__module__, kind.__qualname__
+                names = (n for n in vars(kind) if n == "__call__" or not n.startswith("_"))
+                yield from ((kind.__module__, f"{kind.__qualname__}.{n}") for n in names)
+    elif inspect.isfunction(value):
+        yield value.__module__, inspect.unwrap(value).__qualname__
+
+
+RESULTS = (
+    "engine.estimate.Estimate",
+    "analyses.retina.findings.RetinaAnalysis",
+    "analyses.images.findings.ImageAnalysis",
+    "fitting.results.RetinaFit",
+    "maps.mosaics.Mosaics",
+    "nn.sparse.config.SparseConfig",
+)
+"""Classes of what users are given, beside those that they make."""
+
+
+def reached_by_users() -> set[tuple[str, str]]:
+    found = {pair for _, value in public_callables() for pair in reached(value)}
+    modules = [nc.labels, nc.plotting, importlib.import_module("neurocodec.simulation")]
+    for module in modules:
+        found |= {pair for value in vars(module).values() for pair in reached(value)}
+    for name in RESULTS:
+        module, _, kind = f"neurocodec.{name}".rpartition(".")
+        found |= {*reached(getattr(importlib.import_module(module), kind))}
+    return found
+
+
+REACHED = reached_by_users()
+
+
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+def definitions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Definition]]:
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, Definition):
+            yield prefix + inner.name, inner
+            yield from definitions(inner, f"{prefix}{inner.name}.")
+
+
+@each_module
+def test_helpers_are_documented_in_a_line_or_two(path: Path) -> None:
+    """Sections of parameters are for what a user reaches; a helper's are read by nobody."""
+    module = f"neurocodec.{name_of(path)}".removesuffix(".")
+    for name, node in definitions(ast.parse(path.read_text("utf-8"))):
+        doc = ast.get_docstring(node) or ""
+        if (module, name) not in REACHED:
+            assert len(doc.splitlines()) <= 5, name
+            assert "---" not in doc, name
 
 
 @each_module

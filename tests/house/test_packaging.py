@@ -70,7 +70,7 @@ def test_wheel_holds_the_package_its_models_and_datasets(distributions: Path) ->
         wanted = {f"neurocodec/{p}" for p in tracked if "__pycache__" not in p.parts}
         assert wanted <= {*names}
         assert wanted
-    assert "neurocodec/py.typed" in names
+    assert {"neurocodec/py.typed", "neurocodec/__init__.pyi"} <= {*names}
     assert not [name for name in names if name.endswith((".pyc", ".pkl", ".pt"))]
 
 

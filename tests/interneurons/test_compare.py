@@ -192,7 +192,7 @@ def test_memory_does_not_grow_with_the_movie():
 def test_a_cell_beyond_the_map_is_found_where_the_stimulus_moves():
     data = small_recording(FRAMES).stimulus.values
     moved = np.full_like(data, data.mean())
-    moved[:, 2:, :-1] = data[:, :-2, 1:]  # two pixels down, one to the left
+    moved[:, 2:, :-2] = data[:, :-2, 2:]  # two pixels down and to the left, as far as is searched
     windows = np.stack([moved[i : i + HISTORY] for i in range(FRAMES - HISTORY + 1)])
     with torch.no_grad():
         unit = small_network().module.layer1.convolution(torch.tensor(windows))[:, 0, 0, 6]
@@ -201,9 +201,9 @@ def test_a_cell_beyond_the_map_is_found_where_the_stimulus_moves():
     found = nc.compare_interneurons(small_network(), recorded(unit), max_shift=2, **options)
     assert found.correlation[0] > 0.999 > still.correlation[0] + 0.02
     assert found.stimulus_shift_y[0] == 2
-    assert found.stimulus_shift_x[0] == -1
+    assert found.stimulus_shift_x[0] == -2
     centers = [float(found[k][0]) for k in ("unit_y_center", "unit_x_center")]
-    np.testing.assert_allclose(centers, [0 + 1 - 2, 6 + 1 + 1], atol=1.0)
+    np.testing.assert_allclose(centers, [0 + 1 - 2, 6 + 1 + 2], atol=1.0)
     assert "stimulus_shift_y" not in still
 
 
@@ -410,6 +410,8 @@ def test_missing_parts_are_named():
         ("max_shift", -1),
         ("quantile", 1.5),
         ("chance", -3),
+        ("chance", True),
+        ("max_lag", "0.02"),
         ("batch_size", 0),
     ],
 )

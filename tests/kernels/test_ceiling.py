@@ -40,3 +40,11 @@ def test_no_signal_is_nan_and_identical_repeats_reach_one():
 def test_one_repeat_is_refused():
     with pytest.raises(InputError, match="at least 2"):
         repeat_ceiling(np.ones((1, 4)))
+
+
+def test_signal_power_of_equal_repeats_is_their_variance():
+    assert signal_power(np.array([[0.0, 2.0], [0.0, 2.0]])).item() == 1.0
+
+
+def test_ceiling_of_equal_repeats_is_one():
+    assert repeat_ceiling(np.array([[0.0, 2.0, 0.0], [0.0, 2.0, 0.0]])).item() == 1.0

@@ -1,3 +1,5 @@
+"""Correlations against numpy and scipy, and from sums over blocks."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import pearsonr
 
 from neurocodec.errors import InputError
-from neurocodec.kernels.correlation import correlate
+from neurocodec.kernels.correlation import Comoments, correlate, unit_columns
 
 
 def test_every_pair_agrees_with_scipy():
@@ -62,3 +64,21 @@ def test_within_one_and_symmetric(values):
 def test_bad_shapes_are_refused(a, b):
     with pytest.raises(InputError):
         correlate(np.ones(a), np.ones(b))
+
+
+def test_rising_columns_correlate_by_one_and_falling_ones_by_minus_one():
+    found = correlate([[0.0], [1.0], [2.0]], [[1.0, 5.0], [2.0, 3.0], [3.0, 1.0]])
+    np.testing.assert_allclose(found, [[1.0, -1.0]], rtol=1e-15)
+
+
+def test_unit_columns_have_mean_zero_and_norm_one():
+    found = unit_columns([[1.0, 2.0], [3.0, 2.0]], 0) * 2**0.5
+    np.testing.assert_allclose(found, [[-1.0, np.nan], [1.0, np.nan]])
+
+
+def test_comoments_of_two_blocks_are_those_of_all_rows():
+    first, second = Comoments.of([[1.0], [3.0]]), Comoments.of([[5.0]])
+    whole = first.merge(second)
+    assert whole.count == 3
+    assert whole.means[0].tolist() == [3.0]
+    assert whole.products.tolist() == [[8.0]]

@@ -207,3 +207,49 @@ def test_rounding_noise_beside_large_units_correlates_with_nothing():
     units[:, 1] *= 1e3
     sums = filled(traces, interleaved_halves(len(units), 20, 5), units)
     assert sums.correlation(0)[0, 0, 0, 1] == pytest.approx(1, abs=1e-4)
+
+
+TRACE, HALVES = np.array([[0.0], [1.0], [3.0], [0.0], [2.0], [2.5]]), np.repeat([0, 1], 3)
+
+
+def sums_of(units) -> tuple[LaggedSums, np.ndarray]:
+    """Sums at no lag and no shift, and what `add` returns."""
+    sums = LaggedSums(TRACE, HALVES, np.array([0]), np.array([0]), units.shape[1])
+    return sums, sums.add(0, units)
+
+
+def test_the_gap_comes_before_every_block_but_the_first():
+    assert interleaved_halves(10, block=4, gap=1).tolist() == [0, 0, 0, 0, -1, 1, 1, 1, -1, 0]
+
+
+def test_four_shifts_of_a_hundred_times():
+    assert circular_shifts(100, 4, margin=10, seed=0).tolist() == [22, 42, 62, 82]
+
+
+def test_a_unit_that_is_the_trace_scaled_correlates_by_its_sign():
+    sums, _ = sums_of(np.hstack([2 * TRACE + 1, -TRACE]))
+    assert sums.correlation(0).round(3).ravel().tolist() == [1.0, -1.0]
+
+
+def test_the_sum_of_two_units_correlates_as_one():
+    sums, rows = sums_of(np.hstack([TRACE, TRACE**2]))
+    both, new = rows.sum(axis=1, keepdims=True), HalfSums(1)
+    new.add(0, both[:3])
+    found = sums.combined(lambda rows: rows.sum(axis=1, keepdims=True), new)
+    expected = np.corrcoef(both[:3, 0], TRACE[:3, 0])[0, 1]
+    assert found.correlation(0).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_unit_of_opposite_sign_is_the_best_where_sizes_count():
+    sums, _ = sums_of(np.hstack([TRACE**2, -TRACE]))
+    assert Choice.of(sums, signed=False).unit.ravel().tolist() == [1, 1]
+
+
+def test_p_value_counts_chance_that_is_as_good():
+    assert exceedance(np.array([0.5]), np.array([[0.1], [0.5], [0.2]])).tolist() == [0.5]
+
+
+def test_spread_is_the_root_of_squared_deviations():
+    sums = HalfSums(2)
+    sums.add(0, sums.centred(np.array([[1.0, 5.0], [-1.0, 5.0]])))
+    assert sums.spread([0]).round(3).tolist() == [1.414, 0.0]

@@ -13,6 +13,7 @@ from neurocodec.errors import InputError
 from neurocodec.kernels.map_pictures import (
     mask,
     masked_image,
+    require_exponent,
     signed_picture,
     size_limit,
     size_picture,
@@ -117,3 +118,36 @@ def test_a_quantile_is_a_part(options):
 def test_an_exponent_is_above_zero(contrast):
     with pytest.raises(InputError, match="above 0"):
         mask(np.ones((1, 3, 3)), contrast=contrast)
+
+
+def test_a_signed_picture_is_the_sum_over_colors():
+    assert signed_picture([[[1.0, -2.0]], [[0.5, 1.0]]]).tolist() == [[1.5, -1.0]]
+
+
+def test_a_mask_is_the_share_of_the_largest_to_the_power_of_contrast():
+    found = mask([[[1.0, -4.0]], [[1.0, 0.0]]], quantile=1.0, contrast=2.0)
+    assert found.tolist() == [[0.25, 1.0]]
+
+
+def test_sizes_have_no_sign():
+    assert size_picture([[[1.0, -2.0]], [[0.5, 1.0]]]).tolist() == [[1.5, 1.0]]
+
+
+def test_an_image_is_dark_where_the_mask_is():
+    assert masked_image([[[0.5, 1.0]]], [[1.0, 0.25]]).tolist() == [[[0.5, 0.25]]]
+
+
+def test_where_the_quantile_is_zero_the_largest_size_is_the_limit():
+    assert size_limit([[0.0, -2.0, 1.0], [0.0, 0.0, 0.0]], 0.5).tolist() == 2.0
+    assert size_limit([[0.0, -2.0, 1.0]], 0.5).tolist() == 1.0
+
+
+def test_a_single_pixel_is_no_median():
+    found = smoothed([[0.0, 9.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], 3)
+    assert found.tolist() == [[0.0, 0.0, 0.0]] * 3
+
+
+def test_an_exponent_below_one_is_taken():
+    require_exponent(0.5)
+    with pytest.raises(InputError, match="an exponent above 0"):
+        require_exponent(0.0)

@@ -1,4 +1,4 @@
-"""Matching of modes, their consensus, and resampling: properties, and every permutation tried."""
+"""Matching of modes and their consensus: properties, and every permutation tried."""
 
 import itertools
 
@@ -18,8 +18,8 @@ from neurocodec.kernels.matching import (
     mean_off_diagonal,
     nearest_cosine,
     replication,
+    unit_rows,
 )
-from neurocodec.kernels.resampling import bootstrap_rows, resample_training, shuffle_columns
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -180,40 +180,41 @@ def test_bad_dictionaries_are_named():
         consensus_modes([np.eye(2)])
 
 
-@given(seeds, st.integers(1, 40), st.integers(1, 5))
-def test_shuffled_columns_keep_their_values(seed, size, columns):
-    rows = np.random.default_rng(seed).random((size, columns))
-    np.testing.assert_array_equal(
-        np.sort(shuffle_columns(rows, seed), axis=0), np.sort(rows, axis=0)
-    )
+def test_rows_get_norm_one_and_zeros_stay():
+    assert unit_rows([[3.0, 4.0], [0.0, 0.0]]).tolist() == [[0.6, 0.8], [0.0, 0.0]]
 
 
-def test_shuffled_columns_no_longer_go_together():
-    column = np.random.default_rng(0).random(4000)
-    rows = shuffle_columns(np.stack([column, column], axis=1), seed=1)
-    assert abs(np.corrcoef(rows.T)[0, 1]) < 0.06  # 4 standard errors
+def test_cosines_are_those_of_every_pair():
+    assert cosine_similarity([[2.0, 0.0]], [[1.0, 0.0], [0.0, 5.0]]).tolist() == [[1.0, 0.0]]
 
 
-@given(seeds, st.integers(1, 500), st.booleans())
-def test_as_many_rows_are_drawn_as_there_are(seed, size, series):
-    drawn = bootstrap_rows(size, seed, series=series)
-    assert drawn.shape == (size,)
-    assert drawn.min() >= 0
-    assert drawn.max() < size
+def test_a_mode_too_many_has_no_match_and_a_cosine_of_zero():
+    index, cosine = match_modes([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [[0.0, 9.0], [2.0, 0.0]])
+    assert index.tolist() == [1, 0, -1]
+    assert cosine.tolist() == [1.0, 1.0, 0.0]
 
 
-def test_of_a_series_blocks_are_drawn():
-    drawn = bootstrap_rows(8000, 0, series=True)
-    assert (np.diff(drawn) == 1).mean() > 0.98  # 1% of the rows, longer than 8000^(1/3)
-    single = bootstrap_rows(8000, 0, series=False)
-    assert (np.diff(single) == 1).mean() < 0.01
-    assert len({*single}) / 8000 == pytest.approx(1 - np.exp(-1), abs=0.02)
+def test_nearest_cosine_is_one_for_copies_and_zero_for_what_none_resembles():
+    assert nearest_cosine([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]).tolist() == [0.0, 1.0, 1.0]
 
 
-@given(seeds, st.integers(2, 300), st.booleans())
-def test_held_out_rows_stay_and_are_not_drawn(seed, size, series):
-    held = np.random.default_rng(seed).random(size) < 0.3
-    held[0] = False
-    drawn = resample_training(held, seed, series=series)
-    np.testing.assert_array_equal(drawn[held], np.flatnonzero(held))
-    assert not held[drawn[~held]].any()
+def test_the_strongest_of_copies_is_kept():
+    assert distinct_modes([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]).tolist() == [True, False, True]
+
+
+def test_consensus_knows_the_row_of_each_dictionary():
+    a = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert consensus_modes([a, 3 * a[::-1]]).index.tolist() == [[0, 1], [1, 0]]
+
+
+def test_replication_is_not_symmetric():
+    found = replication([np.eye(2), np.array([[0.0, 3.0]])], 0.9)
+    assert found.tolist() == [[1.0, 0.5], [1.0, 1.0]]
+
+
+def test_found_share_is_a_mean_over_pairs_also_with_fits_without_modes():
+    assert found_share([np.eye(2)], [np.array([[0.0, 3.0]]), np.zeros((0, 2))], 0.9) == 0.25
+
+
+def test_mean_off_diagonal_leaves_a_fit_with_itself_out():
+    assert mean_off_diagonal(np.array([[1.0, 0.5], [0.25, 1.0]])) == 0.375

@@ -1,10 +1,27 @@
+"""R2 at once against scikit-learn, over blocks against all rows at once, and what modes add."""
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from sklearn.metrics import r2_score
 
 from neurocodec.errors import InputError
-from neurocodec.kernels.scores import r2, r2_features, r2_pooled
-from neurocodec.kernels.splits import held_out
+from neurocodec.kernels.scores import (
+    LeftOut,
+    Moments,
+    ReconstructionScores,
+    r2,
+    r2_features,
+    r2_pooled,
+)
+
+matrices = hnp.arrays(
+    np.float64,
+    hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
+    elements=st.integers(-1000, 1000).map(lambda i: i / 8),
+)
 
 
 @pytest.fixture
@@ -50,32 +67,6 @@ def test_different_shapes_are_refused_not_broadcast():
         r2(np.ones((3, 2)), np.ones((3, 1)))
 
 
-@pytest.mark.parametrize("series", [True, False])
-@pytest.mark.parametrize("size", [2, 7, 99, 1000])
-@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5, 0.999])
-def test_as_many_rows_are_held_out_as_asked(size, fraction, series):
-    mask = held_out(size, fraction, seed=3, series=series)
-    assert mask.sum() == min(max(1, round(fraction * size)), size - 1)
-    np.testing.assert_array_equal(mask, held_out(size, fraction, seed=3, series=series))
-
-
-def test_a_series_is_held_out_in_whole_blocks_all_over_it():
-    mask = held_out(6000, 0.1, seed=0, series=True)
-    edges = np.flatnonzero(np.diff(mask.astype(int)))
-    assert len(edges) <= 20
-    assert all(part.sum() == 60 for part in np.array_split(mask, 10))
-
-
-def test_nothing_is_held_out_where_nothing_is_asked_or_possible():
-    assert not held_out(10, 0.0, seed=0, series=True).any()
-    assert not held_out(1, 0.5, seed=0, series=False).any()
-
-
-def test_another_seed_holds_out_other_rows():
-    a, b = (held_out(100, 0.1, seed=seed, series=False) for seed in (0, 1))
-    assert (a != b).any()
-
-
 def test_a_feature_that_varies_by_rounding_alone_is_constant():
     random = np.random.default_rng(0)
     data = random.random((50, 2)).astype(np.float32)
@@ -88,3 +79,92 @@ def test_a_feature_that_varies_by_rounding_alone_is_constant():
     np.testing.assert_allclose(
         r2(small, 0.9 * small), r2(data[:, :2], 0.9 * data[:, :2]), rtol=1e-5
     )
+
+
+def cut(x, places):
+    return np.split(x, sorted(p % (len(x) + 1) for p in places))
+
+
+@given(matrices, st.lists(st.integers(0, 9), max_size=3))
+def test_moments_of_blocks_are_those_of_the_whole(x, places):
+    found = Moments(x.shape[1])
+    for block in cut(x, places):
+        found.add(block)
+    assert found.count == len(x)
+    np.testing.assert_allclose(found.mean, x.mean(axis=0), atol=1e-9)
+    np.testing.assert_allclose(found.squares, len(x) * x.var(axis=0), atol=1e-6)
+    np.testing.assert_array_equal(found.varies, np.ptp(x, axis=0) > 0)
+    assert found.pooled_deviation == pytest.approx(x.std(), abs=1e-8)
+
+
+def test_moments_keep_their_digits_far_from_zero():
+    x = 1e8 + np.random.default_rng(0).random((1000, 3))
+    found = Moments(3)
+    for block in np.array_split(x, 7):
+        found.add(block)
+    np.testing.assert_allclose(found.squares, 1000 * x.var(axis=0), rtol=1e-6)
+
+
+@given(matrices, st.lists(st.integers(0, 9), max_size=3))
+def test_r2_of_blocks_is_that_of_the_whole(x, places):
+    made = x + np.cos(np.arange(x.size).reshape(x.shape))
+    found = ReconstructionScores(x.shape[1])
+    for a, b in zip(cut(x, places), cut(made, places), strict=True):
+        found.add(a, b)
+    near = {"rel": 1e-6, "abs": 1e-6, "nan_ok": True}
+    assert found.r2 == pytest.approx(r2(x, made), **near)
+    assert found.r2_pooled == pytest.approx(r2_pooled(x, made), **near)
+    np.testing.assert_allclose(found.r2_features, r2_features(x, made), rtol=1e-6, atol=1e-6)
+
+
+def test_nothing_has_no_score():
+    found = ReconstructionScores(2)
+    assert np.isnan([found.r2, found.r2_pooled, *found.r2_features]).all()
+
+
+def test_a_mode_left_out_costs_what_the_residual_without_it_says():
+    random = np.random.default_rng(0)
+    x, z, d = random.random((50, 6)), random.random((50, 4)), random.standard_normal((4, 6))
+    found = LeftOut(4, 6)
+    for block in np.array_split(np.arange(50), 3):
+        found.add(x[block] - z[block] @ d, z[block])
+    whole = ((x - z @ d) ** 2).sum()
+    without = [((x - np.delete(z, k, 1) @ np.delete(d, k, 0)) ** 2).sum() for k in range(4)]
+    np.testing.assert_allclose(found.increase(d), np.array(without) - whole)
+
+
+DATA, MADE = np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[0.0, 2.0], [2.0, 2.0]])
+
+
+def test_r2_of_a_feature_is_one_at_best_and_zero_for_its_mean():
+    assert r2_features(DATA, MADE).tolist() == [1.0, 0.0]
+
+
+def test_r2_is_the_mean_over_features():
+    assert r2(DATA, MADE) == 0.5
+
+
+def test_pooled_r2_counts_means_of_features_as_explained():
+    assert r2_pooled(DATA, MADE) == 0.6
+
+
+def test_moments_by_hand():
+    moments = Moments(2)
+    moments.add([[0.0, 5.0]])
+    moments.add([[2.0, 5.0]])
+    assert moments.mean.tolist() == [1.0, 5.0]
+    assert moments.squares.tolist() == [2.0, 0.0]
+    assert moments.varies.tolist() == [True, False]
+
+
+def test_reconstruction_scores_by_hand():
+    found = ReconstructionScores(2)
+    found.add(DATA, MADE)
+    assert found.r2_features.tolist() == [1.0, 0.0]
+    assert (found.r2, found.r2_pooled) == (0.5, 0.6)
+
+
+def test_left_out_by_hand():
+    found = LeftOut(1, 2)
+    found.add(np.array([[0.0, 0.5]]), np.array([[2.0]]))
+    assert found.increase(np.array([[1.0, 0.0]])).tolist() == [4.0]  # |(2, 0.5)|^2 - |(0, 0.5)|^2

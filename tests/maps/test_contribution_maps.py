@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import networks
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,6 @@ from torch.autograd import forward_ad
 
 import neurocodec as nc
 from neurocodec.errors import CaptureError, InputError, StorageError, UnknownNameError
-from tests import networks
 
 TARGET = nc.targets.TopK(1)
 QUIET = {"target": TARGET, "progress": False}

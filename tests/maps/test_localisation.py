@@ -14,6 +14,7 @@ from torch import nn
 
 import neurocodec as nc
 from neurocodec.kernels import localisation as kernel
+from neurocodec.maps.localisation import map_of, score_arrays
 
 CORNER = np.array([[True, False], [False, False]])
 
@@ -211,6 +212,17 @@ def test_wrong_masks_are_refused(change, says) -> None:
     masks = nc.box_masks(dict.fromkeys(range(3), (0, 0, 2, 2)), pictures)
     with pytest.raises(nc.errors.InputError, match=says):
         nc.localisation(pictures, change(masks))
+
+
+def test_y_and_x_are_the_last_dims_of_maps():
+    assert map_of(xr.DataArray([[1.0]], dims=("x", "y"))).dims == ("y", "x")
+
+
+def test_all_scores_of_an_array():
+    maps = xr.DataArray([[0.0, 2.0]], dims=("y", "x"))
+    scores = score_arrays(maps, maps > 1, "absolute")
+    found = {name: value.item() for name, value in scores.items()}
+    assert found == {"energy_inside": 1.0, "localisation": 2.0, "pointing": 1.0}
 
 
 def test_wrong_maps_are_refused() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import neurocodec as nc
+from neurocodec.maps.masks import checked_masks
 
 
 def pictures(n=3, y=4, x=5, **coords) -> xr.DataArray:
@@ -81,6 +82,17 @@ def test_wrong_boxes_are_refused(boxes, says) -> None:
         nc.box_masks(boxes, pictures())
 
 
+def test_an_empty_mask_is_refused():
+    images = xr.DataArray(np.zeros((3, 2, 2)), dims=("stimulus", "y", "x"))
+    with pytest.raises(nc.errors.InputError) as caught:
+        checked_masks(images[0] < 0, images)
+    assert str(caught.value).splitlines() == [
+        "an empty mask",
+        "  expected: objects that cover some pixels of the image, but not all",
+        "  try: leave these images out: masks.any(['y', 'x']) & ~masks.all(['y', 'x'])",
+    ]
+
+
 def labelled(n=24, classes=6, size=3) -> xr.DataArray:
     """Images of one value each, which names them."""
     values = np.broadcast_to(np.arange(n, dtype="float32")[:, None, None, None], (n, 2, size, size))
@@ -142,12 +154,19 @@ def test_too_few_images_for_mosaics_are_refused() -> None:
         nc.mosaics(labelled().drop_vars("label"))
     with pytest.raises(nc.errors.InputError, match="grid=1"):
         nc.mosaics(labelled(), grid=1)
+    with pytest.raises(nc.errors.InputError, match="grid=True"):
+        nc.mosaics(labelled(), grid=True)
     with pytest.raises(nc.errors.InputError, match="count=0"):
         nc.mosaics(labelled(), count=0)
     some = labelled(24, 4)
     some = some.assign_coords(label=some.label.where(some.label != "class 3", ""))
     with pytest.raises(nc.errors.InputError, match="3 classes"):
         nc.mosaics(some)  # no label is no class
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    found, plain = (nc.mosaics(labelled(), grid=two, count=two) for two in (np.int64(2), 2))
+    xr.testing.assert_identical(found.images, plain.images)
 
 
 def test_mosaics_survive_a_file(tmp_path) -> None:

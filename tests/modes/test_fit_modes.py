@@ -11,8 +11,17 @@ from planted import planted_rows
 
 import neurocodec as nc
 from neurocodec import labels
-from neurocodec.errors import InputError, StorageError, UnknownNameError
-from neurocodec.modes import checkpoints, stacks
+from neurocodec.errors import InputError, NeurocodecWarning, StorageError, UnknownNameError
+from neurocodec.modes import fit_modes, fitting
+from neurocodec.modes.fit_modes import (
+    alive_atoms,
+    check_all,
+    fit_all,
+    in_memory,
+    prepare_all,
+    seed_list,
+    settings_of,
+)
 from neurocodec.nn.sparse import loop as running
 from neurocodec.nn.sparse.config import PRESETS, SparseConfig
 
@@ -37,13 +46,13 @@ def rows_of(seed=0, samples=300, channels=6):
 def stacks_made(monkeypatch):
     """Numbers of fits that went into each stack."""
     sizes = []
-    fit_together = stacks.fit_together
+    fit_together = fitting.fit_together
 
-    def counted(modes, prepared, **settings):
-        sizes.append(len(modes))
-        fit_together(modes, prepared, **settings)
+    def counted(configs, *rest, **settings):
+        sizes.append(len(configs))
+        return fit_together(configs, *rest, **settings)
 
-    monkeypatch.setattr(stacks, "fit_together", counted)
+    monkeypatch.setattr(fit_modes, "fit_together", counted)
     return sizes
 
 
@@ -131,7 +140,7 @@ def test_a_killed_fit_continues_with_the_same_result(preset, tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(running.Checkpoint, "every", 0.0)
         patch.setattr(running, "write_tensors", write_and_die)
-        patch.setattr("neurocodec.modes.checkpoints.Checkpoint", _impatient)
+        patch.setattr("neurocodec.modes.fitting.Checkpoint", _impatient)
         with pytest.raises(Killed):
             modes().fit(rows_of(), checkpoint=file)
     assert written == [1, 2, 3]
@@ -151,8 +160,8 @@ def test_a_checkpoint_stays_until_the_result_is_safe(tmp_path, monkeypatch):
 
     file = tmp_path / "modes.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr("neurocodec.modes.checkpoints.Checkpoint", _impatient)
-        patch.setattr("neurocodec.modes.sparse.finish", full)
+        patch.setattr("neurocodec.modes.fitting.Checkpoint", _impatient)
+        patch.setattr("neurocodec.modes.fitting.finish", full)
         with pytest.raises(MemoryError):
             nc.SparseModes(**QUICK).fit(rows_of(), checkpoint=file)
     assert file.exists()
@@ -168,7 +177,7 @@ def test_a_checkpoint_of_other_circumstances_is_refused(other, tmp_path):
     file = tmp_path / "modes.safetensors"
     rows, modes = rows_of(), nc.SparseModes(**QUICK)
     prepared = modes.prepare(rows, {})
-    known = checkpoints.identity([modes.config], [prepared], modes.device)
+    known = fitting.identity([modes.config], [prepared], modes.device)
     assert (known["block"], known["device"], known["fits"]) == (0, "cpu", 1)
     assert known["torch"] == torch.__version__.partition("+")[0]
     running.write_tensors(file, {"x": torch.zeros(1)}, {"identity": {**known, other: "else"}})
@@ -178,12 +187,12 @@ def test_a_checkpoint_of_other_circumstances_is_refused(other, tmp_path):
 
 def test_fits_side_by_side_are_told_apart_by_what_differs():
     configs = [SparseConfig(seed=1, threshold=0.8), SparseConfig(seed=2, threshold=0.8)]
-    found = checkpoints.identity(configs, [], torch.device("cuda", 1))
+    found = fitting.identity(configs, [], torch.device("cuda", 1))
     assert (found["seed"], found["threshold"], found["fits"]) == ([1, 2], 0.8, 2)
     assert found["device"] == "cuda"
     rows = rows_of(samples=1000)
     few = nc.SparseModes(**QUICK, memory=2**12).prepare(rows, {})
-    assert checkpoints.identity(configs[:1], [few], torch.device("cpu"))["block"] == few.block > 0
+    assert fitting.identity(configs[:1], [few], torch.device("cpu"))["block"] == few.block > 0
 
 
 def _impatient(path, identity):
@@ -226,3 +235,67 @@ def test_every_setting_is_a_keyword_with_the_same_default():
     fields = {f.name: getattr(changed, f.name) for f in dataclasses.fields(changed)}
     assert nc.SparseModes(**fields).config == changed
     assert nc.SparseModes.of(changed).copy(seed=3).config == dataclasses.replace(changed, seed=3)
+
+
+def few_rows():
+    return xr.DataArray(np.random.default_rng(0).random((99, 2)), dims=("time", "channel"))
+
+
+def test_settings_come_from_a_template_or_are_the_defaults():
+    assert settings_of(nc.SparseModes(expansion=3)).expansion == 3
+    assert settings_of(None) == SparseConfig()
+
+
+def test_seeds_are_counted_or_listed():
+    assert seed_list(3, least=2) == [0, 1, 2]
+    assert seed_list([5, 7], least=2) == [5, 7]
+    assert seed_list(np.int64(2), least=1) == [0, 1]
+
+
+@pytest.mark.parametrize("seeds", [1, [1, 1], [0, -1], [0, True], [0, 1.5], True, "01"])
+def test_seeds_that_are_none_are_refused(seeds):
+    with pytest.raises(InputError, match="seeds="):
+        seed_list(seeds, least=2)
+
+
+def test_small_arrays_are_read_once():
+    array = xr.DataArray(np.array([1.0, 2.0]), dims="time")
+    assert in_memory(array[:1], 2**20).values.tolist() == [1.0]
+    lazy = array.chunk(time=1)
+    assert in_memory(lazy, 16).chunks is None
+    assert in_memory(lazy, 15) is lazy
+
+
+def test_the_same_rows_are_fitted_with_each_of_several_settings():
+    quick = SparseConfig(expansion=1, epochs=1)
+    fits = fit_all(few_rows(), [quick, quick], progress=False)
+    assert [fit.dictionary.shape for fit in fits] == [(2, 2), (2, 2)]
+
+
+def test_rows_are_refused_before_any_fit():
+    negative = xr.DataArray(-np.eye(3), dims=("time", "channel"))
+    with pytest.raises(InputError) as found:
+        check_all(negative, [SparseConfig()])
+    assert str(found.value) == (
+        "rows down to -1 for a non-negative dictionary\n"
+        "  expected: values of at least 0 (at most 0 for the inhibitory part)\n"
+        "  try: nc.SparseModes(sign='excitatory', nonnegative=False)"
+    )
+
+
+def test_modes_that_are_active_are_rows_of_a_matrix():
+    quick = nc.SparseModes(expansion=1, epochs=1, progress=False)
+    assert alive_atoms(quick.fit(few_rows())).shape[1] == 2
+
+
+def test_equal_rows_are_prepared_once():
+    rows = xr.DataArray(np.eye(9), dims=("time", "channel"))
+    made = prepare_all([nc.SparseModes(expansion=0.5)] * 2, [(rows, {})] * 2)
+    assert made[0] is made[1]
+    assert int(made[0].held.sum()) == 1
+
+
+def test_of_several_templates_each_is_warned_of():
+    modes = [nc.SparseModes.preset("topk", **QUICK, active=active) for active in (3, 9)]
+    with pytest.warns(NeurocodecWarning, match="active=9 is more than the 6 modes"):
+        nc.fit_modes(rows_of(), modes, progress=False)

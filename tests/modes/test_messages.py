@@ -11,6 +11,7 @@ from planted import planted_rows
 import neurocodec as nc
 from neurocodec import labels
 from neurocodec.errors import InputError, NeurocodecWarning, UnknownNameError
+from neurocodec.modes.decomposition import dictionary_of
 from neurocodec.modes.fitted import as_tree, state_of
 
 QUICK = {"expansion": 2, "epochs": 3, "progress": False, "device": "cpu"}
@@ -38,7 +39,7 @@ def test_copies_take_all_keywords_and_name_wrong_ones():
 
 @pytest.mark.parametrize("device", [1.5, 0, True, "meta", torch.device("meta"), "no such"])
 def test_devices_that_do_not_compute_are_refused(device):
-    with pytest.raises(InputError, match="device=.*\n.*'cpu'"):
+    with pytest.raises(InputError, match=r"(?s)device=.*\n  try: device='cpu'"):
         nc.SparseModes(device=device)
 
 
@@ -143,6 +144,12 @@ def test_numbers_of_numpy_are_saved(tmp_path, kind):
         again = nc.open(tmp_path / f"{i}.nc")
         assert again.settings() == modes.settings()
         xr.testing.assert_identical(again.transform(rows_of()), modes.transform(rows_of()))
+
+
+def test_the_dictionary_of_modes_or_rows_of_it(modes):
+    rows = modes.dictionary[:2]
+    xr.testing.assert_identical(dictionary_of(modes), modes.dictionary)
+    assert dictionary_of(rows) is rows
 
 
 def test_settings_of_numpy_are_written_as_numbers(modes):

@@ -14,7 +14,7 @@ from neurocodec.errors import InputError, NeurocodecWarning
 from neurocodec.kernels.matching import cosine_similarity, match_modes
 from neurocodec.kernels.resampling import shuffle_columns
 from neurocodec.kernels.splits import held_out
-from neurocodec.modes import fit_modes
+from neurocodec.modes import fit_modes, stability
 
 QUICK = {"expansion": 1, "epochs": 25}
 
@@ -128,7 +128,7 @@ def resampled(monkeypatch, dim, **settings):
         )
         return fit_all(rows, configs, **kwargs)
 
-    monkeypatch.setattr(fit_modes, "fit_all", kept)
+    monkeypatch.setattr(stability, "fit_all", kept)
     values, _ = combined(rows=1000, modes=4)
     values[:, 0] = np.arange(1000) / 1000
     quick = nc.SparseModes(expansion=1, epochs=1, **settings)
@@ -189,6 +189,27 @@ def test_progress_is_shown_where_call_and_template_want_it(wanted, template, cap
     shown = capfd.readouterr().err
     assert ("shuffled rows" in shown) == (wanted and template)
     assert bool(shown) == (wanted and template)
+
+
+def test_counts_of_numpy_are_counts():
+    rows = labelled_rows(combined(rows=40, modes=4)[0])
+    quick = nc.SparseModes(expansion=1, epochs=1)
+    given = {"seeds": 2, "progress": False}
+    found = nc.mode_stability(rows, quick, shuffles=np.int64(2), bootstrap=np.int8(1), **given)
+    wanted = nc.mode_stability(rows, quick, shuffles=2, bootstrap=1, **given)
+    xr.testing.assert_identical(found, wanted)
+    with pytest.raises(InputError, match="shuffles=True"):
+        nc.mode_stability(rows, quick, shuffles=True)
+
+
+def test_a_cosine_of_numpy_is_a_cosine():
+    rows = labelled_rows(combined(rows=40, modes=4)[0])
+    quick = nc.SparseModes(expansion=1, epochs=1)
+    found = nc.mode_stability(rows, quick, seeds=2, cosine=np.float32(0.5), progress=False)
+    assert labels.provenance(found)["cosine"] == 0.5
+    for wrong in (0.0, 1.5, True, np.nan, "0.9"):
+        with pytest.raises(InputError, match="cosine="):
+            nc.mode_stability(rows, quick, cosine=wrong)
 
 
 def test_other_warnings_are_passed_on(monkeypatch):

@@ -246,7 +246,7 @@ def test_memory_does_not_grow_with_the_rows(files, monkeypatch, whole):
     if not whole:
         small = tree_of(300, channels=32)["conv1"]
         model = nc.SparseModes(**QUICK | {"epochs": 1}).fit(small)._fitted().coder.model
-        monkeypatch.setattr("neurocodec.modes.sparse.fit", lambda *_, **__: [Fit(model, [])])
+        monkeypatch.setattr("neurocodec.modes.fitting.fit", lambda *_, **__: [Fit(model, [])])
     assert_flat(*(peak_of(lambda f=f: modes.fit(f, layer="conv1")) for f in files.values()))
 
 

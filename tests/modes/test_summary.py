@@ -11,7 +11,7 @@ import neurocodec as nc
 from neurocodec import labels
 from neurocodec.kernels import scores
 from neurocodec.modes.coders import Coder
-from neurocodec.modes.fitted import dictionary
+from neurocodec.modes.fitted import labelled_dictionary
 from neurocodec.modes.summary import Tally, summary
 from neurocodec.reports.description import describe
 
@@ -122,7 +122,9 @@ def test_of_near_copies_one_is_distinct_and_dead_modes_do_not_count():
     loadings = np.array([[2.0, 1.0, 1.0, 0.0]] * 4)
     tally.add(rows.values, loadings, rows.values, np.zeros(4, bool))
     atoms = np.array([[1, 0, 0], [1, 0.01, 0], [0, 1, 1], [0, 1, 1]], dtype=np.float32)
-    found = summary(tally, Planted(np.ones(4, np.float32), atoms), dictionary(atoms, rows, 1.0))
+    found = summary(
+        tally, Planted(np.ones(4, np.float32), atoms), labelled_dictionary(atoms, rows, 1.0)
+    )
     close = 1 / np.sqrt(1 + 1e-4)
     third = 0.01 / np.sqrt(2 * (1 + 1e-4))
     np.testing.assert_allclose(found.nearest_cosine, [close, close, third, np.nan], atol=1e-6)
@@ -154,7 +156,7 @@ def test_of_near_copies_the_strongest_is_kept():
     for loadings, share in (([1.0, 9.0, 1.0], 1 / 3), ([9.0, 1.0, 8.0], 2 / 3)):
         tally = Tally(3, 2, held=False)
         tally.add(rows.values, np.array([loadings] * 3), rows.values, np.zeros(3, bool))
-        found = summary(tally, coder, dictionary(atoms, rows, 1.0))
+        found = summary(tally, coder, labelled_dictionary(atoms, rows, 1.0))
         assert float(found.distinct_share) == pytest.approx(share)
 
 
@@ -223,3 +225,12 @@ def test_without_held_out_rows_modes_are_left_out_on_training_rows():
     without[:, 1] = 0.0
     lost = modes.summary.r2_pooled_train - scores.r2_pooled(rows, modes.inverse_transform(without))
     assert float(modes.summary.explained_variance[1]) == pytest.approx(float(lost), abs=1e-5)
+
+
+def test_a_tally_counts_what_is_active():
+    tally = Tally(1, 1, held=False)
+    rows, loadings = np.array([[2.0], [0.0]]), np.array([[2.0], [0.0]])
+    tally.add(rows, loadings, rows, np.array([False, False]))
+    assert tally.strength.tolist() == [2.0]
+    assert tally.active_share.tolist() == [0.5]
+    assert tally.l0 == 0.5

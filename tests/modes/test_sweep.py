@@ -9,7 +9,8 @@ import neurocodec as nc
 from neurocodec import labels
 from neurocodec.errors import InputError, NeurocodecWarning, StorageError, UnknownNameError
 from neurocodec.kernels.matching import distinct_modes, replication
-from neurocodec.modes import fit_modes as ensembles
+from neurocodec.modes import sweep
+from neurocodec.modes.fit_modes import alive_atoms, fit_all
 from neurocodec.simulation.planted import planted_rows
 
 QUICK = {"expansion": 1, "epochs": 8}
@@ -53,9 +54,9 @@ def test_every_point_is_the_fit_made_by_hand(found):
     for name in ("r2", "r2_pooled", "r2_train", "l0", "alive"):
         np.testing.assert_allclose(here[name], [getattr(f, name) for f in fits], rtol=1e-4)
     np.testing.assert_allclose(here.l0_share, [f.l0 / 10 for f in fits])
-    distinct = [distinct_modes(ensembles.alive_atoms(f)).mean() for f in fits]
+    distinct = [distinct_modes(alive_atoms(f)).mean() for f in fits]
     np.testing.assert_allclose(here.distinct_share, distinct)
-    pairs = replication([ensembles.alive_atoms(f) for f in fits], 0.9)
+    pairs = replication([alive_atoms(f) for f in fits], 0.9)
     assert float(here.replicated_share) == pytest.approx((pairs[0, 1] + pairs[1, 0]) / 2)
     assert not any(array.isnull().any() for array in found.data_vars.values())
 
@@ -94,7 +95,7 @@ def test_settings_that_are_no_numbers_become_text():
 
 def count_fits(monkeypatch, fail_at=None):
     """Fits are counted, and one of them may be interrupted."""
-    made, fit_all = [], ensembles.fit_all
+    made = []
 
     def counted(rows, configs, **kwargs):
         if len(made) == fail_at:
@@ -102,7 +103,7 @@ def count_fits(monkeypatch, fail_at=None):
         made.append([c.l1_loading for c in configs])
         return fit_all(rows, configs, **kwargs)
 
-    monkeypatch.setattr(ensembles, "fit_all", counted)
+    monkeypatch.setattr(sweep, "fit_all", counted)
     return made
 
 

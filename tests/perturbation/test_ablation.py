@@ -26,6 +26,7 @@ from neurocodec.nn.attribution import methods, targets
 from neurocodec.nn.capture.graph import inspect
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.perturbation.ablation import ChannelMask
+from neurocodec.perturbation.ablation import finite_fill, perturbed, positions
 
 
 class Mask(nn.Module):
@@ -272,6 +273,21 @@ def test_nests_and_tells_what_was_done():
     assert net.perturbation == ()
 
 
+def test_what_was_done_is_written_out():
+    net = nc.Network(nn.Sequential(nn.Identity()), layers={"hidden": "0"})
+    found = perturbed(net, "ablate", "hidden", [0, 2])
+    assert found.perturbation == ("ablate('hidden', channels=[0, 2], fill=0.0)",)
+
+
+def test_positions_are_sorted():
+    assert positions("channels", np.array([3, 1])) == (1, 3)
+
+
+def test_a_fill_is_one_number_or_one_a_channel():
+    assert finite_fill(0) == 0.0
+    assert finite_fill(np.ones(2)) == (1.0, 1.0)
+
+
 def test_the_module_stays_as_it_is():
     module = convolutional()
     before = copy.deepcopy(module.state_dict())
@@ -370,7 +386,7 @@ def test_a_batch_norm_is_not_folded_over_a_mask():
     def folded(module):
         with Capture(module, {"late": nc.Layer("3")}).attached() as capture:
             capture.look(x)
-            return {type(part) for part in inspect(capture, x).normalised}
+            return {type(part) for part in inspect(capture, x)[0].normalised}
 
     assert folded(net.module) == {nn.Conv2d}
     with nc.ablate(net, "convolution", [0]) as ablated:

@@ -22,7 +22,14 @@ from neurocodec.kernels.proportions import (
 )
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.perturbation.replay import Remainder
-from neurocodec.perturbation.images import Drawing
+from neurocodec.perturbation.curve import (
+    category_names,
+    fractions_of,
+    kinds_of,
+    label_positions,
+    require_concepts,
+)
+from neurocodec.perturbation.images import Sampling
 from neurocodec.perturbation.masks import Rankings, channel_counts, keep_masks, rank
 from neurocodec.perturbation.rankings import shared_share, sketch
 from neurocodec.perturbation.summary import Summary, Tally
@@ -369,10 +376,10 @@ def test_off_target_draws():
     member = np.eye(6, dtype=bool)
 
     def drawn(off_target, **options):
-        drawing = Drawing(
+        sampling = Sampling(
             off_target, **{"n_target": 4, "n_off": None, "draws": 3, "seed": 0} | options
         )
-        return drawing.choose(NAMES, member, label, NAMES)
+        return sampling.choose(NAMES, member, label, NAMES)
 
     found = drawn("other")
     for group, (own, off) in enumerate(zip(found.target, found.off, strict=True)):
@@ -578,6 +585,54 @@ def test_images_that_cannot_be_read_are_left_out(caplog):
         nc.perturbation_curve(net, broken, "hidden", truth, **run)
 
 
+def test_one_kind_of_perturbation_or_several():
+    assert kinds_of("ablate") == ("ablate",)
+    assert kinds_of(["preserve", "ablate"]) == ("preserve", "ablate")
+
+
+def test_fractions_are_numbers():
+    assert fractions_of([0, 0.5]) == (0.0, 0.5)
+
+
+def test_labels_are_names_of_categories():
+    two = xr.DataArray([0.0, 0.0], dims="stimulus")
+    assert label_positions(two, ["b", "a"], ["a", "b"]).tolist() == [1, 0]
+
+
+def test_concepts_count_for_scores_of_concepts_only():
+    assert require_concepts("concept", {"pet": ["dog"]}) == {"pet": ["dog"]}
+    assert require_concepts("category", {"pet": ["dog"]}) is None
+
+
+def test_categories_without_names_are_counted_by_one_image():
+    net, stimulus, truth = planted()
+    numbers = truth.assign_coords(category=[str(i) for i in range(6)])
+    label = np.searchsorted(NAMES, stimulus.label.values)
+    bare = nc.Network(net.module, {"hidden": "0"})
+    assert category_names(bare, stimulus) == list("012345")
+    run = {"fractions": [0, 0.5], "labels": label, "progress": False}
+    found = nc.perturbation_curve(bare, stimulus, "hidden", numbers, **run)
+    named = nc.perturbation_curve(net, stimulus, "hidden", truth, **run)
+    np.testing.assert_array_equal(found.accuracy, named.accuracy)
+
+
+def test_categories_with_names_need_no_pass():
+    net = nc.Network(nn.Module(), [], outputs=["a", "b"])  # a module that cannot be run
+    assert category_names(net, images(1)) == ["a", "b"]
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    net, stimulus, truth = planted()
+
+    def run(three):
+        scores = nc.rankings.at_random(truth, draws=three)
+        names = ("draws", "n_target", "n_off", "bootstrap", "batch_size")
+        options = {**dict.fromkeys(names, three), "fractions": [0, 0.5], "progress": False}
+        return nc.perturbation_curve(net, stimulus, "hidden", scores, **options)
+
+    xr.testing.assert_identical(run(np.int64(3)), run(3))
+
+
 def test_bad_input():
     net, stimulus, truth = planted()
 
@@ -607,6 +662,7 @@ def test_bad_input():
         ({"off_target": ["y"]}, "'y'"),
         ({"match": "some"}, "'some'"),
         ({"n_target": 0}, "n_target=0"),
+        ({"n_off": True}, "n_off=True"),
         ({"draws": 0}, "draws=0"),
         ({"fill": [1.0, 2.0]}, "fill of 2 numbers"),
         ({"confidence": 95}, "between 0 and 1"),

@@ -9,6 +9,8 @@ import xarray as xr
 import neurocodec as nc
 from neurocodec.errors import InputError
 from neurocodec.plotting import plot_field, plot_fields
+from neurocodec.plotting.fields import cropped, draw_course, draw_map
+from neurocodec.plotting.style import new_axes
 
 LAG = np.arange(-9, 1) / 100
 Y, X = np.mgrid[:20, :24]
@@ -120,3 +122,21 @@ def test_a_network_without_a_past_has_a_dot_for_a_time_course() -> None:
     figure = plot_field(now[0])
     drawn(figure)
     assert figure.axes[1].lines[-1].get_marker() == "o"
+
+
+def test_a_map_is_drawn_with_white_at_zero() -> None:
+    image = xr.DataArray(np.ones((2, 3)), dims=("y", "x"))
+    drawn_map = draw_map(new_axes(None, 2.0), image, 1.0)
+    assert drawn_map.get_clim() == (-1.0, 1.0)
+    assert drawn_map.get_extent() == [-0.5, 2.5, 1.5, -0.5]
+
+
+def test_a_course_has_a_line_at_zero() -> None:
+    ax = new_axes(None, 2.0)
+    draw_course(ax, xr.DataArray([0.0, 1.0], dims="lag"))
+    assert len(ax.lines) == 2
+
+
+def test_two_pixels_are_left_around_a_map() -> None:
+    image = xr.DataArray(np.eye(1, 81, 40).reshape(9, 9), dims=("y", "x"))
+    assert cropped(image).y.values.tolist() == [2, 3, 4, 5, 6]

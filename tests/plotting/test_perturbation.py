@@ -10,6 +10,7 @@ import neurocodec as nc
 from neurocodec import plotting
 from neurocodec.errors import InputError
 from neurocodec.plotting import style
+from neurocodec.plotting.perturbation import group_of, ranking_colors
 
 NAMES = ["a", "b", "c"]
 
@@ -95,3 +96,12 @@ def test_bad_input(curve, scores):
         plotting.plot_perturbation_areas({})
     with pytest.raises(InputError, match="different ranking"):
         plotting.plot_perturbation_areas({"a": curve, "b": curve.isel(ranking=[0])})
+
+
+def test_random_rankings_are_grey():
+    assert ranking_colors(["modes", "random"]) == {"modes": "#0072b2", "random": "#66727f"}
+
+
+def test_curves_are_of_categories_or_of_concepts():
+    assert group_of(xr.Dataset({"n": ("concept", [1])})) == "concept"
+    assert group_of(xr.Dataset({"n": ("category", [1])})) == "category"

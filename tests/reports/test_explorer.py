@@ -178,6 +178,24 @@ def test_cells_that_were_not_recorded_have_no_recorded_rate(data):
     np.testing.assert_array_equal(recorded[0], RATES.sel(cell="cell 1").values / 2)
 
 
+def test_one_field_of_one_cell_is_packed():
+    times, dims = [0.1, 0.2], ("time", "cell", "component")
+    fields = xr.Dataset(
+        {
+            "temporal": ((*dims, "lag"), np.ones((1, 1, 1, 1))),
+            "spatial": ((*dims, "y", "x"), np.ones((1, 1, 1, 2, 2))),
+            "energy_share": (dims, np.ones((1, 1, 1))),
+        },
+        {"time": times[:1], "cell": ["a"], "lag": [0.0]},
+    )
+    rates = xr.DataArray([[3.0], [4.0]], {"time": times, "cell": ["a"]}, ("time", "cell"))
+    loadings = xr.DataArray([[0.5], [0.0]], {"time": times, "mode": [0]}, ("time", "mode"))
+    dictionary = xr.DataArray([[1.0, 2.0]], {"mode": [0]}, ("mode", "channel"))
+    data = explorer_data(fields, rates, {"layer1": loadings}, {"layer1": dictionary})
+    assert data["cells"]["names"] == ["a"]
+    assert unpack(data["fields"]["peak"]).ravel().tolist() == [1.0]
+
+
 def test_fields_are_put_in_the_order_of_time():
     shuffled = FIELDS.isel(time=np.random.default_rng(0).permutation(len(MOMENTS)))
     assert whole(fields=shuffled) == whole()
@@ -278,6 +296,10 @@ def test_names_cannot_leave_their_place(data):
     assert page.tags.count("script") == 2
     assert not {"img", "b"} & {*page.tags}
     assert page.addresses == []
+
+
+def test_a_fragment_is_a_section():
+    assert render_explorer({"cells": {"names": []}}).lstrip().startswith("<section")
 
 
 def test_a_fragment_has_no_head_and_no_identifiers_to_clash_with(data):

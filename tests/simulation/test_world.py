@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal, stats
 
-from neurocodec.errors import UnknownNameError
+from neurocodec.errors import InputError, UnknownNameError
 from neurocodec.simulation import NaturalScenes, simulate_retina, stimuli
 from neurocodec.simulation.circuit import HISTORY, SIZE
 from neurocodec.simulation.filters import (
@@ -34,6 +34,7 @@ from neurocodec.simulation.stimuli import (
     natural_scene_movie,
     white_noise_movie,
 )
+from neurocodec.simulation.world import recorded_interneurons
 
 
 @pytest.fixture(scope="module")
@@ -305,6 +306,13 @@ def test_interneurons_stand_near_ganglion_cells(recording):
     assert len(set(recording.interneuron_cell_type.values)) == 7
 
 
+def test_seven_types_of_interneurons_are_recorded_at_four_places(retina):
+    grey = np.zeros((1, 50, 50), dtype=np.float32)
+    recorded = recorded_interneurons(retina.circuit, retina.circuit.respond(grey))
+    assert len(recorded.names) == 28
+    assert recorded.voltage.shape == (1, 28)
+
+
 def test_on_bipolar_cells_depolarise_with_light_and_off_cells_with_darkness(recording):
     kind = recording.interneuron_cell_type
     voltage = recording.membrane_potential
@@ -329,9 +337,19 @@ def test_unknown_names_are_refused_with_near_ones(changes, hint):
         simulate_retina(**changes)
 
 
-@pytest.mark.parametrize("changes", [{"duration": 0.0}, {"repeats": 0}])
-def test_an_empty_recording_is_refused(changes):
-    with pytest.raises(ValueError, match="at least one frame"):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"duration": 0.0}, "duration=0.0\n.*at least one frame"),
+        ({"duration": np.nan}, "duration=nan\n.*at least one frame"),
+        ({"repeats": 0}, "repeats=0\n.*a whole number, at least 1"),
+        ({"repeats": 1.5}, "repeats=1.5"),
+        ({"seed": -1}, "seed=-1\n.*a whole number, at least 0"),
+        ({"seed": True}, "seed=True"),
+    ],
+)
+def test_an_empty_recording_is_refused(changes, message):
+    with pytest.raises(InputError, match=message):
         simulate_retina(**changes)
 
 

@@ -20,9 +20,9 @@ from neurocodec.kernels.correlation import Comoments
 from neurocodec.kernels.dimensionality import components, participation_ratio, variances
 from neurocodec.kernels.intervals import bootstrap_means, draw_counts, interval, mean_intervals
 from neurocodec.kernels.signs import WeightedParts, row_correlation
-from neurocodec.rows import layers as layer_rows
-from neurocodec.statistics import dimensions as principal
-from neurocodec.statistics import sparsity as statistics
+from neurocodec.rows import layers
+from neurocodec.rows.matrix import PARTS
+from neurocodec.statistics import dimensions, signs
 
 SIZE, CHANNELS, CLASSES = 120, (5, 8), ("cat", "dog", "jeep", "ship")
 STATISTICS = {
@@ -74,7 +74,7 @@ def make(size=SIZE, seed=0):
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Rows are read seven at a time."""
-    monkeypatch.setattr(layer_rows, "_MOST", 7)
+    monkeypatch.setattr(layers, "_MOST", 7)
 
 
 # ---- values
@@ -416,7 +416,7 @@ def test_a_channel_that_is_constant_where_drawn_has_no_correlation() -> None:
 def test_blocks_change_nothing(statistic, monkeypatch) -> None:
     tree = make()
     few = statistic(tree)
-    monkeypatch.setattr(layer_rows, "_MOST", 8192)
+    monkeypatch.setattr(layers, "_MOST", 8192)
     xr.testing.assert_allclose(few, statistic(tree), rtol=1e-10, atol=1e-12)
 
 
@@ -586,8 +586,8 @@ def peak(call):
 
 def test_memory_does_not_grow_with_the_number_of_draws(monkeypatch) -> None:
     """400 more draws would be 32 MB of class means, or 6 MB of sums over samples."""
-    monkeypatch.setattr(principal, "_MEMORY", 2**18)
-    monkeypatch.setattr(statistics, "_DRAWS", 32)
+    monkeypatch.setattr(dimensions, "_MEMORY", 2**18)
+    monkeypatch.setattr(signs, "_DRAWS", 32)
     random = np.random.default_rng(0)
     rows = random.random((250, 2, 400)) * np.array([1.0, -1.0])[:, None]
     node = xr.Dataset(
@@ -605,3 +605,17 @@ def test_memory_does_not_grow_with_the_number_of_draws(monkeypatch) -> None:
     ):
         few, many = (peak(partial(call, draws)) for draws in (60, 460))
         assert many < few + 4
+
+
+def test_numbers_of_draws_may_be_numpys():
+    tree = make()
+    for statistic in (nc.statistics.hoyer, nc.statistics.sign_correlation):
+        found = statistic(tree, bootstrap=np.int64(20), confidence=np.float64(0.9))
+        xr.testing.assert_identical(found, statistic(tree, bootstrap=20, confidence=0.9))
+        with pytest.raises(InputError, match="bootstrap=True"):
+            statistic(tree, bootstrap=True)
+
+
+@pytest.mark.parametrize("sign", PARTS)
+def test_every_part_of_contributions_has_a_sparsity(sign):
+    assert np.isfinite(nc.statistics.hoyer(make(), sign=sign, bootstrap=0).hoyer).all()

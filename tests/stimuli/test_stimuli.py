@@ -377,6 +377,8 @@ def test_methods_that_do_not_exist_or_do_not_fit():
     wave = trace("membrane_potential", np.zeros(9))
     with pytest.raises(UnknownNameError, match="'hold'"):
         stimuli.resample(wave, 10.0, method="held")
+    with pytest.raises(InputError, match="a single time"):
+        stimuli.resample(wave[0], 10.0)
     irregular = wave.assign_coords(time=np.sort(np.random.default_rng(0).random(9)))
     with pytest.raises(InputError, match="method='linear'"):
         stimuli.resample(irregular, 5.0, method="polyphase")

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from labelled_objects import assert_same
 from networks import two_layers
+from places import importable
 
 import neurocodec as nc
 from neurocodec.errors import StorageError
@@ -198,7 +199,7 @@ def in_a_process(code, path):
     """Run what may end the interpreter, with the helpers of this file at hand."""
     done = subprocess.run(
         [sys.executable, "-c", f"from test_netcdf import *\n{code}", str(path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        env=importable(Path(__file__).parent),
         capture_output=True,
         text=True,
         check=False,

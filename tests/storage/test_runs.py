@@ -21,7 +21,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from labelled_objects import assert_same
-from places import SUPPORT
+from places import importable
 
 import neurocodec as nc
 from neurocodec.errors import InputError, StorageError
@@ -168,7 +168,7 @@ def test_killed_at_any_moment_it_continues(tmp_path: Path, suffix: str, stride: 
     code = "from test_runs import *; kill_along_the_way(Path(sys.argv[1]), *sys.argv[2:])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path), suffix, str(stride)],
-        env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+        env=importable(Path(__file__).parent),
         capture_output=True,
         text=True,
         check=False,

@@ -48,29 +48,8 @@ SIXTEEN_BIT: Final = 65535
 
 
 def decode(path: Path) -> Image.Image:
-    """Read an image file as RGB: grayscale, palette, transparent, CMYK and 16-bit ones too.
-
-    Grey and 16-bit values become 8-bit RGB by their share of the range, CMYK by PIL's conversion,
-    and transparency is dropped, as torchvision and timm do. Of animations it is the first frame.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Raises
-    ------
-    InputError
-        Where it is cut off, damaged or no image.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Image.new("L", (2, 1), 7).save(f"{folder}/grey.png")
-    ...     decode(Path(folder, "grey.png")).getpixel((0, 0))
-    (7, 7, 7)
-    """
+    """Read an image file as RGB with 8 bits, of an animation the first frame."""
+    # Transparency is dropped, as torchvision and timm do; CMYK is converted by PIL.
     try:
         with Image.open(path) as image:
             return as_rgb(image)
@@ -83,13 +62,7 @@ def decode(path: Path) -> Image.Image:
 
 
 def reason(error: BaseException) -> str:
-    """Say in one line why a file could not be read.
-
-    Examples
-    --------
-    >>> reason(OSError("image file is truncated"))
-    'image file is truncated'
-    """
+    """Say in one line why a file could not be read."""
     text = str(error).partition("\n")[0]
     if "cannot identify image file" in text:
         return "no image format that is known"
@@ -97,23 +70,7 @@ def reason(error: BaseException) -> str:
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode to RGB with 8 bits.
-
-    Parameters
-    ----------
-    image
-        From PIL.
-
-    Raises
-    ------
-    ValueError
-        Where the range of the values is not known: floating point, integers beyond 16 bits.
-
-    Examples
-    --------
-    >>> as_rgb(Image.fromarray(np.full((1, 1), 65535, np.uint16))).getpixel((0, 0))
-    (255, 255, 255)
-    """
+    """Convert an image of any mode to RGB with 8 bits; 16-bit values by share of their range."""
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")
     if image.mode.startswith("I"):
@@ -127,26 +84,10 @@ def as_rgb(image: Image.Image) -> Image.Image:
 
 
 def find_broken(files: Sequence[Path]) -> dict[int, str]:
-    """Find files that cannot be read or are cut off, quickly.
-
-    Headers are read, and the ends of JPEG, PNG and WebP files, which a cut-off file does not have;
-    files with another end are decoded whole. What is garbled inside shows only when it is decoded.
-
-    Parameters
-    ----------
-    files
-        Image files.
-
-    Returns
-    -------
-    dict
-        Place in the list -> what is wrong.
-
-    Examples
-    --------
-    >>> find_broken([Path("missing.png")])
-    {0: "[Errno 2] No such file or directory: 'missing.png'"}
-    """
+    """Place in the list -> what is wrong with a file that cannot be read or is cut off."""
+    # Headers are read, and the ends of JPEG, PNG and WebP files, which a cut-off file does not
+    # have; files with another end are decoded whole. What is garbled inside shows only when it is
+    # decoded.
     with ThreadPoolExecutor(THREADS) as pool:
         problems = pool.map(_problem, files)
         return {i: problem for i, problem in enumerate(problems) if problem}
@@ -163,15 +104,7 @@ def _problem(path: Path) -> str:
 
 
 def file_end(path: Path) -> bytes:
-    """Return the first and last bytes of a file, which tell whether it is whole.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile() as file:
-    ...     file_end(Path(file.name))
-    b''
-    """
+    """First and last bytes of a file, which tell whether it is whole."""
     with path.open("rb") as file:
         first = file.read(TAIL)
         file.seek(max(0, path.stat().st_size - TAIL))

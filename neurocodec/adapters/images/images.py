@@ -21,7 +21,8 @@ from neurocodec import vocabulary as v
 from neurocodec.adapters.images.decoding import find_broken
 from neurocodec.adapters.images.labels import Labels, as_categories, labels_of
 from neurocodec.adapters.images.sources import Images, list_images
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, stamp
 from neurocodec.network import Network, Preprocessing
 
@@ -97,8 +98,7 @@ def images(
     1.0
     >>> folder.cleanup()
     """
-    if broken not in get_args(Broken):
-        raise unknown_name("way to treat broken images", broken, get_args(Broken))
+    one_of("way to treat broken images", broken, get_args(Broken))
     if net is not None and not isinstance(net, Network):
         raise InputError(
             came=f"a {type(net).__name__} as the network of images",
@@ -171,34 +171,16 @@ def _whole_files(listed: Images, broken: Broken) -> list[int]:
 
 
 class ImageArray(BackendArray):
-    """Images as an array (stimulus, color, y, x) that decodes what is asked for.
-
-    Parameters
-    ----------
-    images
-        The images.
-    places
-        Which of them are rows of the array.
-    preprocessing
-        Makes (color, y, x) of a PIL image; None where the images are arrays already.
-    broken
-        "raise" an error at an image that cannot be decoded, or "skip" it: its row is NaN.
-
-    Examples
-    --------
-    >>> array = ImageArray(Images(("0",), dataset=[np.ones((1, 2, 2))], places=(0,)), [0])
-    >>> array.shape
-    (1, 1, 2, 2)
-    """
+    """Images as an array (stimulus, color, y, x) that decodes what is asked for."""
 
     def __init__(
         self,
         images: Images,
         places: Sequence[int],
-        preprocessing: Preprocessing | None = None,
+        preprocessing: Preprocessing | None = None,  # none where the images are arrays already
         broken: Broken = "raise",
     ) -> None:
-        self.images, self.places = images, tuple(places)
+        self.images, self.places = images, tuple(places)  # which of the images are rows
         self.preprocessing, self.broken = preprocessing, broken
         self.dtype = np.dtype(np.float32)
         self._told: set[int] = set()
@@ -210,13 +192,7 @@ class ImageArray(BackendArray):
         return _described(self.preprocessing)
 
     def read(self, row: int) -> NDArray[np.float32]:
-        """One image (color, y, x); NaN where it is broken and to be skipped.
-
-        Raises
-        ------
-        InputError
-            Where it is broken, or of another size than the first.
-        """
+        """One image (color, y, x); NaN where it is broken and to be skipped."""
         image = self._decoded(row)
         if image is None:
             return np.full(self.shape[1:], np.nan, np.float32)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.sources import Images
+from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError
 from neurocodec.network import Network
 
@@ -33,16 +34,10 @@ class ClassLabel:
 
     @classmethod
     def of(cls, value: Any) -> ClassLabel:
-        """Label of a text or a whole number, also of numpy's and torch's.
-
-        Raises
-        ------
-        InputError
-            Where it is anything else, such as None or NaN.
-        """
+        """Label of a text or a whole number, also of numpy's and torch's."""
         item = value.item() if hasattr(value, "item") and not value.shape else value
-        if isinstance(item, int) and not isinstance(item, bool):
-            return cls(index=item)
+        if is_whole(item):
+            return cls(index=int(item))
         if isinstance(item, str):
             return cls(name=item)
         raise InputError(
@@ -54,33 +49,7 @@ class ClassLabel:
 
 
 def labels_of(images: Images, labels: Labels | None) -> list[ClassLabel] | None:
-    """Labels of images, in their order.
-
-    Parameters
-    ----------
-    images
-        The images.
-    labels
-        None for those of the source (names of class folders), one for each image, a mapping from
-        file to label, or the path of a CSV table with the columns "file" and "label" or
-        "class_name" and/or "class_index".
-
-    Returns
-    -------
-    list or None
-        None where nothing is known.
-
-    Raises
-    ------
-    InputError
-        Where images have no label, or the labels are of other files.
-
-    Examples
-    --------
-    >>> found = labels_of(Images(("a.png", "b.png")), {"a.png": 3, "b.png": "cat"})
-    >>> [str(label) for label in found]
-    ['3', 'cat']
-    """
+    """Labels of images, in their order, as `nc.images` takes them; None where none are known."""
     if labels is None:
         return None if images.labels is None else [ClassLabel.of(x) for x in images.labels]
     if isinstance(labels, str | os.PathLike):
@@ -184,35 +153,9 @@ def _places(images: Images) -> dict[str, int]:
 def as_categories(
     labels: Sequence[ClassLabel], sources: Sequence[str], net: Network | None
 ) -> list[str]:
-    """Turn labels into the category names of a network, where it has them.
-
-    Parameters
-    ----------
-    labels
-        Names of classes, WordNet ids ("n02123045") or class indices.
-    sources
-        Names of the images, for messages.
-    net
-        The network; None leaves the labels as they are.
-
-    Returns
-    -------
-    list of str
-        Labels that are none of the network's categories stay as they are; a logged warning says
-        how many.
-
-    Raises
-    ------
-    InputError
-        Where a class index is beyond the network's categories, or contradicts the name.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> net = Network(nn.Linear(2, 2), [], outputs=["cat", "dog"])
-    >>> as_categories([ClassLabel("cat"), ClassLabel(index=1)], ["1.png", "2.png"], net)
-    ['cat', 'dog']
-    """
+    """Turn names, WordNet ids and indices of classes into the category names of a network."""
+    # What is none of its categories stays as it is, and a logged warning says how many; `sources`
+    # name the images in messages.
     if net is None or net.outputs is None:
         return [str(label) for label in labels]
     known = _Categories(net)

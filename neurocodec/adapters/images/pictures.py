@@ -21,34 +21,11 @@ Levels = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def pictures(images: xr.DataArray, preprocessing: Preprocessing | None = None) -> xr.DataArray:
-    """Undo the normalisation of images: colors from 0 (black) to 1 (white).
-
-    The normalisation is measured, not guessed: black and white pictures go through the same
-    preprocessing, and what becomes of them are the ends of the range, color by color,
-    (image - black) / (white - black). An orange one shows whether each color is linear and stays
-    in its place. Where that is not so, or the images do not fit into that range (they were made by
-    another preprocessing), each image is scaled from its least value to its largest.
-
-    Parameters
-    ----------
-    images
-        (stimulus, color, y, x) as the network takes them.
-    preprocessing
-        That made them of PIL images, such as ``net.preprocessing``.
-
-    Returns
-    -------
-    xarray.DataArray
-        `picture`, of the same dims and coordinates; the attribute `comment` says how it was made.
-
-    Examples
-    --------
-    >>> def centred(image):
-    ...     return np.asarray(image, np.float32).transpose(2, 0, 1) / 255 - 0.5
-    >>> images = xr.DataArray(np.zeros((1, 3, 2, 2)), dims=("stimulus", "color", "y", "x"))
-    >>> pictures(images, centred).values.max().item()
-    0.5
-    """
+    """`picture` (stimulus, color, y, x): images with colors from 0 (black) to 1 (white) again."""
+    # What becomes of a black and a white picture in the same preprocessing are the ends of the
+    # range, color by color: (image - black) / (white - black). Where not each color is linear, or
+    # the images do not fit into that range (another preprocessing made them), each image is scaled
+    # from its least value to its largest; `comment` says which.
     images = labels.require_dims(images, (v.STIMULUS, v.COLOR, v.Y, v.X), "images")
     values = np.asarray(images.values, dtype=np.float64)
     made, how = _unnormalised(values, preprocessing), "normalisation undone"

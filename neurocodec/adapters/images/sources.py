@@ -35,45 +35,21 @@ class MapStyle(Protocol):
 
 @dataclass(frozen=True)
 class Images:
-    """Images that are read one by one, in their order.
+    """Images that are read one by one, in their order."""
 
-    Parameters
-    ----------
-    sources
-        Name of each image: its path below the folder, with "/".
-    files
-        The files; empty for a data set without files.
-    labels
-        Class of each image, where it is known.
-    transform
-        Preprocessing that the source brings along.
-    dataset
-        Data set without files.
-    places
-        Places in this data set.
-    whole
-        Whether these are all images of a folder, so that a table has to fit them exactly.
-    """
-
-    sources: tuple[str, ...]
-    files: tuple[Path, ...] = ()
-    labels: tuple[Label, ...] | None = None
-    transform: Callable[[Any], Any] | None = None
-    dataset: Any = None
-    places: tuple[int, ...] = ()
-    whole: bool = False
+    sources: tuple[str, ...]  # name of each image: its path below the folder, with "/"
+    files: tuple[Path, ...] = ()  # empty for a data set without files
+    labels: tuple[Label, ...] | None = None  # class of each image, where it is known
+    transform: Callable[[Any], Any] | None = None  # preprocessing that the source brings along
+    dataset: Any = None  # without files
+    places: tuple[int, ...] = ()  # in this data set
+    whole: bool = False  # all images of a folder, so that a table has to fit them exactly
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def read(self, place: int) -> Any:
-        """Return an image in RGB, or what the data set holds in its place.
-
-        Raises
-        ------
-        InputError
-            Where the file cannot be decoded.
-        """
+        """An image in RGB, or what the data set holds in its place."""
         if self.files:
             return decode(self.files[place])
         try:
@@ -101,31 +77,7 @@ class Images:
 
 
 def list_images(source: Any) -> Images:
-    """List the images of a source, without decoding them.
-
-    Parameters
-    ----------
-    source
-        A folder (images, or one subfolder for each class), an image file, a list of files,
-        torchvision's `ImageFolder`, a map-style data set of (image, label), a `Subset` of one,
-        or a `DataLoader`, of which the data set is taken.
-
-    Raises
-    ------
-    InputError
-        Where there are no images, files are missing or listed twice, or the source is another.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("cat", "dog"):
-    ...         Path(folder, name).mkdir()
-    ...         Image.new("RGB", (2, 2)).save(f"{folder}/{name}/1.png")
-    ...     found = list_images(folder)
-    >>> found.sources, found.labels
-    (('cat/1.png', 'dog/1.png'), ('cat', 'dog'))
-    """
+    """List the images of a source, as `nc.images` takes it, without decoding them."""
     if isinstance(source, str | os.PathLike):
         path = Path(source).expanduser()
         return _folder(path) if path.is_dir() else _files([path])

@@ -14,27 +14,7 @@ IMAGENET: Final = 1000
 
 
 def require(library: str) -> Any:
-    """Import a library of image networks, or say how to install it.
-
-    Parameters
-    ----------
-    library
-        "torchvision" or "timm".
-
-    Raises
-    ------
-    InputError
-        Where it is not installed.
-
-    Examples
-    --------
-    >>> require("a_library")
-    Traceback (most recent call last):
-    ...
-    neurocodec.errors.InputError: a_library is not installed
-      expected: the libraries of image networks
-      try: pip install "neurocodec[images]"
-    """
+    """Import a library of image networks, or say how to install it."""
     try:
         return importlib.import_module(library)
     except ModuleNotFoundError as error:
@@ -46,43 +26,15 @@ def require(library: str) -> Any:
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """Make names unique: those that occur twice get their position behind them.
-
-    Parameters
-    ----------
-    names
-        One for each output.
-
-    Examples
-    --------
-    >>> unique(["tench", "crane", "crane"])
-    ['tench', 'crane (1)', 'crane (2)']
-    """
+    """Make names unique: those that occur twice get their position behind them."""
     count = Counter(names)
     return [f"{name} ({i})" if count[name] > 1 else name for i, name in enumerate(names)]
 
 
 def imagenet_labels(size: int) -> tuple[list[str] | None, dict[str, list[str]]]:
-    """Names and WordNet ids of the outputs of a network that was trained on ImageNet.
-
-    Parameters
-    ----------
-    size
-        Number of outputs: 1000 are ImageNet's of 2012, larger numbers one of the parts of
-        ImageNet-21k that timm knows.
-
-    Returns
-    -------
-    tuple
-        Names, or None where they are not known, and coordinates of the outputs: `wordnet_id`,
-        where timm is there.
-
-    Examples
-    --------
-    >>> names, coords = imagenet_labels(1000)
-    >>> names[281], coords["wordnet_id"][281]
-    ('tabby', 'n02123045')
-    """
+    """Names of ImageNet's categories, None if not known, and coordinates of the outputs."""
+    # 1000 outputs are ImageNet's of 2012, larger numbers parts of ImageNet-21k that timm knows. The
+    # coordinate is `wordnet_id`, where timm is there.
     info = _timm_info(size)
     ids = {} if info is None else {v.WORDNET_ID: list(info.label_names())}
     if size == IMAGENET:

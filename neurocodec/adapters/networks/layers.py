@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from torch import nn
 
+from neurocodec.arguments import one_of
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.nn.capture.attention import ExplicitAttention
 from neurocodec.nn.capture.layer import Layer, Layout
@@ -33,49 +34,14 @@ def find_layers(
     what: str,
     *,
     kind: Kind = "block",
-    token: int | None = None,
+    token: int | None = None,  # 0 is the class token; all are summed where None
     layers: Layers | None = None,
 ) -> dict[str, Layer]:
-    """Find the layers of one kind in an image network, in the order of its modules.
-
-    Parameters
-    ----------
-    module
-        The network.
-    what
-        Its name, for messages.
-    kind
-        - ``"block"``: outputs of residual, dense, inverted-residual, inception and transformer
-          blocks; of networks without blocks (AlexNet, VGG) the ReLUs of `features`.
-        - ``"mlp"``: neurons of the blocks' MLPs, after the nonlinearity (and the gate).
-        - ``"attention"``: outputs of the attention sublayers, before they are added.
-        - ``"heads"``: one channel for each attention head: what the output projection takes.
-    token
-        One token, such as 0 for the class token; None sums over all tokens.
-    layers
-        Names of modules, `Layer`s or aliases of this kind instead of all of them.
-
-    Returns
-    -------
-    dict
-        Alias -> layer. A block's alias is the name of its module, "layer3.5"; those of the other
-        kinds have the kind behind it, "blocks.3.heads".
-
-    Raises
-    ------
-    InputError
-        Where the network has no layers of this kind.
-    UnknownNameError
-        Where there is no such kind or module; near names are listed.
-
-    Examples
-    --------
-    >>> class Block(nn.Linear): ...
-    >>> list(find_layers(nn.Sequential(Block(2, 2), nn.ReLU(), Block(2, 2)), "small network"))
-    ['0', '2']
-    """
-    if kind not in get_args(Kind):
-        raise unknown_name("kind of layers", kind, get_args(Kind))
+    """Alias -> layer of one kind, or of `layers`, in the order of the network's modules."""
+    # Kinds are those of `nc.adapters.torchvision`; of networks without blocks, such as VGG, the
+    # ReLUs of `features` are taken. Aliases are names of modules, "layer3.5"; of other kinds than
+    # blocks with the kind behind, "blocks.3.heads".
+    one_of("kind of layers", kind, get_args(Kind))
     found = {a: replace(x, token=token) for a, x in _of_kind(module, kind)}
     if layers is None:
         return found or _refuse_kind(module, what, kind)

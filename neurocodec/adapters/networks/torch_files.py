@@ -52,32 +52,9 @@ DAMAGED: Final = (
 
 
 def load_torch_file(path: Path) -> Any:
-    """Read a file of `torch.save`: tensors, plain Python values, numpy numbers and arrays.
-
-    Parameters
-    ----------
-    path
-        The file, of any version of torch but the oldest (tar) format.
-
-    Returns
-    -------
-    Any
-        What was saved, with every tensor on the CPU.
-
-    Raises
-    ------
-    StorageError
-        Where the file cannot be opened, is damaged, or asks to import anything else; nothing
-        that it asks for is imported or run.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     torch.save({"mean": np.float32(51.5)}, Path(folder) / "x.pt")
-    ...     load_torch_file(Path(folder) / "x.pt")
-    {'mean': np.float32(51.5)}
-    """
+    """Read a file of `torch.save`: tensors (to the CPU), plain values, numpy arrays of numbers."""
+    # Of any version of torch but the oldest (tar) format. Nothing that it asks for is imported or
+    # run.
     _check_opens(path)
     try:
         with torch.serialization.safe_globals(NUMPY), warnings.catch_warnings():
@@ -123,27 +100,7 @@ def _not_whole(path: Path, reason: str) -> StorageError:
 
 
 def wanted_imports(path: Path) -> list[str]:
-    """List what a bare pickle file would import, in order, without loading it.
-
-    Parameters
-    ----------
-    path
-        A file that `pickle.dump` wrote.
-
-    Returns
-    -------
-    list of str
-        Dotted names; empty where the file is no pickle.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = Path(folder) / "x.p"
-    ...     _ = file.write_bytes(pickle.dumps(print))
-    ...     wanted_imports(file)
-    ['builtins.print']
-    """
+    """Dotted names that a bare pickle file would import, in order, without loading it."""
     names: list[str] = []
     texts: list[str] = []
     try:

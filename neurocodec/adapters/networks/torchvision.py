@@ -15,6 +15,7 @@ from torch import nn
 from neurocodec.adapters.networks.categories import imagenet_labels, require
 from neurocodec.adapters.networks.layers import Kind, Layers, find_layers
 from neurocodec.adapters.networks.weights import is_weight_file, load_weights
+from neurocodec.arguments import one_of
 from neurocodec.errors import StorageError, unknown_name
 from neurocodec.network import Network, Preprocessing
 from neurocodec.nn.capture.attention import write_out_attention
@@ -93,8 +94,7 @@ def torchvision(
     ('resnet18 (random weights, seed 0)', ['layer4.0', 'layer4.1'], 'tabby')
     """
     models = require("torchvision.models")
-    if name not in models.list_models(module=models):
-        raise unknown_name("network in torchvision", name, models.list_models(module=models))
+    one_of("network in torchvision", name, models.list_models(module=models))
     entry = _entry(models, name, weights)
     if name in RESCALING and entry is None and weights is not None:
         options.setdefault("transform_input", True)
@@ -175,8 +175,8 @@ def _preprocessing(
     if callable(wanted):
         return wanted
     entries = models.get_model_weights(name)
-    if wanted is not None and wanted not in entries.__members__:
-        raise unknown_name(f"weights of {name!r}", wanted, entries.__members__)
+    if wanted is not None:
+        one_of(f"weights of {name!r}", wanted, entries.__members__)
     chosen = default if wanted is None else entries[wanted]
     transform = chosen.transforms()
     if size is not None and transform.crop_size != [size]:

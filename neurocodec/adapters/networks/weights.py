@@ -28,13 +28,7 @@ OLD_DENSENET: Final = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.
 
 
 def is_weight_file(weights: object) -> bool:
-    """Whether weights are meant as a file: a path, or text that looks like one.
-
-    Examples
-    --------
-    >>> is_weight_file("resnet50.safetensors"), is_weight_file("IMAGENET1K_V1")
-    (True, False)
-    """
+    """Whether weights are meant as a file: a path, or text that looks like one."""
     if isinstance(weights, PathLike):
         return True
     return isinstance(weights, str) and (
@@ -43,32 +37,9 @@ def is_weight_file(weights: object) -> bool:
 
 
 def read_weights(path: str | PathLike[str]) -> State:
-    """Read a state dict from a ".safetensors" file or from one that `torch.save` wrote.
-
-    Parameters
-    ----------
-    path
-        The file. A state dict under "state_dict", "model" and the like is found; a prefix
-        "module." that all names have (of parallel training) is left out.
-
-    Returns
-    -------
-    dict
-        Name -> tensor, on the CPU.
-
-    Raises
-    ------
-    StorageError
-        Where the file is missing, damaged, asks to import code, or holds no state dict.
-
-    Examples
-    --------
-    >>> import tempfile, torch
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     torch.save({"state_dict": {"module.weight": torch.ones(1)}}, f"{folder}/x.pt")
-    ...     read_weights(f"{folder}/x.pt")
-    {'weight': tensor([1.])}
-    """
+    """Name -> tensor of a ".safetensors" file, or of one that `torch.save` wrote."""
+    # A state dict under "state_dict", "model" and the like is found; a prefix "module." that all
+    # names have (of parallel training) is left out.
     file = Path(path).expanduser()
     loaded = _safetensors(file) if file.suffix == ".safetensors" else load_torch_file(file)
     state = _unwrapped(loaded)
@@ -117,33 +88,9 @@ def load_weights(
     what: str,
     convert: Callable[[State, nn.Module], State] | None = None,
 ) -> None:
-    """Load the weights of a file into a network; nothing is loaded where any does not fit.
-
-    Parameters
-    ----------
-    module
-        The network.
-    path
-        As `read_weights` takes it.
-    what
-        Name of the network, for messages.
-    convert
-        What makes the network's names of older ones, tried where the names do not fit.
-
-    Raises
-    ------
-    InputError
-        Where weights are missing, unexpected or of another shape; they are listed.
-    StorageError
-        Where the file cannot be read.
-
-    Examples
-    --------
-    >>> import tempfile, torch
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     torch.save({"weight": torch.ones(1, 2)}, f"{folder}/x.pt")
-    ...     load_weights(nn.Linear(2, 1, bias=False), f"{folder}/x.pt", "tiny")
-    """
+    """Load the weights of a file into a network; nothing is loaded where any does not fit."""
+    # `convert` makes the network's names of older ones, where names do not fit; `what` is for
+    # messages.
     state = _renamed(read_weights(path))
     differences = _differences(state, module)
     if differences and convert is not None:
@@ -161,10 +108,7 @@ def load_weights(
 
 
 def _versioned(state: State, module: nn.Module) -> State:
-    """State with the versions of the module's own parts: the names have been compared already.
-
-    Without them MNASNet refuses to load.
-    """
+    """State with the versions of the module's own parts, without which MNASNet does not load."""
     versioned = OrderedDict(state)
     setattr(versioned, VERSIONS, getattr(module.state_dict(), VERSIONS))
     return versioned

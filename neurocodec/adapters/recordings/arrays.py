@@ -48,25 +48,9 @@ WHOLE: Final = "recording"
 
 
 def read_groups(path: Path, engine: str) -> dict[str, xr.Dataset]:
-    """Read the named arrays of a netCDF, HDF5 or Zarr file and of its groups.
-
-    Parameters
-    ----------
-    path
-        The file.
-    engine
-        Xarray's name of the reader: "h5netcdf", "netcdf4" (netCDF 3) or "zarr".
-
-    Returns
-    -------
-    dict
-        Name of the group ("recording" for the root) -> Dataset. The stimulus stays in the file.
-
-    Raises
-    ------
-    InputError
-        Where no array has a known name, or axes do not fit.
-    """
+    """Group ("recording" for the root) -> named arrays of a netCDF, HDF5 or Zarr file."""
+    # `engine` is xarray's: "h5netcdf", "netcdf4" (netCDF 3) or "zarr". The stimulus stays in the
+    # file.
     parts: dict[str, dict[str, xr.Variable]] = {}
     there: list[str] = []
     for where, group in _opened(path, engine).items():
@@ -113,25 +97,8 @@ def _variable(path: Path, engine: str, where: str, name: str, found: xr.Variable
 
 
 def positional_dims(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Axes of an array whose file does not name them.
-
-    Parameters
-    ----------
-    name
-        A name of `DIMS`.
-    shape
-        Of the array. Potentials may have repeats before time, spike counts may have none.
-
-    Raises
-    ------
-    InputError
-        Where the array has another number of axes.
-
-    Examples
-    --------
-    >>> positional_dims("membrane_potential", (10, 300, 4))
-    ('repeat', 'time', 'interneuron')
-    """
+    """Axes of an array of `DIMS` whose file does not name them."""
+    # Potentials may have repeats before time, spike counts may have none.
     dims = DIMS[name]
     if name in REPEATED and len(shape) == 3:
         return (v.REPEAT, *dims)
@@ -143,17 +110,7 @@ def positional_dims(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def require_data(parts: Mapping[str, Any], path: Path, there: list[str]) -> None:
-    """Refuse a file in which no array has the name of a stimulus or a response.
-
-    Parameters
-    ----------
-    parts
-        Name of a part -> names of its arrays.
-    path
-        The file.
-    there
-        Names of all arrays in it.
-    """
+    """Refuse a file in which no array has the name of a stimulus or a response."""
     if any({*DATA} & {*variables} for variables in parts.values()):
         return
     near = {n: difflib.get_close_matches(n.rpartition("/")[2], DATA, n=1) for n in there}
@@ -166,31 +123,7 @@ def require_data(parts: Mapping[str, Any], path: Path, there: list[str]) -> None
 
 
 def assemble(variables: Mapping[str, xr.Variable], where: str) -> xr.Dataset:
-    """Put named arrays together: times, labels, lengths that agree.
-
-    Parameters
-    ----------
-    variables
-        Name -> variable, with names from `DIMS`.
-    where
-        What they are, for messages.
-
-    Returns
-    -------
-    xarray.Dataset
-        With a coordinate for every dimension.
-
-    Raises
-    ------
-    InputError
-        Where lengths disagree, or there are neither times nor a frame rate.
-
-    Examples
-    --------
-    >>> rate = xr.Variable(("time", "cell"), [[1.0], [2.0]])
-    >>> assemble({"firing_rate": rate, "frame_rate": xr.Variable((), 50.0)}, "r").time.values
-    array([0.  , 0.02])
-    """
+    """Put arrays with names from `DIMS` together, with a coordinate for every dimension."""
     variables = {name: _repeated(name, x) for name, x in variables.items()}
     sizes = _agreed_sizes(variables, where)
     if v.TIME not in sizes:

@@ -10,7 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.arguments import is_whole, one_of
+from neurocodec.errors import InputError, warn
 
 Gaps = Literal["refuse", "drop", "interpolate"]
 Parts = dict[str, xr.Dataset]
@@ -25,34 +26,7 @@ RESPONSES: Final = {
 
 
 def select_cells(parts: Parts, cells: str | Iterable[str | int] | None) -> Parts:
-    """Keep some cells of every part that has cells.
-
-    Parameters
-    ----------
-    parts
-        Name -> Dataset.
-    cells
-        Names, positions in the file, "reliable" for those that the file calls reliable, or None
-        for all.
-
-    Returns
-    -------
-    dict
-        The parts, with these cells in this order.
-
-    Raises
-    ------
-    UnknownNameError
-        Where there is no such cell.
-    InputError
-        Where the file says nothing of reliable cells.
-
-    Examples
-    --------
-    >>> part = xr.Dataset({"firing_rate": (("time", "cell"), [[1.0, 2.0]])}, {"cell": ["a", "b"]})
-    >>> select_cells({"train": part}, ["b"])["train"].firing_rate.item()
-    2.0
-    """
+    """Keep some cells of every part that has cells, in this order, as `nc.read_recording`."""
     if cells is None:
         return parts
     if not any(v.CELL in part.dims for part in parts.values()):
@@ -83,42 +57,14 @@ def _places(part: xr.Dataset, wanted: str | list[str | int]) -> list[int]:
 
 
 def _place(name: str | int, known: list[str]) -> int:
-    if isinstance(name, int | np.integer) and 0 <= name < len(known):
+    if is_whole(name) and 0 <= name < len(known):
         return int(name)
-    if name not in known:
-        raise unknown_name("cell", name, known)
-    return known.index(str(name))
+    return known.index(one_of("cell", name, known))
 
 
 def mend_gaps(parts: Parts, nan: Gaps) -> Parts:
-    """Refuse, drop or interpolate what was not recorded.
-
-    Parameters
-    ----------
-    parts
-        Name -> Dataset.
-    nan
-        "refuse" NaN and infinite values, "drop" the cells or interneurons that have any, or
-        "interpolate" them linearly in time.
-
-    Returns
-    -------
-    dict
-        The parts, with finite responses.
-
-    Raises
-    ------
-    InputError
-        Where a response is not finite and `nan` is "refuse".
-
-    Examples
-    --------
-    >>> part = xr.Dataset({"membrane_potential": (("time", "interneuron"), [[1.0], [np.nan]])})
-    >>> mend_gaps({"boxes": part}, "interpolate")["boxes"].membrane_potential.values.ravel()
-    array([1., 1.])
-    """
-    if nan not in get_args(Gaps):
-        raise unknown_name("way to treat NaN", nan, get_args(Gaps))
+    """Refuse, drop or interpolate in time what is NaN or infinite, as `nc.read_recording`."""
+    one_of("way to treat NaN", nan, get_args(Gaps))
     return {name: _mended(name, part, nan) for name, part in parts.items()}
 
 
@@ -178,17 +124,7 @@ def _interpolated(data: xr.DataArray) -> xr.DataArray:
 
 
 def report_silent(parts: Parts) -> None:
-    """Warn, by name, of cells that have no spike in any part.
-
-    Parameters
-    ----------
-    parts
-        Name -> Dataset.
-
-    Examples
-    --------
-    >>> report_silent({"train": xr.Dataset({"firing_rate": (("time", "cell"), [[1.0]])})})
-    """
+    """Warn, by name, of cells that have no spike in any part."""
     heard: dict[str, bool] = {}
     for part in parts.values():
         for name in ("firing_rate", "spike_count"):

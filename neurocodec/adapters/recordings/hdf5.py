@@ -32,34 +32,11 @@ SHIFT = (
 
 
 def read_retina_hdf5(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
-    """Read every part of a torch-deep-retina recording.
-
-    In such a file row t of a response answers the stimulus frames t-40 to t-1 (as
-    `loadexpt` of torch-deep-retina pairs them). Here row t answers the frames up to and
-    including t: responses are shifted by one frame, and the first response row and the last
-    frame, which have no partner, are left out. Where `segment` says that several stimuli were
-    put together, the last row of each is the first of the next one's responses, and windows
-    across a border saw two stimuli: leave out those rows where it matters.
-
-    Parameters
-    ----------
-    file
-        The file, open.
-    path
-        Its path; the stimulus is read from it when it is used.
-
-    Returns
-    -------
-    dict
-        Name of the part -> Dataset with `stimulus` (time, y, x), which stays in the file,
-        `firing_rate` (time, cell) in Hz and, of repeated stimuli, `spike_count` (repeat, time,
-        cell).
-
-    Raises
-    ------
-    InputError
-        Where groups are missing, or lengths do not match.
-    """
+    """Every part of a torch-deep-retina recording; the stimulus stays in the file."""
+    # Row t of such a file answers the frames t-40 to t-1 (as `loadexpt` of torch-deep-retina pairs
+    # them); here row t answers the frames up to and including t, see SHIFT. Where `segment` says
+    # that stimuli were put together, the last row of each is the first of the next one's responses,
+    # and windows across a border saw two stimuli.
     parts = {name: group for name, group in _groups(file).items() if "stimulus" in group}
     if not parts:
         raise InputError(
@@ -71,13 +48,7 @@ def read_retina_hdf5(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
 
 
 def contents(group: h5py.Group) -> str:
-    """Names in a file, one and two levels deep, for messages.
-
-    Parameters
-    ----------
-    group
-        An open file or a group of one.
-    """
+    """Names in a file, one and two levels deep, for messages."""
     found = [_described(name, item) for name, item in group.items()]
     return f"the groups {', '.join(found[:12])}" if found else "nothing in it"
 
@@ -127,19 +98,7 @@ def _times(group: h5py.Group, sizes: Any) -> NDArray[np.float64]:
 
 
 def require_length(found: int, frames: int, what: str) -> None:
-    """Refuse a response or time axis that is not as long as the stimulus.
-
-    Parameters
-    ----------
-    found, frames
-        Length of what was read, and frames of the stimulus.
-    what
-        Where it was read, for the message.
-
-    Examples
-    --------
-    >>> require_length(3, 3, "train/time")
-    """
+    """Refuse a response or time axis that is not as long as the stimulus."""
     if found != frames:
         raise InputError(
             came=f"{what} of length {found} beside a stimulus of {frames} frames",
@@ -149,18 +108,7 @@ def require_length(found: int, frames: int, what: str) -> None:
 
 
 def numbered(names: Iterable[str]) -> list[str]:
-    """Names in the order of the numbers in them, which is that of the rows of other arrays.
-
-    Parameters
-    ----------
-    names
-        Such as those of the cells in a group.
-
-    Examples
-    --------
-    >>> numbered(["cell10", "cell2"])
-    ['cell2', 'cell10']
-    """
+    """Names in the order of the numbers in them, which is that of the rows of other arrays."""
     return sorted(
         names, key=lambda name: [t.zfill(9) if t.isdigit() else t for t in re.split(r"(\d+)", name)]
     )

@@ -25,43 +25,16 @@ GEOMETRY: Final = {"local": "disc", "global": "full field"}
 
 
 def is_intracellular(file: h5py.File) -> bool:
-    """Whether a group of the file has membrane potentials beside `stimuli`.
-
-    Parameters
-    ----------
-    file
-        An open HDF5 file.
-    """
+    """Whether a group of the file has membrane potentials beside `stimuli`."""
     return any(POTENTIAL in x or "stimuli" in x for x in file.values() if _is_group(x))
 
 
 def read_intracellular(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
-    """Read intracellular recordings of torch-deep-retina (`bipolars_late_2012.h5` and the like).
-
-    Each stimulus (`boxes`, `lines`, ...) becomes a part with `stimulus` (time, y, x), which stays
-    in the file, and `membrane_potential` (time, interneuron). `boxes`, stored as 0 to 1, become
-    2 s - 1; other stimuli are as stored. Their units are "contrast": torch-deep-retina shows them
-    like this to models of standardised stimuli. The frames stay 38x38 where they are:
-    `nc.stimuli.pad` brings them to the 50x50 of a model. The files have no times: frames are
-    1/100 s long.
-    As in their ganglion-cell files, row t of the file answers the frames up to t-1; the responses
-    are shifted by one frame, see `nc.read_recording`.
-
-    Parameters
-    ----------
-    file, path
-        The file, open, and its path.
-
-    Returns
-    -------
-    dict
-        Name of the stimulus -> Dataset.
-
-    Raises
-    ------
-    InputError
-        Where stimuli or potentials are missing, or lengths do not match.
-    """
+    """Intracellular recordings of torch-deep-retina (`bipolars_late_2012.h5` and the like)."""
+    # `boxes`, stored as 0 to 1, become 2 s - 1; other stimuli are as stored. Units are "contrast":
+    # torch-deep-retina shows them like this to models of standardised stimuli. Frames stay 38x38
+    # where they are: `nc.stimuli.pad` brings them to the 50x50 of a model. Responses are shifted by
+    # one frame, as in the ganglion-cell files.
     groups = {name: x for name, x in file.items() if _is_group(x)}
     whole = {n: x for n, x in groups.items() if POTENTIAL in x and "stimuli" in x}
     if not whole:
@@ -106,40 +79,15 @@ def _coords(time: Any, names: list[str], types: list[str]) -> dict[str, Any]:
 
 
 def is_chirp(file: h5py.File) -> bool:
-    """Whether groups of the file hold `local` or `global` responses to a common stimulus trace.
-
-    Parameters
-    ----------
-    file
-        An open HDF5 file.
-    """
+    """Whether groups of the file hold `local` or `global` responses to a common stimulus trace."""
     return any(set(GEOMETRY) & set(x) for x in file.values() if _is_group(x))
 
 
 def read_chirp(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
-    """Read mean responses of clusters of interneurons to a local and a full-field chirp.
-
-    Groups (`bipolar`, `amacrine`) hold `local` and `global` (cluster, T), beside `stimulus` (T)
-    and `time` (T). The parts are "local" and "global", each with `fluorescence` (time,
-    interneuron) of the clusters of all groups, and `intensity` (time), the light inside of the
-    stimulus. The attribute `geometry` says what was lit, "disc" or "full field": frames (time, y,
-    x) are made of it by `nc.stimuli`, as the file does not say how large the disc was.
-
-    Parameters
-    ----------
-    file, path
-        The file, open, and its path.
-
-    Returns
-    -------
-    dict
-        "local" and "global" -> Dataset.
-
-    Raises
-    ------
-    InputError
-        Where the stimulus or its times are missing, or lengths do not match.
-    """
+    """Mean responses of clusters of interneurons to a "local" and a full-field ("global") chirp."""
+    # Groups (`bipolar`, `amacrine`) hold `local` and `global` (cluster, T), beside `stimulus` (T)
+    # and `time` (T): the light inside of a disc or full field. Frames are made of it by
+    # `nc.stimuli`, as the file does not say how large the disc was.
     for name in ("stimulus", "time"):
         if name not in file or file[name].ndim != 1:
             raise InputError(

@@ -18,41 +18,17 @@ from neurocodec.errors import InputError, StorageError
 
 
 class StoredArray(BackendArray):
-    """Dataset of an HDF5 file that is read in parts; the file is open only while it is read.
-
-    Parameters
-    ----------
-    path
-        The file.
-    key
-        Path of the dataset inside the file.
-    axes
-        Order of the file's axes in which the array appears; None keeps it.
-    scale, offset
-        Values are `stored * scale + offset`; where they are 1 and 0 the stored type is kept.
-    fill
-        Stored value that stands for NaN.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "movie.h5")
-    ...     with h5py.File(path, "w") as file:
-    ...         file["stimulus"] = np.arange(6).reshape(3, 2)
-    ...     stored_variable(path, "stimulus", ("time", "x"))[1:].values.tolist()
-    [[2, 3], [4, 5]]
-    """
+    """Dataset of an HDF5 file that is read in parts; the file is open only while it is read."""
 
     def __init__(
         self,
         path: Path,
         key: str,
         *,
-        axes: Sequence[int] | None = None,
-        scale: float = 1.0,
-        offset: float = 0.0,
-        fill: float | None = None,
+        axes: Sequence[int] | None = None,  # order of the file's axes in which it appears
+        scale: float = 1.0,  # values are stored * scale + offset;
+        offset: float = 0.0,  # the stored type is kept where that changes nothing
+        fill: float | None = None,  # stored value that stands for NaN
     ) -> None:
         self.path, self.key = path.absolute(), key
         self.scale, self.offset, self.fill = scale, offset, fill
@@ -108,49 +84,13 @@ def stored_variable(
     attrs: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> xr.Variable:
-    """Variable whose values stay in an HDF5 file until they are used.
-
-    Parameters
-    ----------
-    path, key
-        The file, and the path of the dataset inside of it.
-    dims
-        One name per axis, in the order of `axes`.
-    attrs
-        Attributes.
-    **options
-        Options of `StoredArray`.
-
-    Returns
-    -------
-    xarray.Variable
-        Slicing it reads nothing; `.values` and `.load()` read what is left.
-
-    Examples
-    --------
-    See `StoredArray`.
-    """
+    """Variable that stays in an HDF5 file until it is used; options of `StoredArray`."""
     array = indexing.LazilyIndexedArray(StoredArray(path, key, **options))
     return xr.Variable(tuple(dims), array, dict(attrs or {}))
 
 
 def stored_stimulus(path: Path, key: str, units: str, **options: Any) -> xr.Variable:
-    """Frames (time, y, x) that stay in their file, labelled.
-
-    Parameters
-    ----------
-    path, key
-        The file, and the path of the frames inside of it.
-    units
-        Units of the values.
-    **options
-        Options of `StoredArray`.
-
-    Raises
-    ------
-    InputError
-        Where the array in the file has other axes.
-    """
+    """Frames (time, y, x) that stay in their file, labelled; options of `StoredArray`."""
     attrs = {"units": units, "long_name": v.VARIABLES[v.STIMULUS].long_name}
     array = StoredArray(path, key, **options)
     if len(array.shape) != 3:

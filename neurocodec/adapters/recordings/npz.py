@@ -24,24 +24,9 @@ from neurocodec.errors import InputError, StorageError
 
 
 def read_npz(path: Path) -> dict[str, xr.Dataset]:
-    """Read the named arrays of an `.npz`; pickled objects are refused.
-
-    Parameters
-    ----------
-    path
-        Written by `numpy.savez` or `numpy.savez_compressed`, with names from `DIMS`; a name such as
-        "train/stimulus" puts an array into the part "train".
-
-    Returns
-    -------
-    dict
-        Name of the part -> Dataset. The stimulus stays in the file.
-
-    Raises
-    ------
-    InputError
-        Where no array has a known name, axes do not fit, or an array holds Python objects.
-    """
+    """Part -> named arrays (`DIMS`) of an `.npz`; the stimulus stays in the file."""
+    # A name such as "train/stimulus" puts an array into the part "train". Pickled objects are
+    # refused.
     parts: dict[str, dict[str, xr.Variable]] = {}
     with zipfile.ZipFile(path) as archive:
         members = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
@@ -62,24 +47,7 @@ def _variable(name: str, array: NpzArray) -> xr.Variable:
 
 
 class NpzArray(BackendArray):
-    """Array of an `.npz`, of which only the rows that are asked for are kept in memory.
-
-    Parameters
-    ----------
-    path
-        The archive.
-    member
-        Name of the array.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "r.npz")
-    ...     np.savez(path, stimulus=np.arange(6).reshape(3, 2))
-    ...     NpzArray(path, "stimulus")[indexing.BasicIndexer((slice(1, 2), 0))]
-    array([2])
-    """
+    """Array of an `.npz`, of which only the rows that are asked for are kept in memory."""
 
     def __init__(self, path: Path, member: str) -> None:
         self.path, self.member = path.absolute(), member

@@ -12,50 +12,25 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.checks import Parts
 from neurocodec.adapters.recordings.lazy import stored_stimulus
 from neurocodec.adapters.recordings.spike_times import count_spikes, frame_edges, report_outside
-from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError, warn
 from neurocodec.kernels.averaging import area_average
 from neurocodec.labels import labelled
 
 AXES: Final = {"xy": (0, 2, 1), "yx": (0, 1, 2)}
 """Order of the axes of frames in the file -> where (time, y, x) are in it."""
-Parts = dict[str, xr.Dataset]
 
 
 def read_nwb(path: Path, image_axes: str = "xy", *, to_frames: bool = False) -> Parts:
-    """Read spikes, stimulus frames and intracellular potentials of an NWB file.
-
-    Each presented stimulus with frames (an `ImageSeries`, `OpticalSeries` or other `TimeSeries`
-    of three axes) becomes a part, with the units' spikes counted while each frame was shown.
-    `conversion` and `offset` of the file are applied. Each `CurrentClampSeries` becomes a part of
-    its own at its own rate, unless `to_frames` averages it over the frames of the stimuli that it
-    covers. Currents of voltage clamp are not read.
-
-    Parameters
-    ----------
-    path
-        The file.
-    image_axes
-        "xy": frames are stored as (time, x, y), as the format defines it; "yx": as (time, y, x),
-        as many files have it.
-    to_frames
-        Whether potentials are averaged over the frames of the stimuli.
-
-    Returns
-    -------
-    dict
-        Name of a series -> Dataset with `stimulus` (time, y, x), `firing_rate` (time, cell) and
-        `spike_count` (repeat, time, cell) of one repeat, or `membrane_potential` (time,
-        interneuron) in mV.
-
-    Raises
-    ------
-    InputError
-        Where pynwb is missing, or the file has neither frames nor potentials.
-    """
-    if image_axes not in AXES:
-        raise unknown_name("order of image axes", image_axes, AXES)
+    """Spikes, stimulus frames and intracellular potentials (mV) of an NWB file, by series."""
+    # Each presented stimulus of three axes becomes a part, with the units' spikes counted while
+    # each frame was shown. Each `CurrentClampSeries` becomes a part of its own at its own rate,
+    # unless `to_frames` averages it over the frames of the stimuli that it covers. Currents of
+    # voltage clamp are not read.
+    one_of("order of image axes", image_axes, AXES)
     if importlib.util.find_spec("pynwb") is None:
         raise InputError(
             came=f"{str(path)!r}, an NWB file, and no pynwb to read it with",

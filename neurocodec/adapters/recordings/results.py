@@ -16,23 +16,7 @@ from neurocodec.storage.formats import format_of
 
 
 def read_result(path: Path) -> xr.DataTree:
-    """Read a recording that was saved by `nc.save`.
-
-    Parameters
-    ----------
-    path
-        A netCDF file or Zarr folder.
-
-    Returns
-    -------
-    xarray.DataTree
-        The saved tree; a Dataset becomes its only child, "recording".
-
-    Raises
-    ------
-    InputError
-        Where something else than a Dataset or DataTree was saved.
-    """
+    """Recording that `nc.save` wrote; a Dataset becomes the only child, "recording"."""
     form = format_of(path)
     with damage_reported(path):
         groups = form.read(path)

@@ -11,44 +11,13 @@ from neurocodec.errors import InputError, warn
 
 
 def frame_edges(frames: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Onsets of frames and the end of the last one, which lasts as long as the median one.
-
-    Parameters
-    ----------
-    frames
-        Onsets in seconds, at least two.
-
-    Examples
-    --------
-    >>> frame_edges(np.array([0.0, 1.0, 2.0])).tolist()
-    [0.0, 1.0, 2.0, 3.0]
-    """
+    """Onsets of frames and the end of the last one, which lasts as long as the median one."""
     return np.append(frames, frames[-1] + np.median(np.diff(frames)))
 
 
 def count_spikes(spikes: Mapping[str, ArrayLike], frames: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Count the spikes of each cell while each frame is shown.
-
-    A spike at `s` counts for frame t where `frames[t] <= s < frames[t + 1]`. Others are not
-    counted, see `report_outside`.
-
-    Parameters
-    ----------
-    spikes
-        Name of a cell -> its spike times in seconds.
-    frames
-        Onsets of the frames in seconds, rising.
-
-    Returns
-    -------
-    numpy.ndarray
-        Counts (time, cell).
-
-    Examples
-    --------
-    >>> count_spikes({"a": [0.0, 0.015, 0.019]}, np.array([0.0, 0.01, 0.02])).ravel().tolist()
-    [1, 2, 0]
-    """
+    """Counts (time, cell) of spikes at `s` with `frames[t] <= s < frames[t + 1]`, in seconds."""
+    # Others are not counted, see `report_outside`.
     edges = frame_edges(frames)
     counts = np.zeros((len(frames), len(spikes)), np.int32)
     for column, times in enumerate(spikes.values()):
@@ -59,24 +28,7 @@ def count_spikes(spikes: Mapping[str, ArrayLike], frames: NDArray[np.float64]) -
 
 
 def report_outside(spikes: Mapping[str, ArrayLike], stimuli: Sequence[NDArray[np.float64]]) -> None:
-    """Refuse spikes most of which are outside of the stimuli; warn, with a count, of fewer.
-
-    Parameters
-    ----------
-    spikes
-        Name of a cell -> its spike times in seconds.
-    stimuli
-        Of each stimulus, the edges of its frames.
-
-    Raises
-    ------
-    InputError
-        Where most spikes are outside of all stimuli, or times are not finite.
-
-    Examples
-    --------
-    >>> report_outside({"a": [0.5]}, [np.array([0.0, 1.0])])
-    """
+    """Refuse spikes most of which are outside of all stimuli (frame edges); warn of fewer."""
     for name, times in spikes.items():
         _require_times(name, np.asarray(times, dtype=np.float64))
     found = np.concatenate([*(np.ravel(times) for times in spikes.values()), np.empty(0)])

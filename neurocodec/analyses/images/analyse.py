@@ -20,9 +20,10 @@ from neurocodec.analyses.images.perturbation import (
     perturb_layers,
     superclass_categories,
 )
-from neurocodec.analyses.images.study import Halves, ImageRun
-from neurocodec.analyses.options import EXPANSION, PARTS, PER_CLASS, STEPS, TARGETS
+from neurocodec.analyses.images.study import Halves, ImageStudy
+from neurocodec.analyses.options import IMAGE_EXPANSION, IMAGE_STEPS, PARTS, PER_CLASS, TARGETS
 from neurocodec.analyses.stages import Stages
+from neurocodec.arguments import one_of, whole
 from neurocodec.attribution.contributions import contributions
 from neurocodec.categories.hierarchies import Source
 from neurocodec.categories.masks import class_masks, group_masks
@@ -34,7 +35,7 @@ from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.targets import Entropy, Margin, Output, TopK
-from neurocodec.statistics.sparsity import dimensionality, hoyer, sign_correlation
+from neurocodec.statistics import dimensionality, hoyer, sign_correlation
 
 _TARGETS: Final[dict[str, Target]] = dict(
     zip(TARGETS, (TopK(1, hold=True), TopK(5, hold=True), Entropy(), Margin()), strict=True)
@@ -64,7 +65,7 @@ def analyse_images(
     target: str | Target = "top1",
     method: Method | None = None,
     parts: Sequence[str] = PARTS,
-    expansion: float = EXPANSION,
+    expansion: float = IMAGE_EXPANSION,
     hierarchy: Source | None = None,
     categories: Sequence[str] | None = None,
     superclasses: Sequence[str] = (),
@@ -154,8 +155,9 @@ def analyse_images(
     """
     wanted = list(net.select_layers(layers))
     chosen = _target(target, net)
-    method = method or IntegratedGradients(steps=STEPS)
-    _require_parts(parts, per_class)
+    method = method or IntegratedGradients(steps=IMAGE_STEPS)
+    per_class = whole("per_class", per_class)
+    _require_parts(parts)
     _require_known(net, wanted, perturb, categories)
     concepts = _concepts(net, superclasses, hierarchy)
     settings = SparseModes(expansion=expansion, seed=seed, device=device, progress=False)
@@ -174,25 +176,25 @@ def analyse_images(
         **computing,
     )
     shown = _shown(images, tree)
-    run = ImageRun(net, shown, tree, Halves.of(shown, HELD_OUT, seed), stages, seed, computing)
-    found: dict[str, Any] = {"responses": _responses(run)}
+    study = ImageStudy(net, shown, tree, Halves.of(shown, HELD_OUT, seed), stages, seed, computing)
+    found: dict[str, Any] = {"responses": _responses(study)}
     if "statistics" in parts:
-        found["statistics"] = _statistics(run)
+        found["statistics"] = _statistics(study)
     if "modes" in parts:
-        found["modes"] = fit_kinds(run, settings)
-        found["concepts"] = score_modes(run, found["modes"])
+        found["modes"] = fit_kinds(study, settings)
+        found["concepts"] = score_modes(study, found["modes"])
     if "maps" in parts:
-        found["maps"] = map_modes(run, found["modes"], found["concepts"], chosen, method)
+        found["maps"] = map_modes(study, found["modes"], found["concepts"], chosen, method)
     if "perturbation" in parts:
         settled = Perturbations(list(net.select_layers(perturb or wanted)), chosen, per_class)
-        groups = _categories(run, categories), _superclasses(run, concepts)
-        found |= {x.part: perturb_layers(run, found["modes"], x, settled) for x in groups if x}
+        groups = _categories(study, categories), _superclasses(study, concepts)
+        found |= {x.part: perturb_layers(study, found["modes"], x, settled) for x in groups if x}
     return ImageAnalysis(
         model=net.name,
         target=chosen,
         tree=tree,
-        held=labels.labelled(run.halves.held, (v.STIMULUS,), run.labels, name="held_out"),
-        left_out=run.left_out,
+        held=labels.labelled(study.halves.held, (v.STIMULUS,), study.labels, name="held_out"),
+        left_out=study.left_out,
         files=tuple(stages.files),
         **found,
     )
@@ -208,12 +210,9 @@ def _target(target: str | Target, net: Network) -> Target:
     raise unknown_name("target", target, [*TARGETS, *net.outputs])
 
 
-def _require_parts(parts: Sequence[str], per_class: int) -> None:
-    if not isinstance(per_class, int) or per_class < 1:
-        raise InputError(came=f"per_class={per_class!r}", expected="a whole number, at least 1")
+def _require_parts(parts: Sequence[str]) -> None:
     for part in parts:
-        if part not in PARTS:
-            raise unknown_name("part of the analysis", part, PARTS)
+        one_of("part of the analysis", part, PARTS)
     for part, why in _OF_MODES.items():
         if part in parts and "modes" not in parts:
             raise InputError(
@@ -231,11 +230,10 @@ def _require_known(
 ) -> None:
     """Refuse at the start what would be refused at the end."""
     for layer in net.select_layers(perturb) if perturb else ():
-        if layer not in layers:
-            raise unknown_name("layer that is analysed", layer, layers)
+        one_of("layer that is analysed", layer, layers)
     for category in categories or ():
-        if net.outputs is not None and category not in net.outputs:
-            raise unknown_name("category", category, net.outputs)
+        if net.outputs is not None:
+            one_of("category", category, net.outputs)
 
 
 def _concepts(
@@ -276,56 +274,58 @@ def _shown(images: xr.DataArray, tree: xr.DataTree) -> xr.DataArray:
     return images.sel({v.STIMULUS: tree[v.STIMULUS].values})
 
 
-def _responses(run: ImageRun) -> xr.DataArray:
-    facts = run.facts(what="responses")
-    computing = {k: x for k, x in run.computing.items() if x is not None}
-    return run.stages.keep(RESPONSES, facts, lambda: respond(run.net, run.images, **computing))
+def _responses(study: ImageStudy) -> xr.DataArray:
+    facts = study.facts(what="responses")
+    computing = {k: x for k, x in study.computing.items() if x is not None}
+    return study.stages.keep(
+        RESPONSES, facts, lambda: respond(study.net, study.images, **computing)
+    )
 
 
-def _statistics(run: ImageRun) -> xr.DataTree:
-    classes = v.LABEL if run.has_classes else None
+def _statistics(study: ImageStudy) -> xr.DataTree:
+    classes = v.LABEL if study.has_classes else None
 
     def make() -> xr.DataTree:
         return xr.DataTree.from_dict(
             {
-                "/hoyer": hoyer(run.tree, seed=run.seed),
-                "/sign_correlation": sign_correlation(run.tree, seed=run.seed),
-                "/dimensionality": dimensionality(run.tree, classes=classes, seed=run.seed),
+                "/hoyer": hoyer(study.tree, seed=study.seed),
+                "/sign_correlation": sign_correlation(study.tree, seed=study.seed),
+                "/dimensionality": dimensionality(study.tree, classes=classes, seed=study.seed),
             }
         )
 
-    return run.stages.keep(STATISTICS, run.facts(what="statistics", classes=classes), make)
+    return study.stages.keep(STATISTICS, study.facts(what="statistics", classes=classes), make)
 
 
-def _categories(run: ImageRun, categories: Sequence[str] | None) -> Classes | None:
+def _categories(study: ImageStudy, categories: Sequence[str] | None) -> Classes | None:
     """Classes to perturb: those that are wanted, or all with enough images."""
-    known = [] if run.net.outputs is None else list(run.net.outputs)
-    there = [name for name in known if name in run.classes]
-    if not there or not run.has_classes:
+    known = [] if study.net.outputs is None else list(study.net.outputs)
+    there = [name for name in known if name in study.classes]
+    if not there or not study.has_classes:
         unknown = "no label of the images is one of the network's categories"
-        run.left_out["perturbation"] = run.without_classes or unknown
+        study.left_out["perturbation"] = study.without_classes or unknown
         return None
     wanted = there if categories is None else [*dict.fromkeys(categories)]
     without = [name for name in wanted if name not in there]
-    masks = class_masks(run.tree).sel({v.CATEGORY: [name for name in wanted if name in there]})
-    return _enough(run, Classes(masks), without)
+    masks = class_masks(study.tree).sel({v.CATEGORY: [name for name in wanted if name in there]})
+    return _enough(study, Classes(masks), without)
 
 
-def _superclasses(run: ImageRun, concepts: Mapping[str, Sequence[str]]) -> Classes | None:
+def _superclasses(study: ImageStudy, concepts: Mapping[str, Sequence[str]]) -> Classes | None:
     if not concepts:
         return None
-    if not run.has_classes:
-        run.left_out["superclasses"] = run.without_classes
+    if not study.has_classes:
+        study.left_out["superclasses"] = study.without_classes
         return None
-    return _enough(run, Classes(group_masks(run.tree, concepts), concepts), [])
+    return _enough(study, Classes(group_masks(study.tree, concepts), concepts), [])
 
 
-def _enough(run: ImageRun, classes: Classes, without: Sequence[str]) -> Classes | None:
+def _enough(study: ImageStudy, classes: Classes, without: Sequence[str]) -> Classes | None:
     """Those with enough images; which are not among them is noted."""
-    enough = classes.enough(run.halves)
+    enough = classes.enough(study.halves)
     few = [*without, *(name for name in classes.names if name not in enough.names)]
     if few:
         shown = ", ".join(few[:SHOWN]) + (f" and {len(few) - SHOWN} more" if few[SHOWN:] else "")
         why = f"fewer than {LEAST} images to rank channels by, or to be judged on"
-        run.leave_out(classes.part, {shown: why})
+        study.leave_out(classes.part, {shown: why})
     return enough if enough.names else None

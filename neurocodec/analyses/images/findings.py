@@ -18,7 +18,7 @@ STATISTICS: Final = "statistics.nc"
 RESPONSES: Final = "responses.nc"
 CONCEPTS: Final = "concepts.nc"
 KINDS: Final = (v.CONTRIBUTION, v.ACTIVATION)
-"""Of rows that modes are fitted to."""
+"""Rows that modes are fitted to: what channels do, and for comparison what they represent."""
 EACH_MODE: Final = "modes"
 """Node with the maps of several modes, each for the images that it is most active on."""
 EACH_CHANNEL: Final = "channels"

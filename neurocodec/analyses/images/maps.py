@@ -16,11 +16,12 @@ from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.pictures import pictures
 from neurocodec.analyses.images.findings import EACH_CHANNEL, EACH_MODE, Modes
-from neurocodec.analyses.images.study import ImageRun
+from neurocodec.analyses.images.study import ImageStudy
 from neurocodec.categories.masks import class_masks
+from neurocodec.engine.samples import Samples
 from neurocodec.errors import CaptureError, InputError
-from neurocodec.maps.contribution_maps import contribution_maps, misses_untold
 from neurocodec.maps.examples import decomposed, distinct, largest, top_channels
+from neurocodec.maps.making import Asked, Making, map_maker
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
@@ -44,21 +45,11 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class Order:
-    """The modes of a layer, those to be shown first.
+    """The modes of a layer, those to be shown first."""
 
-    Parameters
-    ----------
-    modes
-        Their positions in the dictionary.
-    concept
-        Class that each of them follows best; "" where there are no classes.
-    correlation
-        With it, on the held-out images; NaN where there are no classes.
-    """
-
-    modes: NDArray[np.intp]
-    concept: NDArray[np.str_]
-    correlation: NDArray[np.float64]
+    modes: NDArray[np.intp]  # positions in the dictionary
+    concept: NDArray[np.str_]  # class that each follows best; "" without classes
+    correlation: NDArray[np.float64]  # with it, on the held-out images; NaN without classes
 
     @property
     def score(self) -> float:
@@ -69,97 +60,57 @@ class Order:
 
 @dataclass(frozen=True)
 class Examples:
-    """Modes of a layer that are shown, and the images that they are shown with.
-
-    Parameters
-    ----------
-    layer
-        Its alias.
-    modes
-        Coordinates (mode): the mode's name, and `concept` and `correlation` where there are any.
-    places
-        Of the images among all (mode, rank), the one with the largest loading first.
-    loading
-        Of the mode on each of them (mode, rank); where it is 0 there is no image to show.
-    top
-        Channels that stand for a mode.
-    """
+    """Modes of a layer that are shown, and the images that they are shown with."""
 
     layer: str
-    modes: Mapping[str, Any]
-    places: NDArray[np.intp]
-    loading: NDArray[np.float32]
-    top: int
+    modes: Mapping[str, Any]  # coordinates (mode): name, and concept and correlation if any
+    places: NDArray[np.intp]  # of images among all (mode, rank), the largest loading first
+    loading: NDArray[np.float32]  # (mode, rank); where it is 0 there is no image to show
+    top: int  # channels that stand for a mode
 
 
 def map_modes(
-    run: ImageRun, modes: Modes, concepts: xr.DataTree | None, target: Target, method: Method
+    study: ImageStudy, modes: Modes, concepts: xr.DataTree | None, target: Target, method: Method
 ) -> dict[str, xr.DataTree]:
-    """Map some modes of a late and a middle layer into the images that they are most active on.
-
-    Which layers: of the second half, the one whose modes follow their classes best (the last one
-    where there are no classes), and the one in the middle of all. Which modes: those that follow a
-    class best, of different classes as far as there are any (without classes, those that explain
-    most variance); near-copies are left out. Which images: those with the largest loadings among
-    the images that the modes were not fitted to. A mode is the sum of its channels of largest
-    weight (`neurocodec.maps.examples.top_channels`), as in CODEC.
-
-    Parameters
-    ----------
-    run
-        The images.
-    modes
-        Kind -> layer -> modes; those of contributions are mapped.
-    concepts
-        As `nc.concept_scores` returns it, of the held-out images.
-    target
-        That the maps are of.
-    method
-        Of the contributions; maps decompose these, or those of `InputGrad` where the method has no
-        complete decomposition in input space.
-
-    Returns
-    -------
-    dict
-        Layer -> node "modes" with the `contribution_map` (mode, rank, sign, color, y, x), the
-        `contribution` and `map_completeness_error` (mode, rank, sign), `target`, `loading` (mode,
-        rank) and `picture` (mode, rank, color, y, x), NaN where a mode is active on fewer images;
-        node "channels" with the same of the first image of the first mode for single channels
-        (stimulus, channel, ...). Each is kept as a file, ``maps/<layer>.nc``. Why there is none of
-        a layer is left in the run.
-    """
+    """Map some modes of a late and a middle layer into the images that they are most active on."""
+    # A mode is the sum of its channels of largest weight (`top_channels`), as in CODEC. Node
+    # "modes": maps (mode, rank, sign, color, y, x) with `loading` and `picture`, NaN where there is
+    # no image; node "channels": the first image of the first mode, channel by channel. Kept as
+    # ``maps/<layer>.nc``; why a layer has none is left in the study.
     found: dict[str, xr.DataTree] = {}
     failed: dict[str, str] = {}
-    wanted, why = _layers(run, modes, concepts)
+    wanted, why = _layers(study, modes, concepts)
     if why:
-        run.left_out["maps"] = why
+        study.left_out["maps"] = why
     shown = Shown(target, decomposed(method))
-    progress = run.computing.get("progress", False)
+    progress = study.computing.get("progress", False)
     for layer, order in tqdm(wanted.items(), desc="maps", unit="layer", disable=not progress):
         fitted = modes[v.CONTRIBUTION][layer]
         try:
-            examples = _examples(run, layer, fitted, order)
-            found[layer] = run.stages.keep(
+            examples = _examples(study, layer, fitted, order)
+            found[layer] = study.stages.keep(
                 f"maps/{layer}.nc",
-                _facts(run, fitted, examples, shown),
-                partial(_map, run, fitted, examples, shown),
+                _facts(study, fitted, examples, shown),
+                partial(_map, study, fitted, examples, shown),
             )
         except (InputError, CaptureError) as error:  # all else is still worth having
             failed[layer] = error.came
-    run.leave_out("maps", failed)
+    study.leave_out("maps", failed)
     return found
 
 
 def _layers(
-    run: ImageRun, modes: Modes, concepts: xr.DataTree | None
+    study: ImageStudy, modes: Modes, concepts: xr.DataTree | None
 ) -> tuple[dict[str, Order], str]:
     """Layers to look at, and the order of their modes; or why there are none."""
-    if {*run.images.dims} != {v.STIMULUS, v.COLOR, v.Y, v.X}:
-        dims = ", ".join(map(str, run.images.dims))
+    # Of the second half, the one whose modes follow their classes best (without classes the last
+    # one), and the one in the middle of all.
+    if {*study.images.dims} != {v.STIMULUS, v.COLOR, v.Y, v.X}:
+        dims = ", ".join(map(str, study.images.dims))
         return {}, f"the network sees ({dims}), which is no image (stimulus, color, y, x)"
     known = modes.get(v.CONTRIBUTION, {})
     orders = {
-        k: _order(run, known[k], _table(concepts, k)) for k in run.tree.children if k in known
+        k: _order(study, known[k], _table(concepts, k)) for k in study.tree.children if k in known
     }
     if not orders:
         return {}, "no layer has modes"
@@ -176,9 +127,9 @@ def _table(concepts: xr.DataTree | None, layer: str) -> xr.Dataset | None:
     return concepts[layer]["contribution_mode"].to_dataset()
 
 
-def _order(run: ImageRun, modes: SparseModes, table: xr.Dataset | None) -> Order:
+def _order(study: ImageStudy, modes: SparseModes, table: xr.Dataset | None) -> Order:
     """Modes by their class; by what they explain where no class has enough images."""
-    enough = _enough(run)
+    enough = _enough(study)
     if table is not None and enough:
         score = table["max_correlation"].values.astype(float)
         concept = table["best_concept"].values[:, 0].astype(str)
@@ -191,11 +142,11 @@ def _order(run: ImageRun, modes: SparseModes, table: xr.Dataset | None) -> Order
     return Order(order, np.full(len(order), ""), np.full(len(order), np.nan))
 
 
-def _enough(run: ImageRun) -> set[str]:
+def _enough(study: ImageStudy) -> set[str]:
     """Classes of which enough images are held out to speak of a correlation."""
-    if not run.has_classes:
+    if not study.has_classes:
         return set()
-    members = run.halves.judged(class_masks(run.tree)).sum(v.STIMULUS)
+    members = study.halves.judged(class_masks(study.tree)).sum(v.STIMULUS)
     return {str(name) for name in members[v.CATEGORY].values[members.values >= LEAST]}
 
 
@@ -213,10 +164,12 @@ def _first_of_each(
     return np.asarray(order[np.argsort(turn, kind="stable")])
 
 
-def _examples(run: ImageRun, layer: str, modes: SparseModes, order: Order) -> Examples:
+def _examples(study: ImageStudy, layer: str, modes: SparseModes, order: Order) -> Examples:
     """Choose modes that are active on enough images that they were not fitted to."""
-    held = np.flatnonzero(run.halves.held)
-    loadings = modes.transform(run.halves.judged(run.rows(layer, v.CONTRIBUTION))).values
+    # The modes that come first, without near-copies; of each the held-out images with the largest
+    # loadings.
+    held = np.flatnonzero(study.halves.held)
+    loadings = modes.transform(study.halves.judged(study.rows(layer, v.CONTRIBUTION))).values
     active = (loadings > 0).sum(axis=0)
     usable = np.flatnonzero(active[order.modes] >= LEAST)
     taken = usable[distinct(modes.dictionary.values, order.modes[usable], SHOWN_MODES)]
@@ -236,8 +189,10 @@ def _examples(run: ImageRun, layer: str, modes: SparseModes, order: Order) -> Ex
     return Examples(layer, names, held[best], loading, top_channels(size))
 
 
-def _facts(run: ImageRun, modes: SparseModes, examples: Examples, shown: Shown) -> dict[str, Any]:
-    return run.facts(
+def _facts(
+    study: ImageStudy, modes: SparseModes, examples: Examples, shown: Shown
+) -> dict[str, Any]:
+    return study.facts(
         what="maps",
         layer=examples.layer,
         modes=labels.fingerprint(modes.dictionary),
@@ -250,33 +205,30 @@ def _facts(run: ImageRun, modes: SparseModes, examples: Examples, shown: Shown) 
     )
 
 
-def _map(run: ImageRun, modes: SparseModes, examples: Examples, wanted: Shown) -> xr.DataTree:
+def _map(study: ImageStudy, modes: SparseModes, examples: Examples, wanted: Shown) -> xr.DataTree:
     """Maps of every mode for its images, and of the first mode's channels for its first image."""
     chosen = modes.dictionary.sel({v.MODE: examples.modes[v.MODE]})
-    options: dict[str, Any] = {**wanted._asdict(), "progress": False}
-    options |= {k: run.computing.get(k) for k in ("batch_size", "device")}
-
-    def maps(images: xr.DataArray, **which: Any) -> xr.Dataset:
-        with misses_untold():  # the page tells
-            return contribution_maps(run.net, images, examples.layer, **which, **options)
-
-    shown = []
-    for row, places in enumerate(examples.places):
-        images = run.images.isel({v.STIMULUS: places}).load()
-        one = maps(images, modes=chosen.isel({v.MODE: [row]}), top=examples.top)
-        shown.append(_with_pictures(run, one.isel({v.MODE: 0}, drop=True), images))
+    layer, top, shown = examples.layer, examples.top, []
+    first = study.images.isel({v.STIMULUS: examples.places[0, :1]}).load()
+    alone = largest(chosen.values[0], min(SHOWN_CHANNELS, top))
+    net, size = study.net.on(study.computing.get("device")), study.computing.get("batch_size")
+    samples, making = Samples.of(net, first), Making(wanted.method)
+    with map_maker(net, samples, layer, wanted.target, making, batch_size=size) as maker:
+        for row, places in enumerate(examples.places):
+            images = study.images.isel({v.STIMULUS: places}).load()
+            asked = Asked(layer, modes=chosen.isel({v.MODE: [row]}), top=top)
+            one = maker.maps(images, asked, wanted.target)
+            shown.append(_with_pictures(study, one.isel({v.MODE: 0}, drop=True), images))
+        single = maker.maps(first, Asked(layer, channels=alone), wanted.target)
     each = _ranked(shown, examples)
-    first = run.images.isel({v.STIMULUS: examples.places[0, :1]}).load()
-    alone = largest(chosen.values[0], min(SHOWN_CHANNELS, examples.top))
-    single = maps(first, channels=alone)
-    single = _with_pictures(run, single, first).assign_coords(mode=examples.modes[v.MODE][0])
+    single = _with_pictures(study, single, first).assign_coords(mode=examples.modes[v.MODE][0])
     tree = xr.DataTree.from_dict({f"/{EACH_MODE}": each, f"/{EACH_CHANNEL}": single})
     facts = labels.provenance(one)
     return labels.stamp(tree, "nc.analyse_images", maps=facts, top=examples.top)
 
 
-def _with_pictures(run: ImageRun, maps: xr.Dataset, images: xr.DataArray) -> xr.Dataset:
-    return maps.assign(picture=pictures(images, run.net.preprocessing).variable)
+def _with_pictures(study: ImageStudy, maps: xr.Dataset, images: xr.DataArray) -> xr.Dataset:
+    return maps.assign(picture=pictures(images, study.net.preprocessing).variable)
 
 
 def _ranked(shown: Sequence[xr.Dataset], examples: Examples) -> xr.Dataset:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.analyses.images.findings import Modes
-from neurocodec.analyses.images.study import Halves, ImageRun
+from neurocodec.analyses.images.study import Halves, ImageStudy
 from neurocodec.attribution.contributions import contributions
 from neurocodec.categories.hierarchies import Source, read_hierarchy
 from neurocodec.errors import InputError
@@ -38,18 +38,10 @@ RANDOM: Final = "random"
 
 @dataclass(frozen=True)
 class Classes:
-    """What is perturbed: classes, or concepts above them.
+    """What is perturbed: classes, or concepts above them."""
 
-    Parameters
-    ----------
-    masks
-        `member` (stimulus, category) or (stimulus, concept), of all images.
-    concepts
-        Concept -> its categories; None for classes.
-    """
-
-    masks: xr.DataArray
-    concepts: Mapping[str, Sequence[str]] | None = None
+    masks: xr.DataArray  # `member` (stimulus, category) or (stimulus, concept), of all images
+    concepts: Mapping[str, Sequence[str]] | None = None  # concept -> categories; None: classes
 
     @property
     def dim(self) -> str:
@@ -77,34 +69,9 @@ class Classes:
 def superclass_categories(
     net: Network, hierarchy: Source, names: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Find all of a network's categories that are kinds of each concept, or the concept itself.
-
-    Parameters
-    ----------
-    net
-        Its outputs have the coordinate `wordnet_id` where the hierarchy is WordNet's.
-    hierarchy
-        As `nc.concept_masks` takes it.
-    names
-        Of the concepts: an id, the first word, or any word that only one concept has.
-
-    Returns
-    -------
-    dict
-        Concept -> its categories, in the order of the outputs.
-
-    Raises
-    ------
-    InputError
-        Where no category is below such a concept, or a name may be several concepts.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> net = Network(nn.Identity(), layers=[], outputs=["pug", "jeep", "husky"])
-    >>> superclass_categories(net, {"pug": "dog", "husky": "dog", "jeep": "car"}, ["dog"])
-    {'dog': ['pug', 'husky']}
-    """
+    """Concept -> all categories of a network that are kinds of it, or are it."""
+    # A concept is an id, its first word, or any word that only one has. Where the hierarchy is
+    # WordNet's, the outputs are known by their coordinate `wordnet_id`.
     outputs = [*(net.outputs or ())]
     if not outputs:
         raise InputError(
@@ -124,81 +91,45 @@ def superclass_categories(
 
 @dataclass(frozen=True)
 class Perturbations:
-    """Settings of the curves of all layers.
+    """Settings of the curves of all layers."""
 
-    Parameters
-    ----------
-    layers
-        Aliases of those to perturb.
-    target
-        That gradients are of.
-    per_class
-        Images of each class, and about as many of other classes in all draws together.
-    fractions
-        Of the channels.
-    """
-
-    layers: Sequence[str]
-    target: Target
-    per_class: int
-    fractions: Sequence[float] = FRACTIONS
+    layers: Sequence[str]  # to perturb
+    target: Target  # that gradients are of
+    per_class: int  # images of each class, and about as many others in all draws together
+    fractions: Sequence[float] = FRACTIONS  # of the channels
 
 
-def gradients(run: ImageRun, classes: Classes, settings: Perturbations) -> xr.DataTree:
-    """Gradients at images that rankings may see, as many of each class as are perturbed.
-
-    Parameters
-    ----------
-    run
-        The analysis.
-    classes
-        Of which images are wanted.
-    settings
-        Layers, target and number of images.
-    """
-    member = run.halves.fitted(classes.masks).values
+def gradients(study: ImageStudy, classes: Classes, settings: Perturbations) -> xr.DataTree:
+    """Gradients at images that rankings may see, as many of each class as are perturbed."""
+    member = study.halves.fitted(classes.masks).values
     first = np.cumsum(member, axis=0) <= settings.per_class
-    chosen = np.flatnonzero(~run.halves.held)[(member & first).any(axis=1)]
-    facts = run.facts(
+    chosen = np.flatnonzero(~study.halves.held)[(member & first).any(axis=1)]
+    facts = study.facts(
         images=chosen, target=settings.target, layers=settings.layers, what="gradients"
     )
-    return run.stages.keep(
-        f"gradients-{classes.dim}.nc", facts, partial(_gradients, run, chosen, settings)
+    return study.stages.keep(
+        f"gradients-{classes.dim}.nc", facts, partial(_gradients, study, chosen, settings)
     )
 
 
-def _gradients(run: ImageRun, chosen: NDArray[np.intp], settings: Perturbations) -> xr.DataTree:
+def _gradients(study: ImageStudy, chosen: NDArray[np.intp], settings: Perturbations) -> xr.DataTree:
     return contributions(
-        run.net,
-        run.images.isel({v.STIMULUS: chosen}),
+        study.net,
+        study.images.isel({v.STIMULUS: chosen}),
         target=settings.target,
         method=Gradient(),
         layers=settings.layers,
-        **run.computing,
+        **study.computing,
     )
 
 
 def rank(
-    run: ImageRun, layer: str, modes: Modes, classes: Classes, gradient: xr.DataTree
+    study: ImageStudy, layer: str, modes: Modes, classes: Classes, gradient: xr.DataTree
 ) -> dict[str, xr.DataArray]:
-    """Rank the channels of a layer for every class, in five ways, the last one at random.
-
-    Parameters
-    ----------
-    run
-        The analysis; images that are held out are not looked at.
-    layer
-        Its alias.
-    modes
-        Fitted to the images that are not held out.
-    classes
-        To rank for.
-    gradient
-        As `gradients` returns it.
-    """
-    fitted = run.halves.fitted
+    """Scores (category or concept, channel) of a layer's channels, of five kinds, one random."""
+    fitted = study.halves.fitted
     masks = fitted(classes.masks)
-    rows = fitted(run.rows(layer, v.CONTRIBUTION))
+    rows = fitted(study.rows(layer, v.CONTRIBUTION))
     own = rankings.from_modes(modes[v.CONTRIBUTION][layer], masks)
     slopes = gradient.children[layer].to_dataset()
     shown = masks.sel({v.STIMULUS: slopes[v.STIMULUS].values})
@@ -207,55 +138,39 @@ def rank(
         ACTIVATION_MODES: rankings.from_modes(modes[v.ACTIVATION][layer], masks),
         CHANNELS: rankings.from_correlation(rows, masks),
         GRADIENT: rankings.from_gradient(slopes, shown),
-        RANDOM: rankings.at_random(own, draws=DRAWS, seed=run.seed),
+        RANDOM: rankings.at_random(own, draws=DRAWS, seed=study.seed),
     }
 
 
 def perturb_layers(
-    run: ImageRun, modes: Modes, classes: Classes, settings: Perturbations
+    study: ImageStudy, modes: Modes, classes: Classes, settings: Perturbations
 ) -> dict[str, xr.Dataset]:
-    """Perturbation curves of every layer, on images that modes and rankings have not seen.
-
-    Parameters
-    ----------
-    run
-        The analysis; each layer is kept as a file, ``perturbation/category-<layer>.nc``.
-    modes
-        Fitted to the images that are not held out.
-    classes
-        To perturb for.
-    settings
-        Of the curves.
-
-    Returns
-    -------
-    dict
-        Layer -> as `nc.perturbation_curve` returns it. Why one is missing is left in the run.
-    """
+    """Layer -> perturbation curves, on images that modes and rankings have not seen."""
+    # Each is kept as ``perturbation/category-<layer>.nc``; why one is missing is left in the study.
     found, failed = dict[str, xr.Dataset](), dict[str, str]()
-    gradient = gradients(run, classes, settings)
+    gradient = gradients(study, classes, settings)
     for layer in settings.layers:
         if any(layer not in of_kind for of_kind in modes.values()):
             failed[layer] = "it has no modes"
             continue
         try:
             found[layer] = _perturb(
-                run, layer, rank(run, layer, modes, classes, gradient), classes, settings
+                study, layer, rank(study, layer, modes, classes, gradient), classes, settings
             )
         except InputError as error:  # no loading varies: all other layers are worth having
             failed[layer] = error.came
-    run.leave_out(classes.part, failed)
+    study.leave_out(classes.part, failed)
     return found
 
 
 def _perturb(
-    run: ImageRun,
+    study: ImageStudy,
     layer: str,
     scores: dict[str, xr.DataArray],
     classes: Classes,
     settings: Perturbations,
 ) -> xr.Dataset:
-    facts = run.facts(
+    facts = study.facts(
         scores={name: labels.fingerprint(one) for name, one in scores.items()},
         classes=classes.concepts,
         settings=settings,
@@ -263,8 +178,8 @@ def _perturb(
 
     def make() -> xr.Dataset:
         curve = perturbation_curve(
-            run.net,
-            run.halves.judged(run.images),
+            study.net,
+            study.halves.judged(study.images),
             layer,
             scores,
             concepts=classes.concepts,
@@ -272,9 +187,9 @@ def _perturb(
             n_target=settings.per_class,
             n_off=-(-settings.per_class // DRAWS),
             draws=DRAWS,
-            seed=run.seed,
-            **run.computing,
+            seed=study.seed,
+            **study.computing,
         )
         return curve.assign({scores[MODES].name: scores[MODES]})
 
-    return run.stages.keep(f"perturbation/{classes.dim}-{layer}.nc", facts, make)
+    return study.stages.keep(f"perturbation/{classes.dim}-{layer}.nc", facts, make)

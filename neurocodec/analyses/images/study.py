@@ -18,21 +18,9 @@ from neurocodec.network import Network
 
 @dataclass(frozen=True)
 class Halves:
-    """Images that modes and rankings see, and images that they are judged on.
+    """Images that modes and rankings see, and images that they are judged on."""
 
-    Parameters
-    ----------
-    held
-        True where an image is held out.
-
-    Examples
-    --------
-    >>> halves = Halves.of(xr.DataArray(np.zeros(4), dims="stimulus"), 0.5, seed=0)
-    >>> halves.fitted(xr.DataArray(np.arange(4), dims="stimulus")).size
-    2
-    """
-
-    held: NDArray[np.bool_]
+    held: NDArray[np.bool_]  # true where an image is held out
 
     @classmethod
     def of(cls, samples: xr.DataArray, fraction: float, seed: int) -> Halves:
@@ -51,37 +39,17 @@ class Halves:
 
 
 @dataclass(frozen=True)
-class ImageRun:
-    """A network, the images that it was shown, and what they contributed.
-
-    Parameters
-    ----------
-    net
-        The network.
-    images
-        The images of `tree`, in its order.
-    tree
-        Contributions and activations, as `nc.contributions` returns them.
-    halves
-        Which images are held out.
-    stages
-        Keeps results as files.
-    seed
-        Of every draw.
-    computing
-        `batch_size`, `device` and `progress`, as `nc.contributions` takes them.
-    left_out
-        Part of the analysis -> why it, or some of it, is not there.
-    """
+class ImageStudy:
+    """A network, the images that it was shown, and what they contributed."""
 
     net: Network
-    images: xr.DataArray
-    tree: xr.DataTree
+    images: xr.DataArray  # those of the tree, in its order
+    tree: xr.DataTree  # as `nc.contributions` returns it
     halves: Halves
     stages: Stages
     seed: int = 0
-    computing: dict[str, Any] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
+    computing: dict[str, Any] = field(default_factory=dict)  # batch_size, device, workers, progress
+    left_out: dict[str, str] = field(default_factory=dict)  # part -> why (some of) it is not there
 
     @property
     def classes(self) -> set[str]:
@@ -117,7 +85,7 @@ class ImageRun:
         return {str(k): c.variable for k, c in found if c.dims == (v.STIMULUS,)}
 
     def facts(self, **facts: Any) -> dict[str, Any]:
-        """What a result was made from: the run, the halves, and what else is given."""
+        """What a result was made from: the contributions, the halves, and what is given."""
         held = labels.fingerprint(self.halves.held)
         return {"run": labels.provenance(self.tree), "held": held, "seed": self.seed, **facts}
 

@@ -13,9 +13,11 @@ import xarray as xr
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.retina.dynamics import MOMENTS, follow_fields
+from neurocodec.analyses.options import MOMENTS, RETINA_EXPANSION, RETINA_STEPS
+from neurocodec.analyses.retina.dynamics import follow_fields
 from neurocodec.analyses.retina.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.analyses.retina.maps import map_movie
+from neurocodec.arguments import whole
 from neurocodec.attribution.contributions import contributions
 from neurocodec.cells.clustering import cluster_agreement, cluster_cells
 from neurocodec.cells.correlate import correlate
@@ -65,7 +67,7 @@ def analyse_retina(
     layers: Iterable[str] | None = None,
     target: str | Target = "surprisal",
     method: Method | None = None,
-    expansion: float = 10,
+    expansion: float = RETINA_EXPANSION,
     seed: int = 0,
     batch_size: int | None = None,
     device: str | None = None,
@@ -144,10 +146,12 @@ def analyse_retina(
     """
     wanted = list(net.select_layers(layers))
     fit_target = _target_rule(target, net.outputs)
+    method = method or IntegratedGradients(steps=RETINA_STEPS)
     folder = None if out is None else existing_folder(out)
     movie = timed(movie, net.frame_rate)
     stimulus = stimulus_of(movie)
-    _require_usable(net, interneurons, moments)
+    moments = whole("moments", moments, 0, hint="moments=0 leaves the fields out")
+    _require_usable(net, interneurons)
     where: dict[str, Any] = {"device": device, "progress": progress}
     # made before anything is computed, so that a wrong setting or device costs no time
     fits = {layer: SparseModes(expansion=expansion, seed=seed, **where) for layer in wanted}
@@ -155,7 +159,6 @@ def analyse_retina(
     recorded = recorded_rates(movie, rates)
     rates = with_types(rates, recorded)
     fitted = fit_target(rates)
-    path = None if folder is None else folder / CONTRIBUTIONS
     tree = contributions(
         net,
         stimulus,
@@ -163,7 +166,7 @@ def analyse_retina(
         method=method,
         layers=wanted,
         baseline=_baseline(net),
-        out=path,
+        out=None if folder is None else folder / CONTRIBUTIONS,
         batch_size=batch_size,
         **where,
     )
@@ -181,19 +184,15 @@ def analyse_retina(
         **_dynamics(net, stimulus, rates, modes, moments=moments, seed=seed, **where),
         interneurons=_interneurons(net, movie, interneurons, modes, fitted, seed=seed, **where),
         simulated=simulated_parts(net, movie),
-        **_maps(net, stimulus, modes, fitted, method or IntegratedGradients(), **where),
+        **_maps(net, stimulus, modes, fitted, method, **where),
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
     return analysis
 
 
-def _require_usable(
-    net: Network, interneurons: xr.Dataset | xr.DataTree | None, moments: int
-) -> None:
+def _require_usable(net: Network, interneurons: xr.Dataset | xr.DataTree | None) -> None:
     """Refuse at the start what would be refused at the end."""
-    if moments < 0:
-        raise InputError(came=f"moments={moments}", expected="a number of times, or 0 for none")
     if interneurons is not None:
         RecordedInterneurons.of(net, interneurons)
 

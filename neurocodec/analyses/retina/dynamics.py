@@ -15,6 +15,7 @@ from scipy.signal import find_peaks
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
+from neurocodec.analyses.options import MOMENTS
 from neurocodec.cells.combinations import combination_times, mode_combinations
 from neurocodec.errors import InputError
 from neurocodec.fields.describe import describe_fields
@@ -27,8 +28,6 @@ from neurocodec.network import Network
 
 logger = logging.getLogger(__name__)
 
-MOMENTS: Final = 120
-"""Times at which the fields of all cells are kept, beside those of the combinations."""
 EXAMPLES: Final = 3
 """Examples of each cell, with a combination of modes of their own."""
 RANK: Final = 1
@@ -40,31 +39,15 @@ SPREAD: Final = 200
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Fields of the cells from moment to moment, and the modes that go with them.
+    """Fields of the cells from moment to moment, and the modes that go with them."""
 
-    Parameters
-    ----------
-    fields
-        Separable receptive fields of all cells at the chosen times.
-    shapes
-        Centre, size, polarity and the like of each of them.
-    loadings
-        Layer -> loadings (time, mode), near-copies of a mode merged.
-    combinations
-        Layer -> which modes are active together, and which cells fire then.
-    alone, together
-        Layer -> times at which one mode alone, or a combination, drives a cell.
-    variance
-        Layer -> how much of the change of each cell's field the active modes explain.
-    """
-
-    fields: xr.Dataset
-    shapes: xr.Dataset
-    loadings: Mapping[str, xr.DataArray]
-    combinations: Mapping[str, xr.Dataset]
-    alone: Mapping[str, xr.Dataset]
-    together: Mapping[str, xr.Dataset]
-    variance: Mapping[str, xr.Dataset]
+    fields: xr.Dataset  # separable, of all cells at the chosen times
+    shapes: xr.Dataset  # of each of them: centre, size, polarity and the like
+    loadings: Mapping[str, xr.DataArray]  # by layer (time, mode), near-copies of a mode merged
+    combinations: Mapping[str, xr.Dataset]  # modes active together, and which cells fire then
+    alone: Mapping[str, xr.Dataset]  # times at which one mode alone drives a cell
+    together: Mapping[str, xr.Dataset]  # times at which a combination does
+    variance: Mapping[str, xr.Dataset]  # of the change of each field, explained by active modes
 
     def tree(self) -> xr.DataTree:
         """All but the fields, layer by layer, as it is saved."""
@@ -89,36 +72,9 @@ def follow_fields(
     seed: int = 0,
     **where: Any,
 ) -> Dynamics:
-    """Compute the fields of all cells at telling times, and relate them to the active modes.
-
-    Parameters
-    ----------
-    net
-        The network.
-    stimulus
-        Movie (time, y, x).
-    rates
-        The model's firing rates (time, cell).
-    modes
-        Fitted modes of each layer.
-    moments
-        Times at which the fields of all cells are kept, beside those of the combinations.
-    seed
-        Of the control.
-    **where
-        `device`, `batch_size` and `progress` of `nc.receptive_fields`.
-
-    Returns
-    -------
-    Dynamics
-        Fields have one separable component. Of a movie too short for `nc.field_variance` (20
-        times), `variance` is empty, and a warning is logged.
-
-    Raises
-    ------
-    InputError
-        Where the rates have no times, or no mode of a layer is ever active.
-    """
+    """Fields of all cells at telling times, and what the active modes have to do with them."""
+    # Fields have one separable component. Of a movie too short for `nc.field_variance` (20 times),
+    # `variance` is empty, and a warning is logged. `seed` is of the control.
     if v.TIME not in rates.coords:
         raise InputError(
             came="a movie without times",
@@ -163,27 +119,7 @@ def _variance(
 
 
 def stretch(rates: xr.DataArray, seconds: float) -> slice:
-    """Part of a movie in which the cells fire most; all of it where it is not longer than that.
-
-    Parameters
-    ----------
-    rates
-        Firing rates (time, cell).
-    seconds
-        Length of the part.
-
-    Returns
-    -------
-    slice
-        From its first to its last time in seconds.
-
-    Examples
-    --------
-    >>> rate = np.r_[np.zeros(100), np.ones(100)][:, None]
-    >>> rates = xr.DataArray(rate, {"time": np.arange(200) / 100}, ("time", "cell"))
-    >>> stretch(rates, 1.0)
-    slice(1.0, 1.99, None)
-    """
+    """First and last time of the part of a movie, some seconds long, in which cells fire most."""
     rates = labels.require_dims(rates, (v.TIME, v.CELL), "rates")
     labels.require_finite(rates, "rates")
     total = rates.values.sum(axis=1, dtype=np.float64)
@@ -196,32 +132,9 @@ def stretch(rates: xr.DataArray, seconds: float) -> slice:
 
 
 def lively_times(rates: xr.DataArray, count: int = 150, apart: float = 0.03) -> NDArray[np.float64]:
-    """Choose times at which there is something to explore: peaks of the cells' rates, in turn.
-
-    Each cell in turn gives its next highest peak that is not within `apart` of a time chosen
-    before, so that quiet cells are shown at their best as well.
-
-    Parameters
-    ----------
-    rates
-        Firing rates (time, cell).
-    count
-        Times to choose, at most.
-    apart
-        Seconds between two chosen times, at least.
-
-    Returns
-    -------
-    numpy.ndarray
-        Times in seconds, rising: values of the coordinate `time`.
-
-    Examples
-    --------
-    >>> rate = [0.0, 9.0, 0.0, 0.0, 3.0, 0.0, 5.0, 0.0]
-    >>> rates = xr.DataArray([rate], {"time": np.arange(8) / 10}, ("cell", "time"))
-    >>> lively_times(rates, 2).tolist()
-    [0.1, 0.6]
-    """
+    """Times in seconds, rising, at which there is something to explore: peaks of the rates."""
+    # Each cell in turn gives its next highest peak that is not within `apart` (s) of a time chosen
+    # before, so that quiet cells are shown at their best as well.
     rates = labels.require_dims(rates, (v.CELL, v.TIME), "rates")
     labels.require_finite(rates, "rates")
     times = rates[v.TIME].values.astype(np.float64)

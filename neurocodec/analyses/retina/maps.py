@@ -38,39 +38,12 @@ def map_movie(
     baseline: Literal["mean"] | None = None,
     **where: Any,
 ) -> tuple[xr.DataTree | None, dict[str, str]]:
-    """Map the most used modes of each layer into the movie, at times at which they are strong.
-
-    Of each layer the modes with the highest mean loading are taken, without those that are alike;
-    of each the time of its largest loading, half a second from the times of the others. All of
-    these modes are mapped at all of these times. A mode is the sum of its channels of largest
-    weight (`neurocodec.maps.examples.top_channels`), as in CODEC.
-
-    Parameters
-    ----------
-    net
-        The network.
-    stimulus
-        Movie (time, y, x).
-    modes
-        Fitted modes of each layer.
-    target
-        That the maps are of.
-    method
-        Of the contributions; maps decompose these, or those of `InputGrad` where the method has no
-        complete decomposition in input space.
-    baseline
-        As `nc.contributions` takes it.
-    **where
-        `device`, `batch_size` and `progress` of `nc.contribution_maps`.
-
-    Returns
-    -------
-    tuple
-        Layer -> `contribution_map` (time, mode, sign, lag, y, x), `contribution` and
-        `map_completeness_error` (time, mode, sign), `target` (time), `loading` (time, mode), as a
-        tree, or None where there is nothing; the time of the first mode comes first. And layers
-        without maps -> why.
-    """
+    """Map the most used modes of each layer into the movie, at times at which they are strong."""
+    # Of each layer the modes with the highest mean loading, without those that are alike; of each
+    # the time of its largest loading, half a second from those of the others; all modes at all of
+    # these times, the first mode's first. A mode is the sum of its channels of largest weight
+    # (`top_channels`), as in CODEC. `contribution_map` (time, mode, sign, lag, y, x), `loading`
+    # (time, mode).
     nodes: dict[str, xr.Dataset] = {}
     unmapped: dict[str, str] = {}
     options = {"target": target, "method": decomposed(method), "baseline": baseline, **where}

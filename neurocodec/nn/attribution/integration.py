@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import one_of, whole
+from neurocodec.errors import InputError
 from neurocodec.nn.attribution.method import Attribution, Method, only
-from neurocodec.nn.attribution.passes import Batch, Passes, Point
+from neurocodec.nn.attribution.passes import Passes, Point
 from neurocodec.nn.attribution.reduction import slices
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.prefix import Batch
 
 Rule = Literal["trapezoid", "right"]
+Along = Literal["input", "hidden"]
 
 FIRST_STEPS = 8
 """Steps that ``steps="auto"`` starts with."""
@@ -50,23 +53,19 @@ class IntegratedGradients(Method):
     """
 
     steps: int | Literal["auto"] = 20
-    path: Literal["input", "hidden"] = "input"
+    path: Along = "input"
     rule: Rule = "trapezoid"
     tolerance: float = 1e-3
     max_steps: int = 256
 
     def __post_init__(self) -> None:
-        if self.path not in ("input", "hidden"):
-            raise unknown_name("path", self.path, ("input", "hidden"))
-        if self.rule not in ("trapezoid", "right"):
-            raise unknown_name("rule", self.rule, ("trapezoid", "right"))
-        if self.steps != "auto" and (not isinstance(self.steps, int) or self.steps < 1):
-            raise InputError(came=f"steps={self.steps!r}", expected="a whole number or 'auto'")
-        if self.max_steps < 1 or not self.tolerance > 0:
-            raise InputError(
-                came=f"max_steps={self.max_steps}, tolerance={self.tolerance}",
-                expected="at least one step, and a tolerance above 0",
-            )
+        one_of("path", self.path, get_args(Along))
+        one_of("rule", self.rule, get_args(Rule))
+        if self.steps != "auto":
+            object.__setattr__(self, "steps", whole("steps", self.steps, hint="steps='auto'"))
+        object.__setattr__(self, "max_steps", whole("max_steps", self.max_steps))
+        if not self.tolerance > 0:
+            raise InputError(came=f"tolerance={self.tolerance!r}", expected="a number above 0")
 
     def attribute(self, passes: Passes, batch: Batch) -> Attribution:
         """One backward pass and at most one forward pass per point of the path."""
@@ -75,9 +74,8 @@ class IntegratedGradients(Method):
         return self._integrate(passes, batch, self.steps)
 
     def _integrate(self, passes: Passes, batch: Batch, steps: int) -> Attribution:
-        target = passes.target.fixed_at(passes.look(batch.x).outputs) if _held(passes) else None
         along = _along_input if self.path == "input" else _along_hidden
-        return along(passes, batch, target or passes.target, steps, self.rule)
+        return along(passes, batch, fixed_target(passes, batch), steps, self.rule)
 
     def _refine(self, passes: Passes, batch: Batch) -> Attribution:
         steps = min(FIRST_STEPS, self.max_steps)
@@ -96,20 +94,15 @@ class IntegratedGradients(Method):
         return replace(found, steps=taken, converged=~_any(missing))
 
 
-def _held(passes: Passes) -> bool:
-    return bool(getattr(passes.target, "hold", False))
+def fixed_target(passes: Passes, batch: Batch) -> Target:
+    """Target with what it holds along the path, such as the class found at the sample."""
+    if not getattr(passes.target, "hold", False):
+        return passes.target
+    return passes.target.fixed_at(passes.look(batch.x).outputs)
 
 
 def incomplete(found: Attribution, tolerance: float) -> dict[str, Tensor]:
-    """Samples of every layer whose contributions miss the change of the target.
-
-    Parameters
-    ----------
-    found
-        Contributions of a batch.
-    tolerance
-        Largest error relative to the change.
-    """
+    """Alias -> samples whose contributions miss y(x) - y(x') by more than `tolerance` of it."""
     return {
         alias: _misses(values.flatten(1), found.change[alias], tolerance)
         for alias, values in found.values.items()

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from neurocodec.nn.attribution.passes import Batch, Passes
+from neurocodec.nn.attribution.passes import Passes
+from neurocodec.nn.capture.prefix import Batch
 
 
 @dataclass(frozen=True)
@@ -40,36 +41,50 @@ class Attribution:
 
 
 class Method(ABC):
-    """A way to compute contributions, one batch at a time."""
+    """A way to compute contributions, one batch at a time.
+
+    One of your own inherits from this class; as a frozen dataclass its fields are part of the
+    provenance.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class GradientSign(Method):
+    ...     def attribute(self, passes, batch):
+    ...         point = passes.point(batch.x)
+    ...         signs = {alias: g.sign() for alias, g in point.gradient.items()}
+    ...         return Attribution(signs, point.hidden, point.target, {})
+    >>> GradientSign().variable
+    'contribution'
+    """
 
     variable: ClassVar[str] = "contribution"
 
     @abstractmethod
     def attribute(self, passes: Passes, batch: Batch) -> Attribution:
-        """Compute contributions of every hidden unit for one batch."""
+        """Compute contributions of every hidden unit for one batch.
+
+        Parameters
+        ----------
+        passes
+            Passes through the network for the target: `passes.point(x)` has outputs, target,
+            activations and gradients; `passes.baseline` is where paths start.
+        batch
+            Samples that are computed together; `batch.x` has the sample axis first.
+
+        Returns
+        -------
+        Attribution
+            By the layers `passes.aliases`.
+        """
 
 
 def by_layer(function: Callable[..., Tensor], *parts: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Apply a function to the tensors of every layer.
-
-    Parameters
-    ----------
-    function
-        Takes one tensor from each of `parts`.
-    *parts
-        Alias -> tensor; the aliases of the first are used.
-    """
+    """Alias -> the function's value for the layer's tensors, one out of each part."""
     return {alias: function(*(p[alias] for p in parts)) for alias in parts[0]}
 
 
 def only(passes: Passes, hidden: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keep the layers that are wanted, without those that a target merely reads.
-
-    Parameters
-    ----------
-    passes
-        Knows which layers are wanted.
-    hidden
-        Alias -> activation.
-    """
+    """Keep the layers that are wanted, without those that a target merely reads."""
     return {alias: hidden[alias] for alias in passes.aliases}

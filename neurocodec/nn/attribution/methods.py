@@ -8,11 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from neurocodec.arguments import whole
 from neurocodec.errors import InputError
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Attribution, Method, by_layer, only
-from neurocodec.nn.attribution.passes import Batch, Passes, Point
+from neurocodec.nn.attribution.passes import Passes, Point
 from neurocodec.nn.attribution.tangents import tangents
+from neurocodec.nn.capture.prefix import Batch
 
 __all__ = [
     "ActGrad",
@@ -174,10 +176,12 @@ class SmoothGrad(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.sigma < 0 or self.samples < 1 or not 0 <= self.seed < 2**23:
+        object.__setattr__(self, "samples", whole("samples", self.samples))
+        object.__setattr__(self, "seed", whole("seed", self.seed, 0))
+        if not self.sigma >= 0 or self.seed >= 2**23:
             raise InputError(
-                came=f"SmoothGrad(sigma={self.sigma}, samples={self.samples}, seed={self.seed})",
-                expected="sigma of at least 0, at least 1 sample, a seed from 0 to 8388607",
+                came=f"SmoothGrad(sigma={self.sigma}, seed={self.seed})",
+                expected="sigma of at least 0, a seed from 0 to 8388607",
             )
 
     def attribute(self, passes: Passes, batch: Batch) -> Attribution:

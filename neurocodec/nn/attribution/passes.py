@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Capture, Pass
-from neurocodec.nn.capture.tracing import Trace, agree
-from neurocodec.nn.fast.convolution import replaced_forward
-from neurocodec.nn.fast.movie import convolve_movie
-from neurocodec.nn.standardisation import Standardisation
-
-AFFINE = (
-    nn.modules.conv._ConvNd,  # noqa: SLF001
-    nn.modules.batchnorm._BatchNorm,  # noqa: SLF001
-    nn.Linear,
-    nn.Flatten,
-    nn.Unflatten,
-    nn.Identity,
-    nn.AvgPool1d,
-    nn.AvgPool2d,
-    nn.AvgPool3d,
-    nn.AdaptiveAvgPool2d,
-    nn.ZeroPad2d,
-    nn.modules.dropout._DropoutNd,  # noqa: SLF001
-    Standardisation,
-)
-"""Modules that are affine in evaluation mode."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Samples that are computed together.
-
-    Parameters
-    ----------
-    x
-        Inputs, sample axis first; windows of a movie are a strided view.
-    frames
-        The consecutive frames (time, y, x) that the windows `x` were cut from.
-    first
-        Position of the first sample in the whole stimulus.
-    """
-
-    x: Tensor
-    frames: Tensor | None = None
-    first: int = 0
-
-    def take(self, index: Tensor) -> Batch:
-        """Some of the samples, no longer consecutive."""
-        return Batch(self.x[index], first=self.first)
+from neurocodec.nn.capture.prefix import Batch, Prefix
+from neurocodec.nn.capture.tracing import agree
 
 
 @dataclass(frozen=True)
@@ -71,30 +28,14 @@ class Point:
 
 @dataclass
 class Passes:
-    """Passes through a captured module for one target.
-
-    Parameters
-    ----------
-    capture
-        Hooks on the module, attached.
-    target
-        What is differentiated, bound to the network's outputs.
-    baseline
-        Where paths start: one input, of shape (1, ...), that all samples share.
-    given
-        Whether the baseline was asked for, or is zeros because a path must start somewhere.
-    prefix
-        What comes before the first captured layer, where it is affine and may be skipped.
-    aliases
-        Layers whose gradients are wanted; others (a `Feature`'s own) are only read.
-    """
+    """Passes through a captured module for one target."""
 
     capture: Capture
-    target: Target
-    baseline: Tensor
-    given: bool = False
-    prefix: Prefix | None = None
-    aliases: tuple[str, ...] = ()
+    target: Target  # bound to the network's outputs
+    baseline: Tensor  # one input (1, ...), that all samples share
+    given: bool = False  # asked for, or zeros as a path must start somewhere
+    prefix: Prefix | None = None  # affine, and may be skipped
+    aliases: tuple[str, ...] = ()  # layers whose gradients are wanted; others are only read
 
     def __post_init__(self) -> None:
         self.aliases = self.aliases or tuple(self.capture.layers)
@@ -212,90 +153,8 @@ class AffinePath(Path):
             return self.passes.point(self.batch.x, self.target, {self.prefix.layer: hidden})
 
 
-@dataclass(frozen=True)
-class Prefix:
-    """Everything from the input to the first captured layer, where it is affine.
-
-    Parameters
-    ----------
-    layer
-        Alias of the first captured layer.
-    modules
-        Leaf modules that run up to it, with the shape of their output.
-    convolution
-        The convolution that alone makes the layer from windows of a movie, where it does.
-    standardisation
-        What the frames go through before the convolution, where there is such a thing.
-    spectra
-        Its kernels' transforms, kept from batch to batch.
-    """
-
-    layer: str
-    modules: tuple[tuple[nn.Module, torch.Size], ...]
-    convolution: nn.Conv2d | None = None
-    standardisation: Standardisation | None = None
-    spectra: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def of(cls, trace: Trace) -> Prefix | None:
-        """Find the prefix in what a trace saw; None where a module in it is not affine."""
-        modules = trace.prefix
-        if not modules or not all(isinstance(m, AFFINE) for m, _ in modules):
-            return None
-        inner = [m for m, _ in modules]
-        first = inner[0] if isinstance(inner[0], Standardisation) else None
-        windowed = _window_convolution(inner if first is None else inner[1:])
-        direct = windowed if windowed in trace.graph.direct else None
-        return cls(trace.order[0], modules, direct, first)
-
-    def convolve(self, batch: Batch) -> Tensor | None:
-        """Make the layer's activation for consecutive windows of a movie, by FFT."""
-        if batch.frames is None or self.convolution is None:
-            return None
-        weight, bias = self.convolution.weight, self.convolution.bias
-        frames = (
-            batch.frames if self.standardisation is None else self.standardisation(batch.frames)
-        )
-        return convolve_movie(frames, weight, bias, spectra=self.spectra)
-
-    @contextmanager
-    def skipped(self) -> Iterator[None]:
-        """Let the modules of the prefix return zeros of the right shape instead of computing."""
-        with ExitStack() as stack:
-            for module, shape in self.modules:
-                stack.enter_context(replaced_forward(module, partial(_zeros, shape[1:])))
-            yield
-
-
-def _zeros(shape: torch.Size, x: Tensor, *_args: object, **_options: object) -> Tensor:
-    return torch.zeros((), dtype=x.dtype, device=x.device).expand(len(x), *shape)
-
-
-def _window_convolution(modules: list[nn.Module]) -> nn.Conv2d | None:
-    if len(modules) != 1 or type(modules[0]) is not nn.Conv2d:
-        return None
-    module = modules[0]
-    unit = ((1, 1), (1, 1), 1)
-    plain = (module.stride, module.dilation, module.groups) == unit
-    return module if plain and not any(_padding(module)) else None
-
-
-def _padding(module: nn.Conv2d) -> tuple[int, ...]:
-    if isinstance(module.padding, str):
-        return (0,) if module.padding == "valid" else (1,)
-    return tuple(module.padding)
-
-
 def prefix_holds(passes: Passes, batch: Batch) -> bool:
-    """Whether a replay equals a full pass, at an inner point of the path, for this batch.
-
-    Parameters
-    ----------
-    passes
-        Passes whose prefix is to be checked.
-    batch
-        The first batch.
-    """
+    """Whether a replay equals a full pass, at an inner point of the path, for this batch."""
     alpha = 0.37
     try:
         path = AffinePath(passes, batch, passes.target)

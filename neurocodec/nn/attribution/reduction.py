@@ -9,19 +9,14 @@ import torch
 from torch import Tensor
 
 Split = Literal["before", "after"]
+"""Signs apart at each position, before the sum (CODEC sec. 3), or of the sum, after it (eq. 34)."""
 
 SLICE = 2**18
 """Elements that are worked on at once on the CPU, so that intermediates stay in its cache."""
 
 
 def slices(values: Tensor) -> Iterator[slice]:
-    """Cut the sample axis into runs small enough for the CPU's cache; one run on a GPU.
-
-    Examples
-    --------
-    >>> [s.stop - s.start for s in slices(torch.zeros(3, SLICE))]
-    [1, 1, 1]
-    """
+    """Cut the sample axis into runs small enough for the CPU's cache; one run on a GPU."""
     rows = len(values)
     size = rows if values.is_cuda else max(1, SLICE * rows // max(1, values.numel()))
     for start in range(0, rows, size):
@@ -29,39 +24,12 @@ def slices(values: Tensor) -> Iterator[slice]:
 
 
 def sum_positions(values: Tensor) -> Tensor:
-    """Sum (sample, channel, positions...) over positions (CODEC eq. 33).
-
-    Examples
-    --------
-    >>> sum_positions(torch.ones(1, 2, 3, 3)).tolist()
-    [[9.0, 9.0]]
-    """
+    """Sum (sample, channel, positions...) over positions (CODEC eq. 33)."""
     return values.flatten(2).sum(2) if values.ndim > 2 else values
 
 
 def split_sign(values: Tensor, split: Split = "before") -> Tensor:
-    """Sum over positions, excitatory and inhibitory parts apart.
-
-    Parameters
-    ----------
-    values
-        Contributions of shape (sample, channel, positions...).
-    split
-        Take the positive and the negative part at each position ``"before"`` the sum (CODEC
-        sec. 3), or of the sum, ``"after"`` it (eq. 34).
-
-    Returns
-    -------
-    torch.Tensor
-        (sample, sign, channel): excitatory (>= 0), inhibitory (<= 0).
-
-    Examples
-    --------
-    >>> split_sign(torch.tensor([[[3.0, -1.0]]])).tolist()
-    [[[3.0], [-1.0]]]
-    >>> split_sign(torch.tensor([[[3.0, -1.0]]]), "after").tolist()
-    [[[2.0], [0.0]]]
-    """
+    """Sum over positions by sign: (sample, sign, channel), the excitatory part (>= 0) first."""
     if split == "after":
         values = sum_positions(values)
     parts = [

@@ -1,4 +1,9 @@
-"""How activations change along a direction of the input: products with the Jacobian."""
+"""How activations change along a direction of the input: products with the Jacobian.
+
+By forward-mode differentiation, which stops at the last of the layers. Where an operator has no
+forward-mode derivative, by two backward passes, from then on: J'v is linear in v, and its
+derivative with respect to v, times d, is Jd.
+"""
 
 from __future__ import annotations
 
@@ -24,44 +29,7 @@ logger = logging.getLogger(__name__)
 def tangents(
     capture: Capture, aliases: Iterable[str], x: Tensor, direction: Tensor
 ) -> dict[str, Tensor]:
-    """Jacobian-vector products of hidden activations: sum_i dh_j/dx_i d_i.
-
-    By forward-mode differentiation, which stops at the last of the layers. Where an operator has
-    no forward-mode derivative, by two backward passes, from then on: J'v is linear in v, and its
-    derivative with respect to v, times d, is Jd.
-
-    Parameters
-    ----------
-    capture
-        Hooks on the layers, attached; `run` has seen the network.
-    aliases
-        The layers.
-    x
-        Inputs, sample axis first.
-    direction
-        d, of the shape of `x`.
-
-    Returns
-    -------
-    dict
-        Alias -> tensor of the shape of the activation; zeros where it does not depend on `x`.
-
-    Raises
-    ------
-    CaptureError
-        Where an operator has neither derivative; names it.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.capture.layer import Layer
-    >>> module = torch.nn.Sequential(torch.nn.Linear(2, 1, bias=False), torch.nn.ReLU())
-    >>> x = torch.ones(1, 2)
-    >>> with Capture(module, {"a": Layer("0")}).attached() as capture:
-    ...     done = capture.run(x)
-    ...     found = tangents(capture, ["a"], x, x)["a"]
-    >>> torch.allclose(found, done.hidden["a"].detach())
-    True
-    """
+    """Alias -> sum_i dh_j/dx_i d_i in the activation's shape; zeros where x plays no part."""
     wanted = tuple(aliases)
     if not capture.told:
         try:
@@ -81,14 +49,7 @@ def tangents(
 
 @contextmanager
 def differentiable_attention() -> Iterator[None]:
-    """Attend by plain matrix products, as fused kernels lack derivatives; equal but for rounding.
-
-    Examples
-    --------
-    >>> with differentiable_attention():
-    ...     torch.backends.cuda.math_sdp_enabled()
-    True
-    """
+    """Attend by matrix products, as fused kernels lack derivatives; equal but for rounding."""
     with warnings.catch_warnings(), ExitStack() as stack:
         # of torch, about what it has deprecated itself, on the first use
         warnings.filterwarnings("ignore", message=".*torch.jit.script")

@@ -12,7 +12,21 @@ from torch import Tensor
 class Target(ABC):
     """A scalar function of the network's outputs, sample by sample.
 
-    A target is called with outputs of shape (..., output) and returns shape (...).
+    A target is called with outputs of shape (..., output) and returns shape (...). One of your own
+    inherits from this class; as a frozen dataclass its fields are part of the provenance.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import torch
+    >>> @dataclass(frozen=True)
+    ... class Power(Target):
+    ...     exponent: float = 2.0
+    ...
+    ...     def __call__(self, outputs):
+    ...         return (outputs**self.exponent).sum(-1)
+    >>> Power()(torch.tensor([[1.0, 3.0]]))
+    tensor([10.])
     """
 
     units: ClassVar[str] = ""
@@ -26,14 +40,38 @@ class Target(ABC):
 
     @abstractmethod
     def __call__(self, outputs: Tensor) -> Tensor:
-        """Target of each sample."""
+        """Target of each sample.
+
+        Parameters
+        ----------
+        outputs
+            (..., output); or, where `layer` names one, its activation (sample, channel,
+            positions...).
+
+        Returns
+        -------
+        torch.Tensor
+            (...), or (sample).
+        """
 
     def bind(self, names: Sequence[str]) -> Target:
-        """Resolve names of outputs to positions; refuse those that do not exist."""
+        """Resolve names of outputs to positions; refuse those that do not exist.
+
+        Parameters
+        ----------
+        names
+            Of the network's outputs, in their order.
+        """
         del names
         return self
 
     def fixed_at(self, outputs: Tensor) -> Target:
-        """Fix what depends on the sample itself (the classes of `TopK`) at these outputs."""
+        """Fix what depends on the sample itself (the classes of `TopK`) at these outputs.
+
+        Parameters
+        ----------
+        outputs
+            At the samples, (sample, output).
+        """
         del outputs
         return self

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from neurocodec.arguments import is_whole, one_of, whole
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.nn.attribution.surprisal import Mahalanobis, Surprisal
 from neurocodec.nn.attribution.target import Target
@@ -24,6 +25,8 @@ __all__ = [
     "Target",
     "TopK",
 ]
+
+Scale = Literal["logits", "probability"]
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,12 @@ class Output(Target):
             if self.which not in names:
                 raise unknown_name("output", self.which, names)
             return replace(self, which=list(names).index(self.which))
-        if not isinstance(self.which, int) or not -len(names) <= self.which < len(names):
+        if not is_whole(self.which) or not -len(names) <= self.which < len(names):
             raise InputError(
                 came=f"output {self.which} of a network with {len(names)} outputs",
                 expected=f"a position from 0 to {len(names) - 1}, or a name",
             )
-        return self
+        return replace(self, which=int(self.which))
 
     def __call__(self, outputs: Tensor) -> Tensor:
         """Read the output."""
@@ -102,14 +105,12 @@ class TopK(Target):
     """
 
     k: int = 1
-    of: Literal["logits", "probability"] = "logits"
+    of: Scale = "logits"
     hold: bool = False
 
     def __post_init__(self) -> None:
-        if self.of not in ("logits", "probability"):
-            raise unknown_name("scale of TopK", self.of, ("logits", "probability"))
-        if self.k < 1:
-            raise InputError(came=f"TopK(k={self.k})", expected="k of at least 1")
+        one_of("scale of TopK", self.of, get_args(Scale))
+        object.__setattr__(self, "k", whole("k", self.k, hint="nc.targets.TopK(1)"))
 
     def bind(self, names: Sequence[str]) -> TopK:
         """Refuse a network with fewer than k outputs."""
@@ -138,14 +139,14 @@ class _HeldClasses(Target):
     per_sample: ClassVar[bool] = True
 
     classes: Tensor
-    of: Literal["logits", "probability"]
+    of: Scale
 
     def __call__(self, outputs: Tensor) -> Tensor:
         """Sum over each sample's classes."""
         return _scale(outputs, self.of).gather(-1, self.classes).sum(-1)
 
 
-def _scale(outputs: Tensor, of: Literal["logits", "probability"]) -> Tensor:
+def _scale(outputs: Tensor, of: Scale) -> Tensor:
     return outputs if of == "logits" else torch.softmax(outputs, -1)
 
 
@@ -259,14 +260,15 @@ class Feature(Target):
                 expected=f"one number for each of its {outputs.shape[1]} channels",
             )
         projected = torch.einsum("bc...,c->b...", outputs, torch.as_tensor(self.vector).to(outputs))
-        if self.position is not None:
-            where = (self.position,) if isinstance(self.position, int) else self.position
-            return self._at(projected, where)
+        where = self.position
+        if where is not None:
+            return self._at(projected, (*where,) if isinstance(where, Iterable) else (where,))
         return projected.reshape(len(projected), -1).sum(1)
 
     def _at(self, projected: Tensor, where: tuple[int, ...]) -> Tensor:
         sizes = projected.shape[1:]
-        if len(where) != len(sizes) or any(i >= n for i, n in zip(where, sizes, strict=False)):
+        inside = (is_whole(i) and -n <= i < n for i, n in zip(where, sizes, strict=False))
+        if len(where) != len(sizes) or not all(inside):
             raise InputError(
                 came=f"position {where} in {self.name!r}",
                 expected=f"a position inside of {tuple(sizes)}",

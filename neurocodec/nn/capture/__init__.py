@@ -4,7 +4,8 @@
 - `hooks`: a module borrowed, its layers hooked, everything given back
 - `layer`: where in a module an activation is read, and how it is taken out of what the module
   returns
+- `prefix`: a batch of samples, and what is affine before the first layer
 - `tracing`: one small pass that finds out how a network runs before anything long is started
 """
 
-__all__ = ["attention", "hooks", "layer", "tracing"]
+__all__ = ["attention", "hooks", "layer", "prefix", "tracing"]

@@ -11,29 +11,10 @@ from neurocodec.errors import CaptureError
 
 
 class ExplicitAttention(nn.Module):
-    """`torch.nn.MultiheadAttention` as a chain of modules, with its parameters.
+    """`torch.nn.MultiheadAttention` as a chain of modules, with its parameters, which are shared.
 
     Torch's module uses the weights of its output projection without calling it, so that a hook on
-    `out_proj` never runs. Here it is called: its input holds the heads side by side. Names of the
-    parameters are the same, so that a state dict fits both.
-
-    Parameters
-    ----------
-    attention
-        Self-attention with ``batch_first=True``; its parameters are shared, not copied.
-
-    Raises
-    ------
-    CaptureError
-        Where it has what image networks do not: other sizes of keys and values, added keys.
-
-    Examples
-    --------
-    >>> import torch
-    >>> original = nn.MultiheadAttention(8, 2, batch_first=True).eval()
-    >>> x = torch.ones(1, 3, 8)
-    >>> torch.allclose(ExplicitAttention(original)(x, x, x)[0], original(x, x, x)[0], atol=1e-6)
-    True
+    `out_proj` never runs. Here it is called: its input holds the heads side by side.
     """
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:
@@ -54,15 +35,7 @@ class ExplicitAttention(nn.Module):
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, **_options: Any
     ) -> tuple[Tensor, None]:
-        """Attend; the second item stands for the weights, which are not kept.
-
-        Parameters
-        ----------
-        query, key, value
-            Tokens (sample, token, channel).
-        **_options
-            Options of the original that do not change its first item, such as `need_weights`.
-        """
+        """Attend to tokens (sample, token, channel); the weights are not kept."""
         parts = zip(
             (query, key, value),
             self.in_proj_weight.chunk(3),
@@ -83,20 +56,7 @@ def _adds_keys(attention: nn.MultiheadAttention) -> bool:
 
 
 def write_out_attention(module: nn.Module) -> None:
-    """Replace every `torch.nn.MultiheadAttention` in a module by `ExplicitAttention`, in place.
-
-    Parameters
-    ----------
-    module
-        The network; its values stay the same within rounding.
-
-    Examples
-    --------
-    >>> module = nn.Sequential(nn.MultiheadAttention(8, 2, batch_first=True))
-    >>> write_out_attention(module)
-    >>> type(module[0]).__name__
-    'ExplicitAttention'
-    """
+    """Replace every `torch.nn.MultiheadAttention` in a module by `ExplicitAttention`, in place."""
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.MultiheadAttention):

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.standardisation import Standardisation
 
 Node: TypeAlias = Any
@@ -66,21 +66,7 @@ def _inputs(node: Node) -> list[Node]:
 
 
 def walk(root: Node, without: Node = None) -> Iterator[Node]:
-    """Visit every node from which `root` is computed, once, not going beyond `without`.
-
-    Parameters
-    ----------
-    root
-        Where to start: `tensor.grad_fn`.
-    without
-        A node that is not passed.
-
-    Examples
-    --------
-    >>> x = torch.ones(2, requires_grad=True)
-    >>> [node.name() for node in walk((2 * x).sum().grad_fn)]
-    ['SumBackward0', 'MulBackward0', 'torch::autograd::AccumulateGrad']
-    """
+    """Visit every node from which `root` is computed, once, not going beyond `without`."""
     seen, waiting = set(), [root]
     while waiting:
         node = waiting.pop()
@@ -100,103 +86,44 @@ def _is_affine(node: Node) -> bool:
 
 
 def is_affine(root: Node) -> bool:
-    """Whether a tensor is an affine function of the leaves of its graph.
-
-    Parameters
-    ----------
-    root
-        Its `grad_fn`.
-
-    Examples
-    --------
-    >>> x = torch.ones(2, requires_grad=True)
-    >>> is_affine((2 * x + 1).grad_fn), is_affine((x * x).grad_fn), is_affine((1 / x).grad_fn)
-    (True, False, False)
-    """
+    """Whether a tensor, by its `grad_fn`, is an affine function of the leaves of its graph."""
     return all(map(_is_affine, walk(root)))
 
 
 def leads_around(root: Node, node: Node, leaf: Tensor) -> bool:
-    """Whether `root` depends on `leaf` also by a way that does not pass `node`.
-
-    Parameters
-    ----------
-    root
-        `grad_fn` of the answer.
-    node
-        `grad_fn` of a hidden activation.
-    leaf
-        The input.
-
-    Examples
-    --------
-    >>> x = torch.ones(2, requires_grad=True)
-    >>> h = 2 * x
-    >>> leads_around((h + x).grad_fn, h.grad_fn, x), leads_around((h + 1).grad_fn, h.grad_fn, x)
-    (True, False)
-    """
+    """Whether `root` depends on `leaf` also by a way that does not pass `node`."""
     return any(getattr(n, "variable", None) is leaf for n in walk(root, without=node))
 
 
+def bypassed(capture: Capture, x: Tensor) -> bool:
+    """Whether the answer depends on the input otherwise than through the captured layers."""
+    leaf = x[:1].detach().clone().requires_grad_()
+    with torch.enable_grad():
+        hidden = {a: h.detach().clone() for a, h in capture.run(leaf).hidden.items()}
+        root = capture.run(leaf, hidden).outputs.grad_fn
+    return leads_around(root, None, leaf)
+
+
 def uses(root: Node) -> Counter[Node]:
-    """How many operations take each node's result.
-
-    Parameters
-    ----------
-    root
-        `grad_fn` of the answer.
-
-    Examples
-    --------
-    >>> x = torch.ones(2, requires_grad=True)
-    >>> h = 2 * x
-    >>> uses((h + h.relu()).grad_fn)[h.grad_fn]
-    2
-    """
+    """How many operations take each node's result."""
     return Counter(taken for node in walk(root) for taken in _inputs(node))
 
 
 @dataclass
 class Inspection:
-    """What the graph of one sample's pass shows.
+    """What the graph of one sample's pass shows."""
 
-    Parameters
-    ----------
-    affine
-        The first captured layer is an affine function of the input, and the answer depends on
-        the input through it alone.
-    direct
-        Convolutions that take the input itself, or the standardised input.
-    normalised
-        Convolution -> the batch norm that alone takes its output; each runs once.
-    saved_bytes
-        Size of what a backward pass from the answer to the input keeps for one sample.
-    """
-
+    # the first captured layer is affine in the input, and nothing leads around it
     affine: bool = False
+    # convolutions that take the input itself, or the standardised input
     direct: set[nn.Module] = field(default_factory=set)
+    # convolution -> the batch norm that alone takes its output; each runs once
     normalised: dict[nn.Module, nn.Module] = field(default_factory=dict)
-    saved_bytes: int = 0
+    saved_bytes: int = 0  # what a backward pass to the input keeps
 
 
-def inspect(capture: Capture, x: Tensor) -> Inspection:
-    """Run one sample with gradients down to the input, and look at the graph.
-
-    Parameters
-    ----------
-    capture
-        Hooks, attached.
-    x
-        Samples, of which the first is used.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.capture.layer import Layer
-    >>> module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 1))
-    >>> with Capture(module, {"first": Layer("0")}).attached() as capture:
-    ...     inspect(capture, torch.ones(1, 1, 4, 4)).affine
-    True
-    """
+def inspect(capture: Capture, x: Tensor) -> tuple[Inspection, Pass]:
+    """Run one sample with gradients down to the input; what the graph shows, and the pass."""
     leaf = x[:1].detach().clone().requires_grad_()
     found, nodes = Inspection(), dict[nn.Module, list[Node]]()
 
@@ -216,15 +143,15 @@ def inspect(capture: Capture, x: Tensor) -> Inspection:
         stack.enter_context(torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved))
         done = capture.run(leaf)
     hidden = next(iter(done.hidden.values()), None)
-    root = done.outputs.grad_fn
+    root, left = done.outputs.grad_fn, Pass(done.outputs.detach(), done.detached())
     if root is None:
-        return found
+        return found, left
     if hidden is not None and hidden.grad_fn is not None:
         found.affine = is_affine(hidden.grad_fn) and not leads_around(root, hidden.grad_fn, leaf)
     once = {part: made[0] for part, made in nodes.items() if len(made) == 1 and made[0]}
     found.direct = {part for part, node in once.items() if _takes(node, leaf, once)}
     found.normalised = dict(_pairs(once, uses(root)))
-    return found
+    return found, left
 
 
 def _made_by(node: Node) -> Node:

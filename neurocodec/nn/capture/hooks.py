@@ -33,20 +33,6 @@ def borrowed(module: nn.Module) -> Iterator[nn.Module]:
 
     Mode of every submodule, `requires_grad` of every parameter and the random state are restored,
     also after an exception. The fused attention path, which skips submodules, is off meanwhile.
-
-    Raises
-    ------
-    CaptureError
-        Where a batch norm keeps no running statistics, so that samples depend on each other.
-
-    Examples
-    --------
-    >>> module = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
-    >>> with borrowed(module):
-    ...     module.training, module[0].weight.requires_grad
-    (False, False)
-    >>> module.training, module[0].weight.requires_grad
-    (True, True)
     """
     modes = [(m, m.training) for m in module.modules()]
     flags = [(p, p.requires_grad) for p in module.parameters()]
@@ -68,16 +54,7 @@ def borrowed(module: nn.Module) -> Iterator[nn.Module]:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Let convolutions on a GPU use all digits of float32, which cuDNN by default does not.
-
-    With TF32, its default, results differ from those of the CPU in the third digit.
-
-    Examples
-    --------
-    >>> with full_precision():
-    ...     torch.backends.cudnn.allow_tf32
-    False
-    """
+    """Let convolutions on a GPU use all digits of float32; with TF32 three of them are right."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -123,39 +100,18 @@ class _ReachedError(Exception):
 
 @dataclass
 class Capture:
-    """Hooks on the layers of one module, and the passes through them.
-
-    Parameters
-    ----------
-    module
-        The network.
-    layers
-        Alias -> layer.
-    select
-        Which item of an output that is a tuple (int) or dict (str) holds the network's answer.
-    protected
-        Aliases whose activation is changed in place further on (torchvision's ReLUs): the network
-        goes on with a copy of these. Found by the passes themselves.
-    changes_input
-        Whether the network works in place on its input: it is then given a copy. Found likewise.
-    told
-        Operators of which it was said in this run that they lack a forward-mode derivative.
-
-    Examples
-    --------
-    >>> module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
-    >>> with Capture(module, {"first": Layer("0")}).attached() as capture:
-    ...     hidden = capture.run(torch.zeros(4, 2)).hidden
-    >>> hidden["first"].shape, module[0]._forward_hooks
-    (torch.Size([4, 3]), OrderedDict())
-    """
+    """Hooks on the layers of one module, and the passes through them."""
 
     module: nn.Module
     layers: Mapping[str, Layer]
-    select: Item = None
-    protected: set[str] = field(default_factory=set)
-    changes_input: bool = False
-    told: set[str] = field(default_factory=set, repr=False)
+    select: Item = None  # item of an output that is a tuple or dict
+    protected: set[str] = field(
+        default_factory=set
+    )  # changed in place further on: the network goes on with copies
+    changes_input: bool = False  # then the network is given a copy
+    told: set[str] = field(
+        default_factory=set, repr=False
+    )  # operators that lack a forward-mode derivative
     _looked: bool = field(default=False, repr=False)
     _off: bool = field(default=False, repr=False)
     _until: frozenset[str] = field(default=frozenset(), repr=False)
@@ -166,13 +122,7 @@ class Capture:
 
     @contextmanager
     def attached(self) -> Iterator[Capture]:
-        """Borrow the module and hook its layers for the length of a ``with`` block.
-
-        Raises
-        ------
-        CaptureError
-            Where a layer is in TorchScript.
-        """
+        """Borrow the module and hook its layers for the length of a ``with`` block."""
         parts = dict(self.module.named_modules(remove_duplicate=False))
         for layer in self.layers.values():
             if layer.module not in parts:
@@ -186,45 +136,23 @@ class Capture:
             yield self
 
     def run(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
-        """Run the module once.
+        """Run the module once; `replace` has activations that it shall go on with.
 
-        Parameters
-        ----------
-        x
-            Inputs, sample axis first.
-        replace
-            Alias -> the activation that the network shall go on with.
-
-        Returns
-        -------
-        Pass
-            Where gradients are enabled, every activation is part of a graph that starts at the
-            earliest captured layer, so that a backward pass ends there. The first pass is
-            preceded by one on a copy that finds out what the network changes in place.
+        Where gradients are enabled, every activation is part of a graph that starts at the earliest
+        captured layer. The first pass is preceded by a plain one.
         """
         if not self._looked:
-            self._looked = True
-            with torch.no_grad():
-                self._learn(x[:1].clone())
+            self.plain(x[:1])
         at_input = any(layer.at == "input" for layer in self.layers.values())
         if torch.is_grad_enabled() and at_input and not x.requires_grad:
             x = x.detach().requires_grad_()
         return self._once(x.clone() if self.changes_input else x, replace)
 
-    def _learn(self, x: Tensor) -> None:
-        """Find out what the network changes in place: its input, and captured activations."""
-        version = x._version  # noqa: SLF001
-        before = x.clone()
-        self._once(x)
-        self.changes_input = x._version != version  # noqa: SLF001
-        if self.protected:
-            self._once(before)
-
     def _once(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
         self._forget()
         self._replace = replace or {}
         outputs = answer(self.module(x), self.select)
-        changed = {a for a, h in self._hidden.items() if h._version != self._versions[a]}  # noqa: SLF001
+        changed = self._changed()
         done = Pass(outputs, self._hidden)
         self._forget()
         if changed & self.protected:
@@ -236,14 +164,25 @@ class Capture:
         self.protected |= changed
         return self._once(x, replace) if changed and torch.is_grad_enabled() else done
 
-    def bare(self, x: Tensor) -> Tensor:
-        """Answer of the module without any capture and without gradients."""
-        self._off = True
+    def plain(self, x: Tensor) -> Tensor:
+        """Answer of the module as it is; see what it changes in place: its input, activations."""
+        self._forget()
+        self._looked = self._off = True
+        own = x.clone()
+        version = own._version  # noqa: SLF001
         try:
             with torch.no_grad():
-                return answer(self.module(x.clone()), self.select)
+                outputs = answer(self.module(own), self.select)
+            self.protected |= self._changed()
         finally:
             self._off = False
+            self._forget()
+        self.changes_input |= own._version != version  # noqa: SLF001
+        return outputs
+
+    def _changed(self) -> set[str]:
+        """Aliases of what was changed in place since it was captured."""
+        return {a for a, h in self._hidden.items() if h._version != self._versions[a]}  # noqa: SLF001
 
     def look(self, x: Tensor) -> Pass:
         """Run the module once without gradients."""
@@ -251,20 +190,7 @@ class Capture:
             return self.run(x)
 
     def reach(self, x: Tensor, aliases: Iterable[str]) -> dict[str, Tensor]:
-        """Run the module as far as the last of some layers, and no further.
-
-        Parameters
-        ----------
-        x
-            Inputs, sample axis first; of a network that `run` has seen.
-        aliases
-            The layers, all of which run.
-
-        Returns
-        -------
-        dict
-            Alias -> activation.
-        """
+        """Run the module as far as the last of some layers, and no further; `run` has seen it."""
         self._forget()
         self._until = frozenset(aliases)
         try:
@@ -296,8 +222,6 @@ class Capture:
         return part.register_forward_hook(on_output)
 
     def _visit(self, alias: str, layer: Layer, value: Any) -> Any:
-        if self._off:
-            return None
         call = self._calls[alias]
         self._calls[alias] += 1
         if layer.occurrence not in (None, call):
@@ -308,8 +232,15 @@ class Capture:
                 expected="which of its calls is meant",
                 hint=f"nc.Layer({layer.module!r}, occurrence=0)",
             )
-        tensor = self._take(alias, pick(value, layer))
-        return put(value, layer.item, tensor)
+        activation = pick(value, layer)
+        if self._off:
+            self._note(alias, activation)
+            return None
+        return put(value, layer.item, self._take(alias, activation))
+
+    def _note(self, alias: str, tensor: Tensor) -> None:
+        self._hidden[alias] = tensor
+        self._versions[alias] = tensor._version  # noqa: SLF001
 
     def _take(self, alias: str, tensor: Tensor) -> Tensor:
         tensor = self._replace.get(alias, tensor)
@@ -320,8 +251,7 @@ class Capture:
             # (not of `view_as`, which gives a batch of one other strides: torch 2.15 then has
             # wrong gradients of a batch norm)
             tensor = tensor[...]
-        self._hidden[alias] = tensor
-        self._versions[alias] = tensor._version  # noqa: SLF001
+        self._note(alias, tensor)
         if self._until and self._until <= self._hidden.keys():
             raise _ReachedError
         return tensor.clone() if alias in self.protected else tensor

@@ -134,20 +134,7 @@ class Layer:
 
 
 def pick(value: Any, layer: Layer) -> Tensor:
-    """Take the activation of a layer out of what its module returned or took.
-
-    Parameters
-    ----------
-    value
-        A tensor, or a tuple or dict that holds one.
-    layer
-        Says which.
-
-    Raises
-    ------
-    CaptureError
-        Where it is no tensor of real numbers.
-    """
+    """Take the activation of a layer out of what its module returned or took."""
     where = f"the {layer.at} of layer {layer.module!r}"
     tensor = value if layer.item is None else _item(value, layer.item, where)
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
@@ -160,23 +147,7 @@ def pick(value: Any, layer: Layer) -> Tensor:
 
 
 def put(value: Any, item: Item, tensor: Tensor) -> Any:
-    """Put a tensor in the place of one item of a tuple or dict, or of the whole.
-
-    Parameters
-    ----------
-    value
-        What the module returned.
-    item
-        Which item; None for the whole.
-    tensor
-        What is put there.
-
-    Examples
-    --------
-    >>> import torch
-    >>> put((1, 2), -1, torch.ones(1))
-    (1, tensor([1.]))
-    """
+    """Put a tensor in the place of one item of a tuple or dict, or of the whole."""
     if item is None:
         return tensor
     if isinstance(value, Mapping):
@@ -205,26 +176,7 @@ def _kind(value: Any) -> str:
 
 
 def answer(outputs: Any, select: Item = None) -> Tensor:
-    """Take the network's answer (sample, output) out of what its module returned.
-
-    Parameters
-    ----------
-    outputs
-        A tensor, or a tuple or dict that holds one.
-    select
-        Which item of a tuple (int) or dict (str).
-
-    Raises
-    ------
-    CaptureError
-        Where it is not one tensor of shape (sample, output); says how to select.
-
-    Examples
-    --------
-    >>> import torch
-    >>> answer({"logits": torch.zeros(2, 3)}, "logits").shape
-    torch.Size([2, 3])
-    """
+    """Take the network's answer (sample, output) out of what its module returned."""
     tensor = outputs if select is None else _item(outputs, select, "the network's output")
     if not isinstance(tensor, Tensor):
         first = next(iter(tensor), 0) if isinstance(tensor, Mapping) else 0

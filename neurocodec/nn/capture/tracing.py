@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,24 +27,14 @@ JOINT_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Trace:
-    """What ran in one pass.
+    """What ran in one pass."""
 
-    Parameters
-    ----------
-    order
-        Aliases of the captured layers, in the order in which they ran.
-    prefix
-        Leaf modules that ran up to the first captured layer, with the shape of their output.
-    graph
-        What the autograd graph shows.
-    done
-        Outputs and activations of the traced samples.
-    """
-
-    order: tuple[str, ...]
-    prefix: tuple[tuple[nn.Module, torch.Size], ...]
-    graph: Inspection
-    done: Pass
+    order: tuple[str, ...]  # aliases, as they ran
+    prefix: tuple[
+        tuple[nn.Module, torch.Size], ...
+    ]  # leaves up to the first layer, if it is affine
+    graph: Inspection  # what the autograd graph shows
+    done: Pass  # of the traced samples
 
     @property
     def bytes_per_sample(self) -> int:
@@ -78,40 +68,21 @@ class _Log:
 def trace(capture: Capture, x: Tensor) -> Trace:
     """Run a few samples through an attached capture and see what runs, in which order.
 
-    Parameters
-    ----------
-    capture
-        Hooks, attached.
-    x
-        A few samples; two or more let it be seen whether samples depend on each other.
-
-    Raises
-    ------
-    InputError
-        Where the network refuses samples of this shape.
-    CaptureError
-        Where a layer never runs (near names that do are listed), or where the answer to a sample
-        depends on the samples beside it.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.capture.layer import Layer
-    >>> module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    >>> with Capture(module, {"b": Layer("2"), "a": Layer("1")}).attached() as capture:
-    ...     trace(capture, torch.zeros(2, 2)).order
-    ('a', 'b')
+    Refuses what cannot be captured rightly: layers that never run, answers that the hooks change,
+    samples whose answer depends on those beside them.
     """
     log = _Log(capture)
-    with torch.no_grad(), _logged(capture.module, log):
-        done = _run(capture, x)
+    with _logged(capture.module, log):
+        plain = _run(capture.plain, x)
+        found, alone = inspect(capture, x)
+        done = alone if len(x) == 1 else capture.look(x)
     if not bool(done.outputs.isfinite().all()):
         raise InputError(
             came="a network that answers with NaN or infinity", expected="finite numbers"
         )
     _require_all(capture, done, log.ran)
-    _require_unchanged(capture, x, done)
-    _require_samples(capture, x, done)
-    found = inspect(capture, x)
+    _require_unchanged(plain, done)
+    _require_samples(x, done, alone)
     first = next(iter(done.hidden), None)
     whole = log.whole and first is not None and capture.layers[first].at == "output"
     prefix = tuple(log.leaves.items()) if whole and found.affine else ()
@@ -119,30 +90,14 @@ def trace(capture: Capture, x: Tensor) -> Trace:
 
 
 def agree(a: Pass, b: Pass) -> bool:
-    """Whether two passes differ by rounding alone, in outputs and in every captured layer.
-
-    Parameters
-    ----------
-    a, b
-        Passes of the same samples.
-    """
+    """Whether two passes differ by rounding alone, in outputs and in every captured layer."""
     pairs = [(a.outputs, b.outputs), *((a.hidden[k], b.hidden[k]) for k in b.hidden)]
     return all(bool((x - y).abs().max() <= AGREEMENT * y.abs().max()) for x, y in pairs)
 
 
 @contextmanager
 def quickened(capture: Capture, traced: Trace, x: Tensor) -> Iterator[None]:
-    """Compute the convolutions in their faster form, where that agrees with what was traced.
-
-    Parameters
-    ----------
-    capture
-        Hooks, attached.
-    traced
-        What the plain network did with `x`.
-    x
-        The traced samples.
-    """
+    """Compute the convolutions in their faster form, where that agrees with what was traced."""
     captured = {layer.module for layer in capture.layers.values()}
     names = {part: name for name, part in capture.module.named_modules()}
     free = {c: n for c, n in traced.graph.normalised.items() if names[c] not in captured}
@@ -167,9 +122,9 @@ def _logged(module: nn.Module, log: _Log) -> Iterator[None]:
         yield
 
 
-def _run(capture: Capture, x: Tensor) -> Pass:
+def _run(plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     try:
-        return capture.run(x)
+        return plain(x)
     except RuntimeError as error:
         if isinstance(error, CaptureError):
             raise
@@ -196,9 +151,9 @@ def _require_all(capture: Capture, done: Pass, ran: list[str]) -> None:
         )
 
 
-def _require_unchanged(capture: Capture, x: Tensor, done: Pass) -> None:
+def _require_unchanged(plain: Tensor, done: Pass) -> None:
     """Refuse a network whose answer the hooks themselves change."""
-    if not agree(Pass(capture.bare(x), {}), Pass(done.outputs, {})):
+    if not agree(Pass(plain, {}), Pass(done.outputs, {})):
         raise CaptureError(
             came="a network whose answer changes when its layers are looked at",
             expected="layers whose output is not changed in place by what stands beside them",
@@ -206,9 +161,8 @@ def _require_unchanged(capture: Capture, x: Tensor, done: Pass) -> None:
         )
 
 
-def _require_samples(capture: Capture, x: Tensor, together: Pass) -> None:
+def _require_samples(x: Tensor, together: Pass, alone: Pass) -> None:
     """Refuse activations and answers that are not one per sample, each by itself."""
-    alone = capture.look(x[:1]) if len(x) > 1 else together
     for size, done in ((len(x), together), (1, alone)):
         for alias, h in done.hidden.items():
             if h.ndim < 2 or len(h) != size:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeGuard, cast
@@ -26,7 +25,6 @@ from typing import Any, TypeGuard, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 LARGE_KERNEL = 5
 """From this side on, the gradient is computed by a mirrored convolution."""
@@ -34,24 +32,7 @@ LARGE_KERNEL = 5
 
 @contextmanager
 def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Let a module compute something else for the length of a ``with`` block; hooks still run.
-
-    Parameters
-    ----------
-    module
-        The module; what it computed before, an override of the user's too, is given back.
-    forward
-        What it computes meanwhile.
-
-    Examples
-    --------
-    >>> module = nn.Identity()
-    >>> with replaced_forward(module, lambda x: 2 * x):
-    ...     module(torch.tensor(3.0))
-    tensor(6.)
-    >>> module(torch.tensor(3.0))
-    tensor(3.)
-    """
+    """Let a module compute something else for the length of a ``with`` block; hooks still run."""
     before = module.__dict__.get("forward")
     module.forward = forward
     try:
@@ -64,24 +45,7 @@ def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator
 
 @contextmanager
 def rewritten(module: nn.Module, normalised: Mapping[nn.Module, nn.Module]) -> Iterator[None]:
-    """Compute the convolutions of a module in their faster form.
-
-    Parameters
-    ----------
-    module
-        In evaluation mode, with frozen parameters.
-    normalised
-        Convolution -> the batch norm that alone takes its output.
-
-    Examples
-    --------
-    >>> module = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).eval()
-    >>> x = torch.ones(1, 1, 2, 2)
-    >>> with torch.no_grad(), rewritten(module, {module[0]: module[1]}):
-    ...     fast = module(x)
-    >>> torch.allclose(fast, module(x))
-    True
-    """
+    """Compute convolutions in faster form, each with its batch norm of `normalised` folded in."""
     with ExitStack() as stack:
         for part in module.modules():
             if _is_rewritable(part):
@@ -128,20 +92,22 @@ def _kernels(module: nn.Conv2d, norm: nn.Module | None) -> _Kernels:
     plain = (module.stride, module.dilation, module.groups) == ((1, 1), (1, 1), 1)
     if plain and min(module.kernel_size) >= LARGE_KERNEL and min(height, width) >= 0:
         mirrored = weight.flip(2, 3).transpose(0, 1).contiguous()
-        return _Kernels(weight, bias, options, mirrored, (height, width))
+        return _Kernels(weight.contiguous(), bias, options, mirrored, (height, width))
     last = weight.to(memory_format=torch.channels_last)
     return _Kernels(last, bias, options, None, (height, width))
 
 
 def _folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Fold in double precision, so that only the result is rounded."""
-    copy = deepcopy(norm).double()
-    statistics = cast("Tensor", copy.running_mean), cast("Tensor", copy.running_var)
-    before = None if bias is None else bias.double()
-    new, offset = fuse_conv_bn_weights(
-        weight.double(), before, *statistics, copy.eps, copy.weight, copy.bias
-    )
-    return new.detach().to(weight.dtype), offset.detach().to(weight.dtype)
+    mean, variance = (cast("Tensor", s).double() for s in (norm.running_mean, norm.running_var))
+    scale = (variance + norm.eps).rsqrt()
+    scale = scale if norm.weight is None else scale * norm.weight.detach().double()
+    before = 0.0 if bias is None else bias.detach().double()
+    shift = 0.0 if norm.bias is None else norm.bias.detach().double()
+    # written in the wanted type and layout at once: no copy of the kernels in double precision
+    new = torch.empty_like(weight, memory_format=torch.channels_last)
+    torch.mul(weight, scale.reshape(-1, 1, 1, 1), out=new)
+    return new, ((before - mean) * scale + shift).to(weight.dtype)
 
 
 def _forward(kernels: _Kernels, x: Tensor) -> Tensor:

@@ -1,4 +1,9 @@
-"""A movie as windows of frames, and the first convolution over all of them at once."""
+"""A movie as windows of frames, and the first convolution over all of them at once.
+
+Neighbouring windows share all frames but one, so the convolution of the windows is one
+cross-correlation over (time, y, x). It is computed block by block in time (overlap-save) with real
+Fourier transforms, and is differentiable any number of times.
+"""
 
 from __future__ import annotations
 
@@ -18,80 +23,20 @@ BLOCK = 64
 
 
 def windows(frames: Tensor, history: int) -> Tensor:
-    """Cut a movie into overlapping windows, as a strided view: nothing is copied.
-
-    Parameters
-    ----------
-    frames
-        Movie of shape (..., T, H, W).
-    history
-        Frames per window.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (..., T - history + 1, history, H, W), the oldest frame first. Window `i`
-        ends with frame `i + history - 1`.
-
-    Raises
-    ------
-    InputError
-        Where the movie is shorter than `history` or has fewer than three dims.
-
-    Examples
-    --------
-    >>> windows(torch.arange(4.0).reshape(4, 1, 1), history=3)[:, :, 0, 0].tolist()
-    [[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]]
-    """
+    """Cut a movie (..., T, H, W) into windows (..., T - history + 1, history, H, W): a view."""
     _check_movie(frames, history)
     return frames.unfold(-3, history, 1).movedim(-1, -3)
 
 
 def convolve_movie(
-    frames: Tensor,
-    weight: Tensor,
+    frames: Tensor,  # (..., T, H, W); leading dims are separate movies of one length
+    weight: Tensor,  # (channel, history, kh, kw), the oldest frame first
     bias: Tensor | None = None,
     *,
-    block: int = BLOCK,
-    spectra: dict[tuple[int, ...], Tensor] | None = None,
+    block: int = BLOCK,  # responses per Fourier transform, at least
+    spectra: dict[tuple[int, ...], Tensor] | None = None,  # of this weight, kept between calls
 ) -> Tensor:
-    """Convolve every window of a movie: `conv2d(windows(frames, history), weight, bias)`, faster.
-
-    Neighbouring windows share all frames but one, so the convolution of the windows is one
-    cross-correlation over (time, y, x). It is computed block by block in time (overlap-save)
-    with real Fourier transforms. Differentiable in `frames`, `weight` and `bias`, any number of
-    times and in both modes.
-
-    Parameters
-    ----------
-    frames
-        Movie of shape (..., T, H, W); leading dims are separate movies of one length.
-    weight
-        Kernels of shape (C, history, kh, kw), the oldest frame first.
-    bias
-        Shape (C,).
-    block
-        Responses per Fourier transform, at least; a trade of memory for speed.
-    spectra
-        Transforms of the kernels by size, kept from call to call by a caller whose `weight` stays
-        the same; empty at first.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (..., T - history + 1, C, H - kh + 1, W - kw + 1).
-
-    Raises
-    ------
-    InputError
-        Where the movie is shorter than the history, or a frame smaller than the kernel.
-
-    Examples
-    --------
-    >>> frames, weight = torch.arange(3.0).reshape(3, 1, 1), torch.tensor([[[[-1.0]], [[1.0]]]])
-    >>> convolve_movie(frames, weight).flatten().round().tolist()
-    [1.0, 1.0]
-    """
+    """`conv2d(windows(frames, history), weight, bias)`, faster; differentiable in both modes."""
     history, *kernel = weight.shape[1:]
     _check_movie(frames, history, kernel)
     size = _transform_size(frames.shape[-3:], history, block)
@@ -104,7 +49,7 @@ def convolve_movie(
         _correlate(part, spectrum, size, history)[..., :height, :width]
         for part in _blocks(frames, history, size[0])
     ]
-    result = torch.cat(parts, dim=-3).transpose(-4, -3)
+    result = torch.cat(parts, dim=-3).transpose(-4, -3)  # (..., time, channel, y, x)
     return result if bias is None else result + bias[:, None, None]
 
 

@@ -35,20 +35,7 @@ class Separated(NamedTuple):
 
 
 def separate(fields: Tensor, rank: int) -> Separated:
-    """Split whole fields into separable components; see `kernels.separable`.
-
-    Parameters
-    ----------
-    fields
-        Shape (n, lag, y, x).
-    rank
-        How many components.
-
-    Examples
-    --------
-    >>> separate(torch.ones(1, 2, 3, 3), rank=1).energy_share.round().item()
-    1.0
-    """
+    """Split fields (n, lag, y, x) into `rank` separable components; see `kernels.separable`."""
     flat = fields.flatten(2)
     temporal, share = _courses(torch.bmm(flat, flat.mT), rank)
     maps = torch.bmm(temporal, flat).reshape(len(fields), rank, *fields.shape[2:])
@@ -67,7 +54,7 @@ CHUNK = 16
 MOST_KERNELS = 64
 """Transforms of kernels that are kept: one for each set of channels and size of a patch."""
 
-Layout = Literal["interleaved", "weighted"]
+Packing = Literal["interleaved", "weighted"]
 """Of spectra: (lag, part), as inverse transforms take them, or (part, lag), for Gram matrices."""
 
 
@@ -83,43 +70,14 @@ class _Patch(NamedTuple):
 
 @dataclass(frozen=True)
 class Adjoint:
-    """Adjoint of a convolution of stride 1 without padding: a gradient at its output, brought back.
+    """Adjoint of a convolution of stride 1 without padding: it brings gradients back."""
 
-    Parameters
-    ----------
-    weight
-        Kernels (channel, lag, ky, kx); a lag is a channel of the convolution's input.
-    size
-        Height and width of the input.
-    kernels
-        Their transforms by size, kept from call to call; empty at first.
-
-    Examples
-    --------
-    >>> weight = torch.tensor([[[[1.0, 2.0]]]])
-    >>> Adjoint(weight, (1, 3)).fields(torch.tensor([[[[1.0, 0.0]]]])).round().flatten().tolist()
-    [1.0, 2.0, 0.0]
-    """
-
-    weight: Tensor
-    size: tuple[int, int]
-    kernels: dict[tuple[object, ...], Tensor] = field(default_factory=dict, repr=False)
+    weight: Tensor  # (channel, lag, ky, kx); a lag is a channel of the convolution's input
+    size: tuple[int, int]  # height and width of the input
+    kernels: dict[tuple[object, ...], Tensor] = field(default_factory=dict, repr=False)  # by size
 
     def fields(self, gradients: Tensor, out: Tensor | None = None) -> Tensor:
-        """Whole fields: gradients with respect to the input.
-
-        Parameters
-        ----------
-        gradients
-            Shape (n, channel, h, w).
-        out
-            Zeros of the shape of the result, to write into.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (n, lag, y, x).
-        """
+        """Fields (n, lag, y, x) of gradients (n, channel, h, w); `out`, where given, is zeros."""
         if out is None:
             out = gradients.new_zeros(len(gradients), self.weight.shape[1], *self.size)
         patch = self._patch(gradients)
@@ -129,15 +87,7 @@ class Adjoint:
         return out
 
     def components(self, gradients: Tensor, rank: int) -> Separated:
-        """Separable components of the fields, without making the fields.
-
-        Parameters
-        ----------
-        gradients
-            Shape (n, channel, h, w).
-        rank
-            How many components.
-        """
+        """Separable components of these fields, without making the fields."""
         patch = self._patch(gradients)
         if patch is None:
             return separate(self.fields(gradients), rank)
@@ -182,21 +132,21 @@ class Adjoint:
         pairs = self._spectra(values, patch, "interleaved").reshape(-1, len(values), self.lags, 2)
         return torch.view_as_complex(pairs).permute(1, 2, 0)
 
-    def _spectra(self, values: Tensor, patch: _Patch, layout: Layout) -> Tensor:
+    def _spectra(self, values: Tensor, patch: _Patch, packing: Packing) -> Tensor:
         """Transforms of the fields, (frequency, n, real and imaginary parts of lags)."""
-        kernels = self._kernels(patch, layout)
+        kernels = self._kernels(patch, packing)
         found = torch.view_as_real(torch.fft.rfft2(values, s=patch.padded))
         rows = found.permute(2, 3, 0, 1, 4).reshape(len(kernels), len(values), -1)
         return torch.bmm(rows, kernels)
 
-    def _kernels(self, patch: _Patch, layout: Layout) -> Tensor:
+    def _kernels(self, patch: _Patch, packing: Packing) -> Tensor:
         """Transforms of the kernels as real matrices: one way to multiply complex numbers."""
-        key = (*patch.padded, *patch.channels.tolist(), layout)
+        key = (*patch.padded, *patch.channels.tolist(), packing)
         if key not in self.kernels:
             while len(self.kernels) >= MOST_KERNELS:
                 self.kernels.pop(next(iter(self.kernels)))
             whole = torch.fft.rfft2(self.weight[patch.channels], s=patch.padded)
-            self.kernels[key] = _as_real(whole.permute(2, 3, 0, 1).flatten(0, 1), patch, layout)
+            self.kernels[key] = _as_real(whole.permute(2, 3, 0, 1).flatten(0, 1), patch, packing)
         return self.kernels[key]
 
     @staticmethod
@@ -212,11 +162,11 @@ def _chunks(rows: Tensor) -> tuple[Tensor, ...]:
     return torch.split(rows, CHUNK)
 
 
-def _as_real(kernels: Tensor, patch: _Patch, layout: Layout) -> Tensor:
+def _as_real(kernels: Tensor, patch: _Patch, packing: Packing) -> Tensor:
     """Matrices that multiply rows of (real, imaginary) pairs as complex (channel, lag) do."""
-    if layout == "weighted":
+    if packing == "weighted":
         kernels = kernels * _half_weights(patch.padded, kernels.real)[:, None, None]
-    last = 2 if layout == "weighted" else 3
+    last = 2 if packing == "weighted" else 3
     of_real = torch.stack((kernels.real, kernels.imag), last)
     of_imaginary = torch.stack((-kernels.imag, kernels.real), last)
     return torch.stack((of_real, of_imaginary), 2).flatten(3).flatten(1, 2).contiguous()
@@ -239,22 +189,7 @@ def _half_weights(size: tuple[int, int], like: Tensor) -> Tensor:
 
 @contextmanager
 def local_gradients(module: nn.Module) -> Iterator[None]:
-    """Bring gradients through large convolutions back by `Adjoint` for the length of a block.
-
-    Parameters
-    ----------
-    module
-        In evaluation mode, with frozen parameters.
-
-    Examples
-    --------
-    >>> module = nn.Conv2d(1, 1, 5)
-    >>> x = torch.ones(1, 1, 6, 6, requires_grad=True)
-    >>> with local_gradients(module):
-    ...     quick = torch.autograd.grad(module(x)[0, 0, 0, 0], x)[0]
-    >>> torch.allclose(quick, torch.autograd.grad(module(x)[0, 0, 0, 0], x)[0], atol=1e-6)
-    True
-    """
+    """Take gradients through large frozen convolutions back by `Adjoint`, inside of a ``with``."""
     with ExitStack() as stack:
         for part in module.modules():
             if isinstance(part, nn.Conv2d) and _is_large(part):

@@ -1,4 +1,8 @@
-"""Gradients of responses with respect to windows of a movie: instantaneous receptive fields."""
+"""Gradients of responses with respect to windows of a movie: instantaneous receptive fields.
+
+Where the first captured layer is one convolution of the windows, the backward passes stop there and
+its adjoint does the rest; any other network is differentiated down to the windows.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,8 @@ import torch
 from torch import Tensor
 
 from neurocodec.errors import CaptureError, InputError
-from neurocodec.nn.attribution.passes import Batch, Prefix
 from neurocodec.nn.capture.hooks import Capture, Pass
+from neurocodec.nn.capture.prefix import Batch, Prefix
 from neurocodec.nn.fields.adjoint import Adjoint, Separated, separate
 
 Values = Callable[[Pass], Tensor]
@@ -21,18 +25,10 @@ Place = tuple[slice, int, int]
 
 @dataclass(frozen=True)
 class Through:
-    """Channels of a layer that a field is restricted to.
-
-    Parameters
-    ----------
-    alias
-        The layer, one that is captured.
-    weights
-        Shape (part, channel): each part multiplies the gradient at the layer by its row.
-    """
+    """Channels of a layer that a field is restricted to."""
 
     alias: str
-    weights: Tensor
+    weights: Tensor  # (part, channel); each part multiplies the gradient at the layer by its row
 
 
 class _Forward(NamedTuple):
@@ -45,46 +41,16 @@ class _Forward(NamedTuple):
 
 @dataclass(frozen=True)
 class FieldPasses:
-    """Gradients of several values with respect to the windows that they answer.
-
-    Where the first captured layer is one convolution of the windows, the backward passes stop
-    there and its adjoint does the rest; any other network is differentiated down to the windows.
-
-    Parameters
-    ----------
-    capture
-        Hooks on the module, attached.
-    values
-        What is differentiated.
-    through
-        Which channels of which layer the gradient passes; None for all.
-    prefix
-        The first captured layer, where it is one convolution of the windows.
-    adjoint
-        Its adjoint.
-    """
+    """Gradients of several values with respect to the windows that they answer."""
 
     capture: Capture
     values: Values
-    through: Through | None = None
-    prefix: Prefix | None = None
-    adjoint: Adjoint | None = None
+    through: Through | None = None  # one part, of all channels, where None
+    prefix: Prefix | None = None  # the first captured layer, where it is one convolution
+    adjoint: Adjoint | None = None  # of that convolution
 
     def fields(self, batch: Batch, out: Tensor | None = None) -> Tensor:
-        """Whole fields.
-
-        Parameters
-        ----------
-        batch
-            Windows of a movie.
-        out
-            Zeros of the shape of the result, to write into.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (time, value, part, lag, y, x); one part where the field is not restricted.
-        """
+        """Whole fields (time, value, part, lag, y, x); `out`, where given, is zeros."""
         start = self._forward(batch)
         shape = (*self._shape(start), *batch.x.shape[1:])
         found = start.base.new_zeros(shape) if out is None else out.view(shape)
@@ -96,20 +62,7 @@ class FieldPasses:
         return found
 
     def components(self, batch: Batch, rank: int) -> Separated:
-        """Separable components of the fields, field by field.
-
-        Parameters
-        ----------
-        batch
-            Windows of a movie.
-        rank
-            How many components.
-
-        Returns
-        -------
-        Separated
-            Tensors whose shapes start with (time, value, part, component).
-        """
+        """Separable components of the fields: (time, value, part, component, ...)."""
         start = self._forward(batch)
         lags, *size = batch.x.shape[1:]
         lead = (*self._shape(start), rank)

@@ -17,12 +17,18 @@ import torch
 from torch import Tensor
 
 from neurocodec.errors import InputError
-from neurocodec.nn.attribution.integration import FIRST_STEPS, IntegratedGradients, Rule, incomplete
+from neurocodec.nn.attribution.integration import (
+    FIRST_STEPS,
+    IntegratedGradients,
+    Rule,
+    fixed_target,
+    incomplete,
+)
 from neurocodec.nn.attribution.method import Attribution, Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
-from neurocodec.nn.attribution.passes import Batch, Passes
+from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.tangents import differentiable_attention, tangents
-from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.maps.ways_back import Front, Parts, WaysBack
 
 Decomposed = InputGrad | ActGrad | IntegratedGradients
@@ -30,24 +36,12 @@ Decomposed = InputGrad | ActGrad | IntegratedGradients
 
 
 class Mapped(NamedTuple):
-    """Maps of one batch.
+    """Maps of one batch, and what they should sum to."""
 
-    Parameters
-    ----------
-    maps
-        (sample, part, sign, *input).
-    contribution
-        (sample, part, sign): what the maps should sum to.
-    target
-        (sample).
-    steps, converged
-        Of every sample, where steps are adaptive.
-    """
-
-    maps: Tensor
-    contribution: Tensor
-    target: Tensor
-    steps: Tensor | None = None
+    maps: Tensor  # (sample, part, sign, *input)
+    contribution: Tensor  # (sample, part, sign), what the maps should sum to
+    target: Tensor  # (sample,)
+    steps: Tensor | None = None  # of every sample, where they are adaptive
     converged: Tensor | None = None
 
     @property
@@ -70,24 +64,12 @@ Trial = tuple[Mapped, Tensor]
 
 @dataclass(frozen=True)
 class MapPasses:
-    """Passes from the target through chosen channels to the input.
-
-    Parameters
-    ----------
-    passes
-        Of the prepared network.
-    parts
-        The channels.
-    steps
-        Steps of the integral along the path from baseline to input, for `ActGrad`.
-    together
-        Maps in one backward pass; None chooses by the device.
-    """
+    """Passes from the target through chosen channels to the input."""
 
     passes: Passes
     parts: Parts
-    steps: int = 20
-    together: int | None = None
+    steps: int = 20  # along the path from baseline to input, for `ActGrad`
+    together: int | None = None  # maps in one backward pass; None chooses by the device
 
     @property
     def alias(self) -> str:
@@ -100,22 +82,7 @@ class MapPasses:
         return WaysBack(self.passes, self.parts, self.together)
 
     def mapped(self, method: Method, batch: Batch) -> Mapped:
-        """Maps of a batch, with the contributions that they decompose.
-
-        Parameters
-        ----------
-        method
-            `InputGrad` (CODEC eq. 3-6), `ActGrad` (eq. 19-23) or `IntegratedGradients` (eq. 10-12).
-        batch
-            The samples.
-
-        Raises
-        ------
-        InputError
-            For another method.
-        CaptureError
-            Where the target does not depend on the layer.
-        """
+        """Maps by `InputGrad` (CODEC eq. 3-6), `ActGrad` (19-23), `IntegratedGradients` (10-12)."""
         with differentiable_attention():
             match method:
                 case InputGrad():
@@ -196,55 +163,17 @@ class MapPasses:
 
 
 def nodes(steps: int, rule: Rule) -> Iterator[tuple[float, float]]:
-    """Weights and places of the points of a path from 0 to 1.
-
-    Parameters
-    ----------
-    steps
-        Number of steps.
-    rule
-        ``"trapezoid"``, or ``"right"``, which leaves out the start (CODEC eq. 13).
-
-    Examples
-    --------
-    >>> list(nodes(2, "trapezoid")), list(nodes(2, "right"))
-    ([(0.25, 0.0), (0.5, 0.5), (0.25, 1.0)], [(0.5, 0.5), (0.5, 1.0)])
-    """
+    """Weights and places of points from 0 to 1; "right" leaves out the start (CODEC eq. 13)."""
     for k in range(0 if rule == "trapezoid" else 1, steps + 1):
         inner = rule == "right" or 0 < k < steps
         yield (1 if inner else 0.5) / steps, k / steps
 
 
 def line(passes: Passes, batch: Batch, steps: int, rule: Rule) -> Iterator[tuple[float, Tensor]]:
-    """Weights and inputs along the straight path from the baseline to the samples.
-
-    Parameters
-    ----------
-    passes
-        Know the baseline.
-    batch
-        The samples.
-    steps, rule
-        As for `nodes`.
-    """
+    """Weights and inputs along the straight path from the baseline to the samples; see `nodes`."""
     start = passes.baseline.expand_as(batch.x)
     for weight, alpha in nodes(steps, rule):
         yield weight, batch.x if alpha == 1 else torch.lerp(start, batch.x, alpha)
-
-
-def fixed_target(passes: Passes, batch: Batch) -> Target:
-    """Target with what it holds along the path, such as the class found at the sample.
-
-    Parameters
-    ----------
-    passes
-        Know the target.
-    batch
-        The samples.
-    """
-    if not getattr(passes.target, "hold", False):
-        return passes.target
-    return passes.target.fixed_at(passes.look(batch.x).outputs)
 
 
 def refined(
@@ -252,17 +181,7 @@ def refined(
     batch: Batch,
     attempt: Callable[[IntegratedGradients, Batch], Trial],
 ) -> Mapped:
-    """Integrate maps; with ``steps="auto"``, again with more steps the samples that miss.
-
-    Parameters
-    ----------
-    method
-        Its steps and tolerance.
-    batch
-        The samples.
-    attempt
-        Takes the method with a number of steps, and samples; returns maps, and which miss.
-    """
+    """Integrate maps; with ``steps="auto"``, again with more steps the samples that miss."""
     if method.steps != "auto":
         return attempt(method, batch)[0]
     steps = min(FIRST_STEPS, method.max_steps)
@@ -278,19 +197,7 @@ def refined(
 
 
 def not_decomposed(method: Method) -> InputError:
-    """Build the error for a method whose contributions are no sums over the input.
-
-    Parameters
-    ----------
-    method
-        The method.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.attribution.methods import NormGrad
-    >>> not_decomposed(NormGrad()).came
-    'method=NormGrad()'
-    """
+    """Build the error for a method whose contributions are no sums over the input."""
     return InputError(
         came=f"method={method!r}",
         expected="one whose contributions are sums over pixels: InputGrad, ActGrad or"

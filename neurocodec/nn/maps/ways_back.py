@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from neurocodec.errors import CaptureError, unknown_name
+from neurocodec.arguments import one_of
+from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.reduction import split_sign
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.layer import Layer
-
-Sign = Literal["both", "excitatory", "inhibitory", "net"]
+from neurocodec.vocabulary import Sign
 
 TOGETHER: Final = {"cpu": 1, "cuda": 16}
 """Maps in one backward pass, by the kind of device.
@@ -27,26 +27,14 @@ batched pass), and takes the memory of one.
 
 @dataclass(frozen=True)
 class Parts:
-    """Channels of a layer that maps pass, one set of weights for each map.
-
-    Parameters
-    ----------
-    alias
-        The layer, which is captured.
-    weights
-        (part, 2, channel): what a channel counts where its contribution is positive, and where it
-        is negative.
-    sign
-        Which of the two have a map each: ``"both"``, one of them, or ``"net"``, their sum.
-    """
+    """Channels of a layer that maps pass, one set of weights for each map."""
 
     alias: str
-    weights: Tensor
-    sign: Sign = "both"
+    weights: Tensor  # (part, 2, channel), where a contribution is positive, and where negative
+    sign: Sign = "both"  # which of the two have a map each; "net" is their sum
 
     def __post_init__(self) -> None:
-        if self.sign not in get_args(Sign):
-            raise unknown_name("sign", self.sign, get_args(Sign))
+        one_of("sign", self.sign, get_args(Sign))
 
     @property
     def signs(self) -> tuple[tuple[int, ...], ...]:
@@ -68,7 +56,7 @@ class Front(NamedTuple):
     hidden: Tensor
 
 
-class Point(NamedTuple):
+class Waypoint(NamedTuple):
     """The same, with the target and its gradient at the layer."""
 
     front: Front
@@ -78,21 +66,11 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class WaysBack:
-    """The ways from the target to the input that pass some channels of a layer.
-
-    Parameters
-    ----------
-    passes
-        Of the prepared network.
-    parts
-        The channels.
-    together
-        Maps in one backward pass; None chooses by the device.
-    """
+    """The ways from the target to the input that pass some channels of a layer."""
 
     passes: Passes
     parts: Parts
-    together: int | None = None
+    together: int | None = None  # maps in one backward pass; None chooses by the device
 
     @property
     def alias(self) -> str:
@@ -110,7 +88,7 @@ class WaysBack:
             leaf = x.detach().clone().requires_grad_()
             return Front(leaf, self.passes.capture.reach(leaf, [self.alias])[self.alias])
 
-    def point(self, x: Tensor, target: Target) -> Point:
+    def point(self, x: Tensor, target: Target) -> Waypoint:
         """Run the whole network, and go back as far as the layer."""
         with torch.enable_grad():
             leaf = x.detach().clone().requires_grad_()
@@ -126,7 +104,7 @@ class WaysBack:
                 expected="a layer between the input and what the target reads",
                 hint="an earlier layer=, or a target of the outputs",
             )
-        return Point(Front(leaf, hidden), gradient, value.detach())
+        return Waypoint(Front(leaf, hidden), gradient, value.detach())
 
     def back(self, front: Front, gradient: Tensor, contribution: Tensor) -> Tensor:
         """Gradients at the input by way of each part and sign, (sample, part, sign, *input)."""

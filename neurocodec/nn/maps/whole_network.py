@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from neurocodec.errors import CaptureError
-from neurocodec.nn.attribution.integration import IntegratedGradients
+from neurocodec.nn.attribution.integration import IntegratedGradients, fixed_target
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
-from neurocodec.nn.attribution.passes import Batch, Passes, Point
+from neurocodec.nn.attribution.passes import Passes, Point
 from neurocodec.nn.attribution.tangents import differentiable_attention
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.maps.through_channels import (
     Mapped,
     Trial,
-    fixed_target,
     line,
     not_decomposed,
     refined,
@@ -26,34 +26,12 @@ from neurocodec.nn.maps.through_channels import (
 
 @dataclass(frozen=True)
 class Saliency:
-    """Maps of a target through all of the network, to set those through some channels beside.
-
-    Parameters
-    ----------
-    passes
-        Of the prepared network.
-    """
+    """Maps of a target through all of the network, to set those through some channels beside."""
 
     passes: Passes
 
     def mapped(self, method: Method, batch: Batch) -> Mapped:
-        """Maps of a batch; what they should sum to is the change of the target, y(x) - y(x').
-
-        Parameters
-        ----------
-        method
-            `InputGrad` or `ActGrad`, which are the same here: (x - x') dy/dx (CODEC eq. 6); or
-            `IntegratedGradients`, with either path (eq. 7 and 13).
-        batch
-            The samples.
-
-        Raises
-        ------
-        InputError
-            For another method.
-        CaptureError
-            Where the target does not depend on the input.
-        """
+        """Maps (x - x') dy/dx (CODEC eq. 6) or integrated (7, 13); they sum to y(x) - y(x')."""
         with differentiable_attention():
             if isinstance(method, InputGrad | ActGrad):
                 gradient = self._gradient(batch.x, self.passes.target)

@@ -16,42 +16,16 @@ from neurocodec.nn.capture.layer import Layer, pick, put
 
 @dataclass(frozen=True)
 class ChannelMask:
-    """Which channels of a layer are replaced, and by what.
-
-    Parameters
-    ----------
-    layer
-        Where.
-    channels
-        Positions of channels, from 0.
-    kept
-        Whether these are the ones that stay as they are, and all others are replaced.
-    tokens
-        Positions at which this is done, of a layer of tokens; everywhere where None.
-    fill
-        What they are replaced by: one number, or one for each channel of the layer.
-
-    Examples
-    --------
-    >>> mask = ChannelMask(Layer("0"), channels=(1,))
-    >>> mask(torch.tensor([[2.0, 3.0]]))
-    tensor([[2., 0.]])
-    """
+    """Which channels of a layer are replaced, and by what."""
 
     layer: Layer
     channels: tuple[int, ...]
-    kept: bool = False
-    tokens: tuple[int, ...] | None = None
-    fill: float | tuple[float, ...] = 0.0
+    kept: bool = False  # whether these stay as they are, and all others are replaced
+    tokens: tuple[int, ...] | None = None  # where, in a layer of tokens; everywhere where None
+    fill: float | tuple[float, ...] = 0.0  # one number, or one for each channel of the layer
 
     def __call__(self, activation: Tensor) -> Tensor:
-        """Return a new tensor: the kept channels of the activation, and the fill of the others.
-
-        Raises
-        ------
-        InputError
-            Where the layer has not these channels or tokens.
-        """
+        """Return a new tensor: the kept channels of the activation, and the fill of the others."""
         keep = torch.ones_like(activation[:1])
         view = self.layer.channels_first(keep)
         self._require(activation, view)
@@ -111,20 +85,7 @@ def _require_tokens(layer: Layer, tokens: Sequence[int], activation: Tensor, vie
 
 
 class MaskHook:
-    """Hooks that apply a mask in every pass of a module; they are copied and pickled with it.
-
-    Parameters
-    ----------
-    mask
-        What is done.
-
-    Examples
-    --------
-    >>> module = nn.Sequential(nn.Identity())
-    >>> MaskHook(ChannelMask(Layer("0"), (0,))).attach(module)
-    >>> module(torch.ones(1, 2))
-    tensor([[0., 1.]])
-    """
+    """Hooks that apply a mask in every pass of a module; they are copied and pickled with it."""
 
     def __init__(self, mask: ChannelMask) -> None:
         self.mask = mask
@@ -175,27 +136,7 @@ class MaskHook:
 
 
 def twin(module: nn.Module) -> nn.Module:
-    """Copy a module but not its numbers: parameters, buffers and other tensors are shared.
-
-    So hooks can be put on the copy while the module itself stays as it is.
-
-    Parameters
-    ----------
-    module
-        What is to be hooked.
-
-    Raises
-    ------
-    CaptureError
-        Where it holds what cannot be copied.
-
-    Examples
-    --------
-    >>> module = nn.Linear(2, 1)
-    >>> copied = twin(module)
-    >>> copied is module, copied.weight is module.weight
-    (False, True)
-    """
+    """Copy a module to put hooks on, but not its numbers: all tensors are shared."""
     shared = [t for part in module.modules() for t in vars(part).values() if isinstance(t, Tensor)]
     shared += [*module.parameters(), *module.buffers()]
     try:
@@ -208,21 +149,7 @@ def twin(module: nn.Module) -> nn.Module:
 
 
 def masked(module: nn.Module, mask: ChannelMask) -> nn.Module:
-    """Return the module with a mask on one of its layers; it shares all numbers with the plain one.
-
-    Parameters
-    ----------
-    module
-        Left as it is.
-    mask
-        What is done, in every pass.
-
-    Examples
-    --------
-    >>> module = nn.Sequential(nn.Identity())
-    >>> masked(module, ChannelMask(Layer("0"), (0,)))(torch.ones(1, 2))
-    tensor([[0., 1.]])
-    """
+    """Copy a module, with a mask on one of its layers; it shares all numbers with the plain one."""
     copied = twin(module)
     MaskHook(mask).attach(copied)
     return copied

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurocodec.nn.capture.graph import walk
+from neurocodec.nn.capture.graph import bypassed
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.tracing import agree
@@ -22,7 +22,7 @@ from neurocodec.nn.fast.convolution import replaced_forward
 logger = logging.getLogger(__name__)
 
 Skipped = tuple[tuple[nn.Module, torch.Size], ...]
-
+"""Modules, and the shape of what they return."""
 
 START = "where a replay starts"
 """Alias of the input of the part around a layer from which it is resumed."""
@@ -30,50 +30,17 @@ START = "where a replay starts"
 
 @dataclass(frozen=True)
 class Remainder:
-    """What comes after a layer, or after the start of the part of the network around it.
+    """What comes after a layer, or after the start of the part of the network around it."""
 
-    Parameters
-    ----------
-    capture
-        Hooks on the layer, and perhaps on where a replay starts, attached; a network of which a
-        pass was seen (`tracing.trace`).
-    alias
-        The layer.
-    skipped
-        The largest modules that have finished where a replay starts, and the shape of what they
-        return: a replay lets them return zeros. None where the answer depends on the input in
-        another way; then every replay is a whole pass.
-
-    Examples
-    --------
-    >>> module = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU())
-    >>> x = torch.ones(3, 2)
-    >>> with Capture(module, {"a": Layer("0")}).attached() as capture:
-    ...     rest = Remainder.of(capture, "a", x)
-    ...     with rest.resumed():
-    ...         rest.answers(x[:1], {"a": torch.tensor([[-1.0, 2.0]])})
-    tensor([[0., 2.]])
-    """
-
-    capture: Capture
+    capture: Capture  # hooks on the layer, and perhaps on `START`, attached and traced
     alias: str
-    skipped: Skipped | None
+    skipped: Skipped | None  # a replay lets them return zeros; None where it is a whole pass
 
     @classmethod
     def of(cls, capture: Capture, alias: str, x: Tensor) -> Remainder:
-        """Find what can be skipped; checked by the graph of a pass, and by its numbers.
-
-        Parameters
-        ----------
-        capture
-            With the layer, and with `START` where a replay shall start there.
-        alias
-            The layer.
-        x
-            A few samples.
-        """
+        """Find what can be skipped; checked by the graph of a pass, and by its numbers."""
         full = capture.look(x)
-        if leads_around(capture, x):
+        if bypassed(capture, x):
             return cls(capture, alias, None)
         rest = cls(capture, alias, finished_before(capture, x))
         with rest.resumed():
@@ -97,15 +64,7 @@ class Remainder:
             yield
 
     def answers(self, x: Tensor, hidden: Mapping[str, Tensor]) -> Tensor:
-        """Outputs (sample, output) for activations.
-
-        Parameters
-        ----------
-        x
-            Inputs; their values count only where whole passes are needed.
-        hidden
-            Activations of the captured layers, one per sample.
-        """
+        """Outputs (sample, output) for activations; values of `x` count in whole passes only."""
         with torch.no_grad():
             return self.capture.run(x, hidden).outputs
 
@@ -113,30 +72,11 @@ class Remainder:
         self,
         x: Tensor,
         hidden: Mapping[str, Tensor],
-        row: Tensor,
-        keep: Tensor,
-        fill: Tensor | None = None,
+        row: Tensor,  # (row,), the sample that each row is made from
+        keep: Tensor,  # (row, channel), 1 where a channel stays and 0 where it is replaced
+        fill: Tensor | None = None,  # (channel,), zeros where None
     ) -> Tensor:
-        """Outputs with channels of the layer replaced, each row in a way of its own.
-
-        Parameters
-        ----------
-        x
-            Inputs (sample, ...).
-        hidden
-            Activations (sample, ...) of the captured layers at these; not changed.
-        row
-            (row,), the sample that each row is made from.
-        keep
-            (row, channel), 1 where a channel stays as it is and 0 where it is replaced.
-        fill
-            (channel,), what channels are replaced by; zeros where None.
-
-        Returns
-        -------
-        torch.Tensor
-            (row, output).
-        """
+        """Outputs (row, output), with channels of the layer replaced row by row."""
         changed = {self.alias: mask_rows(self.layer, hidden[self.alias][row], keep, fill)}
         if self.skipped is None:
             return self.answers(x[row], changed)
@@ -146,44 +86,15 @@ class Remainder:
 
 
 def starts(layer: Layer) -> Iterator[Layer]:
-    """Inputs of the parts of a network around a layer, the smallest part first.
-
-    A way around the layer inside such a part (a residual connection) is then computed again.
-
-    Parameters
-    ----------
-    layer
-        The layer.
-
-    Examples
-    --------
-    >>> [start.module for start in starts(Layer("blocks.3.attn.proj"))]
-    ['blocks.3.attn', 'blocks.3', 'blocks']
-    """
+    """Inputs of the parts of a network around a layer, the smallest part first."""
+    # a way around the layer inside such a part (a residual connection) is then computed again
     name = layer.module
     while name := name.rpartition(".")[0]:
         yield Layer(name, at="input")
 
 
 def mask_rows(layer: Layer, rows: Tensor, keep: Tensor, fill: Tensor | None = None) -> Tensor:
-    """Replace channels, in place: `rows` is a copy that nobody else has.
-
-    Parameters
-    ----------
-    layer
-        Says where the channels are.
-    rows
-        (row, ...), in the layer's own layout.
-    keep
-        (row, channel), 1 or 0.
-    fill
-        (channel,).
-
-    Examples
-    --------
-    >>> mask_rows(Layer("0"), torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 1.0]]))
-    tensor([[0., 2.]])
-    """
+    """Replace channels, in place: `rows` is a copy that nobody else has; `keep` (row, channel)."""
     view = layer.channels_first(rows)
     inner = [1] * (view.ndim - 2)
     factor = keep.to(view.dtype).reshape(*keep.shape, *inner)
@@ -191,23 +102,6 @@ def mask_rows(layer: Layer, rows: Tensor, keep: Tensor, fill: Tensor | None = No
     if fill is not None:
         view.add_((1 - factor) * fill.to(view.dtype).reshape(1, -1, *inner))
     return rows
-
-
-def leads_around(capture: Capture, x: Tensor) -> bool:
-    """Whether the answer depends on the input otherwise than through the captured layers.
-
-    Parameters
-    ----------
-    capture
-        Hooks, attached.
-    x
-        Samples, of which the first is used.
-    """
-    leaf = x[:1].detach().clone().requires_grad_()
-    with torch.enable_grad():
-        hidden = {a: h.detach().clone() for a, h in capture.run(leaf).hidden.items()}
-        root = capture.run(leaf, hidden).outputs.grad_fn
-    return any(getattr(node, "variable", None) is leaf for node in walk(root))
 
 
 @dataclass
@@ -228,21 +122,7 @@ class _Finished:
 
 
 def finished_before(capture: Capture, x: Tensor) -> Skipped:
-    """Find the largest modules that have finished when the first captured layer is reached.
-
-    Parameters
-    ----------
-    capture
-        Hooks, attached.
-    x
-        A few samples.
-
-    Returns
-    -------
-    tuple of (Module, Size)
-        The layer itself included. Each runs once in a pass, takes one tensor and returns one, and
-        nobody has hooked what is inside of it; the size is that of what it returns.
-    """
+    """Find the largest modules that have finished when the first captured layer is reached."""
     hooked = {
         part
         for part in capture.module.modules()
@@ -256,6 +136,7 @@ def finished_before(capture: Capture, x: Tensor) -> Skipped:
             )
             stack.callback(hook.remove)
         capture.look(x)
+    # those that run once in a pass, with nothing hooked inside; the layer itself included
     inside = {part: {*part.modules()} - {part} for part in seen.shapes}
     whole = [p for p in seen.shapes if seen.ran[p] == 1 and not hooked & inside[p]]
     within = {inner for part in whole for inner in inside[part]}

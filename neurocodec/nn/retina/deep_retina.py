@@ -11,19 +11,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError, warn
 from neurocodec.nn.retina.deep_retina_state import Part, layers_of
-from neurocodec.nn.retina.model import EPSILON, Exponential, LocalReadout
+from neurocodec.nn.retina.model import EPSILON
+from neurocodec.nn.retina.readouts import Exponential, LocalReadout
 from neurocodec.nn.retina.stacked import Convolution, as_module, collapsed
 from neurocodec.nn.standardisation import Standardisation
 
 UnitRule = Literal["current", "first"]
-"""Versions of the rule that picks the unit of a cell; see `unit_positions`."""
+"""Versions of torch-deep-retina's rule that picks the unit of a cell: "first" until 2020."""
 
 ACTIVATIONS: Final = ("ReLU", "Tanh", "Sigmoid", "Softplus", "ELU", "SELU", "GELU", "LeakyReLU")
 """Names of `activ_fxn` that are taken: those of `torch.nn`, with their defaults."""
@@ -31,84 +33,25 @@ ACTIVATIONS: Final = ("ReLU", "Tanh", "Sigmoid", "Softplus", "ELU", "SELU", "GEL
 
 @dataclass(frozen=True)
 class DeepRetinaConfig:
-    """What a checkpoint's tensors do not say, and what they are checked against.
+    """What a checkpoint's tensors do not say, and what they are checked against."""
 
-    Parameters
-    ----------
-    history
-        Frames per window.
-    size
-        Height and width of a frame in pixels.
-    activation
-        Of the hidden layers: a name of `ACTIVATIONS`.
-    softplus
-        Output nonlinearity: softplus, or else the exponential.
-    exponential
-        Whether an exponential follows the output nonlinearity (their `inference_exp`).
-    paddings
-        Pixels of zeros around the input of each hidden convolution; none where empty.
-    kernels
-        Sides of all kernels, checked against the tensors where given.
-    channels
-        Channels of the hidden layers, checked likewise.
-    centers
-        Centre (row, column) of each cell in pixels, for the convolutional readout.
-    unit_rule
-        How centres become units, see `unit_positions`; None takes "current", and warns where
-        the other rule picks other units.
-    standardisation
-        Mean and standard deviation of the stimulus that the model was trained on; None where it
-        takes a stimulus that is standardised already.
-    """
-
-    history: int = 40
-    size: tuple[int, int] = (50, 50)
-    activation: str = "ReLU"
-    softplus: bool = True
-    exponential: bool = False
-    paddings: tuple[int, ...] = ()
-    kernels: tuple[int, ...] = ()
-    channels: tuple[int, ...] = ()
-    centers: tuple[tuple[int, int], ...] | None = None
-    unit_rule: UnitRule | None = None
-    standardisation: tuple[float, float] | None = None
+    history: int = 40  # frames per window
+    size: tuple[int, int] = (50, 50)  # height and width of a frame in pixels
+    activation: str = "ReLU"  # of the hidden layers: a name of `ACTIVATIONS`
+    softplus: bool = True  # output nonlinearity: softplus, or else the exponential
+    exponential: bool = False  # whether one more exponential follows it (their `inference_exp`)
+    paddings: tuple[int, ...] = ()  # of the input of each hidden convolution, in pixels
+    kernels: tuple[int, ...] = ()  # sides of all kernels, checked against the tensors where given
+    channels: tuple[int, ...] = ()  # of the hidden layers, checked likewise
+    centers: tuple[tuple[int, int], ...] | None = None  # (row, column) of each cell, in pixels
+    unit_rule: UnitRule | None = None  # None: "current", and a warning where "first" differs
+    standardisation: tuple[float, float] | None = None  # mean, deviation; None: done already
 
 
 def build_deep_retina(state: Mapping[str, Tensor], config: DeepRetinaConfig) -> nn.Sequential:
-    """Build a model from the tensors of a torch-deep-retina checkpoint.
-
-    Parameters
-    ----------
-    state
-        Their `model_state_dict`: names "sequential.<place>.<...>".
-    config
-        What the tensors do not say.
-
-    Returns
-    -------
-    torch.nn.Sequential
-        In evaluation mode and single precision: `standardisation` (where the config has one),
-        `layer1`, `layer2`, ... (each with its `convolution`), `readout`. Input (sample, history,
-        height, width), the oldest frame first; output (sample, cell).
-
-    Raises
-    ------
-    StorageError
-        Where tensors are missing, or are of another kind of model.
-    InputError
-        Where tensors contradict each other or the config.
-
-    Examples
-    --------
-    >>> norm = ("weight", "bias", "running_mean", "running_var")
-    >>> state = {"sequential.0.weight": torch.ones(1, 2, 3, 3), "sequential.2.sigma": torch.ones(1)}
-    >>> state |= {f"sequential.1.{name}": torch.ones(1) for name in norm}
-    >>> state |= {"sequential.5.weight": torch.ones(1, 4)}
-    >>> state |= {f"sequential.6.{name}": torch.ones(1) for name in norm}
-    >>> module = build_deep_retina(state, DeepRetinaConfig(history=2, size=(4, 4)))
-    >>> [name for name, _ in module.named_children()], module(torch.ones(5, 2, 4, 4)).shape
-    (['layer1', 'readout'], torch.Size([5, 1]))
-    """
+    """Build a model, in evaluation mode, from the tensors of a torch-deep-retina checkpoint."""
+    # parts: `standardisation` where the config has one, `layer1`, `layer2`, ... (each with its
+    # `convolution`), `readout`; windows (sample, history, height, width), the oldest frame first
     *hidden, readout = layers_of(state)
     if config.channels and len(config.channels) != len(hidden):
         raise InputError(
@@ -126,50 +69,14 @@ def build_deep_retina(state: Mapping[str, Tensor], config: DeepRetinaConfig) -> 
 
 
 def unit_positions(
-    centers: Sequence[tuple[int, int]],
-    kernels: Sequence[int],
-    size: tuple[int, int],
-    maps: tuple[int, int],
+    centers: Sequence[tuple[int, int]],  # row and column of each cell in pixels of a frame
+    kernels: Sequence[int],  # sides of all kernels, the readout's last
+    size: tuple[int, int],  # of a frame
+    maps: tuple[int, int],  # height and width of the last feature map
     rule: UnitRule = "current",
 ) -> list[tuple[int, int]]:
-    """Unit of the last feature map that stands for each cell, from the cell's centre.
-
-    Parameters
-    ----------
-    centers
-        Row and column of each cell in pixels of a frame.
-    kernels
-        Sides k of all kernels, the readout's last.
-    size
-        Height and width H of a frame.
-    maps
-        Height and width of the last feature map.
-    rule
-        "current": centre - (sum of (k // 2) + 1), within the map. So do the released
-        models load; their 15-11-21b prints units that are centre - 18 for kernels 15, 11, 11.
-        "first", torch-deep-retina until 2020: min(max(0, centre - h), H - 2 (h - 1)) with
-        h = (k1 - 1) + (k2 - 1) + (k3 // 2 - 1) + 1. For frames of 50 pixels and kernels 15, 11,
-        11 that is -6 for every centre, counted from the end of the map.
-
-    Returns
-    -------
-    list of (int, int)
-        Row and column of each unit.
-
-    Raises
-    ------
-    InputError
-        Where a unit is outside of the map.
-
-    Examples
-    --------
-    >>> unit_positions([(27, 9), (20, 12), (41, 2)], [15, 11, 11], (50, 50), (16, 16))
-    [(9, 0), (2, 0), (15, 0)]
-    >>> unit_positions([(27, 9), (20, 12)], [15, 11, 11], (50, 50), (16, 16), "first")
-    [(10, 10), (10, 10)]
-    """
-    if rule not in ("current", "first"):
-        raise unknown_name("rule for units", rule, ("current", "first"))
+    """Unit (row, column) of the last feature map that stands for each cell, from its centre."""
+    one_of("rule for units", rule, get_args(UnitRule))
     find = _current_unit if rule == "current" else _first_unit
     return [
         (find(row, kernels, size[0], maps[0]), find(column, kernels, size[1], maps[1]))
@@ -178,6 +85,8 @@ def unit_positions(
 
 
 def _current_unit(center: int, kernels: Sequence[int], _size: int, count: int) -> int:
+    # the centre less sum(k // 2) + 1, within the map. So do the released models load: their
+    # 15-11-21b prints units that are centre - 18 for kernels 15, 11, 11.
     half = sum(k // 2 for k in kernels) + 1
     return min(max(0, center - half), count - 1)
 
@@ -187,6 +96,7 @@ def _first_unit(center: int, kernels: Sequence[int], size: int, count: int) -> i
         raise InputError(
             came=f"{len(kernels)} kernels", expected="three, for the first rule for units"
         )
+    # for frames of 50 pixels and kernels 15, 11, 11: -6 for every centre, from the end of the map
     half = (kernels[0] - 1) + (kernels[1] - 1) + (kernels[2] // 2 - 1) + 1
     found = min(max(0, center - half), size - 2 * (half - 1))
     if not -count <= found < count:
@@ -251,9 +161,7 @@ class _Builder:
         return stack
 
     def nonlinearity(self) -> OrderedDict[str, nn.Module]:
-        name = self.config.activation
-        if name not in ACTIVATIONS:
-            raise unknown_name("activ_fxn", name, ACTIVATIONS)
+        name = one_of("activ_fxn", self.config.activation, ACTIVATIONS)
         return OrderedDict(nonlinearity=getattr(nn, name)())
 
     def normalisation(self, part: Part) -> OrderedDict[str, nn.Module]:

@@ -25,30 +25,14 @@ INNER_EPSILON: Final = 1e-5
 
 @dataclass(frozen=True)
 class Part:
-    """One module of their `sequential`.
+    """One module of their `sequential`."""
 
-    Parameters
-    ----------
-    place
-        Its number.
-    kind
-        "noise", "norm", or one of `LINEAR`.
-    tensors
-        By name, without "sequential.<place>.".
-    """
-
-    place: int
-    kind: str
-    tensors: dict[str, Tensor]
+    place: int  # its number
+    kind: str  # "noise", "norm", or one of `LINEAR`
+    tensors: dict[str, Tensor]  # by name, without "sequential.<place>."
 
     def take(self, name: str) -> Tensor:
-        """Return a tensor in double precision.
-
-        Raises
-        ------
-        StorageError
-            Where it is missing, or holds NaN or infinity.
-        """
+        """Return a tensor in double precision; refuse one that is missing or not finite."""
         if name not in self.tensors:
             raise StorageError(
                 came=f"a checkpoint without the tensor 'sequential.{self.place}.{name}'",
@@ -69,15 +53,7 @@ class Part:
         return self.take(f"{prefix}weight"), self.take(f"{prefix}bias")
 
     def stack(self, channels: int, padding: int = 0) -> list[Convolution]:
-        """Read a convolution as the linear convolutions that it is made of, the first one first.
-
-        Parameters
-        ----------
-        channels
-            Channels that come in.
-        padding
-            Pixels of zeros around the input, in all.
-        """
+        """Read a convolution as the linear convolutions that it is made of, the first one first."""
         if self.kind == "stack":
             return self._plain_stack(channels, padding)
         if self.kind == "one-to-one":
@@ -90,10 +66,8 @@ class Part:
         return Convolution(weight, bias, padding)
 
     def _plain_stack(self, channels: int, padding: int) -> list[Convolution]:
-        """Convolutions "convs.<n>", and batch norms among them: scales and shifts of outputs.
-
-        The padding is spread: half a kernel each, and the last takes what is left.
-        """
+        """Convolutions "convs.<n>", and batch norms among them: scales and shifts of outputs."""
+        # the padding is spread: half a kernel each, and the last takes what is left
         places = sorted({int(name.split(".")[1]) for name in self.tensors})
         last = max(n for n in places if self._convolves(n))
         stack: list[Convolution] = []
@@ -132,32 +106,7 @@ class Part:
 
 
 def layers_of(state: Mapping[str, Tensor]) -> list[list[Part]]:
-    """Sort tensors into layers, each of which starts with a convolution or a dense part.
-
-    Parameters
-    ----------
-    state
-        Their `model_state_dict`: names "sequential.<place>.<...>".
-
-    Returns
-    -------
-    list of list of Part
-        Hidden layers, of a convolution, a batch norm and a noise in either order; then the
-        readout, of a convolution or dense part and a batch norm.
-
-    Raises
-    ------
-    StorageError
-        Where the tensors are of another kind of model.
-
-    Examples
-    --------
-    >>> norm = ("weight", "bias", "running_mean", "running_var")
-    >>> state = {"sequential.0.weight": torch.ones(1, 4)}
-    >>> state |= {f"sequential.1.{name}": torch.ones(1) for name in norm}
-    >>> [[part.kind for part in layer] for layer in layers_of(state)]
-    [['dense', 'norm']]
-    """
+    """Sort their `model_state_dict` into hidden layers and the readout, each led by weights."""
     layers: list[list[Part]] = []
     for part in _parts(state):
         if part.kind in LINEAR:
@@ -167,7 +116,7 @@ def layers_of(state: Mapping[str, Tensor]) -> list[list[Part]]:
         layers[-1].append(part)
     if not layers:
         raise _unlike("there are no tensors at all", "tensors called 'sequential.0.weight' etc.")
-    for layer in layers:
+    for layer in layers:  # a convolution, a batch norm and a noise; the readout has no noise
         _check_layer(layer, ["norm"] if layer is layers[-1] else ["noise", "norm"])
     return layers
 

@@ -34,57 +34,25 @@ PIECE: Final = 2048
 
 @dataclass(frozen=True)
 class Choice:
-    """How the filter of one cell was regularised.
+    """How the filter of one cell was regularised."""
 
-    Parameters
-    ----------
-    radius
-        Half of the side of the window around the cell's centre, in pixels, without the middle.
-    penalty
-        Ridge penalty in units of the mean variance of the regressors; infinite for the
-        spike-triggered average.
-    rank
-        Space-time components that are kept.
-    """
-
-    radius: int
-    penalty: float
-    rank: int
+    radius: int  # half of the window's side around the cell's centre, without the middle pixel
+    penalty: float  # in units of the mean variance of the regressors, or `STA`
+    rank: int  # space-time components that are kept
 
 
 @dataclass(frozen=True)
 class LinearNonlinear:
-    """Linear-nonlinear models of several cells.
+    """Several cells' models: rate = gain * log(1 + exp(slope * (g - threshold))) in Hz."""
 
-    `rate = gain * log(1 + exp(slope * (g - threshold)))`, where g is the filter times the window
-    of frames, which are standardised by `mean` and `deviation` first.
+    # g is the filter times the window of frames, which are standardised first
 
-    Parameters
-    ----------
-    filters
-        Shape (cell, lag, y, x), the oldest frame first.
-    nonlinearity
-        Of every cell.
-    mean, deviation
-        Of the stimulus.
-    choices
-        How the filter of every cell was regularised.
-    centers
-        Row and column of every cell's window.
-
-    Examples
-    --------
-    >>> model = LinearNonlinear(np.zeros((1, 3, 5, 5)), [Softplus(1, 1, 0)], 0, 1, [], [])
-    >>> model.predict(np.zeros((6, 5, 5))).shape
-    (4, 1)
-    """
-
-    filters: NDArray[np.float32]
+    filters: NDArray[np.float32]  # (cell, lag, y, x), the oldest frame first
     nonlinearity: Sequence[Softplus]
-    mean: float
+    mean: float  # of the stimulus
     deviation: float
     choices: Sequence[Choice]
-    centers: Sequence[tuple[int, int]]
+    centers: Sequence[tuple[int, int]]  # row and column of every cell's window
 
     def drive(self, frames: NDArray[np.number]) -> NDArray[np.float64]:
         """Return the filters' output (time - history + 1, cell) for a movie (time, y, x)."""
@@ -108,9 +76,9 @@ class LinearNonlinear:
 
 
 def fit_linear_nonlinear(
-    frames: NDArray[np.number],
-    rates: NDArray[np.float32],
-    blocks: Sequence[tuple[int, int]],
+    frames: NDArray[np.number],  # (time, y, x) in any units
+    rates: NDArray[np.float32],  # (time, cell) in Hz; row t answers the frames up to t
+    blocks: Sequence[tuple[int, int]],  # first frame, and frame after the last; at least two
     *,
     history: int = 40,
     penalties: Sequence[float] = PENALTIES,
@@ -118,50 +86,12 @@ def fit_linear_nonlinear(
     ranks: Sequence[int] = RANKS,
     basis: int = BASIS,
 ) -> LinearNonlinear:
-    """Fit an LN model to every cell: spike-triggered average or ridge regression, regularised.
-
-    The filter of a cell lies in a window around its centre, is smooth in time
-    (`neurocodec.kernels.temporal_basis`) and of low rank. Window, ridge penalty and rank are those
-    with the highest correlation in 5-fold cross-validation over the blocks. The nonlinearity is
-    fitted by maximum Poisson likelihood to the held-out output of the filters of the folds: on
-    the data that made it, a filter explains more than it does on others, and the nonlinearity
-    would come out too steep.
-
-    Parameters
-    ----------
-    frames
-        Movie (time, y, x) in any units.
-    rates
-        Firing rates (time, cell) in Hz; row t answers the frames up to and including t.
-    blocks
-        First frame, and frame after the last, of the parts to fit to. At least two.
-    history
-        Frames in a window.
-    penalties, radii, ranks
-        What is tried; see `Choice`.
-    basis
-        Temporal basis functions.
-
-    Returns
-    -------
-    LinearNonlinear
-        One model per cell.
-
-    Raises
-    ------
-    InputError
-        Where there are fewer than two blocks, a block is shorter than the history, or the
-        stimulus is constant.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> movie = rng.standard_normal((600, 7, 7)).astype(np.float32)
-    >>> rates = np.maximum(movie[:, 3, [4]], 0) * 20
-    >>> model = fit_linear_nonlinear(movie, rates, [(0, 300), (300, 600)], history=4, basis=4)
-    >>> model.centers
-    [(3, 4)]
-    """
+    """Fit an LN model to every cell: spike-triggered average or ridge regression, regularised."""
+    # The filter of a cell lies in a window around its centre, is smooth in time (`temporal_basis`)
+    # and of low rank. Window, ridge penalty and rank are those with the highest correlation in
+    # 5-fold cross-validation over the blocks. The nonlinearity is fitted by maximum Poisson
+    # likelihood to the held-out output of the filters of the folds: on the data that made it, a
+    # filter explains more than it does on others, and the nonlinearity would come out too steep.
     parts = [block_rows(block, history) for block in blocks]
     if len(parts) < 2 or any(start >= stop for start, stop in parts):
         raise InputError(

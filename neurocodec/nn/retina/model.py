@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neurocodec.arguments import number, one_of, whole
 from neurocodec.errors import InputError
 from neurocodec.nn.fast.movie import convolve_movie
 from neurocodec.nn.retina.readouts import (
@@ -20,18 +22,6 @@ from neurocodec.nn.retina.readouts import (
     LocalReadout,
 )
 from neurocodec.nn.standardisation import Standardisation
-
-__all__ = [
-    "EPSILON",
-    "LAYERS",
-    "Exponential",
-    "Gain",
-    "GaussianNoise",
-    "LocalReadout",
-    "RetinaCNN",
-    "RetinaConfig",
-    "respond_to_movie",
-]
 
 BatchNorm = Literal["unit", "channel", "none"]
 Readout = Literal["dense", "convolutional", "factorised", "gaussian"]
@@ -46,67 +36,35 @@ LAYERS = {"layer1": "layer1.convolution", "layer2": "layer2.convolution"}
 
 @dataclass(frozen=True)
 class RetinaConfig:
-    """Architecture of a `RetinaCNN`.
+    """Architecture of a `RetinaCNN`."""
 
-    Parameters
-    ----------
-    cells
-        Ganglion cells, that is outputs.
-    history
-        Frames per window.
-    size
-        Height and width of a frame in pixels.
-    channels
-        Channels of the two hidden layers: model cell types.
-    kernels
-        Side of the square kernels of the two convolutions in pixels.
-    batch_norm
-        "unit" normalises every unit of a feature map on its own, "channel" each channel.
-    readout
-        "dense" reads every unit of the second layer; "convolutional" is a third convolution of
-        which one unit per cell, the one nearest to its centre, is computed; "factorised" and
-        "gaussian" are `neurocodec.nn.retina.readouts.FactorisedReadout` and `GaussianReadout`.
-    centers
-        Centre (row, column) of every cell in pixels, for the convolutional readout, and where
-        the Gaussian one starts (the middle of the frame where None). The maps of the factorised
-        one start as the same Gaussian windows (at random where None).
-    readout_kernel
-        Side of the readout's kernel in pixels.
-    nonlinearity
-        Of the output.
-    gain
-        Firing rate in Hz per unit of the nonlinearity, one for all cells or one per cell. At the
-        scale of the peak rates the weights before it stay near 1, which is what optimisers and
-        batch norms are made for.
-    noise
-        Standard deviation of the Gaussian noise added in training before each rectification.
-    readout_width
-        Standard deviation in pixels at which the Gaussian windows of these two start.
-    stimulus_mean, stimulus_deviation
-        The network itself subtracts the one and divides by the other, so that it takes frames in
-        the units of the recording; 0 and 1 where the frames are in units of contrast.
-
-    Examples
-    --------
-    >>> RetinaConfig(cells=5).feature_size
-    (26, 26)
-    """
-
-    cells: int
-    history: int = 40
-    size: tuple[int, int] = (50, 50)
-    channels: tuple[int, int] = (8, 8)
-    kernels: tuple[int, int] = (15, 11)
-    batch_norm: BatchNorm = "unit"
-    readout: Readout = "dense"
+    cells: int  # ganglion cells, that is outputs
+    history: int = 40  # frames per window
+    size: tuple[int, int] = (50, 50)  # height and width of a frame in pixels
+    channels: tuple[int, int] = (8, 8)  # of the two hidden layers: model cell types
+    kernels: tuple[int, int] = (15, 11)  # sides of the two convolutions' kernels in pixels
+    batch_norm: BatchNorm = "unit"  # of every unit of a feature map on its own, or of each channel
+    readout: Readout = "dense"  # every unit of the second layer, or see `readouts`
+    # Row and column of every cell in pixels: the convolutional readout has its units there, the
+    # windows of the Gaussian one (in the middle where None) and maps of the factorised one (at
+    # random where None) start there.
     centers: tuple[tuple[float, float], ...] | None = None
-    readout_kernel: int = 11
-    nonlinearity: Nonlinearity = "softplus"
+    readout_kernel: int = 11  # side of the convolutional readout's kernel in pixels
+    nonlinearity: Nonlinearity = "softplus"  # of the output
+    # Firing rate in Hz per unit of the nonlinearity, one for all cells or one per cell. At the
+    # scale of the peak rates the weights before it stay near 1, which is what optimisers and
+    # batch norms are made for.
     gain: float | tuple[float, ...] = 1.0
-    noise: float = 0.05
-    readout_width: float = 1.0
+    noise: float = 0.05  # standard deviation, added in training before each rectification
+    readout_width: float = 1.0  # standard deviation in pixels at which Gaussian windows start
+    # The network subtracts the one and divides by the other, so that it takes frames in the units
+    # of the recording; 0 and 1 where these are units of contrast.
     stimulus_mean: float = 0.0
     stimulus_deviation: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
 
     @property
     def feature_size(self) -> tuple[int, int]:
@@ -120,27 +78,19 @@ class RetinaConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, object]) -> RetinaConfig:
-        """Read what `to_dict` and JSON made: lists become tuples again."""
-        return cls(**{k: _tuples(v) for k, v in values.items()})  # type: ignore[arg-type]
+        """Read what `to_dict` and JSON made."""
+        return cls(**values)  # type: ignore[arg-type]
 
 
-def _tuples(value: object) -> object:
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+def _plain(value: object) -> object:
+    """Tuples and Python's own numbers, also from lists and numpy's."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 class GaussianNoise(nn.Module):
-    """Add Gaussian noise in training; the identity in evaluation.
-
-    Parameters
-    ----------
-    sigma
-        Standard deviation.
-
-    Examples
-    --------
-    >>> GaussianNoise(0.1).eval()(torch.zeros(2)).tolist()
-    [0.0, 0.0]
-    """
+    """Add Gaussian noise in training; the identity in evaluation."""
 
     def __init__(self, sigma: float) -> None:
         super().__init__()
@@ -156,30 +106,11 @@ class GaussianNoise(nn.Module):
 
 
 class RetinaCNN(nn.Module):
-    """Model of the ganglion cells of a retina (Maheswaranathan et al. 2023; CODEC sec. 3).
+    """Model of the ganglion cells of a retina (Maheswaranathan et al. 2023; CODEC sec. 3)."""
 
-    Convolution, batch norm, noise, rectification; the same again; readout, batch norm and a
-    nonnegative nonlinearity. Input (sample, history, height, width) in units of contrast, the
-    oldest frame first; output (sample, cell): firing rate in Hz.
-
-    Parameters
-    ----------
-    config
-        The architecture.
-    seed
-        Of the initial weights; torch's own random state is left as it was.
-
-    Raises
-    ------
-    InputError
-        Where the kernels do not fit into the frame or the centres do not match the cells.
-
-    Examples
-    --------
-    >>> module = RetinaCNN(RetinaConfig(cells=2, history=3, size=(9, 9), kernels=(3, 3)))
-    >>> module(torch.zeros(4, 3, 9, 9)).shape
-    torch.Size([4, 2])
-    """
+    # Convolution, batch norm, noise, rectification; the same again; readout, batch norm and a
+    # nonnegative nonlinearity. Input (sample, history, height, width) in units of contrast, the
+    # oldest frame first; output (sample, cell): firing rate in Hz.
 
     def __init__(self, config: RetinaConfig, seed: int = 0) -> None:
         super().__init__()
@@ -217,45 +148,16 @@ class RetinaCNN(nn.Module):
 
 
 def respond_to_movie(module: RetinaCNN, frames: Tensor) -> Tensor:
-    """Firing rates for every window of a movie: `module(windows(frames, history))`, faster.
-
-    The first convolution is done by `convolve_movie`; for a long movie, call it on pieces.
-
-    Parameters
-    ----------
-    module
-        In evaluation, results do not depend on how a movie is cut into pieces.
-    frames
-        Movie (time, y, x) in units of contrast.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (time - history + 1, cell) in Hz.
-
-    Examples
-    --------
-    >>> config = RetinaConfig(cells=2, history=3, size=(9, 9), kernels=(3, 3))
-    >>> respond_to_movie(RetinaCNN(config).eval(), torch.zeros(8, 9, 9)).shape
-    torch.Size([6, 2])
-    """
+    """Rates (time - history + 1, cell) in Hz for every window of a movie (time, y, x), fast."""
+    # equals `module(windows(frames, history))`; for a long movie, call it on pieces
     first = module.first_convolution
     frames = module.standardised(frames)
     return module.from_first_convolution(convolve_movie(frames, first.weight, first.bias))
 
 
 def _check(config: RetinaConfig) -> None:
-    numbers = (config.cells, config.history, *config.channels, *config.kernels)
-    pairs = all(len(x) == 2 for x in (config.size, config.channels, config.kernels))
-    if not pairs or min(numbers) < 1 or not config.noise >= 0 or not config.readout_width > 0:
-        raise InputError(
-            came=f"{config.cells} cells, history={config.history}, channels={config.channels},"
-            f" kernels={config.kernels}, noise={config.noise},"
-            f" readout_width={config.readout_width}",
-            expected="two channels and two kernels, all of these numbers at least 1, noise at"
-            " least 0 and a width above 0",
-            hint="RetinaConfig(cells=5, channels=(8, 8), kernels=(15, 11))",
-        )
+    _check_numbers(config)
+    _check_choices(config)
     inner = min(config.feature_size)
     needed = config.readout_kernel if config.readout == "convolutional" else 1
     if inner < needed:
@@ -273,6 +175,29 @@ def _check(config: RetinaConfig) -> None:
             expected=f"the centre (row, column) of every cell, for the {config.readout} readout",
             hint=f"RetinaConfig(cells=2, readout={config.readout!r}, centers=((20, 24), (25, 30)))",
         )
+
+
+def _check_choices(config: RetinaConfig) -> None:
+    one_of("batch_norm", config.batch_norm, get_args(BatchNorm))
+    one_of("readout", config.readout, get_args(Readout))
+    one_of("nonlinearity", config.nonlinearity, get_args(Nonlinearity))
+
+
+def _check_numbers(config: RetinaConfig) -> None:
+    hint = "RetinaConfig(cells=5, channels=(8, 8), kernels=(15, 11))"
+    for name in ("cells", "history", "readout_kernel"):
+        whole(name, getattr(config, name), hint=hint)
+    for name in ("size", "channels", "kernels"):
+        pair = getattr(config, name)
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise InputError(came=f"{name}={pair!r}", expected="two whole numbers", hint=hint)
+        for one in pair:
+            whole(name, one, hint=hint)
+    if number("noise", config.noise, "a number of at least 0") < 0:
+        raise InputError(came=f"noise={config.noise!r}", expected="a number of at least 0")
+    width, expected = config.readout_width, "a number of pixels above 0"
+    if number("readout_width", width, expected) <= 0:
+        raise InputError(came=f"readout_width={width!r}", expected=expected)
 
 
 def _hidden_layer(config: RetinaConfig, index: int) -> nn.Sequential:

@@ -7,22 +7,7 @@ from torch import Tensor, nn
 
 
 class LocalReadout(nn.Module):
-    """A convolution of which one unit per cell is computed.
-
-    Parameters
-    ----------
-    channels
-        Channels that come in.
-    kernel
-        Side of the square kernel.
-    corners
-        Row and column of each cell's kernel in the feature map.
-
-    Examples
-    --------
-    >>> LocalReadout(8, 11, [(0, 0), (3, 4)])(torch.zeros(5, 8, 26, 26)).shape
-    torch.Size([5, 2])
-    """
+    """A convolution of which one unit per cell is computed."""
 
     def __init__(self, channels: int, kernel: int, corners: list[tuple[int, int]]) -> None:
         super().__init__()
@@ -43,13 +28,7 @@ class LocalReadout(nn.Module):
 
 
 class Exponential(nn.Module):
-    """Exponential output nonlinearity.
-
-    Examples
-    --------
-    >>> Exponential()(torch.zeros(1)).tolist()
-    [1.0]
-    """
+    """Exponential output nonlinearity."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `exp(x)`."""
@@ -57,23 +36,10 @@ class Exponential(nn.Module):
 
 
 class FactorisedReadout(nn.Module):
-    """One map and one weight per channel for every cell: the dense weight is their product.
+    """One map and one weight per channel for every cell: the dense weight is their product."""
 
-    `z_k = b_k + sum_cyx w_kc m_kyx h_cyx` (Klindt et al. 2017): height * width + channels numbers
-    per cell instead of height * width * channels.
-
-    Parameters
-    ----------
-    cells, channels
-        Outputs, and channels that come in.
-    size
-        Height and width of the feature maps.
-
-    Examples
-    --------
-    >>> FactorisedReadout(2, 8, (26, 26))(torch.zeros(5, 8, 26, 26)).shape
-    torch.Size([5, 2])
-    """
+    # z_k = b_k + sum_cyx w_kc m_kyx h_cyx (Klindt et al. 2017): height * width + channels numbers
+    # per cell instead of height * width * channels
 
     def __init__(self, cells: int, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
@@ -93,29 +59,11 @@ class FactorisedReadout(nn.Module):
 
 
 class GaussianReadout(nn.Module):
-    """A Gaussian window and one weight per channel for every cell.
+    """A Gaussian window and one weight per channel for every cell."""
 
-    `z_k = b_k + sum_cyx w_kc g_k(y, x) h_cyx` with `g_k` a round Gaussian of learned centre and
-    width that sums to 1 over the map (after Lurz et al. 2021): three numbers and the channel
-    weights per cell, for recordings that are too short to learn a map.
-
-    Parameters
-    ----------
-    centers
-        Row and column of each cell in the feature map, where it starts.
-    channels
-        Channels that come in.
-    size
-        Height and width of the feature maps.
-    width
-        Standard deviation in pixels at which each window starts.
-
-    Examples
-    --------
-    >>> readout = GaussianReadout([(3.0, 4.5)], 8, (26, 26), width=1.5)
-    >>> readout.window().sum().round(decimals=4).item()
-    1.0
-    """
+    # z_k = b_k + sum_cyx w_kc g_k(y, x) h_cyx with g_k a round Gaussian of learned centre and width
+    # that sums to 1 over the map (after Lurz et al. 2021): three numbers and the channel weights
+    # per cell, for recordings that are too short to learn a map
 
     def __init__(
         self, centers: list[tuple[float, float]], channels: int, size: tuple[int, int], width: float
@@ -152,20 +100,7 @@ class GaussianReadout(nn.Module):
 
 
 class Gain(nn.Module):
-    """Multiply by a constant, or by one constant per cell.
-
-    Parameters
-    ----------
-    factor
-        The constant, or a sequence of one per cell.
-
-    Examples
-    --------
-    >>> Gain(20.0)(torch.ones(1)).tolist()
-    [20.0]
-    >>> Gain((20.0, 5.0))(torch.ones(1, 2)).tolist()
-    [[20.0, 5.0]]
-    """
+    """Multiply by a constant, or by one constant per cell."""
 
     factors: Tensor
 

@@ -15,27 +15,10 @@ if TYPE_CHECKING:
 
 
 class SeparableFilters:
-    """The first convolution's weight as time courses times maps.
+    """The first convolution's weight as smooth time courses times maps."""
 
-    `weight_c(lag, y, x) = map_c(y, x) * sum_i coefficient_ci * basis_i(lag)`, with the basis of
-    `neurocodec.kernels.temporal_basis`. The module ends with an ordinary weight.
-
-    Parameters
-    ----------
-    module
-        The model, whose weight changes when `store` is called; what it holds before is not used.
-    basis
-        Number of basis functions; no more than the history are used.
-    seed
-        Of the start.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
-    >>> module = RetinaCNN(RetinaConfig(cells=2, size=(9, 9), kernels=(5, 3)))
-    >>> SeparableFilters(module, basis=10).weight().shape
-    torch.Size([8, 40, 5, 5])
-    """
+    # weight_c(lag, y, x) = map_c(y, x) * sum_i coefficient_ci * basis_i(lag); the module ends with
+    # an ordinary weight, and what it held before is not used
 
     def __init__(self, module: RetinaCNN, basis: int, seed: int = 0) -> None:
         self.target = module.first_convolution.weight

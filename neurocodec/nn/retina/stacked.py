@@ -14,30 +14,14 @@ from neurocodec.errors import InputError
 
 @dataclass(frozen=True)
 class Convolution:
-    """One convolution of stride 1, or a stack of them: weight, bias and zero padding.
+    """One convolution of stride 1, or a stack of them: weight, bias and zero padding."""
 
-    Parameters
-    ----------
-    weight
-        Shape (out, in, height, width), in double precision.
-    bias
-        Shape (out,), or None.
-    padding
-        Zeros added on every side of the input, in pixels.
-    """
-
-    weight: Tensor
+    weight: Tensor  # (out, in, height, width), in double precision
     bias: Tensor | None = None
-    padding: int = 0
+    padding: int = 0  # zeros added on every side of the input, in pixels
 
     def scaled(self, scale: Tensor, shift: Tensor) -> Convolution:
-        """Return the convolution whose output is `scale * output + shift`, per channel.
-
-        Parameters
-        ----------
-        scale, shift
-            Shape (out,).
-        """
+        """Return the convolution whose output is `scale * output + shift`, per channel."""
         bias = shift if self.bias is None else shift + scale * self.bias
         return replace(self, weight=scale[:, None, None, None] * self.weight, bias=bias)
 
@@ -65,30 +49,7 @@ class Convolution:
 
 
 def dense_weight(weight: Tensor, inputs: int) -> Tensor:
-    """Weight over all input channels of a convolution in groups, in double precision.
-
-    Parameters
-    ----------
-    weight
-        Shape (out, inputs / groups, height, width).
-    inputs
-        Channels that come in.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (out, inputs, height, width), zero between groups.
-
-    Raises
-    ------
-    InputError
-        Where the channels do not divide into groups.
-
-    Examples
-    --------
-    >>> dense_weight(torch.ones(2, 1, 1, 1), 2)[:, :, 0, 0].tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
-    """
+    """Weight (out, inputs, height, width), in double precision, of a convolution in groups."""
     outputs, each = weight.shape[:2]
     groups, rest = divmod(inputs, each)
     if rest or not groups or outputs % groups:
@@ -103,21 +64,9 @@ def dense_weight(weight: Tensor, inputs: int) -> Tensor:
 
 
 def composed(first: Convolution, second: Convolution) -> Convolution:
-    """One convolution that equals two, one after the other.
-
-    The kernels are convolved: (k2 * (k1 * x)) = (k2 * k1) * x, of side k1 + k2 - 1.
-
-    Parameters
-    ----------
-    first, second
-        The second must not pad: zeros put between the two are not zeros before them.
-
-    Examples
-    --------
-    >>> one = Convolution(torch.ones(1, 1, 2, 2).double())
-    >>> composed(one, one).weight[0, 0].tolist()
-    [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
-    """
+    """One convolution that equals two, one after the other."""
+    # the kernels are convolved: (k2 * (k1 * x)) = (k2 * k1) * x, of side k1 + k2 - 1; zeros put
+    # between the two are not zeros before them
     if second.padding:
         raise InputError(
             came=f"a second convolution that pads by {second.padding}",
@@ -134,24 +83,7 @@ def composed(first: Convolution, second: Convolution) -> Convolution:
 
 
 def collapsed(stack: Sequence[Convolution]) -> list[Convolution]:
-    """Compose what can be composed exactly: everything, unless a later convolution pads.
-
-    Parameters
-    ----------
-    stack
-        Linear convolutions, the first one first.
-
-    Returns
-    -------
-    list of Convolution
-        One, or as few as possible.
-
-    Examples
-    --------
-    >>> one = Convolution(torch.ones(1, 1, 3, 3).double())
-    >>> [tuple(c.weight.shape[2:]) for c in collapsed([one] * 7)]
-    [(15, 15)]
-    """
+    """Compose what can be composed exactly: everything, unless a later convolution pads."""
     found = [stack[0]]
     for convolution in stack[1:]:
         if convolution.padding:
@@ -162,18 +94,6 @@ def collapsed(stack: Sequence[Convolution]) -> list[Convolution]:
 
 
 def as_module(stack: Sequence[Convolution]) -> nn.Conv2d | nn.Sequential:
-    """Make a stack one `nn.Conv2d`, or a sequence of them where padding stands between.
-
-    Parameters
-    ----------
-    stack
-        Linear convolutions, the first one first.
-
-    Examples
-    --------
-    >>> one = Convolution(torch.ones(1, 1, 3, 3).double())
-    >>> as_module([one, one])
-    Conv2d(1, 1, kernel_size=(5, 5), stride=(1, 1), bias=False)
-    """
+    """Make a stack one `nn.Conv2d`, or a sequence of them where padding stands between."""
     modules = [convolution.module() for convolution in collapsed(stack)]
     return modules[0] if len(modules) == 1 else nn.Sequential(*modules)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from neurocodec.arguments import between, number, whole
 from neurocodec.errors import InputError, StorageError
 from neurocodec.nn.checkpoint import (
     digest,
@@ -26,7 +29,7 @@ from neurocodec.nn.checkpoint import (
     write_tensors,
 )
 from neurocodec.nn.fast.movie import convolve_movie
-from neurocodec.nn.retina.model import RetinaCNN
+from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
 from neurocodec.nn.retina.separable_filters import SeparableFilters
 from neurocodec.nn.retina.spikes import (
     TINY,
@@ -41,87 +44,100 @@ from neurocodec.nn.retina.spikes import (
 )
 from neurocodec.nn.retina.whitening import FirstFilters
 
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator, Sequence
 
-__all__ = ["Blocks", "History", "TrainingConfig", "train_retina"]
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a retina model is trained."""
+
+    epochs: int = 30  # passes over the movie, at most
+    learning_rate: float = 1e-2  # of Adam, at the start; it falls to zero along half a cosine
+    chunk: int = 32  # consecutive responses that share one Fourier transform of the first layer
+    chunks_per_step: int = 4  # chunks, from random places of the movie, that make one batch
+    whiten: bool = True  # move the first filters in the coordinates of `nn.retina.whitening`
+    # Where not 0, every first filter is the product of a map and of a time course made of so many
+    # smooth functions of the lag (`nn.retina.separable_filters`), for recordings that are too short
+    # to learn every frame and pixel on its own; `whiten` then has no effect.
+    temporal_basis: int = 0
+    # Divide the loss of every cell by the module's gain for it, so that cells with low rates count
+    # as much as cells with high ones.
+    balance: bool = False
+    # Weight of the sum of squares of all weights (not of biases and batch norms), in the
+    # coordinates in which they are learned: of the first filters, of their change, or, with a
+    # temporal basis, of the coefficients of their time courses and of their maps.
+    l2: float = 1e-5
+    l1: float = 1e-3  # weight of the mean spike count that the model predicts
+    patience: int = 8  # epochs without a lower held-out loss after which training stops
+    validation: float = 0.1  # share of the movie, at its end, that is held out unless one is given
+    seed: int = 0  # of the order of chunks and the noise
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that nothing can be trained with."""
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, np.generic):  # so that a checkpoint can hold it
+                object.__setattr__(self, each.name, value.item())
+        for name in ("epochs", "chunk", "chunks_per_step", "patience"):
+            whole(name, getattr(self, name))
+        for name in ("temporal_basis", "seed"):
+            whole(name, getattr(self, name), 0)
+        for name in ("l1", "l2"):
+            if number(name, getattr(self, name), "at least 0") < 0:
+                raise InputError(came=f"{name}={getattr(self, name)!r}", expected="at least 0")
+        if number("learning_rate", self.learning_rate, "above 0") <= 0:
+            raise InputError(came=f"learning_rate={self.learning_rate!r}", expected="above 0")
+        between("validation", self.validation)
+
+    def facts(self) -> dict[str, Any]:
+        """Settings as a checkpoint holds them; later ones only where they are used."""
+        later = {"temporal_basis": 0, "balance": False}  # not in checkpoints of before
+        return {k: x for k, x in dataclasses.asdict(self).items() if later.get(k, ...) != x}
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Parts of a movie to train on, and to hold out: first frame, and frame after the last."""
+
+    # A window of frames never reaches from one block into another, so blocks that share no frame
+    # share no window.
+
+    training: tuple[tuple[int, int], ...]
+    validation: tuple[tuple[int, int], ...]
+
+
+@dataclass
+class History:
+    """What happened, epoch by epoch."""
+
+    loss: list[float] = field(default_factory=list)  # in training, with its penalties
+    validation_loss: list[float] = field(default_factory=list)  # Poisson, in nats per cell and bin
+    # median over cells of the held-out correlation of rate and spike count
+    validation_correlation: list[float] = field(default_factory=list)
+    best_epoch: int = -1  # with the lowest held-out loss; -1 before any
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that are done."""
+        return len(self.loss)
 
 
 def train_retina(
     module: RetinaCNN,
-    frames: Tensor,
-    spike_counts: Tensor,
+    frames: Tensor,  # (time, y, x), as the module takes them
+    spike_counts: Tensor,  # per bin, (time, cell), or means over repeats; row t answers frames to t
     config: TrainingConfig | None = None,
     *,
-    bin_width: float = 0.01,
-    validation: Recording | None = None,
-    blocks: Blocks | None = None,
+    bin_width: float = 0.01,  # of the spike counts, in seconds
+    validation: Recording | None = None,  # held out, instead of the end of this movie
+    blocks: Blocks | None = None,  # of this movie, instead of its beginning and end
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> History:
-    """Train a retina model on spikes, in place.
-
-    Parameters
-    ----------
-    module
-        The model; it ends with the weights of the epoch that has the lowest held-out loss.
-    frames
-        Movie (time, y, x) in units of contrast.
-    spike_counts
-        Spikes per bin (time, cell), or their mean over repeats. Row `t` is the response to the
-        frames up to `t`; the first `history - 1` rows are not used.
-    config
-        How to train.
-    bin_width
-        Of the spike counts, in seconds.
-    validation
-        Held-out movie and spike counts, instead of the end of this movie.
-    blocks
-        Parts of this movie to train on and to hold out, instead of its beginning and end.
-    checkpoint
-        A file written after every epoch. If it is there, training goes on from it, and ends
-        with the very weights of a run that was never interrupted.
-    progress
-        Show a progress bar.
-
-    Returns
-    -------
-    History
-        Losses and held-out correlations by epoch.
-
-    Raises
-    ------
-    InputError
-        Where shapes do not match, a number is not finite, or the movie is too short.
-    StorageError
-        Where the checkpoint belongs to another run.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.retina.model import RetinaConfig
-    >>> module = RetinaCNN(RetinaConfig(cells=2, history=3, size=(9, 9), kernels=(3, 3)))
-    >>> config = TrainingConfig(epochs=2, chunk=8)
-    >>> frames, spike_counts = torch.rand(200, 9, 9), torch.ones(200, 2)
-    >>> train_retina(module, frames, spike_counts, config, progress=False).epochs
-    2
-    """
+    """Train a model in place; it ends with the weights of the lowest held-out loss."""
+    # The checkpoint is written after every epoch. If it is there, training goes on from it, and
+    # ends with the very weights of a run that was never interrupted.
     config = config or TrainingConfig()
-    # The random shift of the chunks loses up to one of them.
-    least = module.config.history + 2 * config.chunk
-    if blocks is None:
-        share = config.validation
-        parts = hold_out(
-            module.config, (frames, spike_counts), validation, share=share, least=least
-        )
-        training, held_out = [parts[0]], [parts[1]]
-    else:
-        movie = (frames, spike_counts)
-        training = cut_blocks(module.config, movie, blocks.training, least=least)
-        held_out = cut_blocks(
-            module.config, movie, blocks.validation, least=module.config.history + 1
-        )
-    run = _Run(module, config, bin_width, training, held_out)
+    parts = _parts(module.config, (frames, spike_counts), config, validation, blocks)
+    run = _Run(module, config, bin_width, *parts)
     path = None if checkpoint is None else Path(checkpoint)
     run.start(path)
     with (
@@ -139,6 +155,23 @@ def train_retina(
     run.optimizer.zero_grad(set_to_none=True)
     module.load_state_dict(run.best)
     return run.history
+
+
+def _parts(
+    model: RetinaConfig,
+    movie: Recording,
+    config: TrainingConfig,
+    validation: Recording | None,
+    blocks: Blocks | None,
+) -> tuple[list[Recording], list[Recording]]:
+    """Recordings to train on, and held-out ones."""
+    # the random shift of the chunks loses up to one of them
+    least = model.history + 2 * config.chunk
+    if blocks is None:
+        parts = hold_out(model, movie, validation, share=config.validation, least=least)
+        return [parts[0]], [parts[1]]
+    training = cut_blocks(model, movie, blocks.training, least=least)
+    return training, cut_blocks(model, movie, blocks.validation, least=model.history + 1)
 
 
 class _Run:
@@ -186,11 +219,11 @@ class _Run:
 
     def epoch(self) -> None:
         """Pass over the movie once, and look whether the held-out loss is the lowest so far."""
-        history, number = self.history, self.history.epochs
+        history, done = self.history, self.history.epochs
         # A pure function of seed and epoch: nothing random has to be kept in a checkpoint.
-        order = torch.Generator().manual_seed(_mix(self.config.seed, number, 0))
-        noise = torch.Generator(self.device).manual_seed(_mix(self.config.seed, number, 1))
-        rate = self.config.learning_rate * (1 + math.cos(math.pi * number / self.config.epochs)) / 2
+        order = torch.Generator().manual_seed(_mix(self.config.seed, done, 0))
+        noise = torch.Generator(self.device).manual_seed(_mix(self.config.seed, done, 1))
+        rate = self.config.learning_rate * (1 + math.cos(math.pi * done / self.config.epochs)) / 2
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with noise_from(self.module, noise):
@@ -262,12 +295,13 @@ class _Run:
     def _identity(self) -> dict[str, Any]:
         shapes = {name: list(p.shape) for name, p in self.module.named_parameters()}
         data = digest(*(x for part in (*self.training, *self.held_out) for x in part))
-        config = _config_facts(self.config)
-        model = json.loads(json.dumps(self.module.config.to_dict()))
         return {
-            "config": config, "model": model, "shapes": shapes, "data": data,
+            "config": self.config.facts(),
+            "model": json.loads(json.dumps(self.module.config.to_dict())),
+            "shapes": shapes,
+            "data": data,
             "bin_width": self.bin_width,
-        }  # fmt: skip
+        }
 
     def write(self, path: Path) -> None:
         """Replace the checkpoint."""
@@ -316,128 +350,5 @@ def _filters(
     return FirstFilters(module, module.standardised(frames), whiten=config.whiten)
 
 
-def _config_facts(config: TrainingConfig) -> dict[str, Any]:
-    """Leave out what is as it always was: checkpoints from before such a field stay valid."""
-    later = {"temporal_basis": 0, "balance": False}
-    return {k: x for k, x in dataclasses.asdict(config).items() if later.get(k, ...) != x}
-
-
 def _mix(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How a retina model is trained.
-
-    Parameters
-    ----------
-    epochs
-        Passes over the movie, at most; the learning rate falls to zero over them (cosine).
-    learning_rate
-        Of Adam, at the start.
-    chunk
-        Consecutive responses that share one Fourier transform of the first convolution.
-    chunks_per_step
-        Chunks, from random places of the movie, that make one batch.
-    whiten
-        Move the first filters in the coordinates of `neurocodec.nn.retina.whitening`.
-    temporal_basis
-        Where not 0, every first filter is the product of a map and of a time course made of so
-        many smooth functions of the lag (`neurocodec.nn.retina.separable_filters`), for recordings
-        that are too short to learn every frame and pixel on its own; `whiten` then has no effect.
-    balance
-        Divide the loss of every cell by the module's gain for it, so that cells with low rates
-        count as much as cells with high ones.
-    l2
-        Weight of the sum of squares of all weights (not of biases and batch norms), in the
-        coordinates in which they are learned: of the first filters, of their change, or, with a
-        temporal basis, of the coefficients of their time courses and of their maps.
-    l1
-        Weight of the mean spike count that the model predicts.
-    patience
-        Epochs without a lower held-out loss after which training stops.
-    validation
-        Share of the movie, at its end, that is held out where no `validation` movie is given.
-    seed
-        Of the order of chunks and the noise; torch's own random state is left alone.
-
-    Raises
-    ------
-    InputError
-        Where a number is out of its range.
-    """
-
-    epochs: int = 30
-    learning_rate: float = 1e-2
-    chunk: int = 32
-    chunks_per_step: int = 4
-    whiten: bool = True
-    temporal_basis: int = 0
-    balance: bool = False
-    l2: float = 1e-5
-    l1: float = 1e-3
-    patience: int = 8
-    validation: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that nothing can be trained with."""
-        least = {"epochs": 1, "chunk": 1, "chunks_per_step": 1, "patience": 1}
-        least |= {"temporal_basis": 0, "l1": 0, "l2": 0, "seed": 0}
-        for name, smallest in least.items():
-            if not smallest <= getattr(self, name) < math.inf:
-                raise InputError(
-                    came=f"{name}={getattr(self, name)!r}", expected=f"at least {smallest}"
-                )
-        if not 0 < self.learning_rate < math.inf or not 0 < self.validation < 1:
-            raise InputError(
-                came=f"learning_rate={self.learning_rate!r}, validation={self.validation!r}",
-                expected="a learning rate above 0, and a share between 0 and 1",
-            )
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """Parts of a movie to train on and to hold out: first frame, and frame after the last, of each.
-
-    A window of frames never reaches from one block into another, so blocks that share no frame
-    share no window.
-
-    Parameters
-    ----------
-    training
-        Blocks to train on.
-    validation
-        Held-out blocks.
-    """
-
-    training: tuple[tuple[int, int], ...]
-    validation: tuple[tuple[int, int], ...]
-
-
-@dataclass
-class History:
-    """What happened, epoch by epoch.
-
-    Parameters
-    ----------
-    loss
-        Training loss with its penalties.
-    validation_loss
-        Held-out Poisson loss, in nats per cell and bin.
-    validation_correlation
-        Median over cells of the held-out correlation of rate and spike count.
-    best_epoch
-        Epoch with the lowest held-out loss, whose weights the module ends with; -1 before any.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    validation_correlation: list[float] = field(default_factory=list)
-    best_epoch: int = -1
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that are done."""
-        return len(self.loss)

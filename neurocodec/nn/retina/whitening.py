@@ -31,23 +31,7 @@ SAMPLE = 2000
 
 
 def whitening_kernel(frames: Tensor) -> Tensor:
-    """Difference kernel after which a movie is nearly white and has standard deviation 1.
-
-    Parameters
-    ----------
-    frames
-        Movie (time, y, x), of which evenly spread frames are looked at.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (2, 3, 3), the older frame first.
-
-    Examples
-    --------
-    >>> whitening_kernel(torch.rand(9, 6, 6)).shape
-    torch.Size([2, 3, 3])
-    """
+    """Differences (2, 3, 3), older first, after which a movie is nearly white, of deviation 1."""
     share = NEIGHBOURS / 4
     space = torch.tensor([[0, -share, 0], [-share, 1, -share], [0, -share, 0]])
     kernel = torch.stack([-MEMORY * space, space]).to(frames)
@@ -58,65 +42,22 @@ def whitening_kernel(frames: Tensor) -> Tensor:
 
 
 def expand(steps: Tensor, kernel: Tensor) -> Tensor:
-    """Filter on the movie that equals `steps` on the movie filtered by `kernel`.
-
-    Every filter that is reached so takes differences, and none is driven by the mean light:
-    one that were cut off at the edge would be, far more strongly than by anything else.
-
-    Parameters
-    ----------
-    steps
-        Shape (channel, history - 1, ky - 2, kx - 2).
-    kernel
-        Shape (2, 3, 3).
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (channel, history, ky, kx): the full convolution of the two.
-
-    Examples
-    --------
-    >>> expand(torch.ones(8, 39, 13, 13), torch.ones(2, 3, 3)).shape
-    torch.Size([8, 40, 15, 15])
-    """
+    """Filter on the movie that equals `steps` on the movie filtered by `kernel`."""
+    # The full convolution of the two: (channel, history - 1, ky - 2, kx - 2) becomes (channel,
+    # history, ky, kx). Every filter that is reached so takes differences, and none is driven by
+    # the mean light: one that were cut off at the edge would be, more strongly than by all else.
     padding = [n - 1 for n in kernel.shape]
     flipped = kernel.flip(0, 1, 2)[None, None]
     return functional.conv3d(steps[:, None], flipped, padding=padding)[:, 0]
 
 
 def can_whiten(weight: Tensor) -> bool:
-    """Whether filters are large enough to be learned by differences: 3 frames, 5 by 5 pixels.
-
-    Examples
-    --------
-    >>> can_whiten(torch.zeros(8, 40, 15, 15)), can_whiten(torch.zeros(8, 40, 3, 3))
-    (True, False)
-    """
+    """Whether filters are large enough to be learned by differences: 3 frames, 5 by 5 pixels."""
     return weight.shape[1] >= 3 and min(weight.shape[2:]) >= 5
 
 
 class FirstFilters:
-    """The first convolution's weight as where it started plus learned steps.
-
-    Parameters
-    ----------
-    module
-        The model, whose weight changes when `store` is called.
-    frames
-        Movie that it is trained on.
-    whiten
-        Take the steps in the coordinates of this module, if the filters are large enough for
-        it; else pixel by pixel.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
-    >>> module = RetinaCNN(RetinaConfig(cells=2, history=9, size=(9, 9), kernels=(5, 3)))
-    >>> filters = FirstFilters(module, torch.rand(50, 9, 9), whiten=True)
-    >>> torch.equal(filters.weight(), module.first_convolution.weight)
-    True
-    """
+    """The first convolution's weight as where it started plus learned steps."""
 
     def __init__(self, module: RetinaCNN, frames: Tensor, *, whiten: bool) -> None:
         self.target = module.first_convolution.weight
@@ -154,23 +95,7 @@ class FirstFilters:
 
 @torch.no_grad()
 def smooth_start(module: RetinaCNN, frames: Tensor, seed: int = 0) -> None:
-    """Start all filters as smooth random fields around the middle and at recent lags.
-
-    Parameters
-    ----------
-    module
-        The model, changed in place.
-    frames
-        Movie that it will be trained on, for the scale of the first filters.
-    seed
-        Of the random fields.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
-    >>> module = RetinaCNN(RetinaConfig(cells=2, history=9, size=(9, 9), kernels=(5, 3)))
-    >>> smooth_start(module, torch.rand(50, 9, 9))
-    """
+    """Start all filters as smooth random fields around the middle and at recent lags."""
     rng = np.random.default_rng(seed)
     first = module.first_convolution.weight
     lost = (0, 1, 2, 2) if can_whiten(first) else (0, 0, 0, 0)

@@ -11,50 +11,21 @@ _TINY = 1e-8
 
 
 def elastic_net(
-    rows: Tensor,
-    atoms: Tensor,
-    l1: Tensor | float,
+    rows: Tensor,  # x, (..., rows, channels); leading dims are separate problems
+    atoms: Tensor,  # D, (..., modes, channels)
+    l1: Tensor | float,  # in the units of the rows; both (..., 1, 1) for separate problems
     l2: Tensor | float,
     *,
-    start: Tensor | None = None,
-    support: Tensor | None = None,
+    start: Tensor | None = None,  # codes to begin with; zeros where None
+    support: Tensor | None = None,  # True where codes may be above zero; everywhere where None
     iterations: int = 150,
 ) -> Tensor:
-    """Non-negative elastic net: argmin over z >= 0 of 1/2 |x - z D|^2 + l1 sum(z) + l2/2 |z|^2.
-
-    The ridge lets similar modes fire together, where the lasso would take one of them by chance
-    (Zou and Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x). Solved by accelerated proximal
-    gradient descent for all rows at once (Beck and Teboulle 2009, doi:10.1137/080716542), with
-    the constant momentum of a strongly convex problem where l2 > 0 (Nesterov 2004, sec. 2.2).
-    The number of steps is fixed, so that a row's codes do not depend on its neighbours.
-
-    Parameters
-    ----------
-    rows
-        x, shape (..., rows, channels); leading dims are separate problems.
-    atoms
-        D, shape (..., modes, channels).
-    l1, l2
-        Penalties, in the units of the rows and without unit; for separate problems of shape
-        (..., 1, 1).
-    start
-        Codes to begin with, shape (..., rows, modes); zeros where None.
-    support
-        Modes that may be above zero, bool, shape (..., rows, modes); all where None.
-    iterations
-        Number of steps.
-
-    Returns
-    -------
-    torch.Tensor
-        Codes z, shape (..., rows, modes).
-
-    Examples
-    --------
-    >>> rows, atoms = torch.tensor([[2.0, 0.1]]), torch.eye(2)
-    >>> elastic_net(rows, atoms, 0.5, 0.0).tolist(), elastic_net(rows, atoms, 0.5, 0.5).tolist()
-    ([[1.5, 0.0]], [[1.0, 0.0]])
-    """
+    """Argmin over z >= 0 of 1/2 |x - z D|^2 + l1 sum(z) + l2/2 |z|^2: codes (..., rows, modes)."""
+    # The ridge lets similar modes fire together, where the lasso would take one of them by chance
+    # (Zou and Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x). Solved by accelerated proximal
+    # gradient descent for all rows at once (Beck and Teboulle 2009, doi:10.1137/080716542), with
+    # the constant momentum of a strongly convex problem where l2 > 0 (Nesterov 2004, sec. 2.2).
+    # The number of steps is fixed, so that a row's codes do not depend on its neighbours.
     transposed = atoms.transpose(-1, -2)
     ridge = torch.as_tensor(l2, dtype=rows.dtype, device=rows.device)
     gram = atoms @ transposed + ridge * torch.eye(
@@ -77,11 +48,9 @@ def elastic_net(
 
 
 def largest_eigenvalue(gram: Tensor, iterations: int = 20) -> Tensor:
-    """Bound of the largest eigenvalue of symmetric non-negative definite matrices (..., n, n).
-
-    Power iteration from a vector without zeros, raised by 5 %, as it approaches from below, but
-    never above the largest absolute row sum (Gershgorin).
-    """
+    """Bound of the largest eigenvalue of symmetric non-negative definite matrices (..., n, n)."""
+    # Power iteration from a vector without zeros, raised by 5 %, as it approaches from below, but
+    # never above the largest absolute row sum (Gershgorin).
     size = gram.shape[-1]
     vector = 1.5 + torch.arange(size, device=gram.device).cos().to(gram.dtype)
     vector = vector.expand(gram.shape[:-1])[..., None]
@@ -93,20 +62,7 @@ def largest_eigenvalue(gram: Tensor, iterations: int = 20) -> Tensor:
 
 
 def keep_share(codes: Tensor, share: Tensor | float) -> Tensor:
-    """Keep the strongest codes of each row that reach a share of the row's energy; others are 0.
-
-    Parameters
-    ----------
-    codes
-        At least 0, shape (..., modes).
-    share
-        Of the sum of squares of a row's codes, between 0 and 1.
-
-    Examples
-    --------
-    >>> keep_share(torch.tensor([[6.0, 1.0, 3.0]]), 0.9).tolist()
-    [[6.0, 0.0, 3.0]]
-    """
+    """Keep the strongest codes of each row that reach a share of its energy; others are 0."""
     ordered, place = codes.sort(dim=-1, descending=True, stable=True)
     energy = ordered.square()
     before = energy.cumsum(dim=-1) - energy
@@ -115,31 +71,12 @@ def keep_share(codes: Tensor, share: Tensor | float) -> Tensor:
 
 
 def keep_largest(codes: Tensor, count: int) -> Tensor:
-    """Keep the largest codes of each row; all others become 0.
-
-    Parameters
-    ----------
-    codes
-        At least 0, shape (..., modes).
-    count
-        How many.
-
-    Examples
-    --------
-    >>> keep_largest(torch.tensor([[6.0, 1.0, 3.0]]), 1).tolist()
-    [[6.0, 0.0, 0.0]]
-    """
+    """Keep the largest codes of each row; all others become 0."""
     values, place = codes.topk(min(count, codes.shape[-1]), dim=-1)
     return torch.zeros_like(codes).scatter(-1, place, values)
 
 
 def unit_rows(matrix: Tensor) -> Tensor:
-    """Rows scaled to norm 1; rows of zeros stay zero.
-
-    Examples
-    --------
-    >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
+    """Rows scaled to norm 1; rows of zeros stay zero."""
     norm: Tensor = torch.linalg.vector_norm(matrix, dim=-1, keepdim=True)
     return matrix / norm.clamp_min(_TINY)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,9 +10,10 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import between, is_whole, number, one_of, whole, whole_or_none
+from neurocodec.errors import InputError
+from neurocodec.vocabulary import Sign
 
-Sign = Literal["excitatory", "inhibitory", "net", "both"]
 Encoder = Literal["inference", "mlp", "linear"]
 Sparsifier = Literal["share", "gate", "topk", "batch_topk", "jump_relu"]
 Atoms = Literal["free", "archetypal"]
@@ -36,37 +36,34 @@ class SparseConfig:
     Parameters
     ----------
     expansion
-        Number of modes per channel (CODEC: 3 for ResNet-50, 10 for the retina).
+        Modes per channel (CODEC: 3 for ResNet-50, 10 for the retina).
     threshold
         With sparsifier "share": the strongest loadings of a row that together have this share of
-        its energy (sum of squares) are kept, and the others are zero. With "gate" (CODEC sec.
-        4): a loading whose gate is below this is zero. Between 0 and 1.
+        its energy (sum of squares) are kept, the others are zero. With "gate" (CODEC sec. 4): a
+        loading whose gate is below this is zero.
     seed
-        Seed of the split, the start and the order of the rows.
+        Of the split, the start and the order of the rows.
     sign
-        Which part of the contributions is decomposed: "excitatory" (positive part),
-        "inhibitory" (negative part), "net" (their sum) or "both" (side by side).
+        Part of the contributions: "excitatory" (positive part), "inhibitory" (negative part),
+        "net" (their sum) or "both" (side by side).
     nonnegative
         Whether the dictionary is not negative (apart from the sign of the inhibitory part).
     encoder
-        How loadings come from a row: "inference" solves for them (elastic net), "mlp" and
-        "linear" are trained to predict them.
+        Loadings are solved for (elastic net) with "inference"; "mlp" and "linear" are trained to
+        predict them.
     sparsifier
         What makes most loadings zero: "share" (see `threshold`), "gate" (hard threshold on a
         sigmoid), "topk" (the `active` largest of a row), "batch_topk" (the `active` largest per
         row on average over a batch, a fixed threshold afterwards), "jump_relu" (a threshold per
         mode, learned).
     active
-        Number of active modes of a row for "topk" and "batch_topk", and the target of
-        "jump_relu"; where None, a tenth of the modes.
+        Active modes of a row, which "jump_relu" only aims at; where None, a tenth of the modes.
     l1_loading
-        L1 penalty on the loadings. With "inference": in units of the typical length of a row,
-        so that a row lets a mode fire that explains more than this part of it. Else: weight of
-        the mean loading in the loss.
+        L1 penalty on the loadings. With "inference" in units of the typical length of a row: a
+        mode fires that explains more than this part of it. Else weight of the mean loading.
     l2_loading
-        Ridge penalty on the loadings, only for "inference": similar modes fire together
-        (grouping of the elastic net; Zou and Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x),
-        which makes modes and loadings stable.
+        Ridge penalty on the loadings, only for "inference": similar modes fire together (Zou and
+        Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x), so that modes and loadings are stable.
     l1_dictionary
         Weight of the L1 norm of the dictionary in the loss; only for trained encoders.
     atoms
@@ -81,7 +78,7 @@ class SparseConfig:
     epochs
         Passes over the rows, at most.
     patience
-        A fit stops when the loss on held-out rows has not fallen for so many epochs; None: never.
+        Epochs without a lower held-out loss after which a fit stops; None: never.
     batch_size
         Rows per step; fewer where an epoch would have less than 16 steps.
     hidden
@@ -90,19 +87,6 @@ class SparseConfig:
         Of the products while fitting: "float32" or "bfloat16" (mixed). Only for trained encoders.
     validation
         Part of the rows that is held out.
-
-    Raises
-    ------
-    InputError
-        Where a value is out of its range, the sparsifier does not go with the encoder, or a
-        setting was changed that these do not use.
-
-    Examples
-    --------
-    >>> SparseConfig(expansion=3).modes(64)
-    192
-    >>> SparseConfig.preset("topk", active=4).encoder
-    'linear'
     """
 
     expansion: float = 10
@@ -133,12 +117,8 @@ class SparseConfig:
             if isinstance(value, np.generic):  # so that every setting can be written as JSON
                 object.__setattr__(self, field.name, value.item())
         for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise unknown_name(name, getattr(self, name), choices)
-        for name, (right, expected) in _RANGES.items():
-            value = getattr(self, name)
-            if not _holds(right, value):
-                raise InputError(came=f"{name}={value!r}", expected=expected)
+            one_of(name, getattr(self, name), choices)
+        self._require_ranges()
         if self.sparsifier not in SPARSIFIERS[self.encoder]:
             raise InputError(
                 came=f"sparsifier={self.sparsifier!r} with encoder={self.encoder!r}",
@@ -148,6 +128,22 @@ class SparseConfig:
                 else f"sparsifier={SPARSIFIERS[self.encoder][0]!r}",
             )
         self._require_used()
+
+    def _require_ranges(self) -> None:
+        for name in ("candidates", "epochs", "batch_size"):
+            whole(name, getattr(self, name))
+        for name in ("active", "hidden", "patience"):
+            whole_or_none(name, getattr(self, name))
+        if not is_whole(self.seed) or not 0 <= self.seed < 2**63:
+            raise InputError(
+                came=f"seed={self.seed!r}", expected="a whole number of at least 0, below 2**63"
+            )
+        if not isinstance(self.nonnegative, bool):
+            raise InputError(came=f"nonnegative={self.nonnegative!r}", expected="True or False")
+        between("threshold", self.threshold)
+        for name, (right, expected) in _RANGES.items():
+            if not right(number(name, getattr(self, name), expected)):
+                raise InputError(came=f"{name}={getattr(self, name)!r}", expected=expected)
 
     def _require_used(self) -> None:
         """Refuse settings that would change nothing, so that nobody believes they did."""
@@ -163,44 +159,15 @@ class SparseConfig:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> SparseConfig:
-        """Settings by name, some of them changed.
-
-        Parameters
-        ----------
-        name
-            "sparse_coding" (the defaults), "topk", "batch_topk", "jump_relu", "archetypal",
-            "paper_resnet50" or "paper_retina" (the values of CODEC's authors).
-        **changes
-            Fields that are to be others.
-
-        Raises
-        ------
-        UnknownNameError
-            Where there is no such preset.
-        InputError
-            Where there is no such field.
-
-        Examples
-        --------
-        >>> SparseConfig.preset("paper_retina").epochs
-        800
-        """
-        if not isinstance(name, str) or name not in PRESETS:
-            raise unknown_name("preset", name, [*PRESETS])
+        """Settings by name (a key of `PRESETS`), some of them changed."""
+        settings = PRESETS[one_of("preset", name, PRESETS)]
         known = [f.name for f in dataclasses.fields(cls)]
         for field in changes:
-            if field not in known:
-                raise unknown_name("setting", field, known)
-        return cls(**{**PRESETS[name], **changes})
+            one_of("setting", field, known)
+        return cls(**{**settings, **changes})
 
     def unused(self) -> tuple[str, ...]:
-        """Names of the settings that this encoder, sparsifier and dictionary do not use.
-
-        Examples
-        --------
-        >>> SparseConfig.preset("topk").unused()
-        ('l2_loading', 'hidden', 'threshold', 'candidates', 'relaxation')
-        """
+        """Names of the settings that this encoder, sparsifier and dictionary do not use."""
         found = ["l2_loading"]
         if self.encoder == "inference":
             found = ["l1_dictionary", "learning_rate", "precision"]
@@ -264,42 +231,17 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 
 
-def _holds(right: Any, value: object) -> bool:
-    try:
-        return bool(right(value))
-    except TypeError:
-        return False
-
-
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-_POSITIVE: Final = (lambda x: 0 < x < math.inf, "a number above 0")
-_WEIGHT: Final = (lambda x: 0 <= x < math.inf, "a number of at least 0")
-_NUMBER: Final = (_count, "an integer above 0")
-_NUMBER_OR_NONE: Final = (lambda x: x is None or _count(x), "an integer above 0, or None")
+_POSITIVE: Final = (lambda x: x > 0, "a number above 0")
+_WEIGHT: Final = (lambda x: x >= 0, "a number of at least 0")
 
 _RANGES: Final[Mapping[str, tuple[Any, str]]] = MappingProxyType(
     {
-        "seed": (
-            lambda x: isinstance(x, int) and not isinstance(x, bool) and 0 <= x < 2**63,
-            "an integer of at least 0",
-        ),
-        "threshold": (lambda x: 0 < x < 1, "between 0 and 1, open"),
         "validation": (lambda x: 0 <= x < 1, "from 0 to below 1"),
-        "nonnegative": (lambda x: isinstance(x, bool), "True or False"),
         "expansion": _POSITIVE,
         "learning_rate": _POSITIVE,
         "l1_loading": _WEIGHT,
         "l2_loading": _WEIGHT,
         "l1_dictionary": _WEIGHT,
         "relaxation": _WEIGHT,
-        "candidates": _NUMBER,
-        "epochs": _NUMBER,
-        "batch_size": _NUMBER,
-        "active": _NUMBER_OR_NONE,
-        "hidden": _NUMBER_OR_NONE,
-        "patience": _NUMBER_OR_NONE,
     }
 )

@@ -18,43 +18,14 @@ from neurocodec.nn.sparse.threads import threads_for
 
 
 def fit(
-    source: Source,
-    held: Source,
-    configs: Sequence[SparseConfig],
+    source: Source,  # training rows, scaled, on the device to fit on
+    held: Source,  # rows that are only scored; may be empty
+    configs: Sequence[SparseConfig],  # differ at most in seed, threshold, penalties, learning rate
     *,
     checkpoint: Checkpoint | None = None,
     progress: bool = True,
 ) -> list[Fit]:
-    """Fit one model, or several side by side.
-
-    Parameters
-    ----------
-    source
-        Training rows, scaled, on the device to fit on.
-    held
-        Rows that are only scored; may be empty.
-    configs
-        One per fit of the source; they differ at most in seed, threshold, penalties and learning
-        rate.
-    checkpoint
-        Where the state is written while the fit goes on, and read when it is there.
-    progress
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    list of Fit
-        The same for the same rows, settings and device; global random state is not used.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.sparse.source import Resident
-    >>> rows = torch.rand(1, 64, 3, generator=torch.Generator().manual_seed(0))
-    >>> config = SparseConfig(expansion=2, epochs=2)
-    >>> found = fit(Resident(rows[:, :48]), Resident(rows[:, 48:]), [config], progress=False)
-    >>> len(found[0].history), tuple(found[0].model.dictionary.shape)
-    (2, (6, 3))
-    """
+    """Fit models side by side: the same for the same rows, settings and device."""
     first = configs[0]
     with threads_for(source.channels * first.modes(source.channels)):
         training = _training(source, held, configs)
@@ -72,20 +43,7 @@ def fit(
 
 
 def build(channels: int, config: SparseConfig) -> SparseModel:
-    """Make a model without content, for `load_state_dict`.
-
-    Parameters
-    ----------
-    channels
-        Length of a row.
-    config
-        The settings it was fitted with.
-
-    Examples
-    --------
-    >>> tuple(build(3, SparseConfig(expansion=2)).dictionary.shape)
-    (6, 3)
-    """
+    """Make a model without content, for `load_state_dict`."""
     if config.encoder == "inference":
         return InferenceModel(channels, config)
     return Autoencoder(channels, config, torch.Generator())

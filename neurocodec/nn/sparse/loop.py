@@ -20,47 +20,22 @@ from neurocodec.nn.sparse.model import SparseModel
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the rows reached.
+    """What one pass over the rows reached."""
 
-    Parameters
-    ----------
-    loss_train, loss
-        What the fit minimises, on a sample of the training rows and on the held-out rows.
-    r2_train, r2
-        R2 per feature, averaged, on a sample of the training rows and on the held-out rows.
-    l0
-        Mean number of active modes of a training row.
-    alive
-        Part of the modes that are active on some training row.
-
-    Examples
-    --------
-    >>> Epoch(1.0, 1.1, 0.5, 0.4, 3.0, 1.0).alive
-    1.0
-    """
-
-    loss_train: float
-    loss: float
-    r2_train: float
+    loss_train: float  # what the fit minimises, on a sample of the training rows
+    loss: float  # the same on the held-out rows
+    r2_train: float  # R2 per feature, averaged, likewise
     r2: float
-    l0: float
-    alive: float
+    l0: float  # mean number of active modes of a training row
+    alive: float  # part of the modes that are active on some training row
 
 
 @dataclass
 class Fit:
-    """A fitted model and how it got there.
-
-    Parameters
-    ----------
-    model
-        In evaluation mode, without gradients.
-    history
-        One entry per epoch.
-    """
+    """A fitted model, in evaluation mode and without gradients, and how it got there."""
 
     model: SparseModel
-    history: list[Epoch] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)  # one entry per epoch
 
 
 class Training(Protocol):
@@ -87,21 +62,11 @@ class Training(Protocol):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a fit writes its state, so that a killed one goes on.
+    """Where a fit writes its state, so that a killed one goes on."""
 
-    Parameters
-    ----------
-    path
-        A ".safetensors" file. Whoever asked for the fit removes it when the result is safe.
-    identity
-        What the fit is of (settings, data); a file with another identity is refused.
-    every
-        Seconds between two writings.
-    """
-
-    path: Path
-    identity: Mapping[str, Any]
-    every: float = 30.0
+    path: Path  # ".safetensors"; whoever asked for the fit removes it when the result is safe
+    identity: Mapping[str, Any]  # settings and data; a file with another identity is refused
+    every: float = 30.0  # seconds between two writings
 
 
 _STATE: Final = "progress"
@@ -124,41 +89,12 @@ def run(
     training: Training,
     fits: int,
     epochs: int,
-    patience: int | None = None,
+    patience: int | None = None,  # epochs without a lower loss; a fit then goes back to its best
     *,
     checkpoint: Checkpoint | None = None,
     progress: bool = True,
 ) -> list[Fit]:
-    """Train until the last epoch, or until every fit has stopped getting better.
-
-    Parameters
-    ----------
-    training
-        The fits.
-    fits
-        How many there are.
-    epochs
-        Passes over the rows, at most.
-    patience
-        A fit stops when its held-out loss (its training loss, where nothing is held out) has not
-        fallen for so many epochs, and goes back to its best; None: never.
-    checkpoint
-        Where to write the state, and from where to go on.
-    progress
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    list of Fit
-        In order.
-
-    Raises
-    ------
-    StorageError
-        Where the checkpoint is of other settings or data.
-    InputError
-        Where the loss is no longer finite.
-    """
+    """Train until the last epoch, or until every fit has stopped getting better."""
     state = _Progress([[] for _ in range(fits)], [math.inf] * fits, [0] * fits)
     if checkpoint is not None and checkpoint.path.exists():
         _resume(training, state, checkpoint)
@@ -189,6 +125,7 @@ def _one_epoch(training: Training, state: _Progress, patience: int | None, bar: 
                 hint="a smaller learning_rate, or other rows",
             )
         state.histories[fit].append(result)
+        # the held-out loss decides; the training loss where nothing is held out
         loss = result.loss_train if math.isnan(result.loss) else result.loss
         if loss < state.best[fit]:
             state.best[fit], state.waited[fit] = loss, 0

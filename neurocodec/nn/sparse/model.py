@@ -6,11 +6,10 @@ from torch import Tensor, nn
 
 
 class SparseModel(nn.Module):
-    """Rows to loadings and back; `dictionary` is a parameter or buffer of shape (modes, channels).
+    """Rows to loadings and back; `dictionary` is a parameter or buffer (modes, channels)."""
 
-    Subclasses give `encode`. State is in parameters and buffers alone, so that `state_dict` and
-    the settings make the same model again.
-    """
+    # State is in parameters and buffers alone, so that `state_dict` and the settings make the same
+    # model again.
 
     dictionary: Tensor
 

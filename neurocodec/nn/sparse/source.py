@@ -16,10 +16,7 @@ _LEAST_STEPS: Final = 16
 
 
 class Source(Protocol):
-    """Rows for one or several fits side by side, scaled, on the device to fit on.
-
-    All fits have as many rows and channels; the rows may be others.
-    """
+    """Rows for fits side by side: as many rows and channels each, scaled, on the fit's device."""
 
     @property
     def fits(self) -> int:
@@ -42,32 +39,14 @@ class Source(Protocol):
         """Whether all rows come as one block, always in the same order."""
 
     def blocks(self, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        """Every row once, as (fits, rows, channels).
-
-        Parameters
-        ----------
-        generator
-            Draws the order of the blocks, where there are several; in order where None.
-        """
+        """Every row once, (fits, rows, channels); blocks in an order that the generator draws."""
 
 
 @dataclass(frozen=True)
 class Resident:
-    """Rows in memory.
+    """Rows in memory."""
 
-    Parameters
-    ----------
-    rows
-        Shape (fits, rows, channels); may be an expanded view, where all fits share their rows.
-
-    Examples
-    --------
-    >>> source = Resident(torch.zeros(1, 4, 2))
-    >>> source.count, source.channels, len(list(source.blocks()))
-    (4, 2, 1)
-    """
-
-    rows: Tensor
+    rows: Tensor  # (fits, rows, channels); may be an expanded view, the same for all fits
 
     @property
     def fits(self) -> int:
@@ -101,38 +80,12 @@ class Resident:
 
 
 def batch_rows(source: Source, wanted: int) -> int:
-    """Rows per step: as many as wanted, but so few that an epoch has 16 steps.
-
-    Parameters
-    ----------
-    source
-        Training rows.
-    wanted
-        Rows per step where there are enough.
-
-    Examples
-    --------
-    >>> batch_rows(Resident(torch.zeros(1, 160, 2)), 256)
-    10
-    """
+    """Rows per step: as many as wanted, but so few that an epoch has 16 steps."""
     return max(1, min(wanted, source.count // _LEAST_STEPS))
 
 
 def sample_rows(source: Source, most: int) -> Tensor:
-    """Rows of a source at equal distances, (fits, rows, channels).
-
-    Parameters
-    ----------
-    source
-        Where rows come from.
-    most
-        Number of rows, at most.
-
-    Examples
-    --------
-    >>> sample_rows(Resident(torch.arange(6.0).view(1, 6, 1)), 3).flatten().tolist()
-    [0.0, 2.0, 4.0]
-    """
+    """Rows of a source at equal distances, (fits, rows, channels), at most so many."""
     step = max(1, math.ceil(source.count / most))
     parts, seen = [torch.zeros(source.fits, 0, source.channels, device=source.device)], 0
     for rows in source.blocks():
@@ -154,40 +107,13 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Streamed:
-    """Rows of one fit that are read block by block, some of them left out.
-
-    Parameters
-    ----------
-    read
-        Gives rows.
-    channels
-        Length of a row.
-    wanted
-        True where a row belongs to this source; one value per row of the file.
-    block
-        Rows that are read at a time.
-    device
-        Where rows are given out.
-
-    Examples
-    --------
-    >>> class Numbers:
-    ...     def __len__(self):
-    ...         return 4
-    ...
-    ...     def __call__(self, start, stop):
-    ...         return np.arange(start, stop, dtype=np.float32)[:, None]
-    >>> wanted = np.array([True, True, False, True])
-    >>> source = Streamed(Numbers(), 1, wanted, block=2, device=torch.device("cpu"))
-    >>> [block[0, :, 0].tolist() for block in source.blocks()]
-    [[0.0, 1.0], [3.0]]
-    """
+    """Rows of one fit that are read block by block, some of them left out."""
 
     read: Reader
     channels: int
-    wanted: NDArray[np.bool_]
-    block: int
-    device: torch.device
+    wanted: NDArray[np.bool_]  # which rows of the file belong to this source
+    block: int  # rows that are read at a time
+    device: torch.device  # where rows are given out
 
     @property
     def fits(self) -> int:

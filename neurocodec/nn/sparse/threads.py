@@ -9,26 +9,14 @@ from typing import Final
 import torch
 
 _SMALL: Final = 50_000
+"""Channels times modes."""
 
 
 @contextmanager
 def threads_for(work: int) -> Iterator[None]:
-    """One CPU thread for small products, and the number there was before for others.
-
-    For small products one thread is as fast as several. The numbers do not depend on the number
-    of cores then, and a busy machine does not slow the fit tenfold.
-
-    Parameters
-    ----------
-    work
-        Channels times modes; small up to 50,000.
-
-    Examples
-    --------
-    >>> with threads_for(100):
-    ...     torch.get_num_threads()
-    1
-    """
+    """One CPU thread for products of up to 50,000 channels times modes; else as many as before."""
+    # For small products one thread is as fast as several. The numbers do not depend on the number
+    # of cores then, and a busy machine does not slow the fit tenfold.
     before = torch.get_num_threads()
     torch.set_num_threads(1 if work <= _SMALL else before)
     try:

@@ -20,21 +20,7 @@ LINE: Final = 1.35 * SMALL / 72
 
 
 def value_text(one: xr.Dataset | xr.DataArray, least: float = 0.0) -> str:
-    """Contribution of one map, and the sum of the map where the two differ.
-
-    Parameters
-    ----------
-    one
-        One map's `contribution` and `map_completeness_error`; empty text without the former.
-    least
-        Size of a difference that is rounding.
-
-    Examples
-    --------
-    >>> one = xr.Dataset({"contribution": 0.5, "map_completeness_error": 0.1})
-    >>> value_text(one), value_text(one.assign(map_completeness_error=1e-4))
-    ('0.5 (map 0.6)', '0.5')
-    """
+    """Contribution of one map, and the map's sum where the two differ by more than rounding."""
     if not isinstance(one, xr.Dataset) or v.CONTRIBUTION not in one:
         return ""
     value = float(one[v.CONTRIBUTION])
@@ -44,38 +30,15 @@ def value_text(one: xr.Dataset | xr.DataArray, least: float = 0.0) -> str:
 
 
 def target_text(one: xr.Dataset | xr.DataArray) -> str:
-    """Target of one image.
-
-    Parameters
-    ----------
-    one
-        The result for one image; empty text without `target`.
-
-    Examples
-    --------
-    >>> target_text(xr.Dataset({"target": ((), 12.345, {"units": "bit"})}))
-    'target 12.3 bit'
-    """
+    """Target of one image with its units; empty where it is not known."""
     if not isinstance(one, xr.Dataset) or v.TARGET not in one or one[v.TARGET].ndim:
         return ""
     units = one[v.TARGET].attrs.get("units", "")
-    return f"target {float(one[v.TARGET]):.3g} {'' if units == '1' else units}".rstrip()
+    return f"target {float(one[v.TARGET]):.3g} {'' if units == v.DIMENSIONLESS else units}".rstrip()
 
 
 def rank_text(one: xr.Dataset) -> str:
-    r"""Class, source and loading of one image of a mode; empty text where the mode has none.
-
-    Parameters
-    ----------
-    one
-        One mode and rank: `loading`, and the coordinates of the image.
-
-    Examples
-    --------
-    >>> one = xr.Dataset({"loading": 0.934}, {"label": "black widow", "source": "a/b.jpg"})
-    >>> rank_text(one)
-    'black widow\nb.jpg\nloading 0.93'
-    """
+    """Class, source and loading of one image of a mode; empty where the mode has none (NaN)."""
     known = one.reset_coords("loading") if "loading" in one.coords else one
     loading = float(known["loading"]) if "loading" in known else None
     if loading is not None and loading != loading:  # noqa: PLR0124 - NaN
@@ -85,18 +48,7 @@ def rank_text(one: xr.Dataset) -> str:
 
 
 def values_caption(maps: xr.Dataset | xr.DataArray) -> str:
-    """What the numbers at the maps are.
-
-    Parameters
-    ----------
-    maps
-        As `nc.contribution_maps` returns them.
-
-    Examples
-    --------
-    >>> values_caption(xr.DataArray(0.0))
-    ''
-    """
+    """What the numbers at the maps are; empty without contributions."""
     if not isinstance(maps, xr.Dataset) or v.CONTRIBUTION not in maps:
         return ""
     units = maps[v.CONTRIBUTION].attrs.get("units")
@@ -106,18 +58,7 @@ def values_caption(maps: xr.Dataset | xr.DataArray) -> str:
 
 
 def image_text(one: xr.DataArray | xr.Dataset) -> str:
-    r"""Class and source of one image, its number where neither is known.
-
-    Parameters
-    ----------
-    one
-        Anything with the scalar coordinates of one stimulus.
-
-    Examples
-    --------
-    >>> image_text(xr.DataArray(0.0, {"label": "black widow", "source": "spiders/a1.jpg"}))
-    'black widow\na1.jpg'
-    """
+    """Class and source of one image by its scalar coordinates, or else its number."""
     names = (v.LABEL, v.SOURCE, v.STIMULUS)
     known = {n: str(one[n].item()) for n in names if n in one.coords and not one[n].ndim}
     source = shortened(PurePosixPath(known.get(v.SOURCE, "")).name)
@@ -127,40 +68,12 @@ def image_text(one: xr.DataArray | xr.Dataset) -> str:
 
 
 def shortened(text: str, most: int = 20) -> str:
-    """Cut the middle out of a long name.
-
-    Parameters
-    ----------
-    text
-        The name.
-    most
-        Characters that are left.
-
-    Examples
-    --------
-    >>> shortened("n01774384_spider_00000123.jpg", 12)
-    'n0177….jpg'
-    """
+    """Cut the middle out of a long name."""
     return text if len(text) <= most else f"{text[: most - 7]}…{text[-4:]}"
 
 
 def captioned(figure: Figure, *parts: str, title: str = "") -> Figure:
-    """Write a title above and a caption below a figure, which grows by their lines.
-
-    Parameters
-    ----------
-    figure
-        The figure.
-    *parts
-        Sentences; empty ones are left out.
-    title
-        Written above.
-
-    Examples
-    --------
-    >>> captioned(style.new_figure(2.0), "Median of 3 x 3 pixels.", "").get_supxlabel()
-    'Median of 3 x 3 pixels.'
-    """
+    """Write a title above and sentences below a figure, which grows by their lines."""
     if title:
         figure.suptitle(title, fontsize=style.TEXT, fontweight="bold", x=0.01, ha="left")
     lines = textwrap.wrap(" ".join(p for p in parts if p), int(figure.get_figwidth() * 17))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -13,8 +13,6 @@ from neurocodec.adapters.images.pictures import pictures
 from neurocodec.errors import InputError
 from neurocodec.network import Preprocessing
 
-Floats: TypeAlias = NDArray[np.floating[Any]]
-
 ROUNDING: Final = 0.02
 """How far beyond 0 and 1 an image may reach by interpolation; the rest is cut off."""
 
@@ -22,43 +20,13 @@ ROUNDING: Final = 0.02
 def displayable(
     images: xr.DataArray, preprocessing: Preprocessing | None = None
 ) -> tuple[xr.DataArray, str]:
-    """Images with red, green and blue between 0 and 1, and how they were made.
-
-    Parameters
-    ----------
-    images
-        (..., color, y, x) or (..., y, x): what the network takes, or images that can be looked at,
-        as whole numbers from 0 to 255 or numbers from 0 to 1.
-    preprocessing
-        What made them of a `PIL.Image.Image`, such as ``net.preprocessing``: it is undone, see
-        `neurocodec.adapters.images.pictures.pictures`. Without it, images that are not between 0
-        and 1 are stretched from their smallest to their largest value.
-
-    Returns
-    -------
-    images : xarray.DataArray
-        (..., color, y, x), 3 colors.
-    how : str
-        A sentence for the caption, empty for images that came as they can be looked at.
-
-    Raises
-    ------
-    InputError
-        Where there are not 1 or 3 colors, or no dims y and x.
-
-    Examples
-    --------
-    >>> taken = xr.DataArray(np.array([[[-1.0, 1.0]]]), dims=("color", "y", "x"))
-    >>> picture, how = displayable(taken, lambda image: np.asarray(image)[None, ..., 0] / 127.5 - 1)
-    >>> picture.isel(color=0).values.tolist(), how
-    ([[0.0, 1.0]], 'Images: normalisation undone.')
-    """
+    """Images (..., color, y, x), 3 colors from 0 to 1, and how they were made, for the caption."""
     taken = _in_order(images)
     values = np.asarray(taken.values)
     how = ""
-    if np.issubdtype(values.dtype, np.integer):
+    if np.issubdtype(values.dtype, np.integer):  # from 0 to 255
         values = values / 255
-    elif preprocessing is not None or not _seems_displayable(values):
+    elif preprocessing is not None or not _seems_displayable(values):  # undone, or stretched
         flat = values.reshape(-1, *values.shape[-3:])
         known = np.isfinite(flat).all(axis=(1, 2, 3))
         made = pictures(
@@ -71,22 +39,7 @@ def displayable(
 
 
 def require_images(images: xr.DataArray) -> None:
-    """Refuse what is no array of images.
-
-    Parameters
-    ----------
-    images
-        With the dims y and x.
-
-    Raises
-    ------
-    InputError
-        Where they are something else.
-
-    Examples
-    --------
-    >>> require_images(xr.DataArray(np.ones((3, 4, 4)), dims=("color", "y", "x")))
-    """
+    """Refuse what is no array over y and x."""
     dims = getattr(images, "dims", ())
     if not isinstance(images, xr.DataArray) or not {v.Y, v.X} <= set(dims):
         raise InputError(
@@ -108,12 +61,12 @@ def _in_order(images: xr.DataArray) -> xr.DataArray:
     return images.transpose(..., v.COLOR, v.Y, v.X)
 
 
-def _seems_displayable(values: Floats) -> bool:
+def _seems_displayable(values: NDArray[np.floating[Any]]) -> bool:
     known = values[np.isfinite(values)]
     return bool(known.size and known.min() >= -ROUNDING and known.max() <= 1 + ROUNDING)
 
 
-def _colored(images: xr.DataArray, values: Floats) -> xr.DataArray:
+def _colored(images: xr.DataArray, values: NDArray[np.floating[Any]]) -> xr.DataArray:
     """Copy of `images` with other values and three colors."""
     shown = images.drop_vars(v.COLOR, errors="ignore").copy(data=values)
     if shown.sizes[v.COLOR] == 1:

@@ -26,31 +26,14 @@ SIDE: Final = 1.1
 
 
 def panel_grid(
-    rows: int, columns: int, aspect: float, *, lines: float = 0, groups: int = 1
+    rows: int,
+    columns: int,
+    aspect: float,
+    *,
+    lines: float = 0,  # of text between, above and below the panels, all rows together
+    groups: int = 1,  # of columns, with a gap between them
 ) -> tuple[Figure, NDArray[Any]]:
-    """Make a figure with a grid of panels of one shape.
-
-    Parameters
-    ----------
-    rows, columns
-        How many.
-    aspect
-        Height of an image over its width.
-    lines
-        Lines of text between, above and below the panels, all rows together.
-    groups
-        The columns stand in so many groups, with a gap between them.
-
-    Raises
-    ------
-    InputError
-        Where there are too many to be seen.
-
-    Examples
-    --------
-    >>> panel_grid(2, 3, 1.0)[1].shape
-    (2, 3)
-    """
+    """Make a figure with a grid of panels of one shape (`aspect`: height over width)."""
     if rows * columns > MOST_PANELS:
         raise InputError(
             came=f"{rows} by {columns} panels",
@@ -72,59 +55,17 @@ def panel_grid(
 
 
 def head(ax: Axes, text: str) -> None:
-    """Write what a column is, above it.
-
-    Parameters
-    ----------
-    ax
-        Its uppermost panel.
-    text
-        May have several lines.
-
-    Examples
-    --------
-    >>> head(ax := style.new_axes(None, 2.0), "mode 3")
-    >>> ax.get_title()
-    'mode 3'
-    """
+    """Write what a column is above its uppermost panel."""
     ax.set_title(text, fontsize=_size(ax), color=style.INK, pad=3)
 
 
 def side(ax: Axes, text: str) -> None:
-    """Write what a row is, at its left.
-
-    Parameters
-    ----------
-    ax
-        Its leftmost panel.
-    text
-        May have several lines.
-
-    Examples
-    --------
-    >>> side(ax := style.new_axes(None, 2.0), "mode 3")
-    >>> ax.get_ylabel()
-    'mode 3'
-    """
+    """Write what a row is at the left of its leftmost panel."""
     ax.set_ylabel(text, fontsize=SMALL, color=style.INK, rotation=0, ha="right", va="center")
 
 
 def below(ax: Axes, text: str) -> None:
-    """Write a number under a panel.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    text
-        With what it is of, or its units in the caption.
-
-    Examples
-    --------
-    >>> below(ax := style.new_axes(None, 2.0), "0.5")
-    >>> ax.get_xlabel()
-    '0.5'
-    """
+    """Write a number under a panel."""
     ax.set_xlabel(text, fontsize=_size(ax), color=style.MUTED, labelpad=2)
 
 

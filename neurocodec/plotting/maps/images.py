@@ -20,8 +20,7 @@ from neurocodec.errors import InputError
 from neurocodec.labels import require_finite, require_same
 from neurocodec.network import Preprocessing
 from neurocodec.plotting import style
-from neurocodec.plotting.maps import captions as map_captions
-from neurocodec.plotting.maps import panels as map_panels
+from neurocodec.plotting.maps import captions, panels
 from neurocodec.plotting.maps.displayable import displayable
 from neurocodec.plotting.maps.grid import below, head, panel_grid, side
 from neurocodec.plotting.maps.layout import (
@@ -39,6 +38,7 @@ from neurocodec.plotting.maps.panels import Kind, Look
 
 ROUNDING: Final = 1e-5
 """Part of the largest contribution that a map may miss by rounding."""
+_TITLES: Final = {"signed": "signed map", "masked": "masked image"}
 
 
 def plot_maps(
@@ -117,15 +117,15 @@ def plot_maps(
     ['image', 'mode 0', 'mode 4', 'mode 7']
     """
     groups = results_of(maps)
-    arrays = [_finite(map_panels.map_array(group, "plot_movie_maps")) for group in groups]
+    arrays = [_finite(panels.map_array(group)) for group in groups]
     layout = layout_of(arrays, rows, columns)
     pairs = zip(groups, arrays, strict=True)
     series = [one for pair in pairs for one in series_of(*pair, [layout.main])]
-    look = map_panels.look_of(
+    look = panels.look_of(
         arrays, kind=kind, filter=filter, contrast=contrast, quantile=quantile, shared=shared
     )
     pictures, how = displayable(aligned(images, arrays[0]), preprocessing)
-    sheet = Sheet(pictures, series, look, _rounding(groups))
+    sheet = _Sheet(pictures, series, look, _rounding(groups))
     names = item_names(arrays[0], layout)
     figure, axes = _maps_grid(sheet, layout, names)
     for i, line in enumerate(axes[1:] if layout.apart else axes):
@@ -133,24 +133,11 @@ def plot_maps(
         (sheet.draw_maps if layout.apart else sheet.draw)(line, place)
     if layout.apart:
         sheet.draw_image(axes[0, 0], {})
-        map_panels.empty_all(axes[0, 1:])
+        panels.empty_all(axes[0, 1:])
     if look.signed_limit is not None and "signed" in look.kinds:
         _scale(figure, axes, arrays[0], look.signed_limit)
-    values = map_captions.values_caption(groups[0])
-    return map_captions.captioned(figure, note, look.caption(), how, values, title=title)
-
-
-def _maps_grid(sheet: Sheet, layout: Layout, names: Sequence[str]) -> tuple[Figure, NDArray[Any]]:
-    """Panels (item, image and its maps), named at the left and above."""
-    titles = sheet.titles() if layout.apart else ["image", *sheet.titles()]
-    of_rows, of_columns = (names, titles) if layout.on_rows else (titles, names)
-    lines = len(of_rows) + max(text.count("\n") + 1 for text in of_columns)
-    figure, grid = panel_grid(len(of_rows), len(of_columns), _aspect(sheet.pictures), lines=lines)
-    for ax, text in zip(grid[:, 0], of_rows, strict=True):
-        side(ax, text)
-    for ax, text in zip(grid[0], of_columns, strict=True):
-        head(ax, text)
-    return figure, grid if layout.on_rows else grid.T
+    values = captions.values_caption(groups[0])
+    return captions.captioned(figure, note, look.caption(), how, values, title=title)
 
 
 def plot_mode_images(
@@ -207,15 +194,15 @@ def plot_mode_images(
     >>> len(figure.axes), figure.axes[0].get_title()
     (12, 'loading 1.00')
     """
-    array = _stacked(map_panels.map_array(maps, "plot_movie_maps"), images)
-    look = map_panels.look_of(
+    array = _stacked(panels.map_array(maps), images)
+    look = panels.look_of(
         [array], kind=kind, filter=filter, contrast=contrast, quantile=quantile, shared=shared
     )
     pictures, how = displayable(images, preprocessing)
     along = (v.MODE, v.RANK)
     modes, ranks = (array.sizes[d] for d in along)
-    sheet = Sheet(pictures, list(series_of(maps, array, along)), look, _rounding([maps]))
-    width = 1 + sheet.panels
+    sheet = _Sheet(pictures, list(series_of(maps, array, along)), look, _rounding([maps]))
+    width = 1 + sheet.count
     lines = modes * 5 + max(text.count("\n") for text in sheet.titles())
     figure, axes = panel_grid(modes, ranks * width, _aspect(pictures), lines=lines, groups=ranks)
     for i in range(modes):
@@ -224,13 +211,64 @@ def plot_mode_images(
             sheet.draw(part, place := {v.MODE: i, v.RANK: j})
             for ax, text in zip(part, ["", *sheet.titles()], strict=True):
                 head(ax, "" if i else text)
-            head(part[0], map_captions.rank_text(maps.isel(place)))
+            head(part[0], captions.rank_text(maps.isel(place)))
     for ax, text in zip(
         axes[:, 0], names or item_names(array, Layout(v.MODE, on_rows=True)), strict=True
     ):
         side(ax, text)
-    values = map_captions.values_caption(maps)
-    return map_captions.captioned(figure, note, look.caption(), how, values, title=title)
+    values = captions.values_caption(maps)
+    return captions.captioned(figure, note, look.caption(), how, values, title=title)
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """What is drawn of every image: itself, and its maps beside it."""
+
+    pictures: xr.DataArray  # images between 0 and 1, (..., color, y, x)
+    series: Sequence[Series]  # maps over the dims of the images
+    look: Look
+    least: float  # difference between a map's sum and its contribution that is rounding
+
+    @property
+    def count(self) -> int:
+        """Panels of one image, beside itself."""
+        return len(self.series) * len(self.look.kinds)
+
+    def titles(self) -> list[str]:
+        """What the panels beside an image are."""
+        kinds = [_TITLES[k] if self.look.kind == "both" else "" for k in self.look.kinds]
+        pairs = itertools.product((one.title for one in self.series), kinds)
+        return ["\n".join(text for text in pair if text) for pair in pairs]
+
+    def draw(self, axes: NDArray[Any], place: Mapping[str, int]) -> None:
+        """Draw one image (`place`: dim -> number) and its maps; nothing where there is none."""
+        picture = self._picture(place)
+        known = [picture, *(one.array.isel(place) for one in self.series)]
+        if not all(np.isfinite(array.values).all() for array in known):
+            panels.empty_all(axes)
+            return
+        if picture.sizes == self.pictures.sizes and any(place.values()):
+            panels.empty_all(axes[:1])  # one image for all maps, drawn once
+        else:
+            self.draw_image(axes[0], place)
+        self.draw_maps(axes[1:], place)
+
+    def draw_image(self, ax: Axes, place: Mapping[str, int]) -> None:
+        """Draw one image, with its target."""
+        panels.draw_image(ax, self._picture(place).values)
+        below(ax, captions.target_text(_at(self.series[0].maps, place)))
+
+    def draw_maps(self, axes: NDArray[Any], place: Mapping[str, int]) -> None:
+        """Draw all maps of one image, with their contributions."""
+        picture = self._picture(place).values
+        for one, part in zip(self.series, axes.reshape(len(self.series), -1), strict=True):
+            values = one.array.isel(place).values
+            for ax, kind in zip(part, self.look.kinds, strict=True):
+                panels.draw_map(ax, values, picture, kind, self.look)
+            below(part[0], captions.value_text(_at(one.maps, place), self.least))
+
+    def _picture(self, place: Mapping[str, int]) -> xr.DataArray:
+        return self.pictures.isel({d: n for d, n in place.items() if d in self.pictures.dims})
 
 
 def _finite(array: xr.DataArray) -> xr.DataArray:
@@ -255,6 +293,19 @@ def _rounding(groups: Sequence[Maps]) -> float:
     return ROUNDING * max((float(np.abs(c).max()) for c in known), default=0.0)
 
 
+def _maps_grid(sheet: _Sheet, layout: Layout, names: Sequence[str]) -> tuple[Figure, NDArray[Any]]:
+    """Panels (item, image and its maps), named at the left and above."""
+    titles = sheet.titles() if layout.apart else ["image", *sheet.titles()]
+    of_rows, of_columns = (names, titles) if layout.on_rows else (titles, names)
+    lines = len(of_rows) + max(text.count("\n") + 1 for text in of_columns)
+    figure, grid = panel_grid(len(of_rows), len(of_columns), _aspect(sheet.pictures), lines=lines)
+    for ax, text in zip(grid[:, 0], of_rows, strict=True):
+        side(ax, text)
+    for ax, text in zip(grid[0], of_columns, strict=True):
+        head(ax, text)
+    return figure, grid if layout.on_rows else grid.T
+
+
 def _aspect(pictures: xr.DataArray) -> float:
     return pictures.sizes[v.Y] / pictures.sizes[v.X]
 
@@ -267,98 +318,8 @@ def _scale(figure: Figure, axes: NDArray[Any], array: xr.DataArray, limit: float
     bar = figure.colorbar(
         ScalarMappable(ends, style.CONTRIBUTIONS), ax=axes.ravel().tolist(), shrink=0.5
     )
-    bar.set_label(label, fontsize=map_captions.SMALL)
-    bar.ax.tick_params(labelsize=map_captions.SMALL)
-
-
-KIND_TITLES: Final = {"signed": "signed map", "masked": "masked image"}
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """What is drawn of every image: itself, and its maps beside it.
-
-    Parameters
-    ----------
-    pictures
-        Images between 0 and 1, (..., color, y, x).
-    series
-        Maps over the dims of the images.
-    look
-        How the maps are drawn.
-    least
-        Difference between a map's sum and its contribution that is rounding.
-    """
-
-    pictures: xr.DataArray
-    series: Sequence[Series]
-    look: Look
-    least: float
-
-    @property
-    def panels(self) -> int:
-        """How many there are of one image, beside itself."""
-        return len(self.series) * len(self.look.kinds)
-
-    def titles(self) -> list[str]:
-        """What the panels beside an image are."""
-        kinds = [KIND_TITLES[k] if self.look.kind == "both" else "" for k in self.look.kinds]
-        pairs = itertools.product((one.title for one in self.series), kinds)
-        return ["\n".join(text for text in pair if text) for pair in pairs]
-
-    def draw(self, axes: NDArray[Any], place: Mapping[str, int]) -> None:
-        """Draw one image and its maps; nothing where there is none.
-
-        Parameters
-        ----------
-        axes
-            One for the image, then `panels` of them.
-        place
-            Dim -> number of the image.
-        """
-        picture = self._picture(place)
-        known = [picture, *(one.array.isel(place) for one in self.series)]
-        if not all(np.isfinite(array.values).all() for array in known):
-            map_panels.empty_all(axes)
-            return
-        if picture.sizes == self.pictures.sizes and any(place.values()):
-            map_panels.empty_all(axes[:1])  # one image for all maps, drawn once
-        else:
-            self.draw_image(axes[0], place)
-        self.draw_maps(axes[1:], place)
-
-    def draw_image(self, ax: Axes, place: Mapping[str, int]) -> None:
-        """Draw one image, with its target.
-
-        Parameters
-        ----------
-        ax
-            The panel.
-        place
-            Dim -> number of the image.
-        """
-        map_panels.draw_image(ax, self._picture(place).values)
-        below(ax, map_captions.target_text(_at(self.series[0].maps, place)))
-
-    def draw_maps(self, axes: NDArray[Any], place: Mapping[str, int]) -> None:
-        """Draw all maps of one image, with their contributions.
-
-        Parameters
-        ----------
-        axes
-            `panels` of them.
-        place
-            Dim -> number of the image.
-        """
-        picture = self._picture(place).values
-        for one, part in zip(self.series, axes.reshape(len(self.series), -1), strict=True):
-            values = one.array.isel(place).values
-            for ax, kind in zip(part, self.look.kinds, strict=True):
-                map_panels.draw_map(ax, values, picture, kind, self.look)
-            below(part[0], map_captions.value_text(_at(one.maps, place), self.least))
-
-    def _picture(self, place: Mapping[str, int]) -> xr.DataArray:
-        return self.pictures.isel({d: n for d, n in place.items() if d in self.pictures.dims})
+    bar.set_label(label, fontsize=captions.SMALL)
+    bar.ax.tick_params(labelsize=captions.SMALL)
 
 
 def _at(maps: Maps, place: Mapping[str, int]) -> Maps:

@@ -24,65 +24,24 @@ Result = Maps | xr.DataTree
 
 @dataclass(frozen=True)
 class Layout:
-    """What runs along which axis of a figure.
+    """What runs along which axis of a figure."""
 
-    Parameters
-    ----------
-    main
-        The dim along which the images stand, or the modes or channels of one image; empty where
-        there is one image, and maps over no dim or several results.
-    on_rows
-        Whether it runs from top to bottom.
-    apart
-        Whether the one image stands before the first item of the main dim, in a row or column of
-        its own.
-    """
-
-    main: str
-    on_rows: bool
-    apart: bool = False
+    main: str  # dim of the images, or of the modes of one image; empty where there is no such dim
+    on_rows: bool  # whether it runs from top to bottom
+    apart: bool = False  # whether the one image stands before the first item, by itself
 
 
 @dataclass(frozen=True)
 class Series:
-    """Maps along the main dim: of one mode or channel and one sign.
+    """Maps along the main dim: of one mode or channel and one sign."""
 
-    Parameters
-    ----------
-    title
-        Mode or channel and sign.
-    maps
-        The result, (main).
-    array
-        Its maps, (main, color, y, x).
-    """
-
-    title: str
-    maps: Maps
-    array: xr.DataArray
+    title: str  # mode or channel, and sign
+    maps: Maps  # the result, (main)
+    array: xr.DataArray  # its maps, (main, color, y, x)
 
 
 def layout_of(arrays: Sequence[xr.DataArray], rows: str | None, columns: str | None) -> Layout:
-    """Choose what runs along rows and columns.
-
-    Parameters
-    ----------
-    arrays
-        Maps (..., color, y, x) of the same stimuli.
-    rows, columns
-        Dims that are wanted there.
-
-    Raises
-    ------
-    InputError
-        Where a dim is not there, or there are too many.
-
-    Examples
-    --------
-    >>> maps = xr.DataArray(np.ones((2, 4, 3, 8, 8)), dims=("stimulus", "mode", "color", "y", "x"))
-    >>> layout_of([maps], None, None)
-    Layout(main='stimulus', on_rows=True, apart=False)
-    """
+    """Choose what runs along rows and columns, of maps (..., color, y, x) of the same stimuli."""
     free = list(dict.fromkeys(d for a in arrays for d in free_dims(a)))
     for wanted in (rows, columns):
         if wanted is not None and wanted not in free:
@@ -106,23 +65,7 @@ def layout_of(arrays: Sequence[xr.DataArray], rows: str | None, columns: str | N
 
 
 def results_of(maps: Result | Sequence[Result]) -> list[Maps]:
-    """Results that are drawn beside each other, also where one came.
-
-    Parameters
-    ----------
-    maps
-        One or several.
-
-    Raises
-    ------
-    InputError
-        Where there is none.
-
-    Examples
-    --------
-    >>> [type(one).__name__ for one in results_of(xr.DataTree(xr.Dataset()))]
-    ['Dataset']
-    """
+    """Results that are drawn beside each other, also where one came."""
     groups: Sequence[Result] = maps if isinstance(maps, list | tuple) else []
     if isinstance(maps, Result):
         groups = [maps]
@@ -136,18 +79,7 @@ def results_of(maps: Result | Sequence[Result]) -> list[Maps]:
 
 
 def free_dims(array: xr.DataArray) -> list[str]:
-    """Dims that may be rows and columns.
-
-    Parameters
-    ----------
-    array
-        Maps.
-
-    Examples
-    --------
-    >>> free_dims(xr.DataArray(np.ones((2, 2, 1, 1)), dims=("mode", "sign", "y", "x")))
-    ['mode']
-    """
+    """Dims of maps that may be rows and columns."""
     return [str(d) for d in array.dims if d not in (v.SIGN, *SPACE)]
 
 
@@ -167,23 +99,7 @@ def _main_dim(arrays: Sequence[xr.DataArray], rows: str | None) -> str | None:
 
 
 def series_of(maps: Maps, array: xr.DataArray, along: Sequence[str]) -> Iterator[Series]:
-    """Maps along the images, one series for each mode or channel and sign.
-
-    Parameters
-    ----------
-    maps
-        The result.
-    array
-        Its maps (..., color, y, x).
-    along
-        Dims of the images.
-
-    Examples
-    --------
-    >>> maps = xr.DataArray(np.ones((2, 1, 4, 4)), {"mode": [3, 5]}, ("mode", "color", "y", "x"))
-    >>> [one.title for one in series_of(maps, maps, [])]
-    ['mode 3', 'mode 5']
-    """
+    """Maps along the dims of the images, one series for each mode or channel and sign."""
     others = [d for d in array.dims[:-3] if d not in along]
     others.sort(key=lambda d: d == v.SIGN)
     for place in itertools.product(*(range(array.sizes[d]) for d in others)):
@@ -218,21 +134,7 @@ def _of_whole_network(maps: Maps) -> bool:
 
 
 def item_names(array: xr.DataArray, layout: Layout) -> list[str]:
-    """What stands along the main dim, by the labels of the maps.
-
-    Parameters
-    ----------
-    array
-        Maps.
-    layout
-        What the main dim is.
-
-    Examples
-    --------
-    >>> maps = xr.DataArray(np.ones((2, 4, 4)), {"mode": [3, 5]}, ("mode", "y", "x"))
-    >>> item_names(maps, Layout("mode", on_rows=True, apart=True))
-    ['image', 'mode 3', 'mode 5']
-    """
+    """What stands along the main dim, by the labels of the maps."""
     main = layout.main
     if main in ("", v.STIMULUS):
         items = [array.isel({main: i}) for i in range(array.sizes[main])] if main else [array]
@@ -242,26 +144,7 @@ def item_names(array: xr.DataArray, layout: Layout) -> list[str]:
 
 
 def aligned(images: xr.DataArray, array: xr.DataArray) -> xr.DataArray:
-    """Take the images of some maps, by the labels of their stimuli.
-
-    Parameters
-    ----------
-    images
-        At least the images of the maps.
-    array
-        Maps.
-
-    Raises
-    ------
-    InputError
-        Where an image is missing, or images and maps differ in size.
-
-    Examples
-    --------
-    >>> images = xr.DataArray(np.ones((3, 4, 4)), {"stimulus": [0, 1, 2]}, ("stimulus", "y", "x"))
-    >>> aligned(images, images.sel(stimulus=[2, 0])).stimulus.values.tolist()
-    [2, 0]
-    """
+    """Take the images of some maps, by the labels of their stimuli."""
     require_images(images)
     found = _of_the_same_stimuli(images, array)
     for dim in (v.Y, v.X):

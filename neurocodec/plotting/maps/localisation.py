@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.kernels.intervals import mean_intervals
+from neurocodec.maps.deletion_curve import SHARE
 from neurocodec.plotting import style
 
-SHARE: Final = "share"
 _MODES, _CONTROL = style.CATEGORIES[1], style.INK
 _DRAWS: Final = 1000
 """Bootstrap draws of a band."""
@@ -170,35 +170,34 @@ def plot_pixel_curves(
         _draw_curves(ax, curve, confidence)
         title = str(name or curve.attrs.get("kind", "")).capitalize()
         style.tidy(ax, f"{title}{note}", xlabel=str(curve[SHARE].attrs.get("long_name", SHARE)))
-    units = next(iter(panels.values()))["target"].attrs.get("units")
+    units = next(iter(panels.values()))[v.TARGET].attrs.get("units")
     axes[0].set_ylabel(style.with_units("target, mean over images", units), fontsize=style.TEXT)
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, frameon=False, fontsize=style.TEXT - 1, loc="outside right upper")
+    style.legend_outside(figure, axes[0], 1.0)
     return figure
 
 
 def _draw_curves(ax: Axes, curve: xr.Dataset, confidence: float) -> None:
-    lines = [str(d) for d in curve["target"].dims if d not in (v.STIMULUS, SHARE)]
+    lines = [str(d) for d in curve[v.TARGET].dims if d not in (v.STIMULUS, SHARE)]
     if len(lines) > 1:
         raise InputError(
-            came=f"curves with the dims {curve['target'].dims}",
+            came=f"curves with the dims {curve[v.TARGET].dims}",
             expected="one further dim at most",
             hint=f"curve.sel({lines[1]}={curve[lines[1]].values[0]!r})",
         )
     share = curve[SHARE].values
-    every = curve["target"].transpose(*lines, v.STIMULUS, SHARE).values
+    every = curve[v.TARGET].transpose(*lines, v.STIMULUS, SHARE).values
     every = every if lines else every[None]
-    names = (
-        [f"{lines[0]} {n}" if lines[0] != v.MAP else str(n) for n in curve[lines[0]].values]
-        if (lines)
-        else ["map"]
-    )
+    names = _line_names(curve[lines[0]]) if lines else [v.MAP]
     for i, (values, name) in enumerate(zip(every, names, strict=True)):
         ends = mean_intervals(values, _DRAWS, confidence, 0)
         _draw_band(ax, share, ends, style.CATEGORIES[i % 7], name)
     drawn = curve["random_target"].mean(v.DRAW).transpose(v.STIMULUS, SHARE).values
     if np.isfinite(drawn).all():
         ax.plot(share, drawn.mean(0), "--", color=style.MUTED, linewidth=1.2, label="random order")
+
+
+def _line_names(items: xr.DataArray) -> list[str]:
+    return [str(n) if items.name == v.MAP else f"{items.name} {n}" for n in items.values]
 
 
 def _draw_band(ax: Axes, share: NDArray[Any], ends: NDArray[Any], color: str, name: str) -> None:

@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError
 from neurocodec.kernels.map_pictures import size_limit
 from neurocodec.labels import require_dims, require_finite
 from neurocodec.plotting import fields, style
-from neurocodec.plotting.maps import captions as map_captions
+from neurocodec.plotting.maps import captions
 from neurocodec.plotting.maps.captions import LINE, SMALL
 from neurocodec.plotting.maps.grid import MOST_PANELS, NARROWEST, WIDEST, below, head
 from neurocodec.plotting.maps.layout import Maps, Result, Series, series_of
@@ -91,8 +92,7 @@ def plot_movie_maps(
     """
     maps = maps.to_dataset() if isinstance(maps, xr.DataTree) else maps
     array = _window_maps(maps)
-    if at not in get_args(At):
-        raise unknown_name("part of the lags", at, get_args(At))
+    one_of("part of the lags", at, get_args(At))
     size_limit(np.zeros((1, 1)), quantile)
     peaks = _peaks(array)
     frames = _frames(require_dims(movie, (v.TIME, v.Y, v.X), "the movie"), array, peaks)
@@ -107,8 +107,8 @@ def plot_movie_maps(
             panel.draw(upper, lower, i, float(peaks[i]), scales or _scales(one, quantile))
     _name(axes, panels, array)
     whose = "all maps" if shared else "each map"
-    values = map_captions.values_caption(maps)
-    return map_captions.captioned(figure, note, _caption(at, quantile, whose), values, title=title)
+    values = captions.values_caption(maps)
+    return captions.captioned(figure, note, _caption(at, quantile, whose), values, title=title)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Panel:
         fields.draw_map(upper, self.images.isel({v.TIME: i}), scales[0])
         bare(upper)
         maps = self.maps.isel({v.TIME: i}) if v.TIME in self.maps.dims else self.maps
-        below(upper, map_captions.value_text(maps))
+        below(upper, captions.value_text(maps))
         fields.draw_course(lower, self.courses.isel({v.TIME: i}))
         lower.axvline(lag, color=style.MUTED, linewidth=0.7, linestyle=":")
         lower.set_ylim(-1.1 * scales[1], 1.1 * scales[1])

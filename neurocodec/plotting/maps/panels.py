@@ -13,7 +13,8 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.arguments import one_of
+from neurocodec.errors import InputError
 from neurocodec.kernels import map_pictures
 from neurocodec.plotting import style
 
@@ -24,28 +25,14 @@ SPACE: Final = (v.COLOR, v.Y, v.X)
 
 @dataclass(frozen=True)
 class Look:
-    """How maps are drawn.
-
-    Parameters
-    ----------
-    kind
-        Signed maps, masked images, or both.
-    filter
-        Width of the median filter in pixels, odd.
-    contrast
-        Exponent of the masks.
-    quantile
-        Part of a map's pixels below full color or brightness.
-    signed_limit, masked_limit
-        Values of full color and of full brightness of all maps; each has its own where None.
-    """
+    """How maps are drawn."""
 
     kind: Kind = "both"
-    filter: int = 3
-    contrast: float = 0.7
-    quantile: float = 0.99
-    signed_limit: float | None = None
-    masked_limit: float | None = None
+    filter: int = 3  # width of the median filter in pixels, odd
+    contrast: float = 0.7  # exponent of the masks
+    quantile: float = 0.99  # part of a map's pixels below full color or brightness
+    signed_limit: float | None = None  # full color of all maps; each has its own where None
+    masked_limit: float | None = None  # full brightness, likewise
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -53,13 +40,7 @@ class Look:
         return ("signed", "masked") if self.kind == "both" else (self.kind,)
 
     def shared(self, arrays: Sequence[xr.DataArray]) -> Look:
-        """One scale for all of these maps.
-
-        Parameters
-        ----------
-        arrays
-            Each over (..., color, y, x); maps that are not finite do not count.
-        """
+        """One scale for all of these maps (..., color, y, x); what is not finite does not count."""
         kinds = (map_pictures.signed_picture, map_pictures.size_picture)
         pooled = [np.concatenate([f(a.values, self.filter).ravel() for a in arrays]) for f in kinds]
         known = (values[np.isfinite(values)][None] for values in pooled)
@@ -95,31 +76,8 @@ def look_of(
     quantile: float,
     shared: bool,
 ) -> Look:
-    """Check the options of a figure of maps.
-
-    Parameters
-    ----------
-    arrays
-        Maps over (..., color, y, x).
-    kind, filter, contrast, quantile
-        As `Look` has them; a filter of None goes by the size of the maps.
-    shared
-        Whether all maps have one scale.
-
-    Raises
-    ------
-    InputError
-        Where an option is out of range.
-
-    Examples
-    --------
-    >>> maps = xr.DataArray(np.ones((3, 224, 224)), dims=("color", "y", "x"))
-    >>> options = {"kind": "both", "contrast": 0.7, "quantile": 0.99, "shared": False}
-    >>> look_of([maps], filter=None, **options).filter
-    5
-    """
-    if kind not in get_args(Kind):
-        raise unknown_name("kind of picture", kind, get_args(Kind))
+    """Check the options of a figure of maps; a filter of None goes by their size."""
+    one_of("kind of picture", kind, get_args(Kind))
     width = min(arrays[0].sizes[v.Y], arrays[0].sizes[v.X])
     wanted = max(3, 2 * round(width / 90) + 1) if filter is None else filter
     map_pictures.mask(np.zeros((1, 1, 1)), size=wanted, quantile=quantile, contrast=contrast)
@@ -127,28 +85,15 @@ def look_of(
     return look.shared(arrays) if shared else look
 
 
-def map_array(maps: xr.Dataset | xr.DataArray, function: str) -> xr.DataArray:
-    """Take the maps (..., color, y, x) of a result; one grey image has one color.
-
-    Parameters
-    ----------
-    maps
-        As `nc.contribution_maps` returns them, or their variable `contribution_map`.
-    function
-        Which one draws maps of the other kind, for the message.
-
-    Raises
-    ------
-    InputError
-        Where there are no maps, or they are those of a movie.
-    """
+def map_array(maps: xr.Dataset | xr.DataArray) -> xr.DataArray:
+    """Take the maps (..., color, y, x) of a result; one grey image has one color."""
     array = maps.get(v.CONTRIBUTION_MAP) if isinstance(maps, xr.Dataset) else maps
     dims = tuple(map(str, getattr(array, "dims", ())))
     if array is None or v.LAG in dims or not {v.Y, v.X} <= set(dims):
         raise InputError(
             came=f"maps of type {type(maps).__name__} with dims {dims}",
             expected="maps of images over (..., color, y, x), from nc.contribution_maps",
-            hint=f"nc.plotting.{function}(maps, ...) for maps over (lag, y, x) of a movie",
+            hint="nc.plotting.plot_movie_maps(maps, movie) for maps over (lag, y, x) of a movie",
         )
     require_any(array)
     if v.COLOR not in dims:
@@ -157,36 +102,13 @@ def map_array(maps: xr.Dataset | xr.DataArray, function: str) -> xr.DataArray:
 
 
 def require_any(array: xr.DataArray) -> None:
-    """Refuse a selection of maps with none left.
-
-    Parameters
-    ----------
-    array
-        Maps.
-
-    Examples
-    --------
-    >>> require_any(xr.DataArray(np.ones((1, 4, 4)), dims=("mode", "y", "x")))
-    """
+    """Refuse a selection of maps with none left."""
     if not array.size:
         raise InputError(came=f"maps over {dict(array.sizes)}", expected="at least one map")
 
 
 def draw_image(ax: Axes, picture: NDArray[Any]) -> AxesImage:
-    """Draw an image between 0 and 1.
-
-    Parameters
-    ----------
-    ax
-        Axes.
-    picture
-        (color, y, x).
-
-    Examples
-    --------
-    >>> draw_image(style.new_axes(None, 2.0), np.ones((3, 4, 5))).get_array().shape
-    (4, 5, 3)
-    """
+    """Draw an image (color, y, x) between 0 and 1."""
     bare(ax)
     return ax.imshow(np.moveaxis(picture, 0, -1), interpolation="nearest")
 
@@ -194,27 +116,7 @@ def draw_image(ax: Axes, picture: NDArray[Any]) -> AxesImage:
 def draw_map(
     ax: Axes, values: NDArray[Any], picture: NDArray[Any], kind: str, look: Look
 ) -> AxesImage:
-    """Draw one map as a signed picture or as the masked image.
-
-    Parameters
-    ----------
-    ax
-        Axes.
-    values
-        The map (color, y, x).
-    picture
-        The image (color, y, x) between 0 and 1.
-    kind
-        "signed" or "masked".
-    look
-        How.
-
-    Examples
-    --------
-    >>> ax = style.new_axes(None, 2.0)
-    >>> draw_map(ax, np.ones((1, 4, 4)), np.ones((3, 4, 4)), "signed", Look()).get_clim()
-    (-1.0, 1.0)
-    """
+    """Draw one map (color, y, x) as a "signed" picture, or as the "masked" image."""
     if kind == "masked":
         mask = map_pictures.mask(
             values,
@@ -233,19 +135,7 @@ def draw_map(
 
 
 def bare(ax: Axes) -> None:
-    """Leave nothing of the axes but a thin frame and its labels.
-
-    Parameters
-    ----------
-    ax
-        Axes.
-
-    Examples
-    --------
-    >>> bare(ax := style.new_axes(None, 2.0))
-    >>> len(ax.get_xticks())
-    0
-    """
+    """Leave nothing of the axes but a thin frame and its labels."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_color(style.RECORDED)
@@ -253,19 +143,7 @@ def bare(ax: Axes) -> None:
 
 
 def empty_all(axes: Iterable[Axes]) -> None:
-    """Leave nothing at all of some axes.
-
-    Parameters
-    ----------
-    axes
-        Axes.
-
-    Examples
-    --------
-    >>> empty_all([ax := style.new_axes(None, 2.0)])
-    >>> ax.spines["left"].get_visible()
-    False
-    """
+    """Leave nothing at all of some axes."""
     for ax in axes:
         bare(ax)
         ax.spines[:].set_visible(False)

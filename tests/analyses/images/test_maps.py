@@ -177,7 +177,7 @@ def test_a_network_that_refuses_leaves_the_rest(monkeypatch):
     def refuse(*_arguments, **_options):
         raise InputError(came="an operator without a derivative", expected="another")
 
-    monkeypatch.setattr(image_maps, "contribution_maps", refuse)
+    monkeypatch.setattr(image_maps, "map_maker", refuse)
     found = analyse(patches()[0])
     assert not found.maps
     assert found.concepts is not None
@@ -230,7 +230,7 @@ def test_a_mode_with_few_images_shows_these(monkeypatch, named):
 def test_given_again_maps_are_read_and_not_computed(tmp_path, monkeypatch):
     first = analyse(patches()[0], out=tmp_path)
     assert {"maps/early.nc", "maps/late.nc"} <= {*first.files}
-    monkeypatch.setattr(image_maps, "contribution_maps", lambda *_a, **_k: pytest.fail("computed"))
+    monkeypatch.setattr(image_maps, "map_maker", lambda *_a, **_k: pytest.fail("computed"))
     again = analyse(patches()[0], out=tmp_path)
     xr.testing.assert_identical(again.maps["late"].load(), first.maps["late"])
     assert not again.left_out

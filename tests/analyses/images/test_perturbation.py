@@ -50,6 +50,12 @@ def network(outputs, ids=None):
     return nc.Network(nn.Identity(), layers={}, outputs=outputs, output_coords=coords)
 
 
+def test_kinds_of_a_concept_of_a_plain_table():
+    net = network(["pug", "jeep", "husky"])
+    table = {"pug": "dog", "husky": "dog", "jeep": "car"}
+    assert superclass_categories(net, table, ["dog"]) == {"dog": ["pug", "husky"]}
+
+
 @pytest.fixture
 def wordnet(tmp_path):
     path = tmp_path / "data.noun"

@@ -46,6 +46,11 @@ def test_the_stretch_is_where_most_is_fired() -> None:
     assert rates.sel(time=dynamics.stretch(rates, 0.3)).sizes["time"] == 3
 
 
+def test_a_second_of_firing_is_found_to_the_frame() -> None:
+    rates = rates_of(np.r_[np.zeros(100), np.ones(100)][:, None], step=0.01)
+    assert dynamics.stretch(rates, 1.0) == slice(1.0, 1.99)
+
+
 def test_one_time_is_a_stretch() -> None:
     assert dynamics.stretch(rates_of([[1.0]], start=2.0), 5) == slice(2.0, 2.0)
 
@@ -60,6 +65,12 @@ def test_lively_times_are_peaks_apart_from_each_other_for_each_cell() -> None:
     np.testing.assert_allclose(dynamics.lively_times(rates, 2), [0.1, 0.4])
     assert np.diff(dynamics.lively_times(rates, 9, apart=0.25)).min() >= 0.25
     assert set(dynamics.lively_times(rates)) <= set(rates.time.values)
+
+
+def test_the_highest_peaks_are_taken_first_and_told_in_order() -> None:
+    rate = [0.0, 9.0, 0.0, 0.0, 3.0, 0.0, 5.0, 0.0]
+    rates = xr.DataArray([rate], {"time": np.arange(8) / 10}, ("cell", "time"))
+    assert dynamics.lively_times(rates, 2).tolist() == [0.1, 0.6]
 
 
 def test_fields_are_those_at_lively_times_and_at_the_examples() -> None:

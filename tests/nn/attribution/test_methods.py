@@ -22,6 +22,7 @@ from networks import (
 from torch import nn
 
 import neurocodec as nc
+from neurocodec.errors import InputError
 from neurocodec.nn.attribution import methods, targets
 
 ALL = [
@@ -349,6 +350,34 @@ def test_movie_windows_affine_prefix_and_plain_passes_agree():
     for alias in ("layer1", "layer2"):
         a, b = fast[alias].contribution, slow[alias].contribution
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * float(np.abs(b).max()))
+
+
+def test_settings_are_whole_numbers_of_any_kind_and_names_that_exist():
+    assert methods.IntegratedGradients(np.int64(4)) == methods.IntegratedGradients(4)
+    assert isinstance(methods.IntegratedGradients(max_steps=np.int64(4)).max_steps, int)
+    assert methods.SmoothGrad(samples=np.int32(2), seed=np.int64(1)) == methods.SmoothGrad(
+        0.1, 2, 1
+    )
+    for settings_, message in (
+        ({"steps": True}, "steps=True\n.*a whole number, at least 1\n.*steps='auto'"),
+        ({"steps": 0}, "steps=0"),
+        ({"steps": "many"}, "steps='many'"),
+        ({"max_steps": 0}, "max_steps=0"),
+        ({"tolerance": 0.0}, "tolerance=0.0\n.*a number above 0"),
+        ({"path": "layer"}, "no path 'layer'\n.*'input', 'hidden'"),
+        ({"rule": "left"}, "no rule 'left'\n.*'trapezoid', 'right'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            methods.IntegratedGradients(**settings_)
+    for settings_, message in (
+        ({"samples": 0}, "samples=0"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 2**23}, "a seed from 0 to 8388607"),
+        ({"sigma": -1.0}, "sigma of at least 0"),
+        ({"sigma": float("nan")}, "sigma of at least 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            methods.SmoothGrad(**settings_)
 
 
 class _Wobble(nn.Module):

@@ -109,3 +109,26 @@ def test_feature_projects_a_position_or_the_sum():
     assert targets.Feature("a", (1.0, 0.0))(maps).tolist() == [15.0]
     with pytest.raises(InputError, match="each of its 2 channels"):
         targets.Feature("a", (1.0,))(maps)
+
+
+def test_a_feature_has_a_position_inside_of_its_layer():
+    maps = torch.arange(12.0).reshape(1, 2, 2, 3)
+    assert targets.Feature("a", (1.0, 0.0), (-1, np.int64(-1)))(maps).tolist() == [5.0]
+    assert targets.Feature("a", (1.0, 0.0), np.int64(1))(maps[:, :, 0]).tolist() == [1.0]
+    for position in ((2, 0), (-3, 0), (0,), 1, (True, 0), (0.0, 0)):
+        with pytest.raises(InputError, match=r"a position inside of \(2, 3\)"):
+            targets.Feature("a", (1.0, 0.0), position)(maps)
+
+
+def test_positions_and_numbers_of_outputs_are_whole_numbers_of_any_kind():
+    assert targets.Output(np.int64(-1)).bind(["a", "b"]) == targets.Output(-1)
+    assert isinstance(targets.Output(np.int64(0)).bind(["a"]).which, int)
+    assert targets.TopK(np.int32(2)) == targets.TopK(2)
+    for which in (True, 1.0):
+        with pytest.raises(InputError, match="a position from 0 to 1"):
+            targets.Output(which).bind(["a", "b"])
+    for k in (0, 1.5, True):
+        with pytest.raises(InputError, match=rf"k={k}\n  expected: a whole number, at least 1"):
+            targets.TopK(k)
+    with pytest.raises(UnknownNameError, match="'logits', 'probability'"):
+        targets.TopK(of="softmax")

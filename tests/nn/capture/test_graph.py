@@ -11,6 +11,9 @@ from torch.nn import functional
 import neurocodec as nc
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.attribution import methods, targets
+from neurocodec.nn.capture.graph import inspect, is_affine, leads_around, uses, walk
+from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.layer import Layer
 
 
 def run(net, stimulus, method=None, **options):
@@ -313,3 +316,35 @@ def test_a_single_image_before_a_batch_norm():
     for layer in net.layers:
         together, alone = (tree[layer].contribution.values for tree in found)
         np.testing.assert_allclose(alone, together, rtol=1e-4, atol=1e-6)
+
+
+def test_the_graph_is_walked_from_the_answer_to_its_leaves():
+    x = torch.ones(2, requires_grad=True)
+    names = [node.name() for node in walk((2 * x).sum().grad_fn)]
+    assert names == ["SumBackward0", "MulBackward0", "torch::autograd::AccumulateGrad"]
+
+
+def test_sums_and_multiples_are_affine_products_and_quotients_are_not():
+    x = torch.ones(2, requires_grad=True)
+    assert is_affine((2 * x + 1).grad_fn)
+    assert not is_affine((x * x).grad_fn)
+    assert not is_affine((1 / x).grad_fn)
+
+
+def test_a_way_around_is_one_that_does_not_pass_the_node():
+    x = torch.ones(2, requires_grad=True)
+    h = 2 * x
+    assert leads_around((h + x).grad_fn, h.grad_fn, x)
+    assert not leads_around((h + 1).grad_fn, h.grad_fn, x)
+
+
+def test_uses_are_counted():
+    x = torch.ones(2, requires_grad=True)
+    h = 2 * x
+    assert uses((h + h.relu()).grad_fn)[h.grad_fn] == 2
+
+
+def test_a_first_convolution_is_affine():
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 1))
+    with Capture(module, {"first": Layer("0")}).attached() as capture:
+        assert inspect(capture, torch.ones(1, 1, 4, 4))[0].affine

@@ -1,35 +1,13 @@
 import pytest
 import torch
+from module_state import assert_same, state
 from networks import convolutional, two_layers
 from torch import nn
 
 from neurocodec.errors import CaptureError, UnknownNameError
-from neurocodec.nn.capture.hooks import Capture, borrowed
+from neurocodec.nn.capture.hooks import Capture, borrowed, full_precision
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.tracing import trace
-
-
-def state(module):
-    """Everything of a module that a run could leave changed."""
-    return (
-        [m.training for m in module.modules()],
-        [p.requires_grad for p in module.parameters()],
-        [p.grad for p in module.parameters()],
-        {k: x.clone() for k, x in module.state_dict().items()},
-        [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules()],
-        ["forward" in m.__dict__ for m in module.modules()],
-        torch.get_rng_state(),
-    )
-
-
-def assert_same(before, after):
-    for a, b in zip(before, after, strict=True):
-        if isinstance(a, dict):
-            assert all(torch.equal(a[k], b[k]) for k in a)
-        elif isinstance(a, torch.Tensor):
-            assert torch.equal(a, b)
-        else:
-            assert a == b
 
 
 class Reused(nn.Module):
@@ -207,3 +185,31 @@ def test_a_layer_in_torchscript_is_refused() -> None:
     ):
         pass
     assert not traced.training
+
+
+def test_a_borrowed_module_is_in_evaluation_mode_and_frozen():
+    module = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    with borrowed(module):
+        assert (module.training, module[0].weight.requires_grad) == (False, False)
+    assert (module.training, module[0].weight.requires_grad) == (True, True)
+
+
+def test_all_digits_of_float32_count_meanwhile():
+    before = torch.backends.cudnn.allow_tf32
+    with full_precision():
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_hooks_are_there_for_the_length_of_the_block():
+    module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
+    with Capture(module, {"first": Layer("0")}).attached() as capture:
+        hidden = capture.run(torch.zeros(4, 2)).hidden
+    assert hidden["first"].shape == (4, 3)
+    assert not module[0]._forward_hooks
+
+
+def test_a_trace_has_the_layers_in_the_order_in_which_they_ran():
+    module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    with Capture(module, {"b": Layer("2"), "a": Layer("1")}).attached() as capture:
+        assert trace(capture, torch.zeros(2, 2)).order == ("a", "b")

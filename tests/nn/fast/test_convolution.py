@@ -8,9 +8,9 @@ from networks import convolutional, images, retina, seeded
 from torch import nn
 
 import neurocodec as nc
-from neurocodec.nn.attribution.passes import Prefix
 from neurocodec.nn.capture.hooks import Capture, Pass, borrowed
 from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.prefix import Prefix
 from neurocodec.nn.capture.tracing import agree, quickened, trace
 from neurocodec.nn.fast import convolution
 
@@ -56,6 +56,25 @@ def test_batch_norm_is_folded(affine, bias):
     (y, g), (fast_y, fast_g) = both_ways(module, x, {module[0]: module[1]})
     torch.testing.assert_close(fast_y, y, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(fast_g, g, rtol=1e-4, atol=1e-4)
+
+
+def test_a_forward_is_replaced_and_given_back():
+    module = nn.Identity()
+    with convolution.replaced_forward(module, lambda x: 2 * x):
+        assert module(torch.tensor(3.0)).item() == 6.0
+    assert module(torch.tensor(3.0)).item() == 3.0
+    module.forward = own = lambda x: -x
+    with convolution.replaced_forward(module, lambda x: 2 * x):
+        pass
+    assert module.forward is own
+
+
+def test_a_folded_norm_leaves_the_answer_as_it_is():
+    module = seeded(lambda: nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))).eval()
+    x = torch.ones(1, 1, 2, 2)
+    with torch.no_grad(), convolution.rewritten(module, {module[0]: module[1]}):
+        fast = module(x)
+    torch.testing.assert_close(fast, module(x).detach())
 
 
 def test_pairs_are_found_and_captured_convolutions_keep_their_norm():

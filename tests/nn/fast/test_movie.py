@@ -28,6 +28,16 @@ def test_windows_are_a_view_with_the_oldest_frame_first():
     assert cut.untyped_storage().data_ptr() == frames.untyped_storage().data_ptr()
 
 
+def test_windows_by_hand():
+    frames = torch.arange(4.0).reshape(4, 1, 1)
+    assert windows(frames, history=3)[:, :, 0, 0].tolist() == [[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]]
+
+
+def test_differences_of_neighbouring_frames():
+    frames, weight = torch.arange(3.0).reshape(3, 1, 1), torch.tensor([[[[-1.0]], [[1.0]]]])
+    assert convolve_movie(frames, weight).flatten().round().tolist() == [1.0, 1.0]
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     extra=st.integers(0, 23),

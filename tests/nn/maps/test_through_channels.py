@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import networks
 import pytest
 import torch
 from torch import nn
 
-from neurocodec.nn.attribution.methods import ActGrad, InputGrad
-from neurocodec.nn.attribution.passes import Batch, Passes
+from neurocodec.nn.attribution.methods import ActGrad, InputGrad, NormGrad
+from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.tangents import tangents
 from neurocodec.nn.attribution.targets import Output
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.maps.through_channels import MapPasses, nodes
+from neurocodec.nn.capture.prefix import Batch
+from neurocodec.nn.maps.through_channels import MapPasses, nodes, not_decomposed
 from neurocodec.nn.maps.ways_back import Parts
-from tests import networks
 
 
 @contextmanager
@@ -89,6 +90,15 @@ def test_weights_of_a_path_sum_to_one(rule, steps: int) -> None:
     assert places[-1] == 1
     exact = 0.5 if rule == "trapezoid" else 0.5 + 0.5 / steps
     assert sum(w * p for w, p in zip(weights, places, strict=True)) == pytest.approx(exact)
+
+
+def test_points_of_a_path_by_hand() -> None:
+    assert [*nodes(2, "trapezoid")] == [(0.25, 0.0), (0.5, 0.5), (0.25, 1.0)]
+    assert [*nodes(2, "right")] == [(0.5, 0.5), (0.5, 1.0)]
+
+
+def test_a_method_without_maps_is_named() -> None:
+    assert not_decomposed(NormGrad()).came == "method=NormGrad()"
 
 
 def test_a_pass_stops_at_the_last_of_its_layers() -> None:

@@ -6,6 +6,7 @@ precision; what is loaded computes in single precision from collapsed weights.
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import warnings
@@ -15,8 +16,6 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from networks import net_contribution, seeded
 from torch import nn
 from torch.nn import functional
@@ -24,9 +23,8 @@ from torch.nn import functional
 import neurocodec as nc
 from neurocodec.errors import InputError, NeurocodecWarning, StorageError
 from neurocodec.nn.attribution import methods, targets
-from neurocodec.nn.attribution.passes import Prefix
-from neurocodec.nn.retina.deep_retina import unit_positions
-from neurocodec.nn.retina.stacked import Convolution, composed, dense_weight
+from neurocodec.nn.capture.prefix import Prefix
+from neurocodec.nn.retina.deep_retina import DeepRetinaConfig, build_deep_retina, unit_positions
 
 STATS = {"mean": np.float32(51.3), "std": np.float32(52.1)}
 SMALL = {"img_shape": (5, 17, 19), "ksizes": [5, 5, 3], "chans": [3, 4], "n_units": 3}
@@ -256,11 +254,15 @@ def assert_same_outputs(path, kind, hyps, **more):
     stimulus = torch.from_numpy(windows(movie, net.history)).float()
     with torch.no_grad():
         found = net.module(stimulus).numpy()
+        exact = copy.deepcopy(net.module).double()(stimulus.double()).numpy()
     assert found.dtype == np.float32
-    assert (np.abs(found - expected) < 1e-5 * scale).all()
+    assert (np.abs(exact - expected) < 1e-5 * scale).all()
+    assert (np.abs(found - expected) < SINGLE * scale).all()
     return net, model
 
 
+SINGLE = 5e-5
+"""Rounding of sums of 9,000 products in float32, which differs from processor to processor."""
 KINDS = ("BNCNN", "LinearStackedBNCNN", "VaryModel")
 GRID = list(product(KINDS, (False, True), (1, 2), (False, True), (False, True)))
 
@@ -347,7 +349,7 @@ def test_hidden_layers_are_the_convolutions_before_batch_norm(tmp_path):
         expected = model.sequential[0](standardised(movie, hyps))
         found = net.module.layer1.convolution(net.module.standardisation(stimulus.float()))
     assert type(net.module.get_submodule(net.layers["layer1"].module)) is nn.Conv2d
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=SINGLE * float(expected.abs().max()))
 
 
 def test_rates_are_labelled_with_the_cells_of_the_file(tmp_path):
@@ -361,7 +363,7 @@ def test_rates_are_labelled_with_the_cells_of_the_file(tmp_path):
     assert rates.cell.values.tolist() == ["0", "1", "2", "4"]
     assert rates.y_center.values.tolist() == [21, 24, 22, 27]
     expected = expected_rates(model, hyps, movie)
-    np.testing.assert_allclose(rates, expected, rtol=0, atol=1e-5 * expected.max())
+    np.testing.assert_allclose(rates, expected, rtol=0, atol=SINGLE * expected.max())
 
 
 def test_contributions_see_through_the_standardisation(tmp_path, monkeypatch):
@@ -417,6 +419,17 @@ def test_nothing_random_is_drawn_and_the_parameters_may_be_trained_on(tmp_path):
     assert all(p.requires_grad and p.dtype == torch.float32 for p in net.module.parameters())
 
 
+def test_tensors_are_a_model_of_named_layers():
+    norm = ("weight", "bias", "running_mean", "running_var")
+    state = {"sequential.0.weight": torch.ones(1, 2, 3, 3), "sequential.2.sigma": torch.ones(1)}
+    state |= {f"sequential.1.{name}": torch.ones(1) for name in norm}
+    state |= {"sequential.5.weight": torch.ones(1, 4)}
+    state |= {f"sequential.6.{name}": torch.ones(1) for name in norm}
+    module = build_deep_retina(state, DeepRetinaConfig(history=2, size=(4, 4)))
+    assert [name for name, _ in module.named_children()] == ["layer1", "readout"]
+    assert module(torch.ones(5, 2, 4, 4)).shape == (5, 1)
+
+
 # Which unit of the map is a cell's. The released model of the retina 15-11-21b (17 cells, kernels
 # 15, 11, 11 on 50x50) prints these units when it is loaded and printed by torch-deep-retina:
 # figs/model_architecture.ipynb of giovanni-gatti/torch-deep-retina; the centres are in datas.py.
@@ -446,6 +459,14 @@ def test_the_first_rule_counts_from_the_end_of_the_map():
         unit_positions([(20, 20)], [15, 11, 11], (40, 40), (6, 6), "first")
 
 
+def test_units_of_three_cells_by_either_rule():
+    kernels, size, maps = [15, 11, 11], (50, 50), (16, 16)
+    found = unit_positions([(27, 9), (20, 12), (41, 2)], kernels, size, maps)
+    assert found == [(9, 0), (2, 0), (15, 0)]
+    found = unit_positions([(27, 9), (20, 12)], kernels, size, maps, "first")
+    assert found == [(10, 10), (10, 10)]
+
+
 def test_the_unit_is_where_the_rule_says(tmp_path):
     hyps = SMALL | {"convgc": True, "centers": CENTERS}
     file, model = written(tmp_path, "BNCNN", hyps)
@@ -460,57 +481,6 @@ def test_the_unit_is_where_the_rule_says(tmp_path):
     for net in (guessed, said):
         with torch.no_grad():
             np.testing.assert_allclose(net.module(stimulus), expected, rtol=1e-4, atol=1e-5)
-
-
-# Composition of convolutions.
-
-
-@settings(max_examples=10, deadline=None)
-@given(
-    sides=st.lists(st.sampled_from([1, 2, 3, 5]), min_size=2, max_size=4),
-    channels=st.integers(1, 3),
-    biased=st.booleans(),
-    padding=st.integers(0, 2),
-    seed=st.integers(0, 99),
-)
-def test_composed_convolutions_equal_one_after_the_other(sides, channels, biased, padding, seed):
-    generator = torch.Generator().manual_seed(seed)
-
-    def random(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-    stack = [
-        Convolution(
-            random(channels, channels, n, n),
-            random(channels) if biased else None,
-            0 if i else padding,
-        )
-        for i, n in enumerate(sides)
-    ]
-    x = expected = random(2, channels, 14, 15)
-    for c in stack:
-        expected = functional.conv2d(expected, c.weight, c.bias, padding=c.padding)
-    one = stack[0]
-    for other in stack[1:]:
-        one = composed(one, other)
-    assert one.weight.shape[-1] == 1 + sum(n - 1 for n in sides)
-    found = functional.conv2d(x, one.weight, one.bias, padding=one.padding)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
-
-
-def test_a_second_convolution_that_pads_is_not_composed():
-    one = Convolution(torch.ones(1, 1, 3, 3).double(), None, 1)
-    with pytest.raises(InputError, match="pads by 1"):
-        composed(one, one)
-
-
-def test_groups_become_blocks():
-    weight = torch.randn(6, 2, 3, 3, generator=torch.Generator().manual_seed(0))
-    x = torch.randn(1, 4, 5, 5, generator=torch.Generator().manual_seed(1)).double()
-    expected = functional.conv2d(x, weight.double(), groups=2)
-    torch.testing.assert_close(functional.conv2d(x, dense_weight(weight, 4)), expected)
-    with pytest.raises(InputError, match="for 5 channels"):
-        dense_weight(weight, 5)
 
 
 # Files that are not what they should be.

@@ -14,7 +14,7 @@ from neurocodec.errors import InputError
 from neurocodec.kernels.lagged_features import LaggedFeatures, Moments, receptive_centres
 from neurocodec.kernels.output_nonlinearity import Softplus, fit_softplus
 from neurocodec.kernels.temporal_basis import temporal_basis
-from neurocodec.nn.retina.linear_nonlinear import STA, fit_linear_nonlinear
+from neurocodec.nn.retina.linear_nonlinear import STA, LinearNonlinear, fit_linear_nonlinear
 
 HISTORY, BLOCKS = 8, [(i, i + 2000) for i in range(0, 10_000, 2000)]
 TRUE = (Softplus(15.0, 2.0, 0.8), Softplus(8.0, 1.5, 0.2))
@@ -167,3 +167,15 @@ def test_what_cannot_be_fitted_is_refused():
         fit_linear_nonlinear(movie, measured, BLOCKS[:1], history=HISTORY)
     with pytest.raises(InputError, match="constant stimulus"):
         fit_linear_nonlinear(0 * movie, measured, BLOCKS, history=HISTORY)
+
+
+def test_a_model_predicts_a_rate_for_each_window():
+    model = LinearNonlinear(np.zeros((1, 3, 5, 5)), [Softplus(1, 1, 0)], 0, 1, [], [])
+    assert model.predict(np.zeros((6, 5, 5))).shape == (4, 1)
+
+
+def test_a_cell_of_one_pixel_is_found_at_its_place():
+    movie = np.random.default_rng(0).standard_normal((600, 7, 7)).astype(np.float32)
+    rates = np.maximum(movie[:, 3, [4]], 0) * 20
+    model = fit_linear_nonlinear(movie, rates, [(0, 300), (300, 600)], history=4, basis=4)
+    assert model.centers == [(3, 4)]

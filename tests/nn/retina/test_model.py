@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,11 +16,11 @@ from neurocodec.nn.fast.movie import windows
 from neurocodec.nn.retina.model import (
     LAYERS,
     GaussianNoise,
-    LocalReadout,
     RetinaCNN,
     RetinaConfig,
     respond_to_movie,
 )
+from neurocodec.nn.retina.readouts import LocalReadout
 
 SMALL = {"history": 5, "size": (14, 15), "kernels": (5, 3), "channels": (3, 2)}
 
@@ -159,3 +160,49 @@ def test_frames_too_small_for_the_kernels_are_refused():
 def test_a_convolutional_readout_needs_the_centre_of_every_cell():
     with pytest.raises(InputError, match="1 centres for 2 cells"):
         RetinaCNN(RetinaConfig(cells=2, readout="convolutional", centers=((20, 20),)))
+
+
+def test_features_are_smaller_than_the_frame_by_both_kernels():
+    assert RetinaConfig(cells=5).feature_size == (26, 26)
+
+
+def test_noise_does_nothing_in_evaluation():
+    assert GaussianNoise(0.1).eval()(torch.zeros(2)).tolist() == [0.0, 0.0]
+
+
+def test_every_window_gives_a_rate_for_each_cell():
+    module = RetinaCNN(RetinaConfig(cells=2, history=3, size=(9, 9), kernels=(3, 3)))
+    assert module(torch.zeros(4, 3, 9, 9)).shape == (4, 2)
+
+
+def test_a_movie_gives_a_rate_for_each_whole_window():
+    config = RetinaConfig(cells=2, history=3, size=(9, 9), kernels=(3, 3))
+    assert respond_to_movie(RetinaCNN(config).eval(), torch.zeros(8, 9, 9)).shape == (6, 2)
+
+
+def test_numpy_numbers_and_lists_are_taken_as_pythons_own():
+    numbers = np.array([5, 3])
+    config = RetinaConfig(cells=np.int64(2), size=[14, 15], kernels=numbers, channels=numbers)
+    assert config == RetinaConfig(cells=2, size=(14, 15), kernels=(5, 3), channels=(5, 3))
+    assert json.loads(json.dumps(config.to_dict()))["kernels"] == [5, 3]
+    RetinaCNN(config)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"cells": 0}, "cells=0"),
+        ({"cells": True}, "cells=True"),
+        ({"channels": (8, 0)}, "channels=0"),
+        ({"kernels": (15,)}, "two whole numbers"),
+        ({"noise": float("nan")}, "noise=nan"),
+        ({"readout_width": 0}, "readout_width=0"),
+        ({"readout": "gausian"}, "'gaussian'"),
+        ({"batch_norm": "units"}, "'unit'"),
+        ({"nonlinearity": "exp"}, "nonlinearity 'exp'"),
+    ],
+    ids=str,
+)
+def test_what_is_no_architecture_is_refused_by_name(setting, message):
+    with pytest.raises(InputError, match=message):
+        RetinaCNN(RetinaConfig(**{"cells": 1, **setting}))

@@ -14,7 +14,13 @@ from scipy import stats
 from neurocodec.errors import InputError
 from neurocodec.nn.fast.movie import windows
 from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig, respond_to_movie
-from neurocodec.nn.retina.readouts import FactorisedReadout, Gain, GaussianReadout
+from neurocodec.nn.retina.readouts import (
+    Exponential,
+    FactorisedReadout,
+    Gain,
+    GaussianReadout,
+    LocalReadout,
+)
 
 SMALL = {"history": 5, "size": (12, 13), "kernels": (5, 3), "channels": (3, 2), "cells": 4}
 
@@ -129,3 +135,25 @@ def test_a_factorised_readout_starts_at_the_centres_where_they_are_known():
     config = RetinaConfig(readout="factorised", centers=centers, readout_width=0.5, **SMALL)
     peaks = RetinaCNN(config).readout.linear.map.flatten(1).argmax(1)
     assert [(int(i) // 7 + 3, int(i) % 7 + 3) for i in peaks] == [*centers]
+
+
+def test_a_local_readout_gives_one_number_for_each_cell():
+    assert LocalReadout(8, 11, [(0, 0), (3, 4)])(torch.zeros(5, 8, 26, 26)).shape == (5, 2)
+
+
+def test_an_exponential_of_nothing_is_one():
+    assert Exponential()(torch.zeros(1)).tolist() == [1.0]
+
+
+def test_a_factorised_readout_gives_one_number_for_each_cell():
+    assert FactorisedReadout(2, 8, (26, 26))(torch.zeros(5, 8, 26, 26)).shape == (5, 2)
+
+
+def test_a_gaussian_window_sums_to_one():
+    window = GaussianReadout([(3.0, 4.5)], 8, (26, 26), width=1.5).window()
+    assert window.sum().item() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_gain_is_one_for_all_cells_or_one_for_each():
+    assert Gain(20.0)(torch.ones(1)).tolist() == [20.0]
+    assert Gain((20.0, 5.0))(torch.ones(1, 2)).tolist() == [[20.0, 5.0]]

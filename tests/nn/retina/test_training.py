@@ -7,13 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from neurocodec.errors import InputError, StorageError
 from neurocodec.nn.checkpoint import read_tensors, write_tensors
 from neurocodec.nn.retina import training
-from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig, respond_to_movie
-from neurocodec.nn.retina.spikes import correlation, mode, poisson_loss, predict
+from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
+from neurocodec.nn.retina.spikes import correlation, poisson_loss, predict
 from neurocodec.nn.retina.training import TrainingConfig, train_retina
 
 MODEL = RetinaConfig(cells=3, history=4, size=(9, 9), kernels=(3, 3), channels=(3, 2), gain=50.0)
@@ -48,29 +47,6 @@ def _train(movie, module=None, **options):
     module = module or RetinaCNN(MODEL)
     history = train_retina(module, *movie, options.pop("config", CONFIG), progress=False, **options)
     return module, history
-
-
-def test_poisson_loss_is_the_log_likelihood_up_to_what_the_counts_alone_give():
-    rng = np.random.default_rng(0)
-    counts, rates = rng.poisson(2.0, (50, 3)), rng.gamma(2.0, 50.0, (50, 3))
-    better = rng.gamma(2.0, 50.0, (50, 3))
-    expected = [-stats.poisson(r * 0.01).logpmf(counts).mean() for r in (rates, better)]
-    found = [poisson_loss(torch.tensor(r), torch.tensor(counts), 0.01) for r in (rates, better)]
-    assert (found[0] - found[1]).item() == pytest.approx(expected[0] - expected[1], rel=1e-3)
-
-
-def test_correlation_is_numpys():
-    a, b = np.random.default_rng(0).normal(size=(2, 40, 3))
-    expected = [np.corrcoef(a[:, i], b[:, i])[0, 1] for i in range(3)]
-    np.testing.assert_allclose(correlation(torch.tensor(a), torch.tensor(b)), expected)
-
-
-def test_prediction_in_pieces_is_the_whole(monkeypatch):
-    monkeypatch.setattr("neurocodec.nn.retina.spikes.PIECE", 7)
-    module, frames = RetinaCNN(MODEL), torch.randn(40, 9, 9)
-    with torch.no_grad():
-        expected = respond_to_movie(module.eval(), frames)
-    torch.testing.assert_close(predict(module, frames), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_it_learns_cells_that_look_at_one_pixel():
@@ -146,13 +122,6 @@ def test_the_module_and_torch_are_left_as_they_were(movie):
     assert all(p.grad is None and p.requires_grad for p in module.parameters())
 
 
-def test_mode_is_given_back_after_an_error():
-    module = RetinaCNN(MODEL).eval()
-    with pytest.raises(ZeroDivisionError), mode(module, training=True):
-        raise ZeroDivisionError
-    assert not any(m.training for m in module.modules())
-
-
 def test_penalties_shrink_weights_and_rates(movie):
     base = TrainingConfig(epochs=3, chunk=8, learning_rate=2e-2, l1=0, l2=0)
     free = _train(movie, config=base)[0]
@@ -215,3 +184,40 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
 def test_recordings_that_do_not_fit_are_refused(movie, spoil, message):
     with pytest.raises(InputError, match=message):
         _train(spoil(*movie))
+
+
+def test_training_ends_after_its_epochs():
+    module = RetinaCNN(RetinaConfig(cells=2, history=3, size=(9, 9), kernels=(3, 3)))
+    config = TrainingConfig(epochs=2, chunk=8)
+    frames, spike_counts = torch.rand(200, 9, 9), torch.ones(200, 2)
+    assert train_retina(module, frames, spike_counts, config, progress=False).epochs == 2
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"epochs": 0},
+        {"epochs": 2.5},
+        {"patience": True},
+        {"chunk": "8"},
+        {"temporal_basis": -1},
+        {"seed": -1},
+        {"l1": -0.1},
+        {"l2": float("nan")},
+        {"learning_rate": 0},
+        {"validation": 1.0},
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused_by_name(setting):
+    with pytest.raises(InputError, match=next(iter(setting))):
+        TrainingConfig(**setting)
+
+
+def test_numpy_numbers_are_the_same_run(movie, tmp_path):
+    file = tmp_path / "run.safetensors"
+    _train(movie, checkpoint=file)
+    numbers = {"epochs": np.int64(4), "chunk": np.int32(8), "seed": np.uint8(5)}
+    config = dataclasses.replace(CONFIG, **numbers, learning_rate=np.float64(1e-2))
+    _, history = _train(movie, config=config, checkpoint=file)
+    assert history.epochs == 4

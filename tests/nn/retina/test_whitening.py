@@ -10,7 +10,13 @@ from scipy import signal
 
 from neurocodec.nn.fast.movie import convolve_movie
 from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
-from neurocodec.nn.retina.whitening import FirstFilters, expand, smooth_start, whitening_kernel
+from neurocodec.nn.retina.whitening import (
+    FirstFilters,
+    can_whiten,
+    expand,
+    smooth_start,
+    whitening_kernel,
+)
 from neurocodec.simulation.stimuli import natural_scene_movie
 
 MODEL = RetinaConfig(cells=2, history=9, size=(12, 12), kernels=(7, 3), channels=(3, 2))
@@ -97,3 +103,30 @@ def test_filters_start_recent_central_and_by_seed():
     assert power[-12:].sum() > 0.8 * power.sum()
     space = weights[0].square().sum((0, 1))
     assert space[2:5, 2:5].mean() > 2 * space.mean()
+
+
+def test_differences_are_taken_from_two_frames_and_nine_pixels():
+    assert whitening_kernel(torch.rand(9, 6, 6)).shape == (2, 3, 3)
+
+
+def test_an_expanded_filter_is_larger_by_the_kernel():
+    assert expand(torch.ones(8, 39, 13, 13), torch.ones(2, 3, 3)).shape == (8, 40, 15, 15)
+
+
+def test_filters_of_three_pixels_are_too_small_for_differences():
+    assert can_whiten(torch.zeros(8, 40, 15, 15))
+    assert not can_whiten(torch.zeros(8, 40, 3, 3))
+
+
+def test_without_steps_the_weight_is_that_of_the_module():
+    module = RetinaCNN(RetinaConfig(cells=2, history=9, size=(9, 9), kernels=(5, 3)))
+    filters = FirstFilters(module, torch.rand(50, 9, 9), whiten=True)
+    assert torch.equal(filters.weight(), module.first_convolution.weight)
+
+
+def test_a_smooth_start_is_another_start_of_finite_weights():
+    module = RetinaCNN(RetinaConfig(cells=2, history=9, size=(9, 9), kernels=(5, 3)))
+    before = module.first_convolution.weight.detach().clone()
+    smooth_start(module, torch.rand(50, 9, 9))
+    assert module.first_convolution.weight.isfinite().all()
+    assert not torch.equal(module.first_convolution.weight, before)

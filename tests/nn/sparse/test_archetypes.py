@@ -101,3 +101,16 @@ def test_candidates_are_directions_and_no_more_than_rows(count: int) -> None:
     found = typical_rows(drawn(0, 30, 6), count, torch.Generator().manual_seed(0))
     assert found.shape == (min(count, 30), 6)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(len(found)))
+
+
+def test_typical_rows_of_few_rows_are_their_directions():
+    rows = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
+    found = typical_rows(rows, 500, torch.Generator().manual_seed(0))
+    assert sorted(found.tolist()) == [[0.0, 1.0], [1.0, 0.0]]
+
+
+def test_an_atom_inside_the_cone_stays_and_one_outside_is_turned_as_far_as_it_must():
+    candidates = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    atoms = torch.tensor([[2.0, 2.0, 0.0], [3.0, 0.0, 4.0]])
+    modes, _ = project(atoms, candidates, 0.6)
+    torch.testing.assert_close(modes, torch.tensor([[2.0, 2.0, 0.0], [3.84, 0.0, 2.88]]))

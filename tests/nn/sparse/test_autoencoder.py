@@ -18,7 +18,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from neurocodec.errors import InputError
 from neurocodec.kernels.matching import match_modes
 from neurocodec.kernels.scores import r2
-from neurocodec.nn.sparse.autoencoder.encoders import LinearEncoder, MlpEncoder, trained_encoder
+from neurocodec.nn.sparse.autoencoder.encoders import (
+    LinearEncoder,
+    MlpEncoder,
+    draw_dropout,
+    trained_encoder,
+)
 from neurocodec.nn.sparse.autoencoder.model import Autoencoder, stacked
 from neurocodec.nn.sparse.autoencoder.scoring import reached
 from neurocodec.nn.sparse.autoencoder.starting import begin, revive
@@ -456,3 +461,50 @@ def test_a_fit_that_diverges_says_so() -> None:
     config = configured("jump_relu", epochs=12, learning_rate=1e4)
     with pytest.raises(InputError, match=r"a loss of (nan|inf) in epoch \d+"):
         fitted(config)
+
+
+def test_a_linear_encoder_gives_a_drive_for_each_mode() -> None:
+    assert LinearEncoder(3, 6, generator())(torch.ones(2, 3)).shape == (2, 6)
+
+
+def test_an_mlp_gives_a_drive_for_each_mode() -> None:
+    assert MlpEncoder(3, 6, 3, generator(), gated=True)(torch.ones(2, 3)).shape == (2, 6)
+
+
+def test_the_encoder_is_the_one_that_the_settings_name() -> None:
+    encoder = trained_encoder(3, SparseConfig.preset("topk"), generator())
+    assert type(encoder) is LinearEncoder
+
+
+def test_hidden_units_are_left_out_or_make_up_for_those_that_are() -> None:
+    drawn = draw_dropout((50, 8), generator()).unique().tolist()
+    assert drawn == [0.0, pytest.approx(1 / 0.95)]
+
+
+def test_rows_of_silence_come_back_as_silence() -> None:
+    model = Autoencoder(3, SparseConfig.preset("topk", expansion=2, active=1), generator())
+    assert not model.decode(model.encode(torch.zeros(2, 3))).any()
+
+
+def test_what_is_written_into_the_whole_is_in_the_model() -> None:
+    config = SparseConfig.preset("topk", expansion=2)
+    models = [Autoencoder(3, config, generator(seed)) for seed in (0, 1)]
+    whole = stacked(models)
+    with torch.no_grad():
+        whole.dictionary[1, 0, 0] = 5.0
+    assert whole.encode(torch.zeros(2, 4, 3)).shape == (2, 4, 6)
+    assert models[1].dictionary[0, 0].item() == 5.0
+
+
+def test_every_gate_opens_on_some_row_at_the_start() -> None:
+    rows = torch.rand(64, 3, generator=generator())
+    model = begin(rows, SparseConfig.preset("paper_retina"), generator())
+    assert bool((model.encode(rows) > 0).any(dim=0).all())
+
+
+def test_a_pass_gives_one_score_for_each_fit() -> None:
+    rows = torch.rand(1, 64, 3, generator=generator())
+    config = SparseConfig.preset("topk", expansion=2, epochs=3)
+    fits = AutoencoderTraining(Resident(rows[:, :48]), Resident(rows[:, 48:]), [config])
+    assert len(fits.epoch()) == 1
+    assert fits.models()[0].encode(rows[0]).shape == (64, 6)

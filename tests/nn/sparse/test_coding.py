@@ -14,13 +14,6 @@ from neurocodec.nn.sparse.coding import (
     largest_eigenvalue,
     unit_rows,
 )
-from neurocodec.nn.sparse.dictionary import (
-    OnlineDictionary,
-    centre_directions,
-    least_squares_dictionary,
-    residual_directions,
-    spread_rows,
-)
 
 
 @pytest.fixture(autouse=True)
@@ -135,75 +128,21 @@ def test_the_largest_codes_are_kept():
     assert torch.equal(keep_largest(codes, 99), codes)
 
 
-def test_start_rows_are_data_rows_of_different_directions():
-    directions = torch.eye(6)
-    rows = directions.repeat(50, 1) * torch.rand(300, 1, generator=generator())
-    chosen = spread_rows(rows, 6, generator())
-    assert sorted(chosen.argmax(dim=1).tolist()) == list(range(6))
+def test_penalties_lower_a_code_and_cut_a_small_one():
+    rows, atoms = torch.tensor([[2.0, 0.1]]), torch.eye(2)
+    assert elastic_net(rows, atoms, 0.5, 0.0).tolist() == [[1.5, 0.0]]
+    assert elastic_net(rows, atoms, 0.5, 0.5).tolist() == [[1.0, 0.0]]
 
 
-def test_rows_of_silence_can_be_started_from():
-    assert torch.isfinite(spread_rows(torch.zeros(5, 3), 4, generator())).all()
+def test_of_three_codes_two_have_nine_tenths_of_the_energy():
+    assert keep_share(torch.tensor([[6.0, 1.0, 3.0]]), 0.9).tolist() == [[6.0, 0.0, 3.0]]
 
 
-def test_centres_find_clusters_of_directions():
-    truth = unit_rows(torch.rand(5, 12, generator=generator(1)) ** 4)
-    member = torch.arange(500) % 5
-    noise = 0.02 * torch.randn(500, 12, generator=generator(2))
-    rows = (truth[member] + noise) * (0.5 + torch.rand(500, 1, generator=generator(3)))
-    centres = centre_directions(rows, 5, generator(4))
-    assert ((truth @ centres.T).max(dim=1).values > 0.999).all()
+def test_of_three_codes_the_largest_is_kept():
+    assert keep_largest(torch.tensor([[6.0, 1.0, 3.0]]), 1).tolist() == [[6.0, 0.0, 0.0]]
 
 
-def test_a_dictionary_update_with_the_right_codes_moves_towards_the_truth():
-    rows, atoms = planted_rows(600, 8, 12, active=2, noise=0.0, seed=0)
-    rows, truth = torch.tensor(rows)[None], torch.tensor(atoms)[None]
-    codes = elastic_net(rows, truth, 0.01, 0.0, iterations=500)
-    start = unit_rows(truth + 0.3 * torch.rand(truth.shape, generator=generator()))
-    learner = OnlineDictionary(start, nonnegative=True)
-    for _ in range(50):
-        learner.update(rows, codes, forget=0.5)
-    before, after = ((a * truth).sum(-1).mean() for a in (start, learner.atoms))
-    assert after > before + 0.02
-    assert after > 0.99
-
-
-def test_atoms_that_start_again_forget_what_they_were():
-    learner = OnlineDictionary(torch.eye(3)[None].repeat(2, 1, 1), nonnegative=True)
-    learner.update(torch.ones(2, 4, 3), torch.ones(2, 4, 3), forget=0.1)
-    other = learner.second[1].clone()
-    learner.restart(0, torch.tensor([1]), torch.tensor([[0.0, 0.0, 5.0]]))
-    assert learner.atoms[0, 1].tolist() == [0.0, 0.0, 1.0]
-    assert not learner.second[0, 1].any()
-    assert not learner.second[0, :, 1].any()
-    assert not learner.cross[0, 1].any()
-    assert torch.equal(learner.second[1], other)
-
-
-def test_residuals_that_explain_nothing_are_not_taken():
-    left = torch.tensor([[-3.0, 0.0], [0.0, 1.0]])
-    found = residual_directions(left, 5, generator(), nonnegative=True)
-    assert (found == torch.tensor([0.0, 1.0])).all()
-
-
-def test_the_last_dictionary_is_least_squares_where_it_is_not_tied():
-    random = np.random.default_rng(0)
-    codes, rows = random.random((50, 4)), random.random((50, 6))
-    found = least_squares_dictionary(
-        *(torch.tensor(m) for m in (codes.T @ codes, codes.T @ rows, random.random((4, 6)))),
-        tie=0.0,
-        nonnegative=True,
-        iterations=20_000,
-    )
-    expected = np.stack([nnls(codes, column)[0] for column in rows.T], axis=1)
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
-
-
-def test_a_fast_tie_gives_the_atoms_times_the_one_best_factor():
-    random = np.random.default_rng(1)
-    codes, atoms = random.random((50, 4)), random.random((4, 6))
-    rows = 2.5 * codes @ atoms
-    tensors = [torch.tensor(m) for m in (codes.T @ codes, codes.T @ rows, atoms)]
-    for nonnegative in (True, False):
-        found = least_squares_dictionary(*tensors, tie=1e6, nonnegative=nonnegative)
-        np.testing.assert_allclose(found.numpy(), 2.5 * atoms, rtol=1e-5)
+def test_rows_of_norm_1_and_rows_of_zeros():
+    found = unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    torch.testing.assert_close(found, torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
+    assert found[1].tolist() == [0.0, 0.0]

@@ -88,3 +88,31 @@ def test_unknown_presets_and_settings_are_refused():
         SparseConfig.preset("topk", epoch=3)
     with pytest.raises(UnknownNameError, match="setting"):
         SparseConfig().preset("topk", modes=3)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"expansion": True}, {"l1_loading": False}, {"active": 2.0}, {"epochs": np.True_}]
+)
+def test_true_and_false_are_no_numbers_and_parts_are_no_counts(setting):
+    with pytest.raises(InputError, match=next(iter(setting))):
+        SparseConfig(**setting)
+
+
+def test_numpy_numbers_are_taken_as_pythons_own():
+    config = SparseConfig(epochs=np.int32(3), patience=np.int64(2), threshold=np.float64(0.5))
+    assert config == SparseConfig(epochs=3, patience=2, threshold=0.5)
+    assert {type(config.epochs), type(config.patience)} == {int}
+
+
+def test_modes_are_the_expansion_times_the_channels():
+    assert SparseConfig(expansion=3).modes(64) == 192
+    assert SparseConfig.preset("topk", active=4).encoder == "linear"
+
+
+def test_a_preset_of_the_paper_has_the_epochs_of_its_authors():
+    assert SparseConfig.preset("paper_retina").epochs == 800
+
+
+def test_what_topk_does_not_use():
+    unused = ("l2_loading", "hidden", "threshold", "candidates", "relaxation")
+    assert SparseConfig.preset("topk").unused() == unused

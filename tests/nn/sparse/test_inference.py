@@ -12,6 +12,7 @@ from neurocodec.kernels import scores
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.fit import build, fit
 from neurocodec.nn.sparse.inference import training as learning
+from neurocodec.nn.sparse.inference.model import InferenceModel, sparsify
 from neurocodec.nn.sparse.inference.training import InferenceTraining
 from neurocodec.nn.sparse.loop import Checkpoint
 from neurocodec.nn.sparse.source import Resident, Streamed
@@ -273,3 +274,14 @@ def test_a_gpu_finds_modes_as_good(preset):
         found[device] = scores.r2(x[:100].numpy(), made.cpu().numpy())
         assert model.dictionary.device.type == device
     assert found["cuda"] == pytest.approx(found["cpu"], abs=0.05)
+
+
+def test_loadings_of_a_row_are_fitted_again_without_the_penalty():
+    model = InferenceModel(2, SparseConfig(expansion=1, l1_loading=0.1, l2_loading=0.0))
+    model.start(torch.eye(2), torch.eye(2), row_length=1.0)
+    assert model.encode(torch.tensor([[1.0, 0.05]])).tolist() == [[1.0, 0.0]]
+
+
+def test_weak_codes_are_cut_as_the_settings_say():
+    codes = torch.tensor([[6.0, 1.0, 3.0]])
+    assert sparsify(codes, SparseConfig(threshold=0.9)).tolist() == [[6.0, 0.0, 3.0]]

@@ -88,3 +88,31 @@ def test_only_the_threshold_has_a_gradient_of_the_count() -> None:
     assert count.tolist() == [1.0, 1.0]
     assert gradient(count, threshold) == pytest.approx([-1 / JUMP_WIDTH, 0.0])
     assert not fires(drive, threshold.detach()).requires_grad
+
+
+def test_a_step_has_a_gradient_half_a_width_around_it():
+    x = torch.tensor([-2.0, -0.4, 0.4], requires_grad=True)
+    assert step_through(x).tolist() == [0.0, 0.0, 1.0]
+    assert gradient(step_through(x), x) == [0.0, 1.0, 1.0]
+
+
+def test_a_gate_below_its_threshold_is_shut():
+    found = gate(torch.tensor([0.0, 3.0]), torch.tensor(0.9)).tolist()
+    assert found == [0.0, pytest.approx(0.9525741338729858)]
+
+
+def test_rows_of_a_batch_share_what_they_may_use():
+    found = keep_largest_of_batch(torch.tensor([[6.0, 5.0, 3.0], [1.0, 4.0, 0.0]]), 1)
+    assert found.tolist() == [[6.0, 5.0, 0.0], [0.0, 0.0, 0.0]]
+
+
+def test_of_two_loadings_the_one_above_the_threshold_is_kept():
+    assert keep_above(torch.tensor([1.0, 2.0]), torch.tensor(1.5)).tolist() == [0.0, 2.0]
+
+
+def test_a_jump_relu_gives_the_drive_above_its_threshold():
+    assert jump_relu(torch.tensor([1.0, 2.0]), torch.tensor(1.5)).tolist() == [0.0, 2.0]
+
+
+def test_a_drive_above_the_threshold_fires():
+    assert fires(torch.tensor([1.0, 2.0]), torch.tensor(1.5)).tolist() == [0.0, 1.0]

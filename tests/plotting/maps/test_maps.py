@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import networks
 import numpy as np
 import pytest
 import xarray as xr
@@ -15,7 +16,6 @@ from neurocodec.errors import InputError, UnknownNameError
 from neurocodec.kernels import map_pictures
 from neurocodec.labels import stamp
 from neurocodec.plotting.maps.displayable import displayable
-from tests import networks
 
 SIGNS = ["excitatory", "inhibitory"]
 MEAN, DEVIATION = np.array([0.5, 0.4, 0.3]), np.array([0.2, 0.25, 0.3])

@@ -26,21 +26,7 @@ _EPS: Final = 1e-5
 
 
 class LinearEncoder(nn.Module):
-    """One linear layer; what is below zero is cut by the sparsifier.
-
-    Parameters
-    ----------
-    channels, modes
-        Length of a row, number of modes.
-    generator
-        Random numbers of the start.
-
-    Examples
-    --------
-    >>> encoder = LinearEncoder(3, 6, torch.Generator().manual_seed(0))
-    >>> tuple(encoder(torch.ones(2, 3)).shape)
-    (2, 6)
-    """
+    """One linear layer; what is below zero is cut by the sparsifier."""
 
     def __init__(self, channels: int, modes: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -72,28 +58,10 @@ class LinearEncoder(nn.Module):
 
 
 class MlpEncoder(nn.Module):
-    """Linear, layer norm, dropout, rectifier, linear (CODEC sec. 4 and the authors' scripts).
+    """Linear, layer norm, dropout, rectifier, linear (CODEC sec. 4 and the authors' scripts)."""
 
-    Layer norm forgets how long a row is. A gate need not know it; where loadings are not gates,
-    they are multiplied by the root mean square of the row.
-
-    Parameters
-    ----------
-    channels, modes
-        Length of a row, number of modes.
-    hidden
-        Width of the hidden layer.
-    generator
-        Random numbers of the start.
-    gated
-        Whether the drive is the logit of a gate.
-
-    Examples
-    --------
-    >>> encoder = MlpEncoder(3, 6, 3, torch.Generator().manual_seed(0), gated=True)
-    >>> tuple(encoder(torch.ones(2, 3)).shape)
-    (2, 6)
-    """
+    # Layer norm forgets how long a row is. A gate need not know it; where loadings are not gates,
+    # they are multiplied by the root mean square of the row.
 
     def __init__(
         self, channels: int, modes: int, hidden: int, generator: torch.Generator, *, gated: bool
@@ -122,11 +90,9 @@ class MlpEncoder(nn.Module):
 
     @torch.no_grad()
     def tie(self, modes: Tensor, atoms: Tensor, seeds: Tensor, rows: Tensor) -> None:
-        """Let modes be driven as far as hidden units are as at their seeds, from 0 (mean) to 1.
-
-        Where the hidden layer hardly tells a seed from the mean, the drive at the mean is nearer
-        to 1, so that no weight is above 1 / sqrt(`_LEAST_DEVIATION`) in units of the features.
-        """
+        """Let modes be driven as far as hidden units are as at their seeds, from 0 (mean) to 1."""
+        # Where the hidden layer hardly tells a seed from the mean, the drive at the mean is nearer
+        # to 1, so that no weight is above 1 / sqrt(`_LEAST_DEVIATION`) in units of the features.
         del atoms
         features = self._features(rows)
         mean = features.mean(dim=0)
@@ -153,23 +119,7 @@ class MlpEncoder(nn.Module):
 def trained_encoder(
     channels: int, config: SparseConfig, generator: torch.Generator
 ) -> MlpEncoder | LinearEncoder:
-    """Make the encoder that the settings name.
-
-    Parameters
-    ----------
-    channels
-        Length of a row.
-    config
-        Encoder, number of modes, width.
-    generator
-        Random numbers of the start.
-
-    Examples
-    --------
-    >>> config = SparseConfig.preset("topk")
-    >>> type(trained_encoder(3, config, torch.Generator().manual_seed(0))).__name__
-    'LinearEncoder'
-    """
+    """Make the encoder that the settings name."""
     modes = config.modes(channels)
     if config.encoder == "linear":
         return LinearEncoder(channels, modes, generator)
@@ -178,13 +128,7 @@ def trained_encoder(
 
 
 def draw_dropout(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Factors of hidden units for one step: 0 for those left out, else 1 / (1 - DROPOUT).
-
-    Examples
-    --------
-    >>> sorted(set(draw_dropout((50, 8), torch.Generator().manual_seed(0)).flatten().tolist()))
-    [0.0, 1.0526316165924072]
-    """
+    """Factors of hidden units for one step: 0 for those left out, else 1 / (1 - DROPOUT)."""
     drawn = torch.rand(shape, generator=generator, device=generator.device)
     return (drawn >= DROPOUT).float() / (1.0 - DROPOUT)
 

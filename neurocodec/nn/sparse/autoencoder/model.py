@@ -31,28 +31,10 @@ _PROJECTION_STEPS: Final = 20
 
 
 class Autoencoder(SparseModel):
-    """Encoder, sparsifier and dictionary.
+    """Encoder, sparsifier and dictionary: one fit, or several with a leading dim (`stacked`)."""
 
-    Parameters and buffers may have a leading dim of fits (`stacked`); rows and loadings then have
-    it too. In training mode "batch_topk" chooses from the batch, in evaluation mode by its
-    threshold; nothing else differs.
-
-    Parameters
-    ----------
-    channels
-        Length of a row.
-    config
-        What is built.
-    generator
-        Random numbers of the start, on the device of the model.
-
-    Examples
-    --------
-    >>> config = SparseConfig.preset("topk", expansion=2, active=1)
-    >>> model = Autoencoder(3, config, torch.Generator().manual_seed(0))
-    >>> model.decode(model.encode(torch.zeros(2, 3))).tolist()
-    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
-    """
+    # In training mode "batch_topk" chooses from the batch, in evaluation mode by its threshold;
+    # nothing else differs.
 
     threshold: Tensor
     candidates: Tensor | None
@@ -97,32 +79,14 @@ class Autoencoder(SparseModel):
     def loss(
         self,
         rows: Tensor,
-        l1_loading: Tensor | float,
+        l1_loading: Tensor | float,  # one number for each fit
         l1_dictionary: Tensor | float,
-        kept: Tensor | None = None,
+        kept: Tensor | None = None,  # factors of the encoder's hidden units (dropout)
     ) -> tuple[Tensor, Tensor]:
-        """Loss of each fit, and the loadings of the rows.
-
-        Mean squared error + l1_loading * mean loading + l1_dictionary * mean absolute value of
-        the dictionary; with JumpReLU, + (L0 / active - 1)^2 (Rajamanoharan et al. 2024,
-        arXiv:2407.14435, appendix on a given L0).
-
-        Parameters
-        ----------
-        rows
-            Shape (..., rows, channels).
-        l1_loading, l1_dictionary
-            Weights; one number for each fit.
-        kept
-            Factors of the encoder's hidden units (dropout).
-
-        Returns
-        -------
-        loss : torch.Tensor
-            One number for each fit.
-        loadings : torch.Tensor
-            Shape (..., rows, modes).
-        """
+        """Loss of each fit for rows (..., rows, channels), and the rows' loadings."""
+        # mean squared error + l1_loading * mean loading + l1_dictionary * mean absolute value of
+        # the dictionary; with JumpReLU, + (L0 / active - 1)^2 (Rajamanoharan et al. 2024,
+        # arXiv:2407.14435, appendix on a given L0)
         drive = self.encoder(rows, kept)
         loadings = self.loadings(drive)
         loss = (self.decode(loadings).float() - rows).square().mean(dim=(-2, -1))
@@ -136,10 +100,8 @@ class Autoencoder(SparseModel):
 
     @torch.no_grad()
     def constrain(self) -> None:
-        """Put the dictionary back where it has to be: not negative, of norm 1.
-
-        Where loadings are gates, modes keep their norm: nothing else says how strong they are.
-        """
+        """Put the dictionary back where it has to be: not negative, of norm 1."""
+        # where loadings are gates, modes keep their norm: nothing else says how strong they are
         if self.config.nonnegative:
             self.dictionary.clamp_(min=0.0)
         if not self.gated:
@@ -162,13 +124,7 @@ class Autoencoder(SparseModel):
 
     @torch.no_grad()
     def follow(self, loadings: Tensor) -> None:
-        """Let the threshold of "batch_topk" follow the least loading of a training batch.
-
-        Parameters
-        ----------
-        loadings
-            Of a batch in training mode, shape (..., rows, modes).
-        """
+        """Let the threshold of "batch_topk" follow the least loading of a training batch."""
         if self.config.sparsifier != "batch_topk":
             return
         least = torch.where(loadings > 0, loadings, torch.inf).amin(dim=(-2, -1)).float()
@@ -178,26 +134,9 @@ class Autoencoder(SparseModel):
 
 
 def stacked(models: Sequence[Autoencoder]) -> Autoencoder:
-    """Put models of the same shapes side by side; they become views of the whole.
-
-    A step of an optimizer on the whole moves the models, and what is written into a model is
-    written into the whole.
-
-    Parameters
-    ----------
-    models
-        At least one; their parameters and buffers are replaced by views.
-
-    Examples
-    --------
-    >>> config = SparseConfig.preset("topk", expansion=2)
-    >>> models = [Autoencoder(3, config, torch.Generator().manual_seed(s)) for s in (0, 1)]
-    >>> whole = stacked(models)
-    >>> with torch.no_grad():
-    ...     whole.dictionary[1, 0, 0] = 5.0
-    >>> tuple(whole.encode(torch.zeros(2, 4, 3)).shape), models[1].dictionary[0, 0].item()
-    ((2, 4, 6), 5.0)
-    """
+    """Put models of the same shapes side by side; they become views of the whole."""
+    # A step of an optimizer on the whole moves the models, and what is written into a model is
+    # written into the whole.
     whole = copy.deepcopy(models[0])
     for name in [name for name, _ in whole.named_parameters()]:
         joined = torch.stack([m.get_parameter(name).detach() for m in models])

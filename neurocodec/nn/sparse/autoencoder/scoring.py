@@ -19,43 +19,20 @@ _LOADINGS: Final = 2**23
 
 @dataclass(frozen=True)
 class Reached:
-    """What a fit reaches on rows; NaN where there are none.
+    """What a fit reaches on rows; NaN where there are none."""
 
-    Parameters
-    ----------
-    loss
-        What the fit minimises.
-    r2
-        R2 per feature, averaged over features that vary.
-    l0
-        Mean number of active modes of a row.
-    """
-
-    loss: float
-    r2: float
-    l0: float
+    loss: float  # what the fit minimises
+    r2: float  # per feature, averaged over features that vary
+    l0: float  # mean number of active modes of a row
 
 
 @torch.no_grad()
 def reached(
-    model: Autoencoder, blocks: Iterable[Tensor], penalties: tuple[Tensor, Tensor]
+    model: Autoencoder,
+    blocks: Iterable[Tensor],  # rows, each (fits, rows, channels)
+    penalties: tuple[Tensor, Tensor],  # L1 of loadings and of the dictionary, one for each fit
 ) -> list[Reached]:
-    """Score each fit of a stack, over all rows of some blocks.
-
-    Parameters
-    ----------
-    model
-        Stacked, in evaluation mode.
-    blocks
-        Rows, each (fits, rows, channels).
-    penalties
-        Weights of the loss: L1 of loadings and dictionary, one number for each fit.
-
-    Returns
-    -------
-    list of Reached
-        One per fit.
-    """
+    """Score each fit of a stack in evaluation mode, over all rows of some blocks."""
     fits, modes, channels = model.dictionary.shape
     sums = torch.zeros(3, fits, channels, dtype=torch.float64, device=model.dictionary.device)
     scores = torch.zeros(2, fits, dtype=torch.float64, device=model.dictionary.device)

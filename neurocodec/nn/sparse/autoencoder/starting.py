@@ -33,25 +33,7 @@ _LEAST_STRENGTH: Final = 0.1
 
 @torch.no_grad()
 def begin(rows: Tensor, config: SparseConfig, generator: torch.Generator) -> Autoencoder:
-    """Make an autoencoder whose modes start at rows that differ from each other.
-
-    Parameters
-    ----------
-    rows
-        Training rows, or a sample of them, shape (rows, channels).
-    config
-        What is built.
-    generator
-        Random numbers, on the device of the rows.
-
-    Examples
-    --------
-    >>> rows = torch.rand(64, 3, generator=torch.Generator().manual_seed(0))
-    >>> config = SparseConfig.preset("paper_retina")
-    >>> model = begin(rows, config, torch.Generator().manual_seed(0))
-    >>> bool((model.encode(rows) > 0).any(dim=0).all())
-    True
-    """
+    """Make an autoencoder whose modes start at rows that differ from each other."""
     model = Autoencoder(rows.shape[1], config, generator)
     modes = torch.arange(len(model.dictionary), device=rows.device)
     atoms = spread_rows(rows, len(modes), generator)
@@ -69,19 +51,7 @@ def begin(rows: Tensor, config: SparseConfig, generator: torch.Generator) -> Aut
 
 @torch.no_grad()
 def revive(model: Autoencoder, dead: Tensor, rows: Tensor, generator: torch.Generator) -> None:
-    """Start modes that fire on no row again, at what is left of badly reconstructed rows.
-
-    Parameters
-    ----------
-    model
-        One fit, changed in place.
-    dead
-        Positions of the modes.
-    rows
-        Training rows, or a sample of them, shape (rows, channels).
-    generator
-        Random numbers, on the device of the rows.
-    """
+    """Start dead modes of one fit again, in place, at what is left of badly explained rows."""
     left = rows - model.decode(model.encode(rows))
     left = left.clamp_min(0.0) if model.config.nonnegative else left
     drawn = torch.multinomial(_badness(left), len(dead), replacement=True, generator=generator)
@@ -104,10 +74,8 @@ def _fitting_size(rows: Tensor, made: Tensor) -> Tensor:
 
 
 def _badness(left: Tensor) -> Tensor:
-    """Energy of what is left of each row, relative to the largest, as weights of a draw.
-
-    Always finite and never all 0: a fit that diverges is refused for its loss, not here.
-    """
+    """Energy of what is left of each row, relative to the largest, as weights of a draw."""
+    # always finite and never all 0: a fit that diverges is refused for its loss, not here
     energy = left.square().sum(dim=1)
     return (energy / energy.max().clamp_min(_TINY)).nan_to_num(nan=1.0) + _TINY
 

@@ -48,36 +48,11 @@ _SCORED_ROWS: Final = 2048
 
 
 class AutoencoderTraining:
-    """Adam on autoencoders that share shapes, with their parameters in one tensor each.
+    """Adam on autoencoders that share shapes, with their parameters in one tensor each."""
 
-    Each fit has its own generator, which alone decides its start, the order of its rows, its
-    dropout and where dead modes start again: a fit beside others has the same draws as alone.
-    Of each pass, less than one batch of rows is left out, other rows each time.
-
-    Parameters
-    ----------
-    source
-        Training rows.
-    held
-        Held-out rows; may have none.
-    configs
-        Settings of each fit; they may differ in seed, threshold, penalties and learning rate.
-
-    Raises
-    ------
-    InputError
-        Where the configurations differ in more than that, are not of a trained encoder, or are
-        not as many as the source has fits.
-
-    Examples
-    --------
-    >>> from neurocodec.nn.sparse.source import Resident
-    >>> rows = torch.rand(1, 64, 3, generator=torch.Generator().manual_seed(0))
-    >>> config = SparseConfig.preset("topk", expansion=2, epochs=3)
-    >>> training = AutoencoderTraining(Resident(rows[:, :48]), Resident(rows[:, 48:]), [config])
-    >>> len(training.epoch()), training.models()[0].encode(rows[0]).shape
-    (1, torch.Size([64, 6]))
-    """
+    # Each fit has its own generator, which alone decides its start, the order of its rows, its
+    # dropout and where dead modes start again: a fit beside others has the same draws as alone.
+    # Of each pass, less than one batch of rows is left out, other rows each time.
 
     def __init__(self, source: Source, held: Source, configs: Sequence[SparseConfig]) -> None:
         _check(source, configs)

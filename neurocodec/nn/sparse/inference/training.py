@@ -49,19 +49,7 @@ _PROJECTION_STEPS: Final = 50
 
 
 class InferenceTraining:
-    """Sparse coding and online dictionary learning in turn, for a stack of fits.
-
-    Implements `neurocodec.nn.sparse.loop.Training`.
-
-    Parameters
-    ----------
-    source
-        Training rows.
-    held
-        Rows that are only scored; may be empty.
-    configs
-        One per fit; they differ at most in seed, penalties and threshold.
-    """
+    """Sparse coding and online dictionary learning in turn, for a stack of fits: a `Training`."""
 
     def __init__(self, source: Source, held: Source, configs: Sequence[SparseConfig]) -> None:
         self.source, self.held, self.configs = source, held, list(configs)

@@ -1,0 +1,56 @@
+"""Stimuli as samples: chosen times, ranges, what is refused before anything is read."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from networks import movie
+
+import neurocodec as nc
+from neurocodec.engine.samples import CPU, Samples, batches, positions_of, samples_at
+from neurocodec.errors import InputError
+from neurocodec.nn.fast.movie import windows
+
+
+def flat(history=2):
+    return nc.Network(torch.nn.Flatten(), [], history=history)
+
+
+def test_ranges_cover_all_samples_once():
+    assert list(batches(5, 2, progress=False, what="rows")) == [(0, 2), (2, 4), (4, 5)]
+
+
+def test_without_times_all_windows_are_samples():
+    frames = xr.DataArray(np.zeros((5, 3, 3), "float32"), dims=("time", "y", "x"))
+    assert len(samples_at(flat(), frames, None)) == 4
+    assert len(samples_at(flat(), frames, [1, 4])) == 2
+
+
+@pytest.mark.parametrize("places", [[2, 3, 4, 5], [5, 2, 3, 9], [7]])
+@pytest.mark.parametrize("size", [1, 2, 10])
+def test_chosen_windows_are_those_of_the_whole_movie(places, size):
+    whole = Samples.of(flat(4), movie())
+    some = whole.at(np.array(places))
+    expected = windows(whole.values, 4)[places]
+    parts = [some.batch(a, b, CPU).x for a, b in batches(len(some), size, progress=False, what="")]
+    torch.testing.assert_close(torch.cat(parts), expected, rtol=0, atol=0)
+    np.testing.assert_array_equal(some.coords["time"], whole.coords["time"].values[places])
+    assert some.sha256 != whole.sha256
+
+
+def test_only_windows_that_follow_each_other_share_their_frames():
+    some = Samples.of(flat(4), movie()).at(np.array([1, 2, 3, 8, 5]))
+    assert some.batch(0, 3, CPU).frames.shape[0] == 6
+    assert some.batch(2, 5, CPU).frames is None
+    block = some.block(2, 5)
+    torch.testing.assert_close(some.place(block, 3, 5, CPU).x, some.batch(3, 5, CPU).x)
+    assert some.place(block, 3, 5, CPU).first == 3
+
+
+def test_a_time_between_two_frames_is_refused():
+    samples = Samples.of(flat(), movie())
+    time = samples.coords["time"].values
+    assert positions_of(samples, time[3]).tolist() == [3]
+    assert positions_of(samples, slice(time[3], time[5])).tolist() == [3, 4, 5]
+    with pytest.raises(InputError, match="at which there is no response"):
+        positions_of(samples, (time[3] + time[4]) / 2)

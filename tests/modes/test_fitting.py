@@ -1,0 +1,45 @@
+"""Fits from settings and rows alone, and what tells one from others."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import neurocodec as nc
+from neurocodec.modes.fitting import checkpoint_of, fit_together, identity
+from neurocodec.modes.preparation import prepare
+from neurocodec.nn.sparse.config import SparseConfig
+from neurocodec.rows.blocks import Rows
+
+CPU = torch.device("cpu")
+
+
+def test_without_a_path_there_is_no_checkpoint():
+    assert checkpoint_of(None, [], [], CPU) is None
+
+
+def test_what_differs_between_fits_is_a_list():
+    found = identity([SparseConfig(seed=1), SparseConfig(seed=2)], [], CPU)
+    assert (found["seed"], found["epochs"]) == ([1, 2], 80)
+    assert (found["fits"], found["device"]) == (2, "cpu")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_configs_and_rows_give_what_sparse_modes_hold(shared):
+    values = np.random.default_rng(0).random((99, 3))
+    data = xr.DataArray(values, dims=("time", "channel"))
+    configs = [SparseConfig(expansion=1, epochs=2, seed=0, l1_loading=x) for x in (0.1, 0.2)]
+
+    def prepared():
+        rows = Rows.of(data, "excitatory")
+        return prepare(rows, configs[0].modes, validation=0.1, seed=0, memory=2**31)
+
+    first = prepared()
+    rows = [first, first if shared else prepared()]
+    found = fit_together(configs, rows, CPU, progress=False)
+    for config, fitted in zip(configs, found, strict=True):
+        alone = nc.SparseModes.of(config, device="cpu", progress=False).fit(data)
+        np.testing.assert_allclose(fitted.result.dictionary, alone.dictionary, atol=1e-4)
+        assert nc.labels.provenance(fitted.result) == nc.labels.provenance(
+            alone.to_tree().to_dataset()
+        )

@@ -1,0 +1,34 @@
+"""What all pages have, and how they get into a folder."""
+
+from matplotlib.figure import Figure
+
+from neurocodec.plotting import style
+from neurocodec.reports.page import drawings, filled, table, write_page
+
+
+def test_a_figure_is_drawn_as_png():
+    drawn = drawings([("empty", Figure(figsize=(1, 1)), "nothing")])
+    assert drawn["empty"].png[1:4] == b"PNG"
+    assert drawn["empty"].alt == "nothing"
+    assert drawn["empty"].uri.startswith("data:image/png;base64,iVBORw0KGgo")
+
+
+def test_a_page_is_made_of_its_figures(tmp_path):
+    figures = [("empty", Figure(figsize=(1, 1)), "nothing")]
+    page = write_page(tmp_path / "new", figures, lambda drawn: f"of {', '.join(drawn)}")
+    assert page == tmp_path / "new" / "report.html"
+    assert page.read_text("utf-8") == "of empty"
+    assert (tmp_path / "new" / "figures" / "empty.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_the_first_column_of_a_table_is_the_layer():
+    found = table("sizes", ["size"], [["conv1", "3"]])
+    assert found["columns"] == ["layer", "size"]
+    assert not found["text"]
+
+
+def test_text_in_a_template_is_escaped():
+    data = {"cells": {"names": ["</script>"]}}
+    page = filled("explorer.html.j2", data=data, title="<b>", style=style)
+    assert "<h1>&lt;b&gt;</h1>" in page
+    assert r"\u003c/script\u003e" in page
