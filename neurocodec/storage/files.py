@@ -96,8 +96,9 @@ def open(  # noqa: A001 - reads as nc.open
         A file that ends in ".nc" or a folder that ends in ".zarr".
     lazy
         False: everything is read into memory and the file is closed. True: values are read when
-        they are used, and the file stays open as long as the object lives; for runs that are
-        larger than memory. Text, dates and half precision are read at once in either case.
+        they are used, and the file stays open as long as the object lives or until its `close()`;
+        for runs that are larger than memory. Text, dates and half precision are read at once in
+        either case.
     chunks
         Samples in a chunk: what is lazy are Dask arrays, which statistics go through chunk by
         chunk. None: no Dask.

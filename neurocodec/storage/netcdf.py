@@ -19,22 +19,23 @@ from neurocodec.storage.encoding import AS_STORED, KIND, StoredGroup, Writables
 
 def read_netcdf(path: Path) -> dict[str, xr.Dataset]:
     """Path of each group of a file -> its Dataset, whose values are read when they are used."""
-    # h5netcdf: as long as netCDF4 has a file with text open, opening it again and again ends the
-    # process (HDF5's issue 5359); and xarray reads names and attributes with netCDF4 unlocked.
+    # h5netcdf, as netCDF4 ends the process where text is read of a file that is open twice (HDF5's
+    # issue 5359), and as xarray reads names and attributes with netCDF4 without its lock.
     groups = xr.open_groups(path, engine="h5netcdf", phony_dims="access", **AS_STORED)
     return dict(groups)
 
 
 def read_whole_netcdf(path: Path) -> dict[str, xr.Dataset]:
     """Path of each group of a file -> its Dataset as it is stored, in memory; none of others'."""
-    with LOCK:
-        with h5py.File(path, "r") as file:  # types that netCDF lacks make its library crash
-            if KIND not in file.attrs:
-                return {"/": xr.Dataset()}
+    # h5py sees whose file it is, as others may have types at which the library of netCDF crashes,
+    # and reads text, for the same reason as above.
+    with LOCK, h5py.File(path, "r") as hdf5:
+        if KIND not in hdf5.attrs:
+            return {"/": xr.Dataset()}
         with netCDF4.Dataset(path, auto_complex=True) as file:
             file.set_auto_maskandscale(False)
             file.set_auto_chartostring(False)
-            return {group.path: _in_memory(group) for group in _subtree(file)}
+            return {group.path: _in_memory(group, hdf5[group.path]) for group in _subtree(file)}
 
 
 def _subtree(group: Any) -> Iterator[Any]:
@@ -43,16 +44,18 @@ def _subtree(group: Any) -> Iterator[Any]:
         yield from _subtree(child)
 
 
-def _in_memory(group: Any) -> xr.Dataset:
-    variables = {name: _variable(array) for name, array in group.variables.items()}
+def _in_memory(group: Any, hdf5: h5py.Group) -> xr.Dataset:
+    variables = {name: _variable(array, hdf5[name]) for name, array in group.variables.items()}
     return xr.Dataset(variables, attrs=_attributes(group))
 
 
-def _variable(array: Any) -> xr.Variable:
-    values, attributes = np.asarray(array[...]), _attributes(array)
-    if values.dtype.kind == "O":
-        values = values.astype(str)
-    elif attributes.get("dtype") == "bool":  # which xarray turns into bool as well
+def _variable(array: Any, hdf5: h5py.Dataset) -> xr.Variable:
+    attributes = _attributes(array)
+    if array.dtype is str:
+        values = np.asarray(hdf5.asstr()[...]).astype(str)
+    else:
+        values = np.asarray(array[...])
+    if attributes.get("dtype") == "bool":  # which xarray turns into bool as well
         values = values.astype(bool)
     return xr.Variable(array.dimensions, values, attributes)
 

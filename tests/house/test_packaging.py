@@ -108,3 +108,35 @@ def test_only_torch_and_friends_are_in_the_base_install() -> None:
     for extra in ("zarr", "dask", "pynwb", "timm", "captum", "pytest"):
         assert extra not in base
         assert any(extra in " ".join(v) for v in PROJECT["optional-dependencies"].values())
+    for friend in ("torch", "torchvision", "netCDF4"):
+        assert any(line.startswith(f"{friend}>=") for line in PROJECT["dependencies"])
+
+
+WITHOUT_EXTRAS = """
+import sys
+sys.modules |= dict.fromkeys(("zarr", "dask", "distributed", "pynwb", "timm"))
+import numpy as np
+import PIL.Image
+import neurocodec as nc
+for i in range(3):
+    PIL.Image.fromarray(np.full((40, 40, 3), 80 * i, np.uint8)).save(f"{i}.png")
+net = nc.adapters.torchvision("resnet18")
+images = nc.images(".", net)
+target = nc.targets.Output("tench")
+contributions = nc.contributions(net, images, target=target, layers=["layer4.1"], progress=False)
+nc.save(contributions, "contributions.nc")
+assert nc.open("contributions.nc").identical(contributions)
+"""
+
+
+def test_images_and_netcdf_need_no_extra(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
