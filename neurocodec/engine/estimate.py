@@ -91,8 +91,9 @@ class Estimate:
 
     def __str__(self) -> str:
         where = f" and {_size(self.device_bytes)} on the accelerator" if self.device_bytes else ""
+        layers = f"{self.layers} layers, " if self.layers else ""
         return (
-            f"{self.samples} samples, {self.layers} layers, {self.batch_size} at once; "
+            f"{self.samples} samples, {layers}{self.batch_size} at once; "
             f"{_size(self.sample_bytes)} a sample, {_size(self.output_bytes)} in all; "
             f"{_size(self.memory_bytes)} of memory{where}; {_duration(self.seconds)}"
         )

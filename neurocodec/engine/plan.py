@@ -28,6 +28,7 @@ class Plan(ABC):
 
     what: ClassVar[str]  # title of the progress bar
     budget: ClassVar[Budget] = PASSES
+    chunked_by_batches: ClassVar[bool] = True  # in Zarr, so that workers share no chunk
 
     net: Network
     samples: Samples

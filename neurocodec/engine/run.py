@@ -149,10 +149,12 @@ class Run:
             for block, rows in self.computed(missing, estimated=True):
                 found = {**rows, KEPT: block.kept} if self.plan.samples.skips else rows
                 run.write(block.start, found)
+                del rows, found  # the writer has its own copy; the next batch is to find the memory
             if run.finished:
                 return run.finish(xr.DataTree())
             one = self.one()
-            return run.finish(self.template(one, run.kept()), chunk_rows=chunk_rows(one, self.size))
+            chunk = chunk_rows(one, self.size) if self.plan.chunked_by_batches else None
+            return run.finish(self.template(one, run.kept()), chunk_rows=chunk)
 
     def computed(
         self,
@@ -180,6 +182,7 @@ class Run:
                 if estimated and count == min(TRIALS, len(ranges)):
                     self._tell(self._estimate(rows, (now - before) / len(block.kept) * todo))
                 before = now
+                del rows
 
     def estimate(self) -> Estimate:
         """Compute the first batches, and estimate the whole from the last of them."""

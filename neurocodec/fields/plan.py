@@ -49,6 +49,7 @@ class FieldPlan(Plan):
 
     what: ClassVar[str] = "receptive fields"
     budget: ClassVar[Budget] = Budget({"cpu": 2**28}, {"cpu": 64})
+    chunked_by_batches: ClassVar[bool] = False  # a batch of whole fields would be a huge chunk
 
     movie: xr.DataArray
     whole: Samples  # at all times

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from neurocodec.engine import memory
-from neurocodec.engine.estimate import peak_memory
+from neurocodec.engine.estimate import Estimate, peak_memory
 from neurocodec.engine.memory import Budget, require_memory
 from neurocodec.engine.run import chunk_rows, is_out_of_memory
 from neurocodec.errors import InputError
@@ -43,3 +43,8 @@ def test_chunks_are_whole_batches():
 
 def test_this_process_has_held_some_memory():
     assert peak_memory() > 2**20
+
+
+def test_what_has_no_layers_is_not_told_to_have_none():
+    told = str(Estimate(281, 0, 64, 328_000, 92_168_000, 2**30, 0, 3.0))
+    assert told.startswith("281 samples, 64 at once;")

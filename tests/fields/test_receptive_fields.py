@@ -416,3 +416,22 @@ def test_weights_of_channels_in_another_order_are_refused() -> None:
         fields(net, stimulus, through=weights[::-1], layer="layer1")
     with pytest.raises(InputError, match="in their order"):
         fields(net, stimulus, of=weights[::-1], layer="layer1")
+
+
+def test_chunks_of_stored_fields_do_not_depend_on_the_batch_size(tmp_path) -> None:
+    zarr = pytest.importorskip("zarr")
+    net, stimulus = retina_network(), movie()
+    for size in (2, 15):
+        out = tmp_path / f"{size}.zarr"
+        fields(net, stimulus, out=out, batch_size=size).close()
+        assert zarr.open_group(out, mode="r")["irf"].chunks == (15, 4, 6, 12, 12)
+
+
+def test_a_run_of_the_intact_network_is_not_taken_for_one_of_a_perturbed(tmp_path) -> None:
+    net, stimulus, out = retina_network(), movie(), tmp_path / "fields.nc"
+    fields(net, stimulus, out=out).close()
+    with (
+        nc.ablate(net, "layer1", [0]) as perturbed,
+        pytest.raises(StorageError, match="perturbation"),
+    ):
+        fields(perturbed, stimulus, out=out)
