@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Final, Literal, get_args
 
@@ -21,7 +20,7 @@ from neurocodec.labels import fingerprint, stamp
 from neurocodec.maps.by_label import goals
 from neurocodec.maps.channels import TOP, Modes, Weights
 from neurocodec.maps.comparison_table import Draws, Scores, summarise
-from neurocodec.maps.controls import RandomSets, random_sets, weights_of, whole_layer
+from neurocodec.maps.controls import as_dictionary, random_sets, weights_of
 from neurocodec.maps.localisation import SCORES, map_of, score_arrays
 from neurocodec.maps.making import Asked, Making, MapMaker, map_maker
 from neurocodec.maps.masks import checked_masks
@@ -146,12 +145,16 @@ def compare_localisation(
     inside = checked_masks(masks, images)
     rows = _dictionary(modes)
     start = None if baseline is None else samples.baseline(baseline)[0].numpy()  # of all images
-    sets = random_sets(weights_of(rows, layer, weights, top), draws=draws, seed=seed)
+    own = weights_of(rows, layer, weights, top)
+    sets = random_sets(own, draws=draws, seed=seed)
+    whole_layer = np.ones((1, *own.shape[1:]))
+    drawn = weights_of(sets.rows, layer, "dictionary", top)
     making = Making(method or InputGrad(), sign, baseline=start)
     with map_maker(
         net, samples, layer, target, making, batch_size=arguments.batch_size(batch_size)
     ) as maker:
-        wanted = _Wanted(maker, layer, rows, sets, weights, top, of)
+        every = as_dictionary(np.concatenate([own, whole_layer, drawn]))
+        wanted = _Wanted(maker, layer, every, len(own), of)
         scores, read = _scored(wanted, images, inside, target, workers, progress=progress)
     images, inside = (x.isel({v.STIMULUS: read}, missing_dims="ignore") for x in (images, inside))
     draw = Draws(bootstrap, confidence, seed)
@@ -183,38 +186,24 @@ class _Wanted:
 
     maker: MapMaker
     layer: str
-    rows: xr.DataArray
-    sets: RandomSets
-    weights: Weights
-    top: int
+    rows: xr.DataArray  # weights of modes, of the whole layer, of random sets: one pass for all
+    modes: int  # how many of them are modes
     of: Part
 
     def scores(self, images: xr.DataArray, masks: xr.DataArray, target: Target) -> Scores:
         """Scores of all maps of these images."""
-        parts = partial(self._parts, images, masks, target)
-        modes, contribution = parts(self.rows, self.weights)
-        layer, _ = parts(whole_layer(self.rows.sizes[v.CHANNEL]), "dictionary")
-        sets, drawn = parts(self.sets.rows, "dictionary")
-        network = self._score(self.maker.of_network().maps(images, Asked(), target), masks)
-        return Scores(modes, contribution, sets, drawn, layer[:, 0], network)
-
-    def _parts(
-        self,
-        images: xr.DataArray,
-        masks: xr.DataArray,
-        target: Target,
-        rows: xr.DataArray,
-        weights: Weights,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Scores (image, mode, score) and contributions (image, mode), some modes at a time."""
         step = max(1, BYTES // _map_bytes(images))
         scores, contribution = [], []
-        for first in range(0, rows.sizes[v.MODE], step):
-            some = rows.isel({v.MODE: slice(first, first + step)})
-            maps = self.maker.maps(images, Asked(self.layer, None, some, weights, self.top), target)
+        for first in range(0, self.rows.sizes[v.MODE], step):
+            some = self.rows.isel({v.MODE: slice(first, first + step)})
+            maps = self.maker.maps(images, Asked(self.layer, None, some, "dictionary"), target)
             scores.append(self._score(maps.transpose(v.STIMULUS, v.MODE, ...), masks))
             contribution.append(maps[v.CONTRIBUTION].transpose(v.STIMULUS, v.MODE).values)
-        return np.concatenate(scores, axis=1), np.concatenate(contribution, axis=1)
+        ends = [self.modes, self.modes + 1]
+        modes, layer, sets = np.split(np.concatenate(scores, axis=1), ends, axis=1)
+        own, _, drawn = np.split(np.concatenate(contribution, axis=1), ends, axis=1)
+        network = self._score(self.maker.of_network().maps(images, Asked(), target), masks)
+        return Scores(modes, own, sets, drawn, layer[:, 0], network)
 
     def _score(self, maps: xr.Dataset, masks: xr.DataArray) -> NDArray[np.float64]:
         found = score_arrays(map_of(maps), masks, self.of)
@@ -272,8 +261,7 @@ def _blocks(
     wanted: _Wanted, images: xr.DataArray, places: NDArray[np.intp]
 ) -> Iterator[NDArray[np.intp]]:
     """Places of images in groups whose maps are at most `BYTES` together."""
-    rows = max(wanted.rows.sizes[v.MODE], wanted.sets.rows.sizes[v.MODE])
     one = _map_bytes(images) // images.sizes[v.STIMULUS]
-    step = max(1, BYTES // (rows * one))
+    step = max(1, BYTES // (wanted.rows.sizes[v.MODE] * one))
     for first in range(0, len(places), step):
         yield places[first : first + step]

@@ -38,7 +38,7 @@ def random_sets(
     drawn = [[rng.permutation(one) for _ in range(draws)] for one in kinds]
     rows = np.moveaxis(np.reshape(drawn, (-1, *pairs.shape[1:])), 1, 2)
     of_mode = kind[:, None] * draws + np.arange(draws)
-    return RandomSets(_as_dictionary(rows), of_mode, _together(kind, draws))
+    return RandomSets(as_dictionary(rows), of_mode, _together(kind, draws))
 
 
 def _kinds(pairs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -59,7 +59,7 @@ def _together(kind: NDArray[np.intp], draws: int) -> NDArray[np.intp]:
     return np.asarray(kind * draws + place)
 
 
-def _as_dictionary(rows: NDArray[np.float64]) -> xr.DataArray:
+def as_dictionary(rows: NDArray[np.float64]) -> xr.DataArray:
     """Weights (set, 2, channel) as a dictionary, whose inhibitory parts are negative."""
     if (rows[:, 0] == rows[:, 1]).all():
         return xr.DataArray(rows[:, 0], {v.MODE: np.arange(len(rows))}, (v.MODE, v.CHANNEL))
@@ -78,8 +78,3 @@ def weights_of(modes: xr.DataArray, layer: str, weights: Weights, top: int) -> N
             expected=f"a whole number from 1 to {count}",
         )
     return choice.among(count).weights
-
-
-def whole_layer(channels: int) -> xr.DataArray:
-    """Make the set of all channels, (mode, channel) of ones."""
-    return xr.DataArray(np.ones((1, channels)), {v.MODE: [0]}, (v.MODE, v.CHANNEL))

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from neurocodec.maps.controls import random_sets, weights_of, whole_layer
+from neurocodec.maps.controls import as_dictionary, random_sets, weights_of
 
 
 def test_modes_of_the_same_weights_share_their_random_sets():
@@ -19,5 +19,7 @@ def test_the_largest_weights_of_a_mode_count_one():
     assert weights_of(modes, "layer1", "equal", top=1)[:, 0].tolist() == [[1.0, 0.0, 0.0]]
 
 
-def test_the_whole_layer_is_one_set():
-    assert whole_layer(3).values.tolist() == [[1.0, 1.0, 1.0]]
+def test_weights_are_the_same_after_they_were_a_dictionary():
+    weights = np.array([[[1.0, 0.0], [0.0, 2.0]], [[1.0, 1.0], [1.0, 1.0]]])
+    for some in (weights, weights[1:]):
+        assert (weights_of(as_dictionary(some), "layer1", "dictionary", 1) == some).all()
