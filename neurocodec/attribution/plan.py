@@ -152,7 +152,7 @@ def with_prefix(passes: Passes, session: Session, method: Method, samples: Sampl
 
 
 def _prefix(passes: Passes, session: Session, batch: Batch) -> Prefix | None:
-    found = Prefix.of(session.traced)
+    found = Prefix.of(session.capture, session.traced)
     if found is None:
         return None
     for prefix in (found, replace(found, convolution=None)):

@@ -27,7 +27,7 @@ from neurocodec.labels import fingerprint, labelled, lag_coordinate, plain, stam
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch, Prefix
-from neurocodec.nn.capture.tracing import AGREEMENT
+from neurocodec.nn.capture.tracing import close
 from neurocodec.nn.fields.adjoint import Adjoint, local_gradients
 from neurocodec.nn.fields.passes import FieldPasses
 
@@ -91,7 +91,7 @@ class FieldPlan(Plan):
             first, expected = plainly.probe()
             with local_gradients(self.net.module), session.quickened():
                 quick = plainly.quick(session)
-                if _agree(quick.passes.fields(first), expected):
+                if close(quick.passes.fields(first), expected):
                     yield quick
                     return
             logger.info("the quick way back through the convolutions is not exact here: off")
@@ -189,7 +189,7 @@ class Fields(Bound):
 
     def quick(self, session: Session) -> Fields:
         """Take the quick way through the first convolution, where one makes the first layer."""
-        prefix = Prefix.of(session.traced)
+        prefix = Prefix.of(session.capture, session.traced)
         if prefix is None or prefix.convolution is None:
             return self
         weight = prefix.convolution.weight.detach()
@@ -225,7 +225,3 @@ class Fields(Bound):
         if self.plan.rank is not None:
             coords[v.COMPONENT] = np.arange(self.plan.rank)
         return coords
-
-
-def _agree(quick: Tensor, plain: Tensor) -> bool:
-    return bool((quick - plain).abs().max() <= AGREEMENT * plain.abs().max())

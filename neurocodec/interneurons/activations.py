@@ -62,7 +62,7 @@ def _look(capture: Capture, prefix: Prefix | None, batch: Batch) -> Pass:
 
 def _prefix(session: Session, batch: Batch) -> Prefix | None:
     """What precedes the first layer, where it is one convolution whose short way agrees."""
-    capture, found = session.capture, Prefix.of(session.traced)
+    capture, found = session.capture, Prefix.of(session.capture, session.traced)
     if found is None or found.convolution is None:
         return None
     try:

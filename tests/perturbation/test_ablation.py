@@ -23,8 +23,9 @@ from torch import nn
 import neurocodec as nc
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.attribution import methods, targets
-from neurocodec.nn.capture.graph import inspect
 from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.shortcuts import foldable
+from neurocodec.nn.capture.tracing import inspect
 from neurocodec.nn.perturbation.ablation import ChannelMask
 from neurocodec.perturbation.ablation import finite_fill, perturbed, positions
 
@@ -386,7 +387,7 @@ def test_a_batch_norm_is_not_folded_over_a_mask():
     def folded(module):
         with Capture(module, {"late": nc.Layer("3")}).attached() as capture:
             capture.look(x)
-            return {type(part) for part in inspect(capture, x)[0].normalised}
+            return {type(part) for part in foldable(inspect(capture, x)[0], capture)}
 
     assert folded(net.module) == {nn.Conv2d}
     with nc.ablate(net, "convolution", [0]) as ablated:

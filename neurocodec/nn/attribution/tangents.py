@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,6 @@ from torch.autograd.function import Function
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from neurocodec.errors import CaptureError
-from neurocodec.nn.capture.graph import walk
 from neurocodec.nn.capture.hooks import Capture
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,19 @@ def _operator(error: Exception, capture: Capture, aliases: tuple[str, ...], x: T
         return named.group(1)
     with torch.enable_grad():
         reached = capture.reach(x[:1].detach().clone().requires_grad_(), aliases)
-    nodes = (node for alias in aliases for node in walk(reached[alias].grad_fn))
+    nodes = (node for alias in aliases for node in _walk(reached[alias].grad_fn))
     found = (getattr(type(node), "_forward_cls", None) for node in nodes)
     names = {f.__qualname__ for f in found if f is not None and f.jvp is Function.jvp}
     return ", ".join(sorted(names)) or str(error).splitlines()[0]
+
+
+def _walk(root: Any) -> Iterator[Any]:
+    """Visit every node of the graph from which `root` is computed, once."""
+    seen, waiting = set(), [root]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        yield node
+        waiting += [n for n, _ in node.next_functions]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from neurocodec.errors import CaptureError, unknown_name
+from neurocodec.nn.capture.flow import Recorder
 from neurocodec.nn.capture.layer import Item, Layer, answer, pick, put
+from neurocodec.nn.capture.one_sample import RightForOne
 
 
 @dataclass
@@ -94,6 +96,15 @@ def _refuse_script(part: nn.Module, name: str) -> None:
         )
 
 
+def hooked_parts(module: nn.Module) -> frozenset[nn.Module]:
+    """Parts whose hooks would see, or change, what they take and return."""
+    return frozenset(
+        part
+        for part in module.modules()
+        if part._forward_hooks or part._forward_pre_hooks  # noqa: SLF001
+    )
+
+
 class _ReachedError(Exception):
     """A pass has come to the layer that it was wanted for."""
 
@@ -109,6 +120,8 @@ class Capture:
         default_factory=set
     )  # changed in place further on: the network goes on with copies
     changes_input: bool = False  # then the network is given a copy
+    hooked: frozenset[nn.Module] = frozenset()  # parts that have hooks of others
+    recorder: Recorder | None = field(default=None, repr=False)  # of the pass under way
     told: set[str] = field(
         default_factory=set, repr=False
     )  # operators that lack a forward-mode derivative
@@ -130,6 +143,7 @@ class Capture:
             _refuse_script(parts[layer.module], layer.module)
         with ExitStack() as stack:
             stack.enter_context(borrowed(self.module))
+            self.hooked = hooked_parts(self.module)
             for alias, layer in self.layers.items():
                 stack.callback(self._hook(parts[layer.module], alias, layer).remove)
             stack.callback(self._forget)
@@ -143,15 +157,17 @@ class Capture:
         """
         if not self._looked:
             self.plain(x[:1])
-        at_input = any(layer.at == "input" for layer in self.layers.values())
-        if torch.is_grad_enabled() and at_input and not x.requires_grad:
-            x = x.detach().requires_grad_()
         return self._once(x.clone() if self.changes_input else x, replace)
 
     def _once(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
         self._forget()
         self._replace = replace or {}
-        outputs = answer(self.module(x), self.select)
+        if self.recorder is not None:
+            self.recorder.start(self.module, x)
+        with RightForOne() if torch.is_grad_enabled() else nullcontext():
+            outputs = answer(self.module(x), self.select)
+        if self.recorder is not None:
+            self.recorder.finish(outputs)
         changed = self._changed()
         done = Pass(outputs, self._hidden)
         self._forget()
@@ -193,8 +209,9 @@ class Capture:
         """Run the module as far as the last of some layers, and no further; `run` has seen it."""
         self._forget()
         self._until = frozenset(aliases)
+        one = RightForOne() if torch.is_grad_enabled() else nullcontext()
         try:
-            with suppress(_ReachedError):
+            with suppress(_ReachedError), one:
                 self.module(x.clone() if self.changes_input else x)
         finally:
             found, self._until = self._hidden, frozenset()
@@ -213,12 +230,15 @@ class Capture:
         def on_output(_module: nn.Module, _args: object, output: Any) -> Any:
             return self._visit(alias, layer, output)
 
-        def on_input(_module: nn.Module, args: tuple[Any, ...]) -> Any:
-            first = self._visit(alias, layer, args[0] if args else None)
-            return None if first is None else (first, *args[1:])
+        def on_input(_module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+            name = None if args else next(iter(named), None)  # called as conv(input=x)
+            first = self._visit(alias, layer, args[0] if args else named.get(str(name)))
+            if first is None:
+                return None
+            return ((first, *args[1:]), named) if args else (args, {**named, str(name): first})
 
         if layer.at == "input":
-            return part.register_forward_pre_hook(on_input)
+            return part.register_forward_pre_hook(on_input, with_kwargs=True)
         return part.register_forward_hook(on_output)
 
     def _visit(self, alias: str, layer: Layer, value: Any) -> Any:
@@ -246,12 +266,13 @@ class Capture:
         tensor = self._replace.get(alias, tensor)
         if torch.is_grad_enabled() and not tensor.requires_grad:
             tensor = tensor.detach().requires_grad_()
-        elif torch.is_grad_enabled() and self.layers[alias].at == "output":
-            # a node of its own: a module that returns its input shares that with what is beside it
-            # (not of `view_as`, which gives a batch of one other strides: torch 2.15 then has
-            # wrong gradients of a batch norm)
+        elif torch.is_grad_enabled():
+            # a node of its own: what a module takes, or a module that returns its input, is shared
+            # with what is beside it, which is no part of the layer
             tensor = tensor[...]
         self._note(alias, tensor)
         if self._until and self._until <= self._hidden.keys():
             raise _ReachedError
+        if self.recorder is not None:
+            return self.recorder.capture(alias, tensor)
         return tensor.clone() if alias in self.protected else tensor

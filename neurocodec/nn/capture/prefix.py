@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,27 +10,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.shortcuts import direct_convolution, skippable
 from neurocodec.nn.capture.tracing import Trace
 from neurocodec.nn.fast.convolution import replaced_forward
 from neurocodec.nn.fast.movie import convolve_movie
 from neurocodec.nn.standardisation import Standardisation
-
-AFFINE = (
-    nn.modules.conv._ConvNd,  # noqa: SLF001
-    nn.modules.batchnorm._BatchNorm,  # noqa: SLF001
-    nn.Linear,
-    nn.Flatten,
-    nn.Unflatten,
-    nn.Identity,
-    nn.AvgPool1d,
-    nn.AvgPool2d,
-    nn.AvgPool3d,
-    nn.AdaptiveAvgPool2d,
-    nn.ZeroPad2d,
-    nn.modules.dropout._DropoutNd,  # noqa: SLF001
-    Standardisation,
-)
-"""Modules that are affine in evaluation mode."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +36,7 @@ class Prefix:
     """Everything from the input to the first captured layer, where it is affine."""
 
     layer: str  # alias of the first captured layer
-    modules: tuple[tuple[nn.Module, torch.Size], ...]  # leaves, with the shape of their output
+    modules: tuple[tuple[nn.Module, tuple[int, ...]], ...]  # with the shape of their output
     convolution: nn.Conv2d | None = None  # that alone makes the layer from windows
     standardisation: Standardisation | None = None  # of frames, before the convolution
     spectra: dict[tuple[int, ...], Tensor] = field(
@@ -59,16 +44,16 @@ class Prefix:
     )  # of its kernels
 
     @classmethod
-    def of(cls, trace: Trace) -> Prefix | None:
-        """Find the prefix in what a trace saw; None where a module in it is not affine."""
-        modules = trace.prefix
-        if not modules or not all(isinstance(m, AFFINE) for m, _ in modules):
+    def of(cls, capture: Capture, trace: Trace) -> Prefix | None:
+        """Find the prefix that the flow of data proves; None where there is none."""
+        flow, first = trace.flow, next(iter(trace.order), None)
+        if first is None or not flow.is_affine(first) or flow.goes_round(through=first):
             return None
-        inner = [m for m, _ in modules]
-        first = inner[0] if isinstance(inner[0], Standardisation) else None
-        windowed = _window_convolution(inner if first is None else inner[1:])
-        direct = windowed if windowed in trace.graph.direct else None
-        return cls(trace.order[0], modules, direct, first)
+        modules = skippable(flow, capture.module, {first})
+        convolution, standardisation = direct_convolution(flow, capture.module, first)
+        if convolution is not None and not _is_of_windows(convolution):
+            convolution = standardisation = None
+        return cls(first, modules, convolution, standardisation) if modules else None
 
     def convolve(self, batch: Batch) -> Tensor | None:
         """Make the layer's activation for consecutive windows of a movie, by FFT."""
@@ -89,17 +74,15 @@ class Prefix:
             yield
 
 
-def _zeros(shape: torch.Size, x: Tensor, *_args: object, **_options: object) -> Tensor:
+def _zeros(shape: Sequence[int], *args: Tensor, **named: Tensor) -> Tensor:
+    x = next(iter((*args, *named.values())))
     return torch.zeros((), dtype=x.dtype, device=x.device).expand(len(x), *shape)
 
 
-def _window_convolution(modules: list[nn.Module]) -> nn.Conv2d | None:
-    if len(modules) != 1 or type(modules[0]) is not nn.Conv2d:
-        return None
-    module = modules[0]
+def _is_of_windows(module: nn.Conv2d) -> bool:
     unit = ((1, 1), (1, 1), 1)
     plain = (module.stride, module.dilation, module.groups) == unit
-    return module if plain and not any(_padding(module)) else None
+    return plain and not any(_padding(module))
 
 
 def _padding(module: nn.Conv2d) -> tuple[int, ...]:

@@ -4,65 +4,60 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from neurocodec.errors import CaptureError, InputError
-from neurocodec.nn.capture.graph import Inspection, inspect
+from neurocodec.nn.capture.flow import Flow, Recorder, recorded
 from neurocodec.nn.capture.hooks import Capture, Pass
+from neurocodec.nn.capture.shortcuts import foldable
 from neurocodec.nn.fast.convolution import rewritten
 
 logger = logging.getLogger(__name__)
 
-AGREEMENT = 1e-4
+AGREEMENT = {torch.float64: 1e-9}
 """Largest difference between two ways to compute the same, relative to the largest number."""
+SINGLE = 1e-4
+"""The same of numbers that are not double precision."""
+SLOPES = {torch.float64: 1e-6}
+"""Largest difference of a sample's gradients, of their norm, in the median over samples."""
+SINGLE_SLOPES = 1e-2
+"""The same of single precision, in which rounding alone takes some units over a kink."""
 JOINT_TOLERANCE = 1e-3
 """Largest relative difference between a sample's answer in a batch and alone."""
+
+
+@dataclass(frozen=True)
+class Differentiated:
+    """One pass, and the gradients of one number made of all outputs."""
+
+    done: Pass
+    gradients: dict[str, Tensor]  # at the captured layers, and at the input by the name ""
 
 
 @dataclass(frozen=True)
 class Trace:
     """What ran in one pass."""
 
-    order: tuple[str, ...]  # aliases, as they ran
-    prefix: tuple[
-        tuple[nn.Module, torch.Size], ...
-    ]  # leaves up to the first layer, if it is affine
-    graph: Inspection  # what the autograd graph shows
+    flow: Flow  # of one sample
+    saved_bytes: int  # what a backward pass of one sample to the input keeps
+    alone: Differentiated  # one sample
     done: Pass  # of the traced samples
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Aliases, as they ran."""
+        return tuple(self.done.hidden)
 
     @property
     def bytes_per_sample(self) -> int:
         """Size of what one sample's pass keeps: captured activations, or more for a gradient."""
         captured = sum(h[0].numel() * h.element_size() for h in self.done.hidden.values())
-        return max(captured, self.graph.saved_bytes)
-
-
-@dataclass
-class _Log:
-    capture: Capture
-    ran: list[str] = field(default_factory=list)
-    leaves: dict[nn.Module, torch.Size] = field(default_factory=dict)
-    whole: bool = True
-
-    def restart(self, *_: object) -> None:
-        """Forget a pass that is being repeated, as after layers to protect were found."""
-        self.ran, self.leaves, self.whole = [], {}, True
-
-    def note(self, name: str, module: nn.Module, output: Any) -> None:
-        self.ran.append(name)
-        first = self.capture.first_seen
-        reached = first is not None and self.capture.layers[first].module != name
-        if reached or next(module.children(), None) is not None:
-            return
-        self.whole &= isinstance(output, Tensor) and module not in self.leaves
-        if isinstance(output, Tensor):
-            self.leaves[module] = output.shape
+        return max(captured, self.saved_bytes)
 
 
 def trace(capture: Capture, x: Tensor) -> Trace:
@@ -71,55 +66,111 @@ def trace(capture: Capture, x: Tensor) -> Trace:
     Refuses what cannot be captured rightly: layers that never run, answers that the hooks change,
     samples whose answer depends on those beside them.
     """
-    log = _Log(capture)
-    with _logged(capture.module, log):
+    with _ran(capture.module) as ran:
         plain = _run(capture.plain, x)
-        found, alone = inspect(capture, x)
-        done = alone if len(x) == 1 else capture.look(x)
+        flow, saved, alone = inspect(capture, x)
+        done = alone.done if len(x) == 1 else capture.look(x)
     if not bool(done.outputs.isfinite().all()):
         raise InputError(
             came="a network that answers with NaN or infinity", expected="finite numbers"
         )
-    _require_all(capture, done, log.ran)
+    _require_all(capture, done, ran)
     _require_unchanged(plain, done)
-    _require_samples(x, done, alone)
-    first = next(iter(done.hidden), None)
-    whole = log.whole and first is not None and capture.layers[first].at == "output"
-    prefix = tuple(log.leaves.items()) if whole and found.affine else ()
-    return Trace(tuple(done.hidden), prefix, found, done)
+    _require_samples(x, done, alone.done)
+    return Trace(flow, saved, alone, done)
+
+
+def inspect(capture: Capture, x: Tensor) -> tuple[Flow, int, Differentiated]:
+    """Run one sample down to the input: the flow of data, bytes that are kept, and the pass."""
+    recorder, saved_bytes = Recorder(), 0
+
+    def pack(saved: Tensor) -> Tensor:
+        nonlocal saved_bytes
+        if saved.ndim and len(saved) == 1:
+            saved_bytes += saved.numel() * saved.element_size()
+        return saved.detach()  # an operation that keeps its own result would never be freed
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+        found = differentiated(capture, x[:1], recorder)
+    return recorder.flow, saved_bytes, found
+
+
+def differentiated(capture: Capture, x: Tensor, recorder: Recorder | None = None) -> Differentiated:
+    """Run samples forward, and back to the layers and to the input."""
+    with torch.enable_grad():
+        leaf = x.detach().clone().requires_grad_()
+        with nullcontext() if recorder is None else recorded(recorder, capture):
+            done = capture.run(leaf)
+        ends = {"": leaf, **done.hidden}
+        found: tuple[Tensor | None, ...] = (None,) * len(ends)
+        if done.outputs.requires_grad:
+            weights = torch.arange(1, 1 + done.outputs.shape[1], device=x.device).to(x).cos()
+            total = (done.outputs * weights).sum()
+            found = torch.autograd.grad(total, [*ends.values()], allow_unused=True)
+    gradients = {a: g for a, g in zip(ends, found, strict=True) if g is not None}
+    return Differentiated(Pass(done.outputs.detach(), done.detached()), gradients)
 
 
 def agree(a: Pass, b: Pass) -> bool:
     """Whether two passes differ by rounding alone, in outputs and in every captured layer."""
     pairs = [(a.outputs, b.outputs), *((a.hidden[k], b.hidden[k]) for k in b.hidden)]
-    return all(bool((x - y).abs().max() <= AGREEMENT * y.abs().max()) for x, y in pairs)
+    return all(close(x, y) for x, y in pairs)
+
+
+def close(x: Tensor, y: Tensor) -> bool:
+    """Whether numbers differ by rounding alone."""
+    return bool((x - y).abs().max() <= AGREEMENT.get(y.dtype, SINGLE) * y.abs().max())
+
+
+def same_slopes(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    """Whether gradients of most samples differ by rounding, and units that it takes over a kink."""
+    return a.keys() == b.keys() and all(_same_slope(a[alias], b[alias]) for alias in a)
+
+
+def _same_slope(x: Tensor, y: Tensor) -> bool:
+    size = y.flatten(1).norm(dim=1)
+    difference = (x - y).flatten(1).norm(dim=1)
+    return bool((difference - SLOPES.get(y.dtype, SINGLE_SLOPES) * size).median() <= 0)
 
 
 @contextmanager
 def quickened(capture: Capture, traced: Trace, x: Tensor) -> Iterator[None]:
-    """Compute the convolutions in their faster form, where that agrees with what was traced."""
-    captured = {layer.module for layer in capture.layers.values()}
-    names = {part: name for name, part in capture.module.named_modules()}
-    free = {c: n for c, n in traced.graph.normalised.items() if names[c] not in captured}
+    """Compute the convolutions in their faster form, where that is proved, and agrees."""
+    flow = traced.flow
+    if not flow.proves or flow.layout:
+        yield
+        return
+    plain = [(x[:1], traced.alone)]
+    if len(x) > 1:
+        plain.append((x, differentiated(capture, x)))
     with ExitStack() as stack:
-        stack.enter_context(rewritten(capture.module, free))
-        if not agree(capture.look(x), traced.done):
+        stack.enter_context(rewritten(capture.module, foldable(flow, capture)))
+        if not all(_agrees(capture, *pair) for pair in plain):
             logger.info("the faster form of the convolutions differs from the plain network: off")
             stack.close()
         yield
 
 
+def _agrees(capture: Capture, x: Tensor, plain: Differentiated) -> bool:
+    """Whether a network that computes otherwise gives the same answers and the same gradients."""
+    try:
+        found = differentiated(capture, x)
+    except Exception:  # noqa: BLE001 - of whatever kind, what computes otherwise is given up
+        return False
+    return agree(found.done, plain.done) and same_slopes(found.gradients, plain.gradients)
+
+
 @contextmanager
-def _logged(module: nn.Module, log: _Log) -> Iterator[None]:
+def _ran(module: nn.Module) -> Iterator[list[str]]:
+    """Names of modules in the order in which they ran in the last pass."""
+    ran: list[str] = []
     with ExitStack() as stack:
-        stack.callback(module.register_forward_pre_hook(log.restart).remove)
+        stack.callback(module.register_forward_pre_hook(lambda *_: ran.clear()).remove)
         for name, part in module.named_modules():
             if name:
-                hook = part.register_forward_hook(
-                    lambda part, _args, output, name=name: log.note(name, part, output)
-                )
+                hook = part.register_forward_hook(lambda *_, name=name: ran.append(name))
                 stack.callback(hook.remove)
-        yield
+        yield ran
 
 
 def _run(plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -67,8 +67,8 @@ def _is_rewritable(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     )
 
 
-def _identity(x: Tensor) -> Tensor:
-    return x
+def _identity(input: Tensor) -> Tensor:  # noqa: A002 - a module may be called by keyword
+    return input
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ def _folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d) -> tuple[
     return new, ((before - mean) * scale + shift).to(weight.dtype)
 
 
-def _forward(kernels: _Kernels, x: Tensor) -> Tensor:
+def _forward(kernels: _Kernels, input: Tensor) -> Tensor:  # noqa: A002
+    x = input
     # without gradients too, where forward-mode tangents may be on their way
     if kernels.mirrored is None or not (torch.is_grad_enabled() and x.requires_grad):
         return functional.conv2d(x, kernels.weight, kernels.bias, *kernels.options)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neurocodec.nn.capture.graph import bypassed
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.tracing import agree
+from neurocodec.nn.capture.shortcuts import skippable
+from neurocodec.nn.capture.tracing import agree, inspect
 from neurocodec.nn.fast.convolution import replaced_forward
 
 logger = logging.getLogger(__name__)
 
-Skipped = tuple[tuple[nn.Module, torch.Size], ...]
+Skipped = tuple[tuple[nn.Module, tuple[int, ...]], ...]
 """Modules, and the shape of what they return."""
 
 START = "where a replay starts"
@@ -38,17 +36,20 @@ class Remainder:
 
     @classmethod
     def of(cls, capture: Capture, alias: str, x: Tensor) -> Remainder:
-        """Find what can be skipped; checked by the graph of a pass, and by its numbers."""
-        full = capture.look(x)
-        if bypassed(capture, x):
+        """Find what can be skipped; proved by the flow of a pass, checked by its numbers."""
+        flow = inspect(capture, x)[0]
+        if flow.goes_round():
             return cls(capture, alias, None)
-        rest = cls(capture, alias, finished_before(capture, x))
-        with rest.resumed():
-            again = Pass(rest.answers(x, full.hidden), full.hidden)
-        if agree(again, full):
-            return rest
-        logger.info("a replay from layer %r differs from the whole network", alias)
-        return cls(capture, alias, None)
+        full = capture.look(x)
+        rest = cls(capture, alias, skippable(flow, capture.module, {*capture.layers}))
+        try:
+            with rest.resumed():
+                same = agree(Pass(rest.answers(x, full.hidden), full.hidden), full)
+        except Exception:  # noqa: BLE001 - of whatever kind: then all of it is computed
+            same = False
+        if not same:
+            logger.info("a replay from layer %r differs from the whole network", alias)
+        return rest if same else cls(capture, alias, None)
 
     @property
     def layer(self) -> Layer:
@@ -104,49 +105,7 @@ def mask_rows(layer: Layer, rows: Tensor, keep: Tensor, fill: Tensor | None = No
     return rows
 
 
-@dataclass
-class _Finished:
-    """Modules that ran, and what those returned that finished before the layer was reached."""
-
-    capture: Capture
-    ran: Counter[nn.Module] = field(default_factory=Counter)
-    shapes: dict[nn.Module, torch.Size] = field(default_factory=dict)
-
-    def note(self, name: str, part: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        self.ran[part] += 1
-        first = self.capture.first_seen
-        layer = None if first is None else self.capture.layers[first]
-        itself = layer is not None and layer.module == name and layer.at == "output"
-        if (itself or layer is None) and _one_tensor(args) and isinstance(output, Tensor):
-            self.shapes[part] = output.shape
-
-
-def finished_before(capture: Capture, x: Tensor) -> Skipped:
-    """Find the largest modules that have finished when the first captured layer is reached."""
-    hooked = {
-        part
-        for part in capture.module.modules()
-        if part._forward_hooks or part._forward_pre_hooks  # noqa: SLF001
-    }
-    seen = _Finished(capture)
-    with ExitStack() as stack:
-        for name, part in capture.module.named_modules():
-            hook = part.register_forward_hook(
-                lambda part, args, output, name=name: seen.note(name, part, args, output)
-            )
-            stack.callback(hook.remove)
-        capture.look(x)
-    # those that run once in a pass, with nothing hooked inside; the layer itself included
-    inside = {part: {*part.modules()} - {part} for part in seen.shapes}
-    whole = [p for p in seen.shapes if seen.ran[p] == 1 and not hooked & inside[p]]
-    within = {inner for part in whole for inner in inside[part]}
-    return tuple((part, seen.shapes[part]) for part in whole if part not in within)
-
-
-def _one_tensor(args: tuple[Any, ...]) -> bool:
-    return len(args) == 1 and isinstance(args[0], Tensor)
-
-
-def _zeros(shape: torch.Size, x: Tensor) -> Tensor:
+def _zeros(shape: Sequence[int], *args: Tensor, **named: Tensor) -> Tensor:
     # numbers of their own, where an expanded zero would do: what follows may work in place
+    x = next(iter((*args, *named.values())))
     return x.new_zeros((len(x), *shape))

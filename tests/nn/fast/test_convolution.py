@@ -11,6 +11,7 @@ import neurocodec as nc
 from neurocodec.nn.capture.hooks import Capture, Pass, borrowed
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Prefix
+from neurocodec.nn.capture.shortcuts import foldable
 from neurocodec.nn.capture.tracing import agree, quickened, trace
 from neurocodec.nn.fast import convolution
 
@@ -83,7 +84,7 @@ def test_pairs_are_found_and_captured_convolutions_keep_their_norm():
     for name, folded in (("1", True), ("0", False)):
         with Capture(module, {"a": Layer(name)}).attached() as capture:
             traced = trace(capture, x)
-            assert traced.graph.normalised == ({module[0]: module[1]} if folded else {})
+            assert foldable(traced.flow, capture) == ({module[0]: module[1]} if folded else {})
             with quickened(capture, traced, x):
                 assert "forward" in module[0].__dict__
                 assert ("forward" in module[1].__dict__) is folded
@@ -111,7 +112,7 @@ def test_a_convolution_that_is_used_twice_keeps_its_norm():
     module(x)
     with Capture(module, {"end": Layer("end")}).attached() as capture:
         traced = trace(capture, x)
-        assert not traced.graph.normalised
+        assert not foldable(traced.flow, capture)
         with quickened(capture, traced, x):
             assert "forward" not in module.norm.__dict__
             assert agree(capture.look(x), traced.done)
@@ -122,7 +123,8 @@ def test_a_rewriting_that_does_not_agree_is_dropped():
     x = torch.from_numpy(images(2).values)
     with Capture(module, {"end": Layer("3")}).attached() as capture:
         traced = trace(capture, x)
-        other = replace(traced, done=Pass(traced.done.outputs + 1, traced.done.hidden))
+        wrong = Pass(traced.done.outputs[:1] + 1, traced.alone.done.hidden)
+        other = replace(traced, alone=replace(traced.alone, done=wrong))
         with quickened(capture, other, x):
             assert "forward" not in module[0].__dict__
             assert "forward" not in module[1].__dict__
@@ -133,7 +135,7 @@ def test_prefix_is_skipped_with_zeros_and_comes_back():
     module = retina()
     with Capture(module, {"layer1": Layer("0"), "layer2": Layer("5")}).attached() as capture:
         traced = trace(capture, stimulus)
-        prefix = Prefix.of(traced)
+        prefix = Prefix.of(capture, traced)
         with prefix.skipped():
             assert not module[0].forward(stimulus).any()
         assert module[0].forward(stimulus).any()

@@ -373,8 +373,8 @@ def test_contributions_see_through_the_standardisation(tmp_path, monkeypatch):
     prefixes = []
 
     def analyse(find):
-        def found(_, trace):
-            prefixes.append(find(trace))
+        def found(_, *seen):
+            prefixes.append(find(*seen))
             return prefixes[-1]
 
         monkeypatch.setattr(Prefix, "of", classmethod(found))
@@ -382,7 +382,7 @@ def test_contributions_see_through_the_standardisation(tmp_path, monkeypatch):
         target = targets.Output("11")
         return nc.contributions(net, movie, target=target, method=method, progress=False)
 
-    quick, plain = analyse(Prefix.of), analyse(lambda _trace: None)
+    quick, plain = analyse(Prefix.of), analyse(lambda *_: None)
     assert prefixes[0].convolution is net.module.layer1.convolution
     assert prefixes[0].standardisation is net.module.standardisation
     for layer in ("layer1", "layer2"):

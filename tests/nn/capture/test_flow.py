@@ -11,9 +11,9 @@ from torch.nn import functional
 import neurocodec as nc
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.attribution import methods, targets
-from neurocodec.nn.capture.graph import inspect, is_affine, leads_around, uses, walk
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.tracing import trace
 
 
 def run(net, stimulus, method=None, **options):
@@ -318,33 +318,83 @@ def test_a_single_image_before_a_batch_norm():
         np.testing.assert_allclose(alone, together, rtol=1e-4, atol=1e-6)
 
 
-def test_the_graph_is_walked_from_the_answer_to_its_leaves():
-    x = torch.ones(2, requires_grad=True)
-    names = [node.name() for node in walk((2 * x).sum().grad_fn)]
-    assert names == ["SumBackward0", "MulBackward0", "torch::autograd::AccumulateGrad"]
+def flow_of(forward, x=None, layers=("first",), **parts):
+    """Flow of one pass of a module, with layers captured by their names."""
+    module = of_module(forward, **{"first": lambda: nn.Linear(4, 4), **parts})
+    with Capture(module, {name: Layer(name) for name in layers}).attached() as capture:
+        return trace(capture, torch.ones(1, 4) if x is None else x).flow
 
 
-def test_sums_and_multiples_are_affine_products_and_quotients_are_not():
-    x = torch.ones(2, requires_grad=True)
-    assert is_affine((2 * x + 1).grad_fn)
-    assert not is_affine((x * x).grad_fn)
-    assert not is_affine((1 / x).grad_fn)
+@pytest.mark.parametrize(
+    ("before", "affine"),
+    [
+        (lambda x: 2 * x + 1, True),
+        (lambda x: torch.cat([x[:, 2:], -x[:, :2]], 1), True),
+        (lambda x: x.detach() - 1, True),
+        (lambda x: x.masked_fill(torch.tensor([True, False, False, True]), 3.0), True),
+        (lambda x: x * x, False),
+        (lambda x: 1 / (x + 2), False),
+        (lambda x: x * (x < 0.5), False),
+        (lambda x: x * x.detach(), False),
+        (lambda x: x.to(torch.int32).float(), False),
+        (lambda x: x.round(), False),
+        (lambda x: torch.where(x > 0, x, 2 * x), False),
+        (lambda x: x.clone().clamp_(max=2), False),
+        (lambda x: x / float(x.detach().sum()), False),
+        (lambda x: torch.from_numpy(x.detach().numpy() + 0), False),
+        (lambda x: x[:, x[0].argsort()], False),
+    ],
+)
+def test_what_is_affine_in_front_of_a_layer(before, affine):
+    flow = flow_of(lambda self, x: self.first(before(x)))
+    assert flow.is_affine("first") is affine
+    assert flow.goes_round("first") is (not flow.proves)
 
 
-def test_a_way_around_is_one_that_does_not_pass_the_node():
-    x = torch.ones(2, requires_grad=True)
-    h = 2 * x
-    assert leads_around((h + x).grad_fn, h.grad_fn, x)
-    assert not leads_around((h + 1).grad_fn, h.grad_fn, x)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda h, x: h * (x.amax(1, keepdim=True) > 0.5),
+        lambda h, x: h.masked_fill(x < 0, 1.0),
+        lambda h, x: h / (1 + x.detach().abs().sum()),
+        lambda h, x: h * float(x.detach().sum()),
+        lambda h, x: h + x.argmax(1, keepdim=True),
+        lambda h, x: h[:, torch.as_tensor(x.detach().numpy())[0].argsort()],
+        lambda h, x: h if x.sum() > 0 else -h,
+        lambda h, x: torch.empty_like(h).copy_(x) + h,
+    ],
+)
+def test_what_goes_round_a_layer_is_seen_whatever_it_is(answer):
+    assert flow_of(lambda self, x: answer(self.first(x), x)).goes_round("first")
 
 
-def test_uses_are_counted():
-    x = torch.ones(2, requires_grad=True)
-    h = 2 * x
-    assert uses((h + h.relu()).grad_fn)[h.grad_fn] == 2
+def test_what_is_read_again_after_a_layer_is_not_finished_before_it():
+    def again(self, x):
+        return self.first(self.scale(x)) + self.scale(torch.ones(len(x), 4))
+
+    def once(self, x):
+        return self.first(self.scale(x))
+
+    for forward, among in ((again, set()), (once, {"scale", "first"})):
+        flow = flow_of(forward, scale=lambda: nn.Linear(4, 4))
+        assert {*flow.finished({"first"}, {"scale", "first"})} == among
 
 
-def test_a_first_convolution_is_affine():
-    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 1))
-    with Capture(module, {"first": Layer("0")}).attached() as capture:
-        assert inspect(capture, torch.ones(1, 1, 4, 4))[0].affine
+def test_constants_of_a_module_that_are_used_later_keep_it_running():
+    class Grid(nn.Module):
+        def forward(self, x):
+            self.kept = torch.arange(4.0) + 1
+            return x * 2
+
+    def forward(self, x):
+        return self.first(self.grid(x)) * self.grid.kept
+
+    assert {*flow_of(forward, grid=Grid).finished({"first"}, {"first", "grid"})} == {"first"}
+
+
+def test_layout_that_is_asked_for_is_noted():
+    assert not flow_of(lambda self, x: self.first(x)).layout
+    assert flow_of(lambda self, x: self.first(x).as_strided((1, 4), (4, 1))).layout
+    assert flow_of(
+        lambda self, x: self.first(x) * self.first.weight.is_contiguous() + x.stride(0)
+    ).layout

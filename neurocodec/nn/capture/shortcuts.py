@@ -1,0 +1,95 @@
+"""What the flow of a pass proves about modules: which may be folded, skipped, done at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Set
+from typing import Final
+
+from torch import nn
+
+from neurocodec.nn.capture.flow import Flow, Seen
+from neurocodec.nn.capture.hooks import Capture, hooked_parts
+from neurocodec.nn.standardisation import Standardisation
+
+BATCH_NORMS: Final = {
+    "native_batch_norm.default",
+    "cudnn_batch_norm.default",
+    "miopen_batch_norm.default",
+    "_native_batch_norm_legit_no_training.default",
+}
+
+
+def foldable(flow: Flow, capture: Capture) -> dict[nn.Conv2d, nn.BatchNorm2d]:
+    """Convolutions with the batch norm that alone reads what they make; each runs once."""
+    if not flow.proves:
+        return {}
+    parts = dict(capture.module.named_modules())
+    readers = Counter(v for step in flow.steps for v in {seen.value for _, seen in step.reads})
+    found = {}
+    for i, norm in enumerate(flow.steps):
+        if norm.name not in BATCH_NORMS:
+            continue
+        taken = dict(norm.reads)["input"]
+        source = flow.maker.get(taken.value)
+        if source is None or readers[taken.value] != 1:
+            continue
+        convolution = flow.steps[source]
+        one, other = parts[convolution.part], parts[norm.part]
+        if (
+            type(one) is not nn.Conv2d
+            or type(other) is not nn.BatchNorm2d
+            or {one, other} & capture.hooked
+        ):
+            continue
+        if _is_all(flow, source, taken) and _is_all(flow, i, norm.makes[0]):
+            found[one] = other
+    return found
+
+
+def _is_all(flow: Flow, index: int, made: Seen) -> bool:
+    """Whether a step is all that its module does, once, and the module returns what it makes."""
+    part = flow.steps[index].part
+    calls = [call.makes for call in flow.calls if call.part == part]
+    own = all(seen.value not in flow.maker for name, seen in flow.steps[index].reads[1:])
+    return own and flow.within(part) == [index] and calls == [made]
+
+
+def direct_convolution(
+    flow: Flow, module: nn.Module, alias: str
+) -> tuple[nn.Conv2d | None, Standardisation | None]:
+    """The convolution that alone makes a layer from the input, or from the standardised input."""
+    layer = flow.layers[alias]
+    made = flow.maker.get(layer.value)
+    step = None if made is None else flow.steps[made]
+    if made is None or step is None or not step.name.startswith("convolution."):
+        return None, None
+    parts, taken = dict(module.named_modules()), dict(step.reads)["input"]
+    convolution = parts[step.part]
+    if type(convolution) is not nn.Conv2d or not _is_all(flow, made, layer):
+        return None, None
+    if taken == flow.input:
+        return convolution, None
+    before = _standardised(flow, parts, taken)
+    return (convolution, before) if before is not None else (None, None)
+
+
+def _standardised(
+    flow: Flow, parts: Mapping[str, nn.Module], taken: Seen
+) -> Standardisation | None:
+    """The one module that standardises the input itself, and whose result is taken as it is."""
+    for call in flow.calls:
+        part = parts[call.part]
+        if isinstance(part, Standardisation) and call.reads == flow.input and call.makes == taken:
+            return part
+    return None
+
+
+def skippable(
+    flow: Flow, module: nn.Module, through: Set[str]
+) -> tuple[tuple[nn.Module, tuple[int, ...]], ...]:
+    """Modules that serve these layers alone and hold no hooks, with the shape that they return."""
+    hooked = hooked_parts(module)
+    parts = {name: part for name, part in module.named_modules() if name}
+    free = {name for name, part in parts.items() if not ({*part.modules()} - {part}) & hooked}
+    return tuple((parts[name], shape) for name, shape in flow.finished(through, free).items())
