@@ -41,6 +41,7 @@ MAP: Final = "map"
 
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
+BYPASS: Final = "bypass"
 CONTRIBUTION: Final = "contribution"
 CONTRIBUTION_MAP: Final = "contribution_map"
 MAP_ERROR: Final = "map_completeness_error"
@@ -144,6 +145,7 @@ VARIABLES: Final = {
         Term("cluster", "cluster of a cell", DIMENSIONLESS),
         Term("co_clustering", "part of the resamples with both cells together", DIMENSIONLESS),
         Term("completeness_error", "sum of contributions minus change of the target"),
+        Term("bypass", "change of the target that goes around the layer"),
         Term("contribution", "contribution of a hidden channel to the target"),
         Term("contribution_map", "part of a contribution that comes from a pixel"),
         Term("map_completeness_error", "sum of a map over its pixels minus the contribution"),

@@ -32,6 +32,15 @@ def relative_error(node: xr.Dataset | xr.DataTree) -> NDArray[np.float64]:
     return np.asarray(error[changes] / change[changes])
 
 
+def share_around(node: xr.Dataset | xr.DataTree) -> float:
+    """Share of the target's change that goes around a layer: the median over samples; 0 if none."""
+    if v.BYPASS not in node:
+        return 0.0
+    change = np.abs(np.asarray(target_change(node).values, dtype=np.float64))
+    around = np.abs(np.asarray(node[v.BYPASS].data, dtype=np.float64))
+    return float(np.median(around[change > 0] / change[change > 0])) if change.any() else 0.0
+
+
 def completeness(tree: xr.DataTree) -> xr.DataArray:
     """Relative errors (layer, quantile); NaN where the target never changes."""
     errors = {

@@ -91,6 +91,8 @@ def contributions(
           y, x) with ``reduce="none"``,
         - `activation` (sample, channel), summed over positions,
         - `completeness_error` (sample): sum of contributions minus (y(x) - y(x')).
+        - `bypass` (sample): the part of y(x) - y(x') that goes around the layer; of
+          `IntegratedGradients`, where something goes around it.
 
         `Gradient` gives `gradient` in place of `contribution`; `Activation` gives only that.
 

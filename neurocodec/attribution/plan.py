@@ -76,7 +76,9 @@ class ContributionPlan(Plan):
     def bound(self, session: Session) -> Contributions:
         """Bind the target to the network's outputs."""
         passes = passes_for(session, self.target, self.baseline, given=self.given)
-        passes = replace(passes, aliases=tuple(self.layers))
+        flow, of = session.traced.flow, self.target.layer
+        around = frozenset(a for a in self.layers if a != of and flow.passes_by(a, of))
+        passes = replace(passes, aliases=tuple(self.layers), bypassed=around)
         passes = with_prefix(passes, session, self.method, self.samples)
         return Contributions(self, session.bytes_per_sample, passes)
 
@@ -93,6 +95,7 @@ class Contributions(Bound):
         del into
         found = self.plan.method.attribute(self.passes, batch)
         require_finite_target(found.target, batch.first)
+        require_finite_values(found, batch.first)
         rows = {v.TARGET: found.target}
         extras = {"steps": found.steps, "converged": found.converged}
         rows |= {name: values for name, values in extras.items() if values is not None}
@@ -178,6 +181,8 @@ def _reduced(
     if alias in found.change:
         total = rows[plan.method.variable].flatten(1).sum(1, dtype=torch.float64)
         rows[v.COMPLETENESS_ERROR] = (total - found.change[alias]).to(values.dtype)
+    if alias in found.bypass:
+        rows[v.BYPASS] = found.bypass[alias].to(values.dtype)
     return rows
 
 
@@ -189,6 +194,22 @@ def require_finite_target(target: Tensor, first: int) -> None:
             came=f"a target that is not finite, first for sample {place}",
             expected="finite numbers from the network and the target",
         )
+
+
+def require_finite_values(found: Attribution, first: int) -> None:
+    """Refuse contributions with NaN or infinity, naming sample and layer."""
+    for alias, values in found.values.items():
+        wrong = ~values.flatten(1).isfinite().all(1)
+        if bool(wrong.any()):
+            place = first + int(wrong.nonzero()[0])
+            raise InputError(
+                came=f"contributions of layer {alias!r} that are not finite, first for sample"
+                f" {place}: the network has no gradient there, or none at the baseline (a"
+                " normalisation of a blank input, a square root at 0)",
+                expected="a path on which the target can be differentiated",
+                hint="baseline='mean', or nc.methods.IntegratedGradients(rule='right'), which"
+                " leaves out the baseline itself",
+            )
 
 
 def _labelled_rows(
@@ -203,7 +224,7 @@ def _labelled_rows(
         coords = {d: np.arange(n) for d, n in zip(dims[1:], values.shape[1:], strict=True)}
         if signed:
             coords[v.SIGN] = list(v.SIGNS)
-    of_target = {v.CONTRIBUTION, v.TARGET, v.COMPLETENESS_ERROR}
+    of_target = {v.CONTRIBUTION, v.TARGET, v.COMPLETENESS_ERROR, v.BYPASS}
     units = plan.target.units if name in of_target else None
     return labelled(values, dims, coords, name=name, units=units)
 

@@ -17,6 +17,7 @@ from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.analyses.images.findings import ImageAnalysis
 from neurocodec.analyses.retina.findings import RetinaAnalysis
+from neurocodec.attribution.completeness import share_around
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.reports.description import method_name
 from neurocodec.storage.files import existing_folder, whole_file
@@ -115,7 +116,11 @@ def completeness_rows(analysis: Analysis) -> list[Part]:
     """Relative completeness error of every layer that has one."""
     names = ("median", "most", "worst")
     return [
-        {"layer": str(row[v.LAYER].item()), **dict(zip(names, row.values.tolist(), strict=True))}
+        {
+            "layer": str(row[v.LAYER].item()),
+            **dict(zip(names, row.values.tolist(), strict=True)),
+            "around": share_around(analysis.tree[str(row[v.LAYER].item())]),
+        }
         for row in analysis.completeness
     ]
 

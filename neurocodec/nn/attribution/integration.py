@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal, get_args
 
 import torch
@@ -104,14 +105,19 @@ def fixed_target(passes: Passes, batch: Batch) -> Target:
 def incomplete(found: Attribution, tolerance: float) -> dict[str, Tensor]:
     """Alias -> samples whose contributions miss y(x) - y(x') by more than `tolerance` of it."""
     return {
-        alias: _misses(values.flatten(1), found.change[alias], tolerance)
+        alias: _misses(found, alias, values.flatten(1), tolerance)
         for alias, values in found.values.items()
     }
 
 
-def _misses(values: Tensor, change: Tensor, tolerance: float) -> Tensor:
-    rounding = torch.finfo(values.dtype).eps * 10 * values.abs().sum(1)
-    return (values.sum(1) - change).abs() > tolerance * change.abs() + rounding
+def _misses(found: Attribution, alias: str, values: Tensor, tolerance: float) -> Tensor:
+    change = found.change[alias]
+    through = change - found.bypass.get(alias, torch.zeros_like(change))
+    # of the sum, and of y(x) - y(x'), which may be much less than y
+    size = values.abs().sum(1) + found.target.abs() + (found.target - change).abs()
+    rounding = torch.finfo(values.dtype).eps * 10 * size
+    # not `>`, which NaN is not
+    return ~((values.sum(1) - through).abs() <= tolerance * through.abs() + rounding)
 
 
 def _any(missing: dict[str, Tensor]) -> Tensor:
@@ -124,6 +130,8 @@ def _overwrite(
     """Replace what missed in this layer alone, so that a layer does not depend on the others."""
     found.values[alias][index[wanted]] = better.values[alias][wanted]
     found.change[alias][index[wanted]] = better.change[alias][wanted]
+    if alias in found.bypass:
+        found.bypass[alias][index[wanted]] = better.bypass[alias][wanted]
 
 
 def _along_input(
@@ -131,18 +139,27 @@ def _along_input(
 ) -> Attribution:
     path = passes.path(batch, target)
     sums = dict[str, Tensor]()
-    points = (path.at(k / steps) for k in range(steps + 1))
-    first, last = _walk(points, passes.aliases, sums, rule)
+    around = {alias: batch.x.new_zeros(len(batch.x)) for alias in passes.bypassed}
+
+    def points() -> Iterator[Point]:
+        for weight, alpha in nodes(steps, rule):
+            point = path.at(alpha)
+            for alias, total in around.items():
+                total.add_(path.around(alias, alpha, point), alpha=weight)
+            yield point
+
+    start = [path.at(0.0)] if rule == "right" else []
+    first, last = _walk(chain(start, points()), passes.aliases, sums, rule)
     difference = last.target - first.target
     change = {alias: difference.clone() for alias in passes.aliases}
-    return Attribution(sums, only(passes, last.hidden), last.target, change)
+    return Attribution(sums, only(passes, last.hidden), last.target, change, around)
 
 
 def _along_hidden(
     passes: Passes, batch: Batch, target: Target, steps: int, rule: Rule
 ) -> Attribution:
     start, end = passes.start_pass, passes.look(batch.x)
-    sums, change = dict[str, Tensor](), dict[str, Tensor]()
+    sums, change, around = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()
     for alias in passes.aliases:
         line = (
             torch.lerp(start.hidden[alias].expand_as(h), h, k / steps)
@@ -150,9 +167,18 @@ def _along_hidden(
             for k in range(steps + 1)
         )
         points = (passes.point(batch.x, target, {alias: h}, [alias]) for h in line)
-        _, last = _walk(points, (alias,), sums, rule)
+        first, last = _walk(points, (alias,), sums, rule)
         change[alias] = passes.change(last)
-    return Attribution(sums, only(passes, end.hidden), last.target, change)
+        if alias in passes.bypassed:  # the sample, but for the layer, which is as at the baseline
+            around[alias] = change[alias] - (last.target - first.target)
+    return Attribution(sums, only(passes, end.hidden), last.target, change, around)
+
+
+def nodes(steps: int, rule: Rule) -> Iterator[tuple[float, float]]:
+    """Weights and places of points from 0 to 1; "right" leaves out the start (CODEC eq. 13)."""
+    for k in range(0 if rule == "trapezoid" else 1, steps + 1):
+        inner = rule == "right" or 0 < k < steps
+        yield (1 if inner else 0.5) / steps, k / steps
 
 
 def _walk(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
@@ -28,6 +28,9 @@ class Attribution:
     change
         Alias -> y(x) - y(x'), what the contributions of the layer should sum to; empty where the
         method makes no such promise.
+    bypass
+        Alias -> the part of that change which goes around the layer, so that its contributions
+        cannot give it; for layers that something goes around.
     steps, converged
         Steps taken by every sample and whether it met the tolerance, where steps are adaptive.
     """
@@ -36,6 +39,7 @@ class Attribution:
     activation: dict[str, Tensor]
     target: Tensor
     change: dict[str, Tensor]
+    bypass: dict[str, Tensor] = field(default_factory=dict)
     steps: Tensor | None = None
     converged: Tensor | None = None
 

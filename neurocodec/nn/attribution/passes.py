@@ -36,6 +36,7 @@ class Passes:
     given: bool = False  # asked for, or zeros as a path must start somewhere
     prefix: Prefix | None = None  # affine, and may be skipped
     aliases: tuple[str, ...] = ()  # layers whose gradients are wanted; others are only read
+    bypassed: frozenset[str] = frozenset()  # of these, those that something goes around
 
     def __post_init__(self) -> None:
         self.aliases = self.aliases or tuple(self.capture.layers)
@@ -119,8 +120,27 @@ class Path:
             return self.passes.point(self.baseline.expand_as(self.batch.x), self.target)
         if alpha == 0:
             return self.passes.start
-        x = self.batch.x if alpha == 1 else torch.lerp(self.baseline, self.batch.x, alpha)
-        return self.passes.point(x, self.target)
+        return self.passes.point(self.input(alpha), self.target)
+
+    def input(self, alpha: float) -> Tensor:
+        """Input of every sample."""
+        if alpha == 1:
+            return self.batch.x
+        return torch.lerp(self.baseline, self.batch.x, alpha)
+
+    def around(self, alias: str, alpha: float, point: Point) -> Tensor:
+        """Derivative along the line of the target of every sample, with one layer held."""
+        x = self.input(alpha)
+        held = point.hidden[alias]
+        with torch.enable_grad():
+            leaf = x.detach().clone().requires_grad_()
+            done = self.passes.capture.run(leaf, {alias: held.expand(len(x), *held.shape[1:])})
+            value = self.passes.value(done, self.target)
+        if not value.requires_grad:
+            return x.new_zeros(len(x))
+        found = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
+        slope = torch.zeros_like(x) if found is None else found
+        return (slope * (self.batch.x - self.baseline)).flatten(1).sum(1)
 
 
 class AffinePath(Path):

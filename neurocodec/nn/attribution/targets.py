@@ -259,7 +259,7 @@ class Feature(Target):
                 came=f"a vector of {len(self.vector)} for {self.name!r}",
                 expected=f"one number for each of its {outputs.shape[1]} channels",
             )
-        projected = torch.einsum("bc...,c->b...", outputs, torch.as_tensor(self.vector).to(outputs))
+        projected = torch.einsum("bc...,c->b...", outputs, outputs.new_tensor(self.vector))
         where = self.position
         if where is not None:
             return self._at(projected, (*where,) if isinstance(where, Iterable) else (where,))

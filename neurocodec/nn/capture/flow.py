@@ -99,6 +99,7 @@ class Flow:
     affine: list[bool] = field(default_factory=list)  # in the input, where that is its one source
     maker: dict[int, int] = field(default_factory=dict)  # value -> the step that made it
     layers: dict[str, Seen] = field(default_factory=dict)  # captured, as their modules made them
+    handed: dict[int, str] = field(default_factory=dict)  # value that goes on -> its layer
     left: set[int] = field(default_factory=set)  # values that left for Python
     input: Seen | None = None
     output: Seen | None = None
@@ -116,6 +117,25 @@ class Flow:
         if through is not None:
             ends += [seen for alias, seen in self.layers.items() if alias != through]
         return not self.proves or any(INPUT in self.sources[end.value] for end in ends)
+
+    def passes_by(self, alias: str, of: str | None = None) -> bool:
+        """Whether the answer, or a layer, depends on the input otherwise than through a layer."""
+        end = self.output if of is None else self.layers[of]
+        if not self.proves or end is None:
+            return True
+        found, waiting = set[int](), [end.value]
+        while waiting:
+            value = waiting.pop()
+            if value in found or self.handed.get(value) == alias or not self.sources[value]:
+                continue
+            found.add(value)
+            if value in self.handed:
+                waiting.append(self.layers[self.handed[value]].value)
+            elif value in self.maker:
+                waiting += [seen.value for _, seen in self.steps[self.maker[value]].reads]
+            else:
+                return True
+        return False
 
     def is_affine(self, alias: str) -> bool:
         """Whether a layer is an affine function of the input."""
@@ -242,7 +262,8 @@ class Recorder(TorchDispatchMode):
         """Note a captured layer; its numbers go on as new ones, whose source is the layer."""
         self.flow.layers[alias] = self.seen(tensor)
         handed = tensor.clone()
-        self._set(handed, frozenset({alias}), affine=False)
+        goes_on = self._set(handed, frozenset({alias}), affine=False)
+        self.flow.handed[goes_on.value] = alias
         return handed
 
     def finish(self, output: Tensor) -> None:

@@ -23,6 +23,7 @@ from neurocodec.nn.attribution.integration import (
     Rule,
     fixed_target,
     incomplete,
+    nodes,
 )
 from neurocodec.nn.attribution.method import Attribution, Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
@@ -160,13 +161,6 @@ class MapPasses:
         if total is None:
             raise InputError(came="a path without points", expected="at least one step")
         return total.mul_(_spread(batch.x - self.passes.baseline))
-
-
-def nodes(steps: int, rule: Rule) -> Iterator[tuple[float, float]]:
-    """Weights and places of points from 0 to 1; "right" leaves out the start (CODEC eq. 13)."""
-    for k in range(0 if rule == "trapezoid" else 1, steps + 1):
-        inner = rule == "right" or 0 < k < steps
-        yield (1 if inner else 0.5) / steps, k / steps
 
 
 def line(passes: Passes, batch: Batch, steps: int, rule: Rule) -> Iterator[tuple[float, Tensor]]:

@@ -97,7 +97,7 @@ class MaskHook:
         part = module.get_submodule(self.mask.layer.module)
         module.register_forward_pre_hook(self._start)
         if self.mask.layer.at == "input":
-            part.register_forward_pre_hook(self._on_input)
+            part.register_forward_pre_hook(self._on_input, with_kwargs=True)
         else:
             part.register_forward_hook(self._on_output)
         module.register_forward_hook(self._end)
@@ -117,8 +117,11 @@ class MaskHook:
     def _on_output(self, _module: nn.Module, _args: Any, output: Any) -> Any:
         return self._visit(output)
 
-    def _on_input(self, _module: nn.Module, args: tuple[Any, ...]) -> Any:
-        return (self._visit(args[0] if args else None), *args[1:])
+    def _on_input(self, _module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if args or not named:
+            return (self._visit(args[0] if args else None), *args[1:]), named
+        name = next(iter(named))  # called as conv(input=x)
+        return args, {**named, name: self._visit(named[name])}
 
     def _visit(self, value: Any) -> Any:
         layer, call = self.mask.layer, self._calls

@@ -1,0 +1,68 @@
+"""Gradients of one sample alone are those that it has beside others."""
+
+import pytest
+import torch
+from networks import seeded
+from torch import nn
+
+from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.one_sample import plain_layout
+
+
+class Tokens(nn.Module):
+    def forward(self, x):
+        return x.flatten(2).transpose(1, 2)
+
+
+class Shuffle(nn.Module):
+    def forward(self, x):
+        n, c, *size = x.shape
+        return x.view(n, 2, c // 2, *size).transpose(1, 2).reshape(n, c, *size)
+
+
+class ByHand(nn.Module):
+    """Instance norm in plain arithmetic."""
+
+    def forward(self, x):
+        mean = x.mean((2, 3), keepdim=True)
+        variance = x.var((2, 3), unbiased=False, keepdim=True)
+        return (x - mean) / (variance + 1e-5).sqrt()
+
+
+def gradients(module, x):
+    module = module.double()
+    with Capture(module, {"first": Layer("0")}).attached() as capture, torch.enable_grad():
+        done = capture.run(x)
+        weights = torch.linspace(-1, 1, done.outputs.shape[1], dtype=x.dtype)
+        return torch.autograd.grad((done.outputs * weights).sum(), done.hidden["first"])[0]
+
+
+@pytest.mark.parametrize("after", [Tokens, Shuffle, nn.Identity])
+@pytest.mark.parametrize("size", [(5, 5), (5, 3), (3, 5)])
+def test_batch_norm(after, size):
+    module = seeded(
+        lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), after(), nn.Flatten())
+    ).eval()
+    module[1].running_var.uniform_(0.5, 2)
+    x = torch.randn(3, 2, *size, dtype=torch.float64)
+    torch.testing.assert_close(gradients(module, x[:1]), gradients(module, x)[:1])
+
+
+@pytest.mark.parametrize("after", [Tokens, Shuffle, nn.Identity])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_instance_norm(after, samples):
+    first = seeded(lambda: nn.Conv2d(2, 4, 3))
+    x = torch.randn(samples, 2, 5, 4, dtype=torch.float64)
+    expected, found = (
+        gradients(nn.Sequential(first, norm, after(), nn.Flatten()), x)
+        for norm in (ByHand(), nn.InstanceNorm2d(4))
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_strides_along_axes_of_one_are_made_plain_too():
+    x = torch.arange(6.0).as_strided((1, 2, 3), (1, 3, 1))
+    assert plain_layout(x).stride() == (6, 3, 1)
+    y = torch.zeros(1, 2, 3)
+    assert plain_layout(y) is y
