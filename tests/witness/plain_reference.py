@@ -139,9 +139,7 @@ class Reference:
             hook = part.register_forward_hook(after)
         stack.callback(hook.remove)
 
-    def point(
-        self, x: Tensor, value: Value, replaced: Mapping[str, Tensor] | None = None
-    ) -> Point:
+    def point(self, x: Tensor, value: Value, replaced: Mapping[str, Tensor] | None = None) -> Point:
         """The value and its derivative in every place, where there is one."""
         outputs, hidden = self.run(x, replaced)
         y = value(outputs, hidden)
@@ -360,9 +358,7 @@ def _scaled(part: Any, z: Tensor) -> Tensor:
 
 
 def _batch_norm(part: Any, input: Tensor) -> Tensor:  # noqa: A002
-    mean, variance = (
-        _per_channel(s, input, 0.0) for s in (part.running_mean, part.running_var)
-    )
+    mean, variance = (_per_channel(s, input, 0.0) for s in (part.running_mean, part.running_var))
     return _scaled(part, (input - mean) / (variance + part.eps) ** 0.5)
 
 

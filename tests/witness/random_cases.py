@@ -431,9 +431,7 @@ def _acts(case: Case, place: Place, x: Tensor, outputs: Tensor) -> bool:
     return same and "new" in point.gradient
 
 
-def _layout(
-    rng: Random, place: Place, built: Built, seen: Mapping[str, _Seen]
-) -> str | None:
+def _layout(rng: Random, place: Place, built: Built, seen: Mapping[str, _Seen]) -> str | None:
     one, part = seen[place.module], built.module.get_submodule(place.module)
     made = one.given if place.at == "input" else one.made
     axes = made[place.occurrence]

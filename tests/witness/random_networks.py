@@ -37,7 +37,14 @@ Kind = Literal["vector", "tokens", "maps"]
 class Front(nn.Module):
     """What happens to the input before the first layer."""
 
-    AFFINE = ("nothing", "standardised", "in channels-last", "changed in place", "padded", "flipped")
+    AFFINE = (
+        "nothing",
+        "standardised",
+        "in channels-last",
+        "changed in place",
+        "padded",
+        "flipped",
+    )
     OTHER = (
         "masked by itself",
         "gain by detach",
@@ -95,7 +102,12 @@ class Front(nn.Module):
             case "squares beside":
                 return torch.cat([x, x.square()], 1)
             case "argmax":
-                return x * self.table[(x + 0.01 * self.table[: x[0].numel()].view_as(x[0])).flatten(1).argmax(1)][rest]
+                return (
+                    x
+                    * self.table[
+                        (x + 0.01 * self.table[: x[0].numel()].view_as(x[0])).flatten(1).argmax(1)
+                    ][rest]
+                )
             case "counted":
                 return x - 0.01 * (x > self.level).long().flatten(1).sum(1)[rest]
             case "clipped in place":
@@ -473,7 +485,11 @@ def _flattened(rng: Random) -> nn.Module:
 
 def _map_middle(build: _Builder) -> None:
     rng, (_, channels, height, width) = build.rng, build.z.shape
-    ways = ["part"] * 5 + ["residual"] * 3 + ["again", "again", "pair", "pair", "squeeze", "squeeze", "function"]
+    ways = (
+        ["part"] * 5
+        + ["residual"] * 3
+        + ["again", "again", "pair", "pair", "squeeze", "squeeze", "function"]
+    )
     ways += ["shuffle"] * 2 + ["pool"] * 2 + ["upsampled"]
     ways = [*ways] * 2 + ["keyword"]
     match pick(rng, ways):
@@ -550,9 +566,7 @@ def _head(build: _Builder, outputs: int) -> nn.Module:
     return _stirred(nn.Sequential(*parts), rng)
 
 
-def _finish(
-    module: RandomNetwork, build: _Builder, rng: Random, inputs: int, outputs: int
-) -> None:
+def _finish(module: RandomNetwork, build: _Builder, rng: Random, inputs: int, outputs: int) -> None:
     """Other ways to the answer, parts that run again, what the network returns."""
     build.tags = [t for t in build.tags if t != "norm: Identity"]
     if chance(rng, 0.35):
@@ -575,4 +589,3 @@ def _finish(
             if isinstance(part, nn.Conv2d):
                 part.to(memory_format=torch.channels_last)
         build.tags.append("channels-last weights")
-

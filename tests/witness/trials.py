@@ -186,9 +186,7 @@ def _expect_contributions(case: Case, reference: Reference, found: Numbers) -> N
         way = case.way
         if case.auto:
             way = replace(way, steps=int(found["steps"][i]))
-        result = contributions(
-            reference, way, case.explained.at, x, case.start, given=case.given
-        )
+        result = contributions(reference, way, case.explained.at, x, case.start, given=case.given)
         for alias in case.layers:
             one = result[alias]
             rows.setdefault("target", []).append(one.y) if alias == case.layers[0] else None
@@ -289,9 +287,7 @@ def _expect_maps(case: Case, reference: Reference, found: Numbers) -> Numbers:
     alias, rows = case.layers[0], []
     targets = []
     for x in case.inputs:
-        rows.append(
-            channel_map(reference, case.way, case.explained.at, alias, 0, x, case.start)
-        )
+        rows.append(channel_map(reference, case.way, case.explained.at, alias, 0, x, case.start))
         outputs = reference.run(x)[0].detach()
         targets.append(float(reference.point(x, case.explained.at(outputs)).value))
     maps = np.stack([m.numpy() for m, _ in rows])
@@ -362,7 +358,9 @@ def _expect_curve(case: Case, reference: Reference, found: Numbers) -> Numbers:
             for n in counts:
                 right = 0
                 for x in own:
-                    right += int(_replaced(reference, case, x, place, ranked[:n], kept)) == int(name)
+                    right += int(_replaced(reference, case, x, place, ranked[:n], kept)) == int(
+                        name
+                    )
                 row.append(right / len(own))
         rows.append(np.asarray(row).reshape(2, -1))
     return {"accuracy": np.asarray(rows)}

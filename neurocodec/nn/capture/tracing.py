@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.capture.flow import Flow, Recorder, recorded
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.shortcuts import foldable
-from neurocodec.nn.fast.convolution import rewritten
+from neurocodec.nn.fast.convolution import is_rewritable, rewritten
 
 logger = logging.getLogger(__name__)
 
@@ -101,14 +101,22 @@ def differentiated(capture: Capture, x: Tensor, recorder: Recorder | None = None
         leaf = x.detach().clone().requires_grad_()
         with nullcontext() if recorder is None else recorded(recorder, capture):
             done = capture.run(leaf)
-        ends = {"": leaf, **done.hidden}
-        found: tuple[Tensor | None, ...] = (None,) * len(ends)
-        if done.outputs.requires_grad:
-            weights = torch.arange(1, 1 + done.outputs.shape[1], device=x.device).to(x).cos()
-            total = (done.outputs * weights).sum()
-            found = torch.autograd.grad(total, [*ends.values()], allow_unused=True)
-    gradients = {a: g for a, g in zip(ends, found, strict=True) if g is not None}
+        weights = torch.arange(1, 1 + done.outputs.shape[1], device=x.device).to(x).cos()
+        total = (done.outputs * weights).sum()
+        gradients = dict[str, Tensor]()
+        for ends in ({"": leaf, **done.hidden}, done.hidden):
+            # a network that works in place may have no gradients down to the input
+            with suppress(RuntimeError):
+                gradients = _gradients(total, ends)
+                break
     return Differentiated(Pass(done.outputs.detach(), done.detached()), gradients)
+
+
+def _gradients(total: Tensor, ends: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if not total.requires_grad or not ends:
+        return {}
+    found = torch.autograd.grad(total, [*ends.values()], retain_graph=True, allow_unused=True)
+    return {a: g for a, g in zip(ends, found, strict=True) if g is not None}
 
 
 def agree(a: Pass, b: Pass) -> bool:
@@ -137,7 +145,7 @@ def _same_slope(x: Tensor, y: Tensor) -> bool:
 def quickened(capture: Capture, traced: Trace, x: Tensor) -> Iterator[None]:
     """Compute the convolutions in their faster form, where that is proved, and agrees."""
     flow = traced.flow
-    if not flow.proves or flow.layout:
+    if not flow.proves or flow.layout or not any(map(is_rewritable, capture.module.modules())):
         yield
         return
     plain = [(x[:1], traced.alone)]

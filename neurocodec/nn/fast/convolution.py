@@ -48,7 +48,7 @@ def rewritten(module: nn.Module, normalised: Mapping[nn.Module, nn.Module]) -> I
     """Compute convolutions in faster form, each with its batch norm of `normalised` folded in."""
     with ExitStack() as stack:
         for part in module.modules():
-            if _is_rewritable(part):
+            if is_rewritable(part):
                 norm = normalised.get(part)
                 forward = partial(_forward, _kernels(part, norm))
                 stack.enter_context(replaced_forward(part, forward))
@@ -57,7 +57,8 @@ def rewritten(module: nn.Module, normalised: Mapping[nn.Module, nn.Module]) -> I
         yield
 
 
-def _is_rewritable(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+def is_rewritable(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """Whether a module is a plain convolution on the CPU."""
     return (
         type(module) is nn.Conv2d
         and module.weight.device.type == "cpu"
