@@ -112,7 +112,7 @@ def incomplete(found: Attribution, tolerance: float) -> dict[str, Tensor]:
 
 def _misses(found: Attribution, alias: str, values: Tensor, tolerance: float) -> Tensor:
     change = found.change[alias]
-    through = change - found.bypass.get(alias, torch.zeros_like(change))
+    through = change - found.bypass.get(alias, torch.zeros_like(change)).nan_to_num()
     # of the sum, and of y(x) - y(x'), which may be much less than y
     size = values.abs().sum(1) + found.target.abs() + (found.target - change).abs()
     rounding = torch.finfo(values.dtype).eps * 10 * size

@@ -129,7 +129,10 @@ class Path:
         return torch.lerp(self.baseline, self.batch.x, alpha)
 
     def around(self, alias: str, alpha: float, point: Point) -> Tensor:
-        """Derivative along the line of the target of every sample, with one layer held."""
+        """Derivative along the line of the target of every sample, with one layer held.
+
+        NaN where a network that works in place has no gradients down to the input.
+        """
         x = self.input(alpha)
         held = point.hidden[alias]
         with torch.enable_grad():
@@ -138,7 +141,10 @@ class Path:
             value = self.passes.value(done, self.target)
         if not value.requires_grad:
             return x.new_zeros(len(x))
-        found = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
+        try:
+            found = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
+        except RuntimeError:
+            return x.new_full((len(x),), torch.nan)
         slope = torch.zeros_like(x) if found is None else found
         return (slope * (self.batch.x - self.baseline)).flatten(1).sum(1)
 
