@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.capture.graph import Inspection, inspect
 from neurocodec.nn.capture.hooks import Capture, Pass
+from neurocodec.nn.capture.repeatable import reading_only, require_repeatable
 from neurocodec.nn.fast.convolution import rewritten
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,9 @@ def trace(capture: Capture, x: Tensor) -> Trace:
     """
     log = _Log(capture)
     with _logged(capture.module, log):
-        plain = _run(capture.plain, x)
+        with reading_only(capture.module):
+            plain = _run(capture.plain, x)
+        require_repeatable(capture, x, plain)
         found, alone = inspect(capture, x)
         done = alone if len(x) == 1 else capture.look(x)
     if not bool(done.outputs.isfinite().all()):

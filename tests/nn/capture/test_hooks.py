@@ -5,7 +5,7 @@ from networks import convolutional, two_layers
 from torch import nn
 
 from neurocodec.errors import CaptureError, UnknownNameError
-from neurocodec.nn.capture.hooks import Capture, borrowed, full_precision
+from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.tracing import trace
 
