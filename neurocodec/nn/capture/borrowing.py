@@ -26,7 +26,7 @@ def borrowed(module: nn.Module) -> Iterator[nn.Module]:
     """Copy a module, in evaluation mode and frozen; the module and all global state stay as is.
 
     Parameters are shared, all else is copied: buffers, attributes, hooks. The fused attention path,
-    which skips submodules, is off meanwhile, and so is what a user has set for torch in this thread.
+    which skips submodules, is off meanwhile, and so is what a user has set for torch's threads.
     """
     _refuse_batch_statistics(module)
     _refuse_unfinished(module)
@@ -38,6 +38,7 @@ def borrowed(module: nn.Module) -> Iterator[nn.Module]:
         yield copied(module)
 
 
+@torch.no_grad()
 def copied(module: nn.Module) -> nn.Module:
     """Copy a module, in evaluation mode and frozen; it shares the numbers of all parameters."""
     own = twin(module, ((p, _frozen(p)) for p in module.parameters()))
@@ -76,7 +77,7 @@ def _refuse_unfinished(module: nn.Module) -> None:
         tensors = (*part.parameters(recurse=False), *part.buffers(recurse=False))
         if any(map(is_lazy, tensors)):
             raise CaptureError(
-                came=f"{type(part).__name__} {name!r}, whose numbers do not exist before it first runs",
+                came=f"{type(part).__name__} {name!r}, which has no numbers before it first runs",
                 expected="a module whose weights are there",
                 hint="module(one_batch), once, before nc.Network(module, ...)",
             )

@@ -1,4 +1,4 @@
-"""Whether a network answers the same samples always with the same numbers, and changes no weight."""
+"""Whether a network answers the same samples with the same numbers, and changes no weight."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, rando
 
 
 def require_repeatable(capture: Capture, x: Tensor, plain: Tensor) -> None:
-    """Refuse noise, and state that is carried from pass to pass; `plain` is what a first one gave."""
+    """Refuse noise, and state carried from pass to pass; `plain` is what a first one gave."""
     if capture.lent is None or not bool(plain.isfinite().all()):
         return
     if _same(plain, _answer(capture, x, before=x[-1:] / 2)):
@@ -37,7 +37,7 @@ def require_repeatable(capture: Capture, x: Tensor, plain: Tensor) -> None:
     random_ones = not _same(first, second) or _has_generators(capture.lent)
     if random_ones and _same(first, _answer(capture, x)):
         raise CaptureError(
-            came="a random network: in evaluation mode, each pass answers the same samples otherwise",
+            came="a random network: each pass answers the same samples with other numbers",
             expected="the same answer to the same samples: no dropout and no noise",
             hint="torch.nn.functional.dropout(x, training=self.training) in its forward",
         )
@@ -83,7 +83,7 @@ class _ReadingOnly(TorchDispatchMode):
     def __torch_dispatch__(
         self,
         func: Any,
-        types: Any,  # noqa: ARG002 - as torch calls it
+        types: Any,
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:

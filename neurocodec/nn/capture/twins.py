@@ -20,9 +20,7 @@ _UNCOPIED = ("_compiled_call_impl", "dynamo_ctx")
 """Attributes of compiled modules: a copy is run as it was written."""
 
 
-def twin(
-    module: nn.Module, tensors: Iterable[tuple[Tensor, Tensor]] | None = None
-) -> nn.Module:
+def twin(module: nn.Module, tensors: Iterable[tuple[Tensor, Tensor]] | None = None) -> nn.Module:
     """Copy a module and what hangs on it; `tensors` are pairs (old, new); all shared where None."""
     # Not by copy.deepcopy: that fails where one attribute cannot be copied (a lock, a tensor in the
     # middle of a graph), copies every number, loses the hooks of a torch.fx.GraphModule, and leaves
