@@ -82,12 +82,11 @@ def test_threads_share_a_module_with_each_other_and_with_its_owner():
             which, stimulus, target=nc.targets.Sum(), method=method, progress=False
         )
 
-    alone = {which: net_contribution(ask(which), "3") for which in (net, other)}
+    alone = [net_contribution(ask(which), "3") for which in (net, other)]
     found, wrong, running = [], [], threading.Event()
 
-    def work(which):
-        for _ in range(2):
-            found.append((net_contribution(ask(which), "3"), alone[which]))
+    def work(which, expected):
+        found.extend((net_contribution(ask(which), "3"), expected) for _ in range(2))
 
     def own():
         while not running.is_set():
@@ -95,8 +94,9 @@ def test_threads_share_a_module_with_each_other_and_with_its_owner():
             if not torch.equal(answer, expected) or not answer.requires_grad:
                 wrong.append(answer)
 
+    pairs = [*zip((net, other), alone, strict=True)]
     owner = threading.Thread(target=own)
-    workers = [threading.Thread(target=work, args=(a,)) for a in (net, other) * 2]
+    workers = [threading.Thread(target=work, args=a) for a in 2 * pairs]
     for thread in (owner, *workers):
         thread.start()
     for thread in workers:
@@ -104,7 +104,7 @@ def test_threads_share_a_module_with_each_other_and_with_its_owner():
     running.set()
     owner.join()
     assert len(found) == 8
-    assert not wrong
+    assert not wrong  # what its owner was answered meanwhile
     for got, wanted in found:
         np.testing.assert_array_equal(got, wanted)
     assert_same(before, state(module))
