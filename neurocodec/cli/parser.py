@@ -90,7 +90,7 @@ def _patient_threads() -> Iterator[None]:
         yield
     finally:
         if before is None:
-            del os.environ[WAIT_POLICY]
+            os.environ.pop(WAIT_POLICY, None)
 
 
 @contextmanager

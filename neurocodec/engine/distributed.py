@@ -34,7 +34,7 @@ ATTEMPTS = 5
 SECONDS_FOR_WORKERS = 60.0
 
 _one_at_a_time = threading.Lock()
-"""Threads of a worker process share the network, and must not share its hooks."""
+"""Threads of a worker process take turns: the batch fits the memory of one."""
 _placed: dict[str, Network] = {}
 """In a worker process: run -> its network on this worker's device; of the latest run only."""
 

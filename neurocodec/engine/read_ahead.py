@@ -20,6 +20,7 @@ import torch
 
 from neurocodec.engine.stored import ReadRows, StoredSamples
 from neurocodec.errors import StorageError
+from neurocodec.nn.settings import one_at_a_time
 
 Range = tuple[int, int]
 
@@ -72,7 +73,7 @@ def _in_order(
 ) -> Iterator[tuple[Range, ReadRows]]:
     following = iter(ranges)
     waiting: deque[tuple[Range, Future[ReadRows]]] = deque()
-    with warnings.catch_warnings():
+    with one_at_a_time, warnings.catch_warnings():
         # of a fork beside threads: the workers touch nothing that torch's threads hold
         warnings.simplefilter("ignore", DeprecationWarning)
         waiting.extend((r, pool.submit(read, *r)) for r in islice(following, depth))

@@ -76,7 +76,7 @@ class Samples:
             return cls(shape, *common, stored=stored)
         raw = stimulus.transpose(*dims).values
         kept = checked(raw, dims, 0, skips=skips_broken(stimulus))
-        values = _mended(torch.tensor(raw, dtype=net.dtype), kept)
+        values = _mended(torch.tensor(raw, dtype=net.dtype, device=CPU), kept)
         return cls(values, *common, kept=None if kept.all() else kept)
 
     def at(self, places: NDArray[np.intp]) -> Self:
@@ -196,7 +196,7 @@ class Samples:
             return self.mean()
         if isinstance(wanted, xr.DataArray):
             wanted = wanted.transpose(..., *(d for d in self.dims if d in wanted.dims))
-        values = torch.tensor(np.asarray(wanted), dtype=one.dtype)
+        values = torch.tensor(np.asarray(wanted), dtype=one.dtype, device=CPU)
         try:
             values = values.expand_as(one).contiguous()
         except RuntimeError:

@@ -89,7 +89,7 @@ class FieldPlan(Plan):
         with hooked(self.net, self.captured(), few) as session:
             plainly = self.bound(session)
             first, expected = plainly.probe()
-            with local_gradients(self.net.module), session.quickened():
+            with local_gradients(session.capture.module), session.quickened():
                 quick = plainly.quick(session)
                 if close(quick.passes.fields(first), expected):
                     yield quick

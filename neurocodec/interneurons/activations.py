@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import Session, opened
 from neurocodec.network import Network
-from neurocodec.nn.capture.hooks import Capture, Pass, borrowed
+from neurocodec.nn.capture.borrowing import borrowed
+from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch, Prefix
 from neurocodec.nn.capture.tracing import agree
@@ -91,8 +92,8 @@ def _leaves(net: Network, x: Tensor) -> list[tuple[str, nn.Module, int]]:
     """Leaf modules in the order in which they ran, and the number of dims of their output."""
     ran: list[tuple[str, nn.Module, int]] = []
     with ExitStack() as stack:
-        stack.enter_context(borrowed(net.module))
-        for name, part in net.module.named_modules():
+        module = stack.enter_context(borrowed(net.module))
+        for name, part in module.named_modules():
             if next(part.children(), None) is None:
 
                 def note(part: nn.Module, _args: Any, output: Any, name: str = name) -> None:
@@ -100,7 +101,7 @@ def _leaves(net: Network, x: Tensor) -> list[tuple[str, nn.Module, int]]:
 
                 stack.callback(part.register_forward_hook(note).remove)
         with torch.no_grad():
-            net.module(x.clone())
+            module(x.clone())
     return ran
 
 

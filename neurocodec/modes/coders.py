@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from neurocodec.nn.settings import usual
 from neurocodec.nn.sparse.model import SparseModel
 from neurocodec.nn.sparse.threads import threads_for
 
@@ -81,15 +82,16 @@ class SparseCoder(Coder):
     @torch.no_grad()
     def weak_loadings(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Loadings as the model gives them."""
-        with threads_for(self.model.dictionary.numel()):
+        with usual(self.device), threads_for(self.model.dictionary.numel()):
             found = self.model.encode(torch.from_numpy(rows).to(self.device))
         return np.asarray(found.cpu().numpy(), dtype=np.float32)
 
     @torch.no_grad()
     def decode(self, loadings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows from loadings, on the device."""
-        weak = torch.from_numpy(loadings * self.strength).to(self.device)
-        return np.asarray(self.model.decode(weak).cpu().numpy(), dtype=np.float32)
+        with usual(self.device):
+            weak = torch.from_numpy(loadings * self.strength).to(self.device)
+            return np.asarray(self.model.decode(weak).cpu().numpy(), dtype=np.float32)
 
     def weak_atoms(self) -> NDArray[np.float32]:
         """Atoms of the model."""
@@ -108,7 +110,7 @@ class SparseCoder(Coder):
     ) -> Self:
         """Fill a model without content with what `arrays` gave."""
         state = {
-            name.removeprefix(_MODEL): torch.tensor(values)
+            name.removeprefix(_MODEL): torch.tensor(values, device="cpu")
             for name, values in arrays.items()
             if name.startswith(_MODEL)
         }

@@ -24,6 +24,7 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from neurocodec.errors import InputError, warn
 from neurocodec.modes.coders import STRENGTH, Coder
+from neurocodec.nn.settings import one_at_a_time
 
 Found = TypeVar("Found")
 Estimator = Literal["pca", "nmf", "dictionary_learning", "ica", "kmeans"]
@@ -143,7 +144,7 @@ def coder_from(
 
 def computed(method: str, settings: Mapping[str, Any], compute: Callable[[], Found]) -> Found:
     """Let scikit-learn compute: its errors and warnings become ours, NumPy's state stays."""
-    with _random_state_kept(), warnings.catch_warnings(record=True) as caught:
+    with one_at_a_time, _random_state_kept(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             found = compute()

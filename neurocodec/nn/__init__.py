@@ -2,6 +2,7 @@
 
 - `checkpoint`: one safetensors file, replaced whole, JSON beside the tensors
 - `device`: a device by name, or why not
+- `settings`: what the process and a thread share: threads, digits, random states; given back
 - `standardisation`: the stimulus in the units that a network was trained in
 - `fast/`: the same numbers, faster: convolutions rewritten, movies by Fourier transform
 - `capture/`: looking into a module that is borrowed, and giving it back as it was
@@ -23,6 +24,7 @@ __all__ = [
     "maps",
     "perturbation",
     "retina",
+    "settings",
     "sparse",
     "standardisation",
 ]

@@ -20,14 +20,14 @@ class Standardisation(nn.Module):
 
     def __init__(self, mean: float, deviation: float) -> None:
         super().__init__()
-        numbers = torch.tensor([mean, deviation])
+        numbers = torch.tensor([mean, deviation], dtype=torch.float32, device="cpu")
         if not bool(numbers.isfinite().all()) or not bool(numbers[1] > 0):
             raise InputError(
                 came=f"a stimulus of mean {mean} and standard deviation {deviation}",
                 expected="two finite numbers, the deviation above 0",
             )
-        self.register_buffer("mean", torch.tensor(float(mean)))
-        self.register_buffer("deviation", torch.tensor(float(deviation)))
+        self.register_buffer("mean", numbers[0].clone())
+        self.register_buffer("deviation", numbers[1].clone())
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardise frames, or windows of them."""

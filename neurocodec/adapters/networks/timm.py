@@ -8,7 +8,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from neurocodec.adapters.networks.categories import imagenet_labels, require
@@ -16,6 +15,7 @@ from neurocodec.adapters.networks.layers import Kind, Layers, find_layers
 from neurocodec.adapters.networks.weights import State, is_weight_file, load_weights
 from neurocodec.errors import StorageError, unknown_name
 from neurocodec.network import Network, Preprocessing
+from neurocodec.nn.settings import building
 
 
 def timm(
@@ -121,8 +121,7 @@ def _known(library: Any, name: str, weights: Any) -> tuple[str, str | None]:
 def _build(
     library: Any, name: str, tag: str | None, seed: int, options: dict[str, Any]
 ) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with building(seed):
         try:
             module: nn.Module = library.create_model(name, pretrained=tag is not None, **options)
         except OSError as error:

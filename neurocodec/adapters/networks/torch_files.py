@@ -16,6 +16,7 @@ import torch
 from numpy._core import multiarray
 
 from neurocodec.errors import StorageError
+from neurocodec.nn.settings import one_at_a_time
 
 NUMPY: Final[list[Any]] = [
     np.ndarray,
@@ -57,7 +58,7 @@ def load_torch_file(path: Path) -> Any:
     # run.
     _check_opens(path)
     try:
-        with torch.serialization.safe_globals(NUMPY), warnings.catch_warnings():
+        with one_at_a_time, torch.serialization.safe_globals(NUMPY), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

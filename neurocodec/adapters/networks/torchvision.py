@@ -19,6 +19,7 @@ from neurocodec.arguments import one_of
 from neurocodec.errors import StorageError, unknown_name
 from neurocodec.network import Network, Preprocessing
 from neurocodec.nn.capture.attention import write_out_attention
+from neurocodec.nn.settings import building
 
 Adjust: TypeAlias = Callable[[nn.Module], Any]
 
@@ -134,10 +135,9 @@ def _entry(models: Any, name: str, weights: Any) -> Any:
 
 
 def _build(models: Any, name: str, entry: Any, seed: int, options: dict[str, Any]) -> nn.Module:
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with building(seed), warnings.catch_warnings():
         # torchvision's Inception networks announce how they are initialised
         warnings.simplefilter("ignore", FutureWarning)
-        torch.manual_seed(seed)
         try:
             module: nn.Module = models.get_model(name, weights=entry, **options)
         except (OSError, EOFError, pickle.UnpicklingError) as error:

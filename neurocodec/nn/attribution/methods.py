@@ -189,7 +189,7 @@ class SmoothGrad(Method):
         generators = [self._generator(batch.first + i) for i in range(len(batch.x))]
         sums: dict[str, Tensor] = {}
         for _ in range(self.samples):
-            noise = torch.stack([torch.randn(batch.x.shape[1:], generator=g) for g in generators])
+            noise = torch.stack([_drawn(batch.x.shape[1:], g) for g in generators])
             noisy = batch.x + self.sigma * noise.to(batch.x)
             point = passes.point(noisy)
             found = by_layer(torch.mul, only(passes, point.hidden), point.gradient)
@@ -201,4 +201,8 @@ class SmoothGrad(Method):
         )
 
     def _generator(self, position: int) -> torch.Generator:
-        return torch.Generator().manual_seed((self.seed << 40) + position)
+        return torch.Generator("cpu").manual_seed((self.seed << 40) + position)
+
+
+def _drawn(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from neurocodec.errors import CaptureError
 from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.settings import Shared
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +49,13 @@ def tangents(
         ) from error
 
 
-@contextmanager
-def differentiable_attention() -> Iterator[None]:
+def differentiable_attention() -> AbstractContextManager[None]:
     """Attend by matrix products, as fused kernels lack derivatives; equal but for rounding."""
+    return _MATRIX_PRODUCTS.held()
+
+
+@contextmanager
+def _by_matrix_products() -> Iterator[None]:
     with warnings.catch_warnings(), ExitStack() as stack:
         # of torch, about what it has deprecated itself, on the first use
         warnings.filterwarnings("ignore", message=".*torch.jit.script")
@@ -57,10 +63,16 @@ def differentiable_attention() -> Iterator[None]:
         yield
 
 
+_MATRIX_PRODUCTS = Shared(_by_matrix_products)
+_one_level = threading.Lock()
+"""torch has one level of forward-mode differentiation, which all threads share."""
+
+
 def _forward(
     capture: Capture, aliases: tuple[str, ...], x: Tensor, direction: Tensor
 ) -> dict[str, Tensor]:
-    with torch.no_grad(), forward_ad.dual_level(), differentiable_attention():
+    level = forward_ad.dual_level()
+    with _one_level, torch.no_grad(), level, differentiable_attention():
         dual = forward_ad.make_dual(x.contiguous(), direction.contiguous())  # type: ignore[no-untyped-call]
         hidden = capture.reach(dual, aliases)
         found = {a: forward_ad.unpack_dual(hidden[a]) for a in aliases}  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from neurocodec.errors import CaptureError, unknown_name
+from neurocodec.nn.capture.borrowing import borrowed
 from neurocodec.nn.capture.flow import Recorder
 from neurocodec.nn.capture.layer import Item, Layer, answer, pick, put
 from neurocodec.nn.capture.one_sample import RightForOne
@@ -27,64 +28,6 @@ class Pass:
     def detached(self) -> dict[str, Tensor]:
         """Hidden activations without their graph."""
         return {alias: h.detach() for alias, h in self.hidden.items()}
-
-
-@contextmanager
-def borrowed(module: nn.Module) -> Iterator[nn.Module]:
-    """Put a module into evaluation mode with frozen parameters; give it back as it was.
-
-    Mode of every submodule, `requires_grad` of every parameter and the random state are restored,
-    also after an exception. The fused attention path, which skips submodules, is off meanwhile.
-    """
-    modes = [(m, m.training) for m in module.modules()]
-    flags = [(p, p.requires_grad) for p in module.parameters()]
-    fastpath = torch.backends.mha.get_fastpath_enabled()
-    _refuse_batch_statistics(module)
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(mode=False))
-        stack.enter_context(torch.random.fork_rng(_cuda_devices(module)))
-        stack.callback(torch.backends.mha.set_fastpath_enabled, fastpath)
-        stack.callback(_restore, modes, flags)
-        torch.backends.mha.set_fastpath_enabled(False)
-        if _cuda_devices(module):
-            stack.enter_context(full_precision())
-        module.eval()
-        for parameter, _ in flags:
-            parameter.requires_grad = False
-        yield module
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Let convolutions on a GPU use all digits of float32; with TF32 three of them are right."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
-
-
-def _restore(modes: list[tuple[nn.Module, bool]], flags: list[tuple[nn.Parameter, bool]]) -> None:
-    for module, training in modes:
-        module.training = training
-    for parameter, requires_grad in flags:
-        parameter.requires_grad = requires_grad
-
-
-def _cuda_devices(module: nn.Module) -> list[int]:
-    devices = {p.device for p in module.parameters() if p.device.type == "cuda"}
-    return sorted(d.index or 0 for d in devices)
-
-
-def _refuse_batch_statistics(module: nn.Module) -> None:
-    for name, part in module.named_modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:  # noqa: SLF001
-            raise CaptureError(
-                came=f"{type(part).__name__} {name!r}, which normalises over the batch",
-                expected="samples that do not depend on each other",
-                hint="track_running_stats=True, and a forward pass in training mode over your data",
-            )
 
 
 def _refuse_script(part: nn.Module, name: str) -> None:
@@ -113,7 +56,7 @@ class _ReachedError(Exception):
 class Capture:
     """Hooks on the layers of one module, and the passes through them."""
 
-    module: nn.Module
+    module: nn.Module  # while it is attached, the copy that is hooked
     layers: Mapping[str, Layer]
     select: Item = None  # item of an output that is a tuple or dict
     protected: set[str] = field(
@@ -125,6 +68,7 @@ class Capture:
     told: set[str] = field(
         default_factory=set, repr=False
     )  # operators that lack a forward-mode derivative
+    lent: nn.Module | None = field(default=None, repr=False)  # what it is a copy of
     _looked: bool = field(default=False, repr=False)
     _off: bool = field(default=False, repr=False)
     _until: frozenset[str] = field(default=frozenset(), repr=False)
@@ -142,8 +86,11 @@ class Capture:
                 raise unknown_name("layer", layer.module, (n for n in parts if n))
             _refuse_script(parts[layer.module], layer.module)
         with ExitStack() as stack:
-            stack.enter_context(borrowed(self.module))
+            stack.callback(setattr, self, "module", self.module)
+            self.lent = self.module
+            self.module = stack.enter_context(borrowed(self.module))
             self.hooked = hooked_parts(self.module)
+            parts = dict(self.module.named_modules(remove_duplicate=False))
             for alias, layer in self.layers.items():
                 stack.callback(self._hook(parts[layer.module], alias, layer).remove)
             stack.callback(self._forget)

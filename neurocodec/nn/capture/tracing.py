@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.capture.flow import Flow, Recorder, recorded
 from neurocodec.nn.capture.hooks import Capture, Pass
+from neurocodec.nn.capture.repeatable import reading_only, require_repeatable
 from neurocodec.nn.capture.shortcuts import foldable
 from neurocodec.nn.fast.convolution import is_rewritable, rewritten
 
@@ -67,7 +68,9 @@ def trace(capture: Capture, x: Tensor) -> Trace:
     samples whose answer depends on those beside them.
     """
     with _ran(capture.module) as ran:
-        plain = _run(capture.plain, x)
+        with reading_only(capture.module):
+            plain = _run(capture.plain, x)
+        require_repeatable(capture, x, plain)
         flow, saved, alone = inspect(capture, x)
         done = alone.done if len(x) == 1 else capture.look(x)
     if not bool(done.outputs.isfinite().all()):

@@ -34,11 +34,11 @@ LARGE_KERNEL = 5
 def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Let a module compute something else for the length of a ``with`` block; hooks still run."""
     before = module.__dict__.get("forward")
-    module.forward = forward
     try:
+        module.forward = forward
         yield
     finally:
-        del module.__dict__["forward"]
+        module.__dict__.pop("forward", None)
         if before is not None:
             module.forward = before
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.capture.layer import Layer, pick, put
+from neurocodec.nn.capture.twins import twin
 
 
 @dataclass(frozen=True)
@@ -136,19 +136,6 @@ class MaskHook:
             )
         self._done = True
         return put(value, layer.item, self.mask(pick(value, layer)))
-
-
-def twin(module: nn.Module) -> nn.Module:
-    """Copy a module to put hooks on, but not its numbers: all tensors are shared."""
-    shared = [t for part in module.modules() for t in vars(part).values() if isinstance(t, Tensor)]
-    shared += [*module.parameters(), *module.buffers()]
-    try:
-        return copy.deepcopy(module, {id(tensor): tensor for tensor in shared})
-    except (TypeError, RuntimeError) as error:
-        raise CaptureError(
-            came=f"a {type(module).__name__} that cannot be copied: {error}",
-            expected="a module whose attributes copy.deepcopy can copy",
-        ) from error
 
 
 def masked(module: nn.Module, mask: ChannelMask) -> nn.Module:

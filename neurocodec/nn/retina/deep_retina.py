@@ -22,6 +22,7 @@ from neurocodec.nn.retina.deep_retina_state import Part, layers_of
 from neurocodec.nn.retina.model import EPSILON
 from neurocodec.nn.retina.readouts import Exponential, LocalReadout
 from neurocodec.nn.retina.stacked import Convolution, as_module, collapsed
+from neurocodec.nn.settings import building
 from neurocodec.nn.standardisation import Standardisation
 
 UnitRule = Literal["current", "first"]
@@ -48,6 +49,7 @@ class DeepRetinaConfig:
     standardisation: tuple[float, float] | None = None  # mean, deviation; None: done already
 
 
+@building()
 def build_deep_retina(state: Mapping[str, Tensor], config: DeepRetinaConfig) -> nn.Sequential:
     """Build a model, in evaluation mode, from the tensors of a torch-deep-retina checkpoint."""
     # parts: `standardisation` where the config has one, `layer1`, `layer2`, ... (each with its
@@ -210,8 +212,7 @@ class _Builder:
             )
         corners = self.corners(centers)
         weight, bias = stack[0].weight, stack[0].bias
-        with torch.random.fork_rng(devices=[]):
-            module = LocalReadout(before, weight.shape[-1], corners)
+        module = LocalReadout(before, weight.shape[-1], corners)
         zeros = torch.zeros(self.channels)
         module.load_state_dict({"weight": weight, "bias": zeros if bias is None else bias})
         return module

@@ -21,6 +21,7 @@ from neurocodec.nn.retina.readouts import (
     GaussianReadout,
     LocalReadout,
 )
+from neurocodec.nn.settings import building
 from neurocodec.nn.standardisation import Standardisation
 
 BatchNorm = Literal["unit", "channel", "none"]
@@ -116,13 +117,13 @@ class RetinaCNN(nn.Module):
         super().__init__()
         _check(config)
         self.config = config
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with building(seed):
             self.layer1 = _hidden_layer(config, 0)
             self.layer2 = _hidden_layer(config, 1)
             self.readout = _readout(config)
-        if (config.stimulus_mean, config.stimulus_deviation) != (0.0, 1.0):
-            self.standardisation = Standardisation(config.stimulus_mean, config.stimulus_deviation)
+            if (config.stimulus_mean, config.stimulus_deviation) != (0.0, 1.0):
+                numbers = config.stimulus_mean, config.stimulus_deviation
+                self.standardisation = Standardisation(*numbers)
 
     @property
     def first_convolution(self) -> nn.Conv2d:

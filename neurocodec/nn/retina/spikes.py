@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +15,7 @@ from neurocodec.nn.retina.model import (
     RetinaConfig,
     respond_to_movie,
 )
+from neurocodec.nn.settings import usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,25 +33,22 @@ PIECE = 512
 def mode(module: nn.Module, *, training: bool) -> Iterator[None]:
     """Put a module and its parts into training or evaluation, and back as each of them was."""
     before = [(part, part.training) for part in module.modules()]
-    module.train(training)
-    try:
-        yield
-    finally:
+    with ExitStack() as stack:
         for part, was in before:
-            part.training = was
+            stack.callback(setattr, part, "training", was)
+        module.train(training)
+        yield
 
 
 @contextmanager
 def noise_from(module: nn.Module, generator: torch.Generator) -> Iterator[None]:
     """Draw the noise of training from a generator, and leave torch's own random state alone."""
     parts = [(p, p.generator) for p in module.modules() if isinstance(p, GaussianNoise)]
-    for part, _ in parts:
-        part.generator = generator
-    try:
-        yield
-    finally:
+    with ExitStack() as stack:
         for part, before in parts:
-            part.generator = before
+            stack.callback(setattr, part, "generator", before)
+            part.generator = generator
+        yield
 
 
 def poisson_loss(
@@ -78,7 +76,7 @@ def predict(module: RetinaCNN, frames: Tensor) -> Tensor:
     device = module.first_convolution.weight.device
     overlap = module.config.history - 1
     starts = range(0, max(len(frames) - overlap, 1), PIECE)
-    with mode(module, training=False):
+    with usual(device), mode(module, training=False):
         pieces = [frames[s : s + PIECE + overlap].to(device) for s in starts]
         return torch.cat([respond_to_movie(module, piece).cpu() for piece in pieces])
 

@@ -43,6 +43,7 @@ from neurocodec.nn.retina.spikes import (
     predict,
 )
 from neurocodec.nn.retina.whitening import FirstFilters
+from neurocodec.nn.settings import usual
 
 
 @dataclass(frozen=True)
@@ -137,13 +138,22 @@ def train_retina(
     # ends with the very weights of a run that was never interrupted.
     config = config or TrainingConfig()
     parts = _parts(module.config, (frames, spike_counts), config, validation, blocks)
-    run = _Run(module, config, bin_width, *parts)
     path = None if checkpoint is None else Path(checkpoint)
-    run.start(path)
+    with usual(module.first_convolution.weight.device), torch.enable_grad():
+        run = _Run(module, config, bin_width, *parts)
+        run.start(path)
+        _train(run, path, progress=progress)
+    return run.history
+
+
+def _train(run: _Run, path: Path | None, *, progress: bool) -> None:
     with (
-        mode(module, training=True),
+        mode(run.module, training=True),
         tqdm(
-            total=config.epochs, initial=run.history.epochs, disable=not progress, desc="training"
+            total=run.config.epochs,
+            initial=run.history.epochs,
+            disable=not progress,
+            desc="training",
         ) as bar,
     ):
         while not run.finished:
@@ -153,8 +163,7 @@ def train_retina(
             bar.set_postfix(run.summary())
             bar.update()
     run.optimizer.zero_grad(set_to_none=True)
-    module.load_state_dict(run.best)
-    return run.history
+    run.module.load_state_dict(run.best)
 
 
 def _parts(
@@ -221,7 +230,7 @@ class _Run:
         """Pass over the movie once, and look whether the held-out loss is the lowest so far."""
         history, done = self.history, self.history.epochs
         # A pure function of seed and epoch: nothing random has to be kept in a checkpoint.
-        order = torch.Generator().manual_seed(_mix(self.config.seed, done, 0))
+        order = torch.Generator("cpu").manual_seed(_mix(self.config.seed, done, 0))
         noise = torch.Generator(self.device).manual_seed(_mix(self.config.seed, done, 1))
         rate = self.config.learning_rate * (1 + math.cos(math.pi * done / self.config.epochs)) / 2
         for group in self.optimizer.param_groups:
@@ -269,7 +278,9 @@ class _Run:
     def _loss(self, rates: Tensor, counts: Tensor) -> Tensor:
         if not self.config.balance:
             return poisson_loss(rates, counts, self.bin_width)
-        gain = torch.as_tensor(self.module.config.gain, device=rates.device).clamp_min(TINY)
+        gain = torch.as_tensor(
+            self.module.config.gain, dtype=torch.float32, device=rates.device
+        ).clamp_min(TINY)
         share = (1 / gain) / (1 / gain).mean()
         return poisson_loss(rates, counts, self.bin_width, share)
 
@@ -335,7 +346,7 @@ class _Run:
 @torch.no_grad()
 def _match_output(module: RetinaCNN, rates: Tensor) -> None:
     """Start every cell at its mean rate."""
-    gain = torch.as_tensor(module.config.gain).to(rates)
+    gain = torch.as_tensor(module.config.gain, dtype=rates.dtype, device=rates.device)
     mean = (rates.mean(0) / gain).clamp_min(TINY)
     softplus = module.config.nonlinearity == "softplus"
     bias = mean + torch.log(-torch.expm1(-mean)) if softplus else mean.log()

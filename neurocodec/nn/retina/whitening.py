@@ -33,7 +33,9 @@ SAMPLE = 2000
 def whitening_kernel(frames: Tensor) -> Tensor:
     """Differences (2, 3, 3), older first, after which a movie is nearly white, of deviation 1."""
     share = NEIGHBOURS / 4
-    space = torch.tensor([[0, -share, 0], [-share, 1, -share], [0, -share, 0]])
+    space = torch.tensor(
+        [[0, -share, 0], [-share, 1, -share], [0, -share, 0]], dtype=torch.float32, device="cpu"
+    )
     kernel = torch.stack([-MEMORY * space, space]).to(frames)
     newer = torch.arange(1, len(frames), max(1, len(frames) // SAMPLE), device=frames.device)
     pairs = torch.stack([frames[newer - 1], frames[newer]], dim=1)

@@ -52,7 +52,7 @@ def largest_eigenvalue(gram: Tensor, iterations: int = 20) -> Tensor:
     # Power iteration from a vector without zeros, raised by 5 %, as it approaches from below, but
     # never above the largest absolute row sum (Gershgorin).
     size = gram.shape[-1]
-    vector = 1.5 + torch.arange(size, device=gram.device).cos().to(gram.dtype)
+    vector = 1.5 + torch.arange(size, dtype=torch.float32, device=gram.device).cos().to(gram.dtype)
     vector = vector.expand(gram.shape[:-1])[..., None]
     for _ in range(iterations):
         vector = gram @ vector

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from neurocodec.nn.settings import usual
 from neurocodec.nn.sparse.autoencoder.model import Autoencoder
 from neurocodec.nn.sparse.autoencoder.training import AutoencoderTraining
 from neurocodec.nn.sparse.config import SparseConfig
@@ -27,7 +28,8 @@ def fit(
 ) -> list[Fit]:
     """Fit models side by side: the same for the same rows, settings and device."""
     first = configs[0]
-    with threads_for(source.channels * first.modes(source.channels)):
+    threads = threads_for(source.channels * first.modes(source.channels))
+    with usual(source.device), torch.enable_grad(), threads:
         training = _training(source, held, configs)
         found = run(
             training,
@@ -46,7 +48,7 @@ def build(channels: int, config: SparseConfig) -> SparseModel:
     """Make a model without content, for `load_state_dict`."""
     if config.encoder == "inference":
         return InferenceModel(channels, config)
-    return Autoencoder(channels, config, torch.Generator())
+    return Autoencoder(channels, config, torch.Generator("cpu"))
 
 
 def _training(source: Source, held: Source, configs: Sequence[SparseConfig]) -> Training:

@@ -87,7 +87,10 @@ def batch_rows(source: Source, wanted: int) -> int:
 def sample_rows(source: Source, most: int) -> Tensor:
     """Rows of a source at equal distances, (fits, rows, channels), at most so many."""
     step = max(1, math.ceil(source.count / most))
-    parts, seen = [torch.zeros(source.fits, 0, source.channels, device=source.device)], 0
+    parts, seen = (
+        [torch.zeros(source.fits, 0, source.channels, dtype=torch.float32, device=source.device)],
+        0,
+    )
     for rows in source.blocks():
         # cloned, as a view would keep the whole block in memory
         parts.append(rows[:, (-seen) % step :: step].clone())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import torch
+from neurocodec.nn.settings import THREADS
 
 _SMALL: Final = 50_000
 """Channels times modes."""
@@ -17,9 +17,8 @@ def threads_for(work: int) -> Iterator[None]:
     """One CPU thread for products of up to 50,000 channels times modes; else as many as before."""
     # For small products one thread is as fast as several. The numbers do not depend on the number
     # of cores then, and a busy machine does not slow the fit tenfold.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if work <= _SMALL else before)
-    try:
+    if work > _SMALL:
         yield
-    finally:
-        torch.set_num_threads(before)
+        return
+    with THREADS.put(1):
+        yield

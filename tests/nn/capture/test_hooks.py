@@ -5,7 +5,7 @@ from networks import convolutional, two_layers
 from torch import nn
 
 from neurocodec.errors import CaptureError, UnknownNameError
-from neurocodec.nn.capture.hooks import Capture, borrowed, full_precision
+from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.tracing import trace
 
@@ -146,12 +146,6 @@ def test_dict_answer_says_how_to_select():
         capture.run(torch.ones(1, 1))
 
 
-def test_batch_norm_over_the_batch_is_refused():
-    module = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, track_running_stats=False))
-    with pytest.raises(CaptureError, match="normalises over the batch"), borrowed(module):
-        pass
-
-
 def test_samples_that_depend_on_each_other_are_refused():
     class Centred(nn.Module):
         def forward(self, x):
@@ -186,20 +180,6 @@ def test_a_layer_in_torchscript_is_refused() -> None:
     ):
         pass
     assert not traced.training
-
-
-def test_a_borrowed_module_is_in_evaluation_mode_and_frozen():
-    module = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
-    with borrowed(module):
-        assert (module.training, module[0].weight.requires_grad) == (False, False)
-    assert (module.training, module[0].weight.requires_grad) == (True, True)
-
-
-def test_all_digits_of_float32_count_meanwhile():
-    before = torch.backends.cudnn.allow_tf32
-    with full_precision():
-        assert not torch.backends.cudnn.allow_tf32
-    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_hooks_are_there_for_the_length_of_the_block():

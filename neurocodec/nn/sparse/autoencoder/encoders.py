@@ -70,7 +70,9 @@ class MlpEncoder(nn.Module):
         self.gated, self.hidden = gated, hidden
         self.inward = _uniform(channels, hidden, generator)
         self.inward_bias = _zeros(hidden, generator)
-        self.norm_weight = nn.Parameter(torch.ones(hidden, device=generator.device))
+        self.norm_weight = nn.Parameter(
+            torch.ones(hidden, dtype=torch.float32, device=generator.device)
+        )
         self.norm_bias = _zeros(hidden, generator)
         self.outward = _uniform(hidden, modes, generator)
         self.outward_bias = _zeros(modes, generator)
@@ -129,7 +131,7 @@ def trained_encoder(
 
 def draw_dropout(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Factors of hidden units for one step: 0 for those left out, else 1 / (1 - DROPOUT)."""
-    drawn = torch.rand(shape, generator=generator, device=generator.device)
+    drawn = torch.rand(shape, generator=generator, dtype=torch.float32, device=generator.device)
     return (drawn >= DROPOUT).float() / (1.0 - DROPOUT)
 
 
@@ -138,10 +140,10 @@ def _root_mean_square(rows: Tensor) -> Tensor:
 
 
 def _uniform(inputs: int, outputs: int, generator: torch.Generator) -> nn.Parameter:
-    weight = torch.empty(inputs, outputs, device=generator.device)
+    weight = torch.empty(inputs, outputs, dtype=torch.float32, device=generator.device)
     bound = 1.0 / math.sqrt(inputs)
     return nn.Parameter(weight.uniform_(-bound, bound, generator=generator))
 
 
 def _zeros(size: int, generator: torch.Generator) -> nn.Parameter:
-    return nn.Parameter(torch.zeros(size, device=generator.device))
+    return nn.Parameter(torch.zeros(size, dtype=torch.float32, device=generator.device))

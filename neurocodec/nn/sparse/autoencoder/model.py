@@ -43,7 +43,7 @@ class Autoencoder(SparseModel):
     def __init__(self, channels: int, config: SparseConfig, generator: torch.Generator) -> None:
         super().__init__()
         modes = config.modes(channels)
-        start = torch.zeros(modes, channels, device=generator.device)
+        start = torch.zeros(modes, channels, dtype=torch.float32, device=generator.device)
         self.config, self.active = config, config.active_modes(modes)
         self.encoder = trained_encoder(channels, config, generator)
         self.dictionary = nn.Parameter(start)

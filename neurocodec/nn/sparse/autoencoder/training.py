@@ -77,7 +77,7 @@ class AutoencoderTraining:
 
     def epoch(self) -> list[Epoch]:
         """One pass over the rows; what each fit reached."""
-        fired = torch.zeros(self.whole.dictionary.shape[:-1], device=self.source.device).bool()
+        fired = self.whole.dictionary.new_zeros(self.whole.dictionary.shape[:-1], dtype=torch.bool)
         with threads_for(self.fits[0].dictionary.numel()):
             for rows in self._batches():
                 fired |= self._step(rows)
@@ -132,7 +132,9 @@ class AutoencoderTraining:
         return model.eval().requires_grad_(requires_grad=False)
 
     def _numbers(self, configs: Sequence[SparseConfig], name: str) -> Tensor:
-        return torch.tensor([getattr(c, name) for c in configs], device=self.source.device)
+        return torch.tensor(
+            [getattr(c, name) for c in configs], dtype=torch.float32, device=self.source.device
+        )
 
     def _batches(self) -> Iterator[Tensor]:
         size = batch_rows(self.source, self.config.batch_size)

@@ -31,9 +31,9 @@ class InferenceModel(SparseModel):
         super().__init__()
         self.config = config
         modes = config.modes(channels)
-        self.register_buffer("atoms", torch.zeros(modes, channels))
-        self.register_buffer("dictionary", torch.zeros(modes, channels))
-        self.register_buffer("penalty", torch.zeros(()))
+        self.register_buffer("atoms", _zeros(modes, channels))
+        self.register_buffer("dictionary", _zeros(modes, channels))
+        self.register_buffer("penalty", _zeros())
 
     def start(self, atoms: Tensor, dictionary: Tensor, row_length: float) -> None:
         """Take learned atoms, of norm 1, the dictionary, and the typical length of a row."""
@@ -54,3 +54,7 @@ def sparsify(codes: Tensor, config: SparseConfig) -> Tensor:
     if config.sparsifier == "topk":
         return keep_largest(codes, config.active_modes(codes.shape[-1]))
     return keep_share(codes, config.threshold)
+
+
+def _zeros(*shape: int) -> Tensor:
+    return torch.zeros(shape, dtype=torch.float32, device="cpu")

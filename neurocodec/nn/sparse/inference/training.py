@@ -65,15 +65,16 @@ class InferenceTraining:
         self.codes = self._zeros(source.count if source.resident else 0, modes)
         self.samples = [sample_rows(s, _SAMPLE) for s in (source, held)]
         self.sample_codes = [self._zeros(s.shape[1], modes) for s in self.samples]
-        self.used = torch.zeros(source.fits, modes, device=source.device)
+        self.used = self._zeros(modes)
         self.kept: dict[int, Tensor] = {}
         self.done = 0
 
     def _column(self, values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, device=self.source.device)[:, None, None]
+        return torch.tensor(values, dtype=torch.float32, device=self.source.device)[:, None, None]
 
-    def _zeros(self, rows: int, modes: int) -> Tensor:
-        return torch.zeros(self.source.fits, rows, modes, device=self.source.device)
+    def _zeros(self, *shape: int) -> Tensor:
+        sizes, place = (self.source.fits, *shape), self.source.device
+        return torch.zeros(sizes, dtype=torch.float32, device=place)
 
     def _start(self) -> Tensor:
         rows = sample_rows(self.source, _START_ROWS)
