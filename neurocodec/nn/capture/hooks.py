@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from neurocodec.errors import CaptureError, unknown_name
+from neurocodec.nn.capture.axes import ChannelAxes
 from neurocodec.nn.capture.layer import Item, Layer, answer, pick, put
 
 
@@ -171,7 +172,7 @@ class Capture:
         own = x.clone()
         version = own._version  # noqa: SLF001
         try:
-            with torch.no_grad():
+            with torch.no_grad(), ChannelAxes(self.module):
                 outputs = answer(self.module(own), self.select)
             self.protected |= self._changed()
         finally:
@@ -233,6 +234,9 @@ class Capture:
                 hint=f"nc.Layer({layer.module!r}, occurrence=0)",
             )
         activation = pick(value, layer)
+        axes = ChannelAxes.active()
+        if axes is not None:
+            self.layers = {**self.layers, alias: layer.seen(activation, axes.of(activation))}
         if self._off:
             self._note(alias, activation)
             return None

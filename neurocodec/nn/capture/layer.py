@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from torch import Tensor
@@ -31,8 +31,9 @@ class Layer:
         Which item of an output that is a tuple (int) or dict (str).
     layout
         ``"maps"`` (sample, channel, positions...), ``"tokens"`` (sample, positions..., channel) or
-        ``"vector"`` (sample, channel); None takes it from the number of dimensions (4, 3 or 2)
-        and from the module (three dimensions of a Conv1d are maps).
+        ``"vector"`` (sample, channel); None finds out from the operations that made the
+        activation (channels are first after a convolution, last after a linear layer), and asks
+        where these leave it open.
     token
         One token, such as 0 for the class token; None sums over all tokens.
     heads
@@ -86,12 +87,14 @@ class Layer:
         >>> Layer("blocks.3", token=0).channels_first(tokens).shape
         torch.Size([2, 12])
         """
-        layout = self.layout or {2: "vector", 3: "tokens", 4: "maps"}.get(activation.ndim)
+        layout = self.layout_of(activation)
         if layout is None:
             raise CaptureError(
-                came=f"an activation of shape {tuple(activation.shape)} at {self.module!r}",
-                expected="(sample, channel), (sample, token, channel) or (sample, channel, y, x)",
-                hint=f"nc.Layer({self.module!r}, layout='maps')",
+                came=f"an activation of shape {tuple(activation.shape)} at {self.module!r}, whose"
+                " channels may be the second axis or the last",
+                expected="layout='maps' (sample, channel, y, x) or 'tokens' (sample, token,"
+                " channel), where nothing in the network tells",
+                hint=f"nc.Layer({self.module!r}, layout='tokens')",
             )
         if layout != "tokens":
             self._require_no_tokens(activation)
@@ -101,6 +104,22 @@ class Layer:
         if self.heads is not None:
             return self._by_head(activation)
         return activation.movedim(-1, 1)
+
+    def seen(self, activation: Tensor, channels: int | None) -> Layer:
+        """Layer with its layout, where it has none, by the axis that its channels are known at."""
+        if self.layout is not None:
+            return self
+        known: dict[int | None, Layout] = {1: "maps", activation.ndim - 1: "tokens"}
+        if activation.ndim == 2 or channels not in known:
+            return replace(self, layout=self.layout_of(activation))
+        return replace(self, layout=known[channels])
+
+    def layout_of(self, activation: Tensor) -> Layout | None:
+        """Layout that is given, or that goes without saying; None where it is open."""
+        if self.layout is None and activation.ndim == 2:
+            return "vector"
+        several = self.token is not None or self.heads is not None
+        return "tokens" if self.layout is None and several else self.layout
 
     def _require_no_tokens(self, activation: Tensor) -> None:
         if self.token is None and self.heads is None:
