@@ -18,6 +18,8 @@ Where: TypeAlias = frozenset[Part]
 """Where the channels may be; several axes where that is not known, none where nothing is."""
 
 NOWHERE: Final[Where] = frozenset()
+AS_IMAGE: Final[Part] = (1, 0, 0)
+"""Channels of an input (sample, color, y, x); every operation that names others knows better."""
 FIRST: Final = (
     *("batch_norm", "group_norm", "grid_sampler", "pixel_", "channel_shuffle", "upsample"),
     *("im2col", "col2im"),
@@ -67,6 +69,10 @@ class ChannelAxes(TorchDispatchMode):
         if self._token is not None:
             _active.reset(self._token)
         self._stack.close()
+
+    def start(self, x: Tensor) -> None:
+        """Tell what the input of the pass is."""
+        self._known[x] = frozenset({AS_IMAGE}) if x.ndim == 4 else NOWHERE
 
     def of(self, tensor: Tensor) -> int | None:
         """Axis of the channels; None where it is not known, or may be one of several."""
@@ -135,17 +141,20 @@ class _Call:
             return frozenset(p for part in self._of(first) for p in _viewed(part, first, out))
         places = self._places(first, out)
         if places is None:
-            return _common(_aligned(self._of(t), t.shape, out.shape) for t in self.taken)
+            return _common(_aligned(self._all(t), t.shape, out.shape) for t in self.taken)
         alike = [t for t in self.taken if t.shape == first.shape]
-        return _common(frozenset(_placed(self._of(t), places)) for t in alike)
+        return _common(frozenset(_placed(self._all(t), places)) for t in alike)
 
-    def _of(self, tensor: Tensor) -> Where:
+    def _all(self, tensor: Tensor) -> Where:
         found: Where = self.known.get(tensor, NOWHERE)
         return found
 
+    def _of(self, tensor: Tensor) -> Where:
+        return frozenset(part for part in self._all(tensor) if part[2])
+
     @property
     def _unknown(self) -> bool:
-        return not any(self.known.get(tensor) for tensor in self.taken)
+        return not any(map(self._of, self.taken))
 
     def _argument(self, name: str, default: Any = None) -> Any:
         for place, argument in enumerate(self.schema.arguments):
@@ -214,11 +223,13 @@ def _whole(shape: Size, axis: int) -> Where:
 
 def _common(found: Iterable[Where]) -> Where:
     """Where all of those agree that know anything; every possibility where they do not."""
-    known = [where for where in found if where]
+    some = [where for where in found if where]
+    named = [where for where in some if any(high for _, _, high in where)]
+    known = named or some
     axes = [{axis for axis, _, _ in where} for where in known]
     shared = set.intersection(*axes) if axes else set()
-    some = frozenset(part for part in frozenset().union(*known) if part[0] in shared)
-    return some or frozenset().union(*known)
+    every: Where = frozenset().union(*known)
+    return frozenset(part for part in every if part[0] in shared) or every
 
 
 def _aligned(where: Where, old: Size, new: Size) -> Where:
@@ -229,7 +240,7 @@ def _aligned(where: Where, old: Size, new: Size) -> Where:
     found = set[Part]()
     for axis, low, high in where:
         before, size = old[axis], new[axis + shift]
-        if before == size:
+        if before == size or not high:
             found.add((axis + shift, low, high))
         elif before != 1 or shift == 0 and size == 1:
             found.add((axis + shift, 1, size))

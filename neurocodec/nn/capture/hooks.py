@@ -172,7 +172,8 @@ class Capture:
         own = x.clone()
         version = own._version  # noqa: SLF001
         try:
-            with torch.no_grad(), ChannelAxes(self.module):
+            with torch.no_grad(), ChannelAxes(self.module) as axes:
+                axes.start(own)
                 outputs = answer(self.module(own), self.select)
             self.protected |= self._changed()
         finally:

@@ -104,7 +104,8 @@ class MaskHook:
 
     def _start(self, module: nn.Module, args: Any) -> None:
         if self.mask.layer.layout is None and ChannelAxes.active() is None:
-            with torch.no_grad(), ChannelAxes(module):  # a pass that tells where its channels are
+            with torch.no_grad(), ChannelAxes(module) as axes:
+                axes.start(args[0])
                 module(*args)
         self._calls, self._done = 0, False
 
