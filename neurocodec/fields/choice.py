@@ -15,6 +15,7 @@ from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
 from neurocodec.network import Network, require_layer
+from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
@@ -91,7 +92,7 @@ class Choice:
         hidden = layers[alias].channels_first(traced.done.hidden[alias])
         weights, axis = _weights(self.through, hidden.shape[1])
         _require_channels(weights, hidden, alias)
-        return Through(alias, hidden.new_tensor(weights)), axis
+        return Through(alias, tensor_of(weights, hidden.dtype, hidden.device)), axis
 
 
 def _modes(dictionary: xr.DataArray, alias: str, layer: Layer) -> tuple[Values, Axis]:
@@ -101,7 +102,7 @@ def _modes(dictionary: xr.DataArray, alias: str, layer: Layer) -> tuple[Values, 
         h = layer.channels_first(done.hidden[alias])
         _require_channels(rows, h, alias)
         total = h.flatten(2).sum(2) if h.ndim > 2 else h
-        return total @ h.new_tensor(rows).T
+        return total @ tensor_of(rows, h.dtype, h.device).T
 
     return values, axis
 

@@ -152,7 +152,7 @@ class Capture:
     def _once(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
         self._forget()
         self._replace = replace or {}
-        outputs = answer(self.module(x), self.select)
+        outputs = answer(self.module(x), self.select, len(x))
         changed = self._changed()
         done = Pass(outputs, self._hidden)
         self._forget()
@@ -174,7 +174,7 @@ class Capture:
         try:
             with torch.no_grad(), ChannelAxes(self.module) as axes:
                 axes.start(own)
-                outputs = answer(self.module(own), self.select)
+                outputs = answer(self.module(own), self.select, len(own))
             self.protected |= self._changed()
         finally:
             self._off = False

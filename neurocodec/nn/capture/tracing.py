@@ -7,17 +7,20 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from neurocodec.errors import CaptureError, InputError
+from neurocodec.errors import CaptureError, InputError, NeurocodecError
 from neurocodec.nn.capture.graph import Inspection, inspect
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.fast.convolution import rewritten
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 AGREEMENT = 1e-4
 """Largest difference between two ways to compute the same, relative to the largest number."""
@@ -74,7 +77,7 @@ def trace(capture: Capture, x: Tensor) -> Trace:
     log = _Log(capture)
     with _logged(capture.module, log):
         plain = _run(capture.plain, x)
-        found, alone = inspect(capture, x)
+        found, alone = _run(partial(inspect, capture), x)
         done = alone if len(x) == 1 else capture.look(x)
     if not bool(done.outputs.isfinite().all()):
         raise InputError(
@@ -122,14 +125,22 @@ def _logged(module: nn.Module, log: _Log) -> Iterator[None]:
         yield
 
 
-def _run(plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _run(passing: Callable[[Tensor], Result], x: Tensor) -> Result:
+    """Let samples through; what the network raises is told with its cause."""
     try:
-        return plain(x)
-    except RuntimeError as error:
-        if isinstance(error, CaptureError):
-            raise
+        return passing(x)
+    except NeurocodecError:
+        raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
         raise InputError(
-            came=f"samples of shape {tuple(x.shape[1:])}, which the network refuses: {error}",
+            came=f"{len(x)} samples whose passes do not fit into memory: {error}",
+            expected="memory for their activations and gradients",
+            hint="device='cpu'",
+        ) from error
+    except Exception as error:
+        kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
+        raise InputError(
+            came=f"samples of shape {tuple(x.shape[1:])}, which the network refuses: {kind}{error}",
             expected="stimuli of the shape that the network was made for",
         ) from error
 
