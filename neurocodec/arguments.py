@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
@@ -19,17 +20,22 @@ def _finite(value: Any) -> bool:
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Whether a value is a whole number, Python's or numpy's; true and false are none."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    """Whether a value is a whole number of Python, numpy or torch; true and false are none."""
+    if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")):
+        return False
+    try:
+        operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return not getattr(value, "ndim", 0)
 
 
-def whole(name: str, value: Any, least: int = 1, *, hint: str = "") -> int:
-    """Take a whole number of at least `least`, as Python's own int."""
-    if not is_whole(value) or value < least:
-        raise InputError(
-            came=f"{name}={value!r}", expected=f"a whole number, at least {least}", hint=hint
-        )
-    return int(value)
+def whole(name: str, value: Any, least: int | None = 1, *, hint: str = "") -> int:
+    """Take a whole number of at least `least`, or any, as Python's own int."""
+    if not is_whole(value) or (least is not None and value < least):
+        at_least = "" if least is None else f", at least {least}"
+        raise InputError(came=f"{name}={value!r}", expected=f"a whole number{at_least}", hint=hint)
+    return operator.index(value)
 
 
 def whole_or_none(name: str, value: Any, least: int = 1, *, hint: str = "") -> int | None:
@@ -49,6 +55,8 @@ def workers(value: Any) -> int | None:
 
 def number(name: str, value: Any, expected: str, *, hint: str = "") -> float:
     """Take a finite number; `expected` says in the message which range it has."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()
     known = isinstance(value, int | float | np.integer | np.floating)
     if not known or isinstance(value, bool) or not _finite(value):
         raise InputError(came=f"{name}={value!r}", expected=expected, hint=hint)

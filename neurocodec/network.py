@@ -10,10 +10,12 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import nn
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
-from neurocodec.nn.capture.layer import Item, Layer
+from neurocodec.nn.arrays import contents
+from neurocodec.nn.capture.layer import Item, Layer, as_item
 from neurocodec.nn.device import device_named
 
 Preprocessing: TypeAlias = Callable[[Any], Any]
@@ -45,7 +47,8 @@ class Network:
     output_coords
         Further coordinates of the outputs, such as `cell_type`.
     select
-        Which item of an output that is a tuple (int) or dict (str) holds the answer.
+        Which item of an output that is a tuple (int), or a dict, named tuple or dataclass (str),
+        holds the answer.
     input_shape
         Shape of one frame or image, where it is fixed.
     frame_rate
@@ -94,15 +97,16 @@ class Network:
         preprocessing: Preprocessing | None = None,
         perturbation: Iterable[str] = (),
     ) -> None:
+        _require_weights(module)
         values = {
             "module": module,
             "layers": _named_layers(module, layers),
-            "history": history,
+            "history": arguments.whole_or_none("history", history),
             "outputs": None if outputs is None else tuple(map(str, outputs)),
             "output_dim": output_dim or (v.CATEGORY if history is None else v.CELL),
             "output_coords": dict(output_coords or {}),
-            "select": select,
-            "input_shape": None if input_shape is None else tuple(input_shape),
+            "select": as_item("select", select),
+            "input_shape": None if input_shape is None else _shape(input_shape),
             "frame_rate": frame_rate,
             "name": name or type(module).__name__,
             "preprocessing": preprocessing,
@@ -207,6 +211,32 @@ class Network:
         return list(self.outputs)
 
 
+def _require_weights(module: Any) -> None:
+    """Refuse what is no module, and one whose weights have no numbers."""
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            came=f"a module of type {type(module).__name__}",
+            expected="a torch.nn.Module",
+            hint="nc.Network(program.module(), layers=[])" * hasattr(module, "module"),
+        )
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    for name, tensor in tensors:
+        lazy = isinstance(tensor, nn.parameter.UninitializedTensorMixin)
+        if lazy or tensor.is_meta:
+            raise InputError(
+                came=f"{name!r}, {'not made yet' if lazy else 'on the meta device'}, without numbers",
+                expected="a module with its weights; lazy ones are made by a first pass",
+                hint=""
+                if lazy
+                else "module.to_empty(device='cpu').load_state_dict(torch.load(path))",
+            )
+
+
+def _shape(sizes: Any) -> tuple[int, ...]:
+    listed = [sizes] if arguments.is_whole(sizes) else list(sizes)
+    return tuple(arguments.whole("input_shape", n, hint="input_shape=(50, 50)") for n in listed)
+
+
 def _named_layers(
     module: nn.Module, layers: Mapping[str, str | Layer] | Iterable[str]
 ) -> dict[str, Layer]:
@@ -232,7 +262,7 @@ def _named_layers(
 def _weights_sha256(module: nn.Module) -> str:
     parts: list[Any] = []
     for name, tensor in sorted(module.state_dict().items()):
-        parts += [name, tensor.detach().cpu().contiguous().numpy()]
+        parts += [name, *contents(tensor)]
     return fingerprint(*parts)
 
 

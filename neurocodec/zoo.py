@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from neurocodec.adapters.networks.deep_retina import deep_retina
 from neurocodec.errors import InputError, StorageError, unknown_name
 from neurocodec.network import Network
-from neurocodec.nn.checkpoint import read_tensors, write_tensors
+from neurocodec.nn.checkpoint import read_tensors, unwrapped_names, write_tensors
 from neurocodec.nn.retina.model import LAYERS, RetinaCNN, RetinaConfig
 from neurocodec.simulation import NaturalScenes, Parameters, WhiteNoise, simulate_retina
 from neurocodec.simulation.world import Split, Stimulus
@@ -147,9 +147,15 @@ def load_model(name: str | os.PathLike[str]) -> Network:
         raise StorageError(
             came=f"{path} of format {facts.get('format')!r}", expected=f"format {FORMAT!r}"
         )
-    module = RetinaCNN(RetinaConfig.from_dict(facts["config"]))
-    module.load_state_dict(tensors)
-    return retina_network(module.eval(), **facts["network"])
+    try:
+        module = RetinaCNN(RetinaConfig.from_dict(facts["config"]))
+        module.load_state_dict(unwrapped_names(tensors, module.state_dict()))
+        return retina_network(module.eval(), **facts["network"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StorageError(
+            came=f"{path}, whose facts or weights do not fit: {type(error).__name__}: {error}",
+            expected="a whole file of nc.save_model",
+        ) from error
 
 
 def retina_network(
@@ -203,7 +209,7 @@ def save_model(network: Network, path: str | os.PathLike[str]) -> Path:
     ...     load_model(save_model(network, folder)).name
     'mine'
     """
-    module = network.module
+    module = getattr(network.module, "_orig_mod", network.module)  # of torch.compile
     if not isinstance(module, RetinaCNN):
         raise InputError(
             came=f"a network of {type(module).__name__}",

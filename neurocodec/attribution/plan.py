@@ -80,7 +80,9 @@ class ContributionPlan(Plan):
         around = frozenset(a for a in self.layers if a != of and flow.passes_by(a, of))
         passes = replace(passes, aliases=tuple(self.layers), bypassed=around)
         passes = with_prefix(passes, session, self.method, self.samples)
-        return Contributions(self, session.bytes_per_sample, passes)
+        told = session.told(self.layers)
+        plan = self if told == self.layers else replace(self, layers=told)
+        return Contributions(plan, session.bytes_per_sample, passes)
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,26 @@ class Contributions(Bound):
         rows |= {name: values for name, values in extras.items() if values is not None}
         rows |= {
             f"{alias}/{name}": values
-            for alias, layer in self.plan.layers.items()
-            for name, values in _reduced(self.plan, found, alias, layer).items()
+            for alias in self.plan.layers
+            for name, values in self._reduced(found, alias).items()
         }
         return {name: values.cpu().numpy() for name, values in rows.items()}
+
+    def _reduced(self, found: Attribution, alias: str) -> dict[str, Tensor]:
+        layer, plan = self.passes.capture.layers[alias], self.plan
+        activation = layer.channels_first(found.activation[alias])
+        whole = plan.reduce == "none"
+        rows = {v.ACTIVATION: activation if whole else sum_positions(activation)}
+        if alias not in found.values:
+            return rows
+        values = layer.channels_first(found.values[alias])
+        rows[plan.method.variable] = values if whole else split_sign(values, plan.split)
+        if alias in found.change:
+            total = rows[plan.method.variable].flatten(1).sum(1, dtype=torch.float64)
+            rows[v.COMPLETENESS_ERROR] = (total - found.change[alias]).to(values.dtype)
+        if alias in found.bypass:
+            rows[v.BYPASS] = found.bypass[alias].to(values.dtype)
+        return rows
 
     def label(
         self, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, xr.Variable]
@@ -166,24 +184,6 @@ def _prefix(passes: Passes, session: Session, batch: Batch) -> Prefix | None:
             return prefix
     logger.info("what precedes layer %r is not affine; it runs at every step", found.layer)
     return None
-
-
-def _reduced(
-    plan: ContributionPlan, found: Attribution, alias: str, layer: Layer
-) -> dict[str, Tensor]:
-    activation = layer.channels_first(found.activation[alias])
-    whole = plan.reduce == "none"
-    rows = {v.ACTIVATION: activation if whole else sum_positions(activation)}
-    if alias not in found.values:
-        return rows
-    values = layer.channels_first(found.values[alias])
-    rows[plan.method.variable] = values if whole else split_sign(values, plan.split)
-    if alias in found.change:
-        total = rows[plan.method.variable].flatten(1).sum(1, dtype=torch.float64)
-        rows[v.COMPLETENESS_ERROR] = (total - found.change[alias]).to(values.dtype)
-    if alias in found.bypass:
-        rows[v.BYPASS] = found.bypass[alias].to(values.dtype)
-    return rows
 
 
 def require_finite_target(target: Tensor, first: int) -> None:

@@ -22,6 +22,7 @@ from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_br
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
 from neurocodec.network import Network
+from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.fast.movie import windows
 
@@ -76,7 +77,7 @@ class Samples:
             return cls(shape, *common, stored=stored)
         raw = stimulus.transpose(*dims).values
         kept = checked(raw, dims, 0, skips=skips_broken(stimulus))
-        values = _mended(torch.tensor(raw, dtype=net.dtype, device=CPU), kept)
+        values = _mended(tensor_of(raw, net.dtype), kept)
         return cls(values, *common, kept=None if kept.all() else kept)
 
     def at(self, places: NDArray[np.intp]) -> Self:
@@ -196,7 +197,7 @@ class Samples:
             return self.mean()
         if isinstance(wanted, xr.DataArray):
             wanted = wanted.transpose(..., *(d for d in self.dims if d in wanted.dims))
-        values = torch.tensor(np.asarray(wanted), dtype=one.dtype, device=CPU)
+        values = tensor_of(wanted, one.dtype, CPU)
         try:
             values = values.expand_as(one).contiguous()
         except RuntimeError:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor
 
@@ -15,6 +15,11 @@ from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Prefix
 from neurocodec.nn.capture.tracing import Trace, quickened, trace
+from neurocodec.nn.perturbation.replay import START
+
+
+BY_NUMBER_OF_AXES: Final = {2: "vector", 3: "tokens", 4: "maps"}
+"""Layouts that go without saying in what identifies a run."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,13 @@ class Session:
         """Number of channels of a captured layer."""
         return self.capture.layers[alias].channels_first(self.traced.done.hidden[alias]).shape[1]
 
+    def told(self, layers: Mapping[str, Layer]) -> dict[str, Layer]:
+        """Layers as a run is identified by: with a layout that the number of axes does not say."""
+        seen = {alias: self.capture.layers[alias] for alias in layers}
+        axes = {alias: self.traced.done.hidden[alias].ndim for alias in layers}
+        usual = {a for a in layers if seen[a].layout == BY_NUMBER_OF_AXES.get(axes[a])}
+        return {a: layer if a in usual else seen[a] for a, layer in layers.items()}
+
     @contextmanager
     def quickened(self) -> Iterator[None]:
         """Compute the convolutions in their faster form, where that agrees with what was traced."""
@@ -57,7 +69,10 @@ class Session:
 def hooked(net: Network, layers: Mapping[str, Layer], few: Tensor) -> Iterator[Session]:
     """Borrow a network, hook its layers, and see how a few samples run; give everything back."""
     with Capture(net.module, layers, net.select).attached() as capture:
-        yield Session(net, capture, few, trace(capture, few))
+        session = Session(net, capture, few, trace(capture, few))
+        for alias in layers.keys() - {START}:
+            session.channels(alias)  # or it is refused here, before anything long
+        yield session
 
 
 @contextmanager

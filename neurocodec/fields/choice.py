@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
 from neurocodec.network import Network, require_layer
+from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
@@ -67,29 +68,31 @@ class Choice:
             named.append(self.of.layer)
         return net.select_layers(dict.fromkeys(named))
 
-    def values(self, net: Network, names: Sequence[str]) -> tuple[Values, Axis]:
+    def values(
+        self, net: Network, layers: Mapping[str, Layer], names: Sequence[str]
+    ) -> tuple[Values, Axis]:
         """What is differentiated, and the dimension that it takes in the result."""
         if self.of is None:
             return _outputs(net, self.cells, names)
         if isinstance(self.of, xr.DataArray):
-            return _modes(self.of, str(self.layer), net.layers[str(self.layer)])
+            return _modes(self.of, str(self.layer), layers[str(self.layer)])
         if not isinstance(self.of, Target):
             raise InputError(
                 came=f"of={self.of!r}",
                 expected="one of nc.targets, or a dictionary (mode, channel)",
                 hint="of=nc.targets.Surprisal.fit(rates)",
             )
-        return _target(self.of.bind(names), self.layers(net)), Axis(None, {})
+        return _target(self.of.bind(names), layers), Axis(None, {})
 
-    def passing(self, net: Network, traced: Trace) -> tuple[Through | None, Axis]:
+    def passing(self, layers: Mapping[str, Layer], traced: Trace) -> tuple[Through | None, Axis]:
         """Channels that the gradient passes, and the dimension that they take in the result."""
         if self.through is None:
             return None, Axis(None, {})
         alias = str(self.layer)
-        hidden = net.layers[alias].channels_first(traced.done.hidden[alias])
+        hidden = layers[alias].channels_first(traced.done.hidden[alias])
         weights, axis = _weights(self.through, hidden.shape[1])
         _require_channels(weights, hidden, alias)
-        return Through(alias, hidden.new_tensor(weights)), axis
+        return Through(alias, tensor_of(weights, hidden.dtype, hidden.device)), axis
 
 
 def _modes(dictionary: xr.DataArray, alias: str, layer: Layer) -> tuple[Values, Axis]:
@@ -99,7 +102,7 @@ def _modes(dictionary: xr.DataArray, alias: str, layer: Layer) -> tuple[Values, 
         h = layer.channels_first(done.hidden[alias])
         _require_channels(rows, h, alias)
         total = h.flatten(2).sum(2) if h.ndim > 2 else h
-        return total @ h.new_tensor(rows).T
+        return total @ tensor_of(rows, h.dtype, h.device).T
 
     return values, axis
 
@@ -128,7 +131,7 @@ def _outputs(
     return lambda done: done.outputs[:, index], Axis(net.output_dim, coords, len(index))
 
 
-def _target(target: Target, layers: dict[str, Layer]) -> Values:
+def _target(target: Target, layers: Mapping[str, Layer]) -> Values:
     def values(done: Pass) -> Tensor:
         if target.layer is None:
             return target(done.outputs)[:, None]

@@ -99,8 +99,9 @@ class FieldPlan(Plan):
 
     def bound(self, session: Session) -> Fields:
         """Bind what is differentiated to the network's outputs and layers."""
-        values, cells = self.choice.values(self.net, session.outputs)
-        through, parts = self.choice.passing(self.net, session.traced)
+        layers = session.capture.layers
+        values, cells = self.choice.values(self.net, layers, session.outputs)
+        through, parts = self.choice.passing(layers, session.traced)
         if cells.dim is not None and cells.dim == parts.dim:
             raise InputError(
                 came="of= modes through= modes, which would both be the dim 'mode'",

@@ -41,7 +41,7 @@ def activations(net: Network, samples: Samples, layers: Mapping[str, Layer]) -> 
 
         def read(start: int, stop: int) -> dict[str, NDArray[np.float32]]:
             hidden = _look(capture, prefix, samples.batch(start, stop, device)).hidden
-            return {a: _rows(layer, hidden[a]) for a, layer in layers.items()}
+            return {a: _rows(capture.layers[a], hidden[a]) for a in layers}
 
         yield read
 

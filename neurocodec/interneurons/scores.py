@@ -176,7 +176,8 @@ def field_centers(
     with hooked(net, used, samples.few(net.device)) as session, torch.enable_grad():
         x.requires_grad_()
         done = session.capture.run(x)
-        hidden = {a: layer.channels_first(done.hidden[a]).flatten(1) for a, layer in used.items()}
+        seen = session.capture.layers
+        hidden = {a: seen[a].channels_first(h).flatten(1) for a, h in done.hidden.items()}
         known = {unit: _centroid(hidden[unit[0]][:, unit[1]], x) for unit in dict.fromkeys(units)}
     return np.array([known[unit] for unit in units], dtype=np.float64).reshape(-1, 2)
 

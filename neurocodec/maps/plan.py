@@ -155,7 +155,7 @@ class Maps(Bound):
         plan = self.plan
         if plan.choice is None or self.chosen is None:
             return Saliency(self.passes).mapped(plan.method, batch)
-        weights = batch.x.new_tensor(self.chosen.weights)
+        weights = tensor_of(self.chosen.weights, batch.x.dtype, batch.x.device)
         parts = Parts(plan.choice.layer, weights, plan.sign)
         return MapPasses(self.passes, parts, plan.steps).mapped(plan.method, batch)
 

@@ -5,19 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from neurocodec.errors import StorageError
+from neurocodec.nn.arrays import numbers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from torch.optim import Optimizer
+
+WRAPPERS: Final = re.compile(
+    r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
+"""What torch.compile and torch's other wrappers put into names, wherever they wrap."""
+PREFIXES: Final = ("module.", "model.", "net.", "network.")
+"""What parallel and averaged training, and training loops, put before names."""
+AVERAGED: Final = "n_averaged"
+"""What torch.optim.swa_utils.AveragedModel counts."""
+COUNTER: Final = "num_batches_tracked"
+"""What batch norms count in training; older files do not have it."""
+Value = TypeVar("Value")
 
 FACTS = "neurocodec"
 """Key of the metadata under which the JSON is kept."""
@@ -54,12 +69,32 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
 
 
+def unwrapped_names(state: Mapping[str, Value], known: Iterable[str]) -> dict[str, Value]:
+    """Names of a state dict as a module knows them, without what wrappers put before them."""
+    own = {WRAPPERS.sub("", name): name for name in known}
+    named = {WRAPPERS.sub("", name): value for name, value in state.items()}
+    while prefix := next((p for p in PREFIXES if _wraps(p, named, own)), ""):
+        named = unprefixed(prefix, named)
+    return {own.get(name, name): value for name, value in named.items()}
+
+
+def _wraps(prefix: str, named: Iterable[str], own: Iterable[str]) -> bool:
+    """Whether a prefix is that of a wrapper: all names have it, or all that are wanted."""
+    wanted = {name for name in own if not name.endswith(COUNTER)}
+    if wanted <= {*named}:
+        return False
+    inner = {name.removeprefix(prefix) for name in named if name.startswith(prefix)}
+    whole = len(inner) == len({*named} - {AVERAGED})
+    foreign = not any(name.startswith(prefix) for name in wanted)
+    return bool(inner) and (wanted <= inner or (whole and foreign))
+
+
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Put a prefix before every name."""
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
-def unprefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def unprefixed(prefix: str, tensors: Mapping[str, Value]) -> dict[str, Value]:
     """Take the tensors with a prefix, without it."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
@@ -85,5 +120,5 @@ def digest(*tensors: Tensor) -> str:
     total = hashlib.sha256()
     for tensor in tensors:
         total.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        total.update(tensor.detach().cpu().contiguous().numpy().data.cast("B"))
+        total.update(np.ascontiguousarray(numbers_of(tensor)).data.cast("B"))
     return total.hexdigest()

@@ -368,7 +368,7 @@ def test_the_mask_never_writes_in_place():
 @pytest.mark.parametrize(
     ("layer", "tokens", "expected"),
     [
-        (nc.Layer("0"), (0, -1), [[0, 1], [2, 3], [0, 5]]),
+        (nc.Layer("0", layout="tokens"), (0, -1), [[0, 1], [2, 3], [0, 5]]),
         (nc.Layer("0", token=1), None, [[0, 1], [0, 3], [4, 5]]),
         (nc.Layer("0", heads=2), (1,), [[0, 1], [0, 3], [4, 5]]),
         (nc.Layer("0", layout="maps"), None, [[0, 0], [2, 3], [4, 5]]),

@@ -13,6 +13,7 @@ from torch import nn
 from neurocodec.adapters.networks.torch_files import load_torch_file
 from neurocodec.errors import InputError, StorageError, warn
 from neurocodec.network import Network
+from neurocodec.nn.checkpoint import unwrapped_names
 from neurocodec.nn.retina.deep_retina import DeepRetinaConfig, UnitRule, build_deep_retina
 
 MODEL_TYPES: Final = ("BNCNN", "LinearStackedBNCNN", "VaryModel")
@@ -98,7 +99,7 @@ def deep_retina(
     if not isinstance(state, Mapping):
         raise _odd("model_state_dict", state, "a dictionary of tensors")
     config = _config(facts, unit_rule)
-    module = build_deep_retina(state, config)
+    module = build_deep_retina(unwrapped_names(state, ["sequential."]), config)
     count = cast("nn.BatchNorm1d", module.get_submodule("readout.normalisation")).num_features
     cells = _cells(facts, count) if outputs is None else list(map(str, outputs))
     if len(cells) != count or len(config.centers or cells) != count:

@@ -84,8 +84,8 @@ def timm(
     library = require("timm")
     name, tag = _known(library, name, weights)
     module = _build(library, name, tag, seed, options)
-    if adjust is not None:
-        module = adjust(module) or module
+    changed = None if adjust is None else adjust(module)
+    module = module if changed is None else changed
     if weights is not None and tag is None:
         load_weights(module, weights, name, _converter(module))
     config = library.data.resolve_model_data_config(module, args=_size(options))

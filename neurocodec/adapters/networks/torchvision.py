@@ -100,8 +100,8 @@ def torchvision(
     if name in RESCALING and entry is None and weights is not None:
         options.setdefault("transform_input", True)
     module = _build(models, name, entry, seed, options)
-    if adjust is not None:
-        module = adjust(module) or module
+    changed = None if adjust is None else adjust(module)
+    module = module if changed is None else changed
     if entry is None and weights is not None:
         load_weights(module, weights, name)
     if kind == "heads":

@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import safetensors
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neurocodec.adapters.networks.torch_files import load_torch_file
 from neurocodec.errors import InputError, StorageError
+from neurocodec.nn.checkpoint import COUNTER, unwrapped_names
 
 State: TypeAlias = dict[str, Tensor]
 
 ENDINGS: Final = (".safetensors", ".pth", ".pt", ".bin", ".tar")
 WRAPPERS: Final = ("state_dict", "model_state_dict", "model", "network", "net")
 """Keys under which training scripts save the state dict."""
+EXTRA_STATE: Final = "_extra_state"
+"""End of the names of what modules save besides tensors; it is not read."""
 VERSIONS: Final = "_metadata"
 """Attribute of a state dict in which torch keeps the version of each submodule."""
 OLD_DENSENET: Final = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.")
@@ -38,8 +42,7 @@ def is_weight_file(weights: object) -> bool:
 
 def read_weights(path: str | PathLike[str]) -> State:
     """Name -> tensor of a ".safetensors" file, or of one that `torch.save` wrote."""
-    # A state dict under "state_dict", "model" and the like is found; a prefix "module." that all
-    # names have (of parallel training) is left out.
+    # A state dict under "state_dict", "model" and the like is found.
     file = Path(path).expanduser()
     loaded = _safetensors(file) if file.suffix == ".safetensors" else load_torch_file(file)
     state = _unwrapped(loaded)
@@ -49,8 +52,6 @@ def read_weights(path: str | PathLike[str]) -> State:
             expected="a state dict: names and tensors",
             hint="torch.save(module.state_dict(), path)",
         )
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     return state
 
 
@@ -71,9 +72,10 @@ def _unwrapped(loaded: Any) -> State:
     for key in WRAPPERS:
         if isinstance(loaded.get(key), Mapping):
             return _unwrapped(loaded[key])
-    if not all(isinstance(x, Tensor) for x in loaded.values()):
+    state = {str(name): x for name, x in loaded.items() if not str(name).endswith(EXTRA_STATE)}
+    if not all(isinstance(x, Tensor) for x in state.values()):
         return {}
-    return {str(name): tensor for name, tensor in loaded.items()}
+    return {n: x if x.layout == torch.strided else x.to_dense() for n, x in state.items()}
 
 
 def _described(loaded: Any) -> str:
@@ -91,7 +93,7 @@ def load_weights(
     """Load the weights of a file into a network; nothing is loaded where any does not fit."""
     # `convert` makes the network's names of older ones, where names do not fit; `what` is for
     # messages.
-    state = _renamed(read_weights(path))
+    state = unwrapped_names(_renamed(read_weights(path)), module.state_dict())
     differences = _differences(state, module)
     if differences and convert is not None:
         state = convert(state, module)
@@ -119,8 +121,8 @@ def _renamed(state: State) -> State:
 
 
 def _differences(state: State, module: nn.Module) -> list[str]:
-    wanted = module.state_dict()
-    counters = {name for name in wanted if name.endswith("num_batches_tracked")}
+    wanted = {n: x for n, x in module.state_dict().items() if not n.endswith(EXTRA_STATE)}
+    counters = {name for name in wanted if name.endswith(COUNTER)}
     found = {
         "missing": [n for n in wanted if n not in state and n not in counters],
         "unexpected": [n for n in state if n not in wanted],
@@ -128,6 +130,11 @@ def _differences(state: State, module: nn.Module) -> list[str]:
             f"{n} {tuple(state[n].shape)} for {tuple(x.shape)}"
             for n, x in wanted.items()
             if n in state and state[n].shape != x.shape
+        ],
+        "of another kind": [
+            f"{n} {x.dtype}, {x.device}"
+            for n, x in state.items()
+            if x.is_meta or x.is_quantized or x.is_complex() > wanted.get(n, x).is_complex()
         ],
     }
     return [f"{len(names)} {how} ({_few(names)})" for how, names in found.items() if names]

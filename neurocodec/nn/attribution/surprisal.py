@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from neurocodec.errors import InputError
+from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.attribution.target import Target
 
 logger = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class Mahalanobis(Target):
     def _tensors(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
         if (dtype, device) not in self._made:
             mean, whitening = (
-                torch.as_tensor(x, dtype=dtype, device=device)
+                tensor_of(x, dtype, device)
                 for x in (np.asarray(self.mean), self._whitening)
             )
             self._made[dtype, device] = mean, whitening

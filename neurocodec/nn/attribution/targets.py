@@ -11,6 +11,7 @@ from torch import Tensor
 
 from neurocodec.arguments import is_whole, one_of, whole
 from neurocodec.errors import InputError, unknown_name
+from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.attribution.surprisal import Mahalanobis, Surprisal
 from neurocodec.nn.attribution.target import Target
 
@@ -259,7 +260,8 @@ class Feature(Target):
                 came=f"a vector of {len(self.vector)} for {self.name!r}",
                 expected=f"one number for each of its {outputs.shape[1]} channels",
             )
-        projected = torch.einsum("bc...,c->b...", outputs, outputs.new_tensor(self.vector))
+        vector = tensor_of(self.vector, outputs.dtype, outputs.device)
+        projected = torch.einsum("bc...,c->b...", outputs, vector)
         where = self.position
         if where is not None:
             return self._at(projected, (*where,) if isinstance(where, Iterable) else (where,))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from neurocodec.errors import CaptureError, unknown_name
+from neurocodec.nn.capture.axes import ChannelAxes
 from neurocodec.nn.capture.borrowing import borrowed
 from neurocodec.nn.capture.flow import Recorder
 from neurocodec.nn.capture.layer import Item, Layer, answer, pick, put
@@ -112,7 +113,7 @@ class Capture:
         if self.recorder is not None:
             self.recorder.start(self.module, x)
         with RightForOne() if torch.is_grad_enabled() else nullcontext():
-            outputs = answer(self.module(x), self.select)
+            outputs = answer(self.module(x), self.select, len(x))
         if self.recorder is not None:
             self.recorder.finish(outputs)
         changed = self._changed()
@@ -134,8 +135,9 @@ class Capture:
         own = x.clone()
         version = own._version  # noqa: SLF001
         try:
-            with torch.no_grad():
-                outputs = answer(self.module(own), self.select)
+            with torch.no_grad(), ChannelAxes(self.module) as axes:
+                axes.start(own)
+                outputs = answer(self.module(own), self.select, len(own))
             self.protected |= self._changed()
         finally:
             self._off = False
@@ -200,6 +202,9 @@ class Capture:
                 hint=f"nc.Layer({layer.module!r}, occurrence=0)",
             )
         activation = pick(value, layer)
+        axes = ChannelAxes.active()
+        if axes is not None:
+            self.layers = {**self.layers, alias: layer.seen(activation, axes.of(activation))}
         if self._off:
             self._note(alias, activation)
             return None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
+import torch
 from torch import Tensor
 
-from neurocodec.errors import CaptureError, unknown_name
+from neurocodec.arguments import is_whole, whole
+from neurocodec.errors import CaptureError, InputError, unknown_name
 
 Item: TypeAlias = int | str | None
 Layout: TypeAlias = Literal["vector", "tokens", "maps"]
@@ -28,11 +33,12 @@ class Layer:
     occurrence
         Which call, from 0, of a submodule that runs several times in one pass.
     item
-        Which item of an output that is a tuple (int) or dict (str).
+        Which item of an output that is a tuple (int), or a dict, named tuple or dataclass (str).
     layout
         ``"maps"`` (sample, channel, positions...), ``"tokens"`` (sample, positions..., channel) or
-        ``"vector"`` (sample, channel); None takes it from the number of dimensions (4, 3 or 2)
-        and from the module (three dimensions of a Conv1d are maps).
+        ``"vector"`` (sample, channel); None finds out from the operations that made the
+        activation (channels are first after a convolution, last after a linear layer), and asks
+        where these leave it open.
     token
         One token, such as 0 for the class token; None sums over all tokens.
     heads
@@ -60,7 +66,12 @@ class Layer:
         ):
             if value not in known:
                 raise unknown_name(f"value of Layer({what}=...)", value, known)
-        if self.heads is not None and (self.heads < 1 or self.layout in ("vector", "maps")):
+        for what, least in (("occurrence", 0), ("heads", 1), ("token", None)):
+            value = getattr(self, what)
+            if value is not None:
+                object.__setattr__(self, what, whole(f"Layer({what}=...)", value, least))
+        object.__setattr__(self, "item", as_item("item", self.item))
+        if self.heads is not None and ( self.layout in ("vector", "maps")):
             raise CaptureError(
                 came=f"heads={self.heads} with layout={self.layout!r} at {self.module!r}",
                 expected="a number of heads, at least 1, of tokens",
@@ -86,12 +97,14 @@ class Layer:
         >>> Layer("blocks.3", token=0).channels_first(tokens).shape
         torch.Size([2, 12])
         """
-        layout = self.layout or {2: "vector", 3: "tokens", 4: "maps"}.get(activation.ndim)
+        layout = self.layout_of(activation)
         if layout is None:
             raise CaptureError(
-                came=f"an activation of shape {tuple(activation.shape)} at {self.module!r}",
-                expected="(sample, channel), (sample, token, channel) or (sample, channel, y, x)",
-                hint=f"nc.Layer({self.module!r}, layout='maps')",
+                came=f"an activation of shape {tuple(activation.shape)} at {self.module!r}, whose"
+                " channels may be the second axis or the last",
+                expected="layout='maps' (sample, channel, y, x) or 'tokens' (sample, token,"
+                " channel), where nothing in the network tells",
+                hint=f"nc.Layer({self.module!r}, layout='tokens')",
             )
         if layout != "tokens":
             self._require_no_tokens(activation)
@@ -101,6 +114,22 @@ class Layer:
         if self.heads is not None:
             return self._by_head(activation)
         return activation.movedim(-1, 1)
+
+    def seen(self, activation: Tensor, channels: int | None) -> Layer:
+        """Layer with its layout, where it has none, by the axis that its channels are known at."""
+        if self.layout is not None:
+            return self
+        known: dict[int | None, Layout] = {1: "maps", activation.ndim - 1: "tokens"}
+        if activation.ndim == 2 or channels not in known:
+            return replace(self, layout=self.layout_of(activation))
+        return replace(self, layout=known[channels])
+
+    def layout_of(self, activation: Tensor) -> Layout | None:
+        """Layout that is given, or that goes without saying; None where it is open."""
+        if self.layout is None and activation.ndim == 2:
+            return "vector"
+        several = self.token is not None or self.heads is not None
+        return "tokens" if self.layout is None and several else self.layout
 
     def _require_no_tokens(self, activation: Tensor) -> None:
         if self.token is None and self.heads is None:
@@ -133,36 +162,87 @@ class Layer:
         return activation.view(*activation.shape[:-1], self.heads, -1).movedim(-2, 1)
 
 
+def as_item(name: str, value: Any) -> Item:
+    """Take what names an item of a tuple or dict: a whole number, a name, or None."""
+    if value is None or isinstance(value, str):
+        return value
+    if is_whole(value):
+        return operator.index(value)
+    raise InputError(
+        came=f"{name}={value!r}",
+        expected="the position (int) or the name (str) of an item, or None",
+        hint=f"{name}=0",
+    )
+
+
 def pick(value: Any, layer: Layer) -> Tensor:
     """Take the activation of a layer out of what its module returned or took."""
     where = f"the {layer.at} of layer {layer.module!r}"
     tensor = value if layer.item is None else _item(value, layer.item, where)
-    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+    if not isinstance(tensor, Tensor) or not _is_plain(tensor):
         raise CaptureError(
             came=f"{where} is {_kind(tensor)}",
             expected="a tensor of real numbers",
-            hint=f"nc.Layer({layer.module!r}, item=0)",
+            hint=""
+            if layer.item is not None or _first(tensor) is None
+            else f"nc.Layer({layer.module!r}, item={_first(tensor)!r})",
         )
     return tensor
 
 
 def put(value: Any, item: Item, tensor: Tensor) -> Any:
-    """Put a tensor in the place of one item of a tuple or dict, or of the whole."""
+    """Put a tensor in the place of one item of a tuple, dict or dataclass, or of the whole."""
     if item is None:
         return tensor
+    if is_dataclass(value) and not isinstance(value, type):
+        name = item if isinstance(item, str) else _fields(value)[item]
+        return dataclasses.replace(value, **{name: tensor})
     if isinstance(value, Mapping):
         return type(value)({**value, item: tensor})  # type: ignore[call-arg]
-    place = range(len(value))[int(item)]
-    parts = [tensor if i == place else part for i, part in enumerate(value)]
-    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if hasattr(value, "_fields"):
+        name = item if isinstance(item, str) else value._fields[item]
+        return value._replace(**{name: tensor})
+    if isinstance(item, str):
+        changed = copy.copy(value)
+        setattr(changed, item, tensor)
+        return changed
+    place = range(len(value))[item]
+    return type(value)([tensor if i == place else part for i, part in enumerate(value)])
 
 
 def _item(value: Any, item: int | str, where: str) -> Any:
-    try:
+    """Take an item of a tuple or dict, or a field of a named tuple, dataclass or plain object."""
+    names = _fields(value)
+    if isinstance(value, Mapping) and item in value:
         return value[item]
-    except (KeyError, IndexError, TypeError) as error:
-        names = list(value) if isinstance(value, Mapping) else range(len(value))
-        raise unknown_name(f"item in {where} ({_kind(value)})", item, names) from error
+    if isinstance(item, str) and item in names:
+        return getattr(value, item)
+    if isinstance(item, int) and -len(names) <= item < len(names):
+        return value[item] if isinstance(value, tuple | list) else getattr(value, names[item])
+    known = list(value) if isinstance(value, Mapping) else names
+    raise unknown_name(f"item in {where} ({_kind(value)})", item, known)
+
+
+def _fields(value: Any) -> list[Any]:
+    """Names, or numbers, of the parts of what a module returned, in order."""
+    if isinstance(value, Tensor | str):
+        return []
+    if isinstance(value, tuple | list):
+        return [*getattr(value, "_fields", range(len(value)))]
+    if is_dataclass(value):
+        names = [field.name for field in fields(value)]
+        # as in Hugging Face's outputs, which are dicts besides, and count what is there
+        return [n for n in names if n in value] if isinstance(value, Mapping) else names
+    return [] if isinstance(value, Mapping) else [*getattr(value, "__dict__", ())]
+
+
+def _first(value: Any) -> Item:
+    """An item to offer in a message."""
+    return next(iter(value if isinstance(value, Mapping) else _fields(value)), None)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.layout == torch.strided
 
 
 def _kind(value: Any) -> str:
@@ -172,23 +252,32 @@ def _kind(value: Any) -> str:
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, Tensor):
         return f"a tensor of {value.dtype}"
-    return f"of type {type(value).__name__}"
+    return f"a {type(value).__name__}"
 
 
-def answer(outputs: Any, select: Item = None) -> Tensor:
+def answer(outputs: Any, select: Item = None, samples: int | None = None) -> Tensor:
     """Take the network's answer (sample, output) out of what its module returned."""
     tensor = outputs if select is None else _item(outputs, select, "the network's output")
     if not isinstance(tensor, Tensor):
-        first = next(iter(tensor), 0) if isinstance(tensor, Mapping) else 0
         raise CaptureError(
             came=f"the network returns {_kind(tensor)}",
             expected="one tensor of shape (sample, output)",
-            hint=f"nc.Network(module, ..., select={first!r})",
+            hint=""
+            if select is not None or _first(tensor) is None
+            else f"nc.Network(module, layers=[], select={_first(tensor)!r})",
         )
-    if tensor.ndim != 2:
+    if tensor.dtype == torch.bool or tensor.is_complex() or tensor.layout != torch.strided:
         raise CaptureError(
-            came=f"the network returns a tensor of shape {tuple(tensor.shape)}",
-            expected="shape (sample, output)",
-            hint="torch.nn.Sequential(module, torch.nn.Flatten())",
+            came=f"the network returns {_kind(tensor)}, {tensor.layout}",
+            expected="a dense tensor of real numbers",
+        )
+    if tensor.ndim < 2 and tensor.numel() == samples:  # one number a sample
+        return tensor.reshape(-1, 1)
+    if tensor.ndim != 2 or not tensor.shape[1] or len(tensor) != (samples or len(tensor)):
+        raise CaptureError(
+            came=f"the network returns a tensor of shape {tuple(tensor.shape)}"
+            + (f" for {samples} samples" if samples else ""),
+            expected="shape (sample, output), or (sample,), also for one sample alone",
+            hint="torch.nn.Sequential(module, torch.nn.Flatten())" if tensor.ndim > 2 else "",
         )
     return tensor

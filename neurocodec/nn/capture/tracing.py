@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from neurocodec.errors import CaptureError, InputError
+from neurocodec.errors import CaptureError, InputError, NeurocodecError
 from neurocodec.nn.capture.flow import Flow, Recorder, recorded
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.repeatable import reading_only, require_repeatable
@@ -19,6 +21,8 @@ from neurocodec.nn.capture.shortcuts import foldable
 from neurocodec.nn.fast.convolution import is_rewritable, rewritten
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 AGREEMENT = {torch.float64: 1e-9}
 """Largest difference between two ways to compute the same, relative to the largest number."""
@@ -71,7 +75,7 @@ def trace(capture: Capture, x: Tensor) -> Trace:
         with reading_only(capture.module):
             plain = _run(capture.plain, x)
         require_repeatable(capture, x, plain)
-        flow, saved, alone = inspect(capture, x)
+        flow, saved, alone = _run(partial(inspect, capture), x)
         done = alone.done if len(x) == 1 else capture.look(x)
     if not bool(done.outputs.isfinite().all()):
         raise InputError(
@@ -184,14 +188,22 @@ def _ran(module: nn.Module) -> Iterator[list[str]]:
         yield ran
 
 
-def _run(plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _run(passing: Callable[[Tensor], Result], x: Tensor) -> Result:
+    """Let samples through; what the network raises is told with its cause."""
     try:
-        return plain(x)
-    except RuntimeError as error:
-        if isinstance(error, CaptureError):
-            raise
+        return passing(x)
+    except NeurocodecError:
+        raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
         raise InputError(
-            came=f"samples of shape {tuple(x.shape[1:])}, which the network refuses: {error}",
+            came=f"{len(x)} samples whose passes do not fit into memory: {error}",
+            expected="memory for their activations and gradients",
+            hint="device='cpu'",
+        ) from error
+    except Exception as error:
+        kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
+        raise InputError(
+            came=f"samples of shape {tuple(x.shape[1:])}, which the network refuses: {kind}{error}",
             expected="stimuli of the shape that the network was made for",
         ) from error
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neurocodec.errors import CaptureError, InputError
+from neurocodec.nn.capture.axes import ChannelAxes
 from neurocodec.nn.capture.layer import Layer, pick, put
 from neurocodec.nn.capture.twins import twin
 
@@ -68,8 +69,7 @@ class ChannelMask:
 
 
 def _require_tokens(layer: Layer, tokens: Sequence[int], activation: Tensor, view: Tensor) -> None:
-    layout = layer.layout or {2: "vector", 3: "tokens"}.get(activation.ndim)
-    if layout != "tokens" or activation.ndim != 3 or layer.token is not None:
+    if layer.layout_of(activation) != "tokens" or activation.ndim != 3 or layer.token is not None:
         without = f"only its token {layer.token}" if layer.token is not None else "no tokens"
         raise InputError(
             came=f"tokens={list(tokens)} of layer {layer.module!r}, which has {without}",
@@ -102,7 +102,11 @@ class MaskHook:
             part.register_forward_hook(self._on_output)
         module.register_forward_hook(self._end)
 
-    def _start(self, _module: nn.Module, _args: Any) -> None:
+    def _start(self, module: nn.Module, args: Any) -> None:
+        if self.mask.layer.layout is None and ChannelAxes.active() is None:
+            with torch.no_grad(), ChannelAxes(module) as axes:
+                axes.start(args[0])
+                module(*args)
         self._calls, self._done = 0, False
 
     def _end(self, _module: nn.Module, _args: Any, _output: Any) -> None:
@@ -135,7 +139,11 @@ class MaskHook:
                 hint=f"nc.Layer({layer.module!r}, occurrence=0)",
             )
         self._done = True
-        return put(value, layer.item, self.mask(pick(value, layer)))
+        activation, axes = pick(value, layer), ChannelAxes.active()
+        if axes is not None:
+            layer = layer.seen(activation, axes.of(activation))
+            self.mask = replace(self.mask, layer=layer)
+        return put(value, layer.item, self.mask(activation))
 
 
 def masked(module: nn.Module, mask: ChannelMask) -> nn.Module:

@@ -71,6 +71,8 @@ def test_act_grad_of_stock_networks(name):
     )
     for layer in CASES[name]:
         product = expected[layer]
+        if layer in CHANNELS_LAST:
+            product = product.movedim(-1, 1)
         assert_close(tree, layer, product.flatten(2).sum(2) if product.ndim > 2 else product)
 
 
