@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import nn
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
@@ -103,7 +104,7 @@ class Network:
             "output_coords": dict(output_coords or {}),
             "select": select,
             "input_shape": None if input_shape is None else tuple(input_shape),
-            "frame_rate": frame_rate,
+            "frame_rate": None if frame_rate is None else arguments.frame_rate(frame_rate),
             "name": name or type(module).__name__,
             "preprocessing": preprocessing,
             "perturbation": tuple(perturbation),

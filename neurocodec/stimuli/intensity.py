@@ -12,7 +12,7 @@ from neurocodec import vocabulary as v
 from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled, require_finite, stamp, time_coordinate
-from neurocodec.stimuli.timing import require_rate, resample
+from neurocodec.stimuli.timing import resample
 
 Size = tuple[int, int]
 
@@ -27,7 +27,7 @@ def light(intensity: xr.DataArray | ArrayLike, frame_rate: float | None) -> xr.D
                 expected="one number a frame, and the frames per second",
                 hint="frame_rate=net.frame_rate",
             )
-        time = {v.TIME: time_coordinate(len(values), require_rate(frame_rate))}
+        time = {v.TIME: time_coordinate(len(values), frame_rate)}
         plain = labelled(values, (v.TIME,), time, name="intensity")
         require_finite(plain, "the intensity")
         return plain

@@ -14,6 +14,7 @@ from scipy.interpolate import make_interp_spline
 from scipy.signal import resample_poly
 
 from neurocodec import vocabulary as v
+from neurocodec import arguments, clock
 from neurocodec.arguments import one_of
 from neurocodec.errors import InputError
 from neurocodec.kernels.averaging import area_average
@@ -94,7 +95,7 @@ def resample(data: Recorded, frame_rate: float, *, method: Resampling | None = N
     """
     if method is not None:
         one_of("method of resampling", method, get_args(Resampling))
-    require_rate(frame_rate)
+    frame_rate = arguments.frame_rate(frame_rate)
     if isinstance(data, xr.DataArray):
         return _array(data, frame_rate, method)
     if isinstance(data, xr.Dataset):
@@ -102,13 +103,6 @@ def resample(data: Recorded, frame_rate: float, *, method: Resampling | None = N
     whole = data if data.is_root else data.copy()
     nodes = {node.path: _dataset(node.to_dataset(), frame_rate, method) for node in whole.subtree}
     return xr.DataTree.from_dict(nodes, name=data.name)
-
-
-def require_rate(frame_rate: float) -> float:
-    """Refuse a frame rate that is not positive."""
-    if not (np.isfinite(frame_rate) and frame_rate > 0):
-        raise InputError(came=f"frame_rate={frame_rate!r}", expected="frames per second, above 0")
-    return float(frame_rate)
 
 
 def _array(data: xr.DataArray, rate: float, method: Resampling | None) -> xr.DataArray:
