@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import itertools
 from typing import Any, Final, TypeVar
 
@@ -65,6 +65,11 @@ def seconds(time: xr.Variable, since: str | None = None) -> xr.Variable:
     return xr.Variable(time.dims, values, {**attrs, "units": v.SECONDS})
 
 
+def is_date(time: xr.Variable) -> bool:
+    """Whether times are dates, not durations."""
+    return isinstance(time.dtype, pd.DatetimeTZDtype) or _plain(time).dtype.kind == "M"
+
+
 def plain_seconds(times: Any, since: str | None = None) -> NDArray[Any]:
     """Times that a user types, as `seconds` of a coordinate with the same first date."""
     if isinstance(times, xr.DataArray):
@@ -82,9 +87,9 @@ def _plain(time: xr.Variable) -> NDArray[Any]:
     values = np.asarray(time.values)
     if values.dtype.kind == "O":
         flat = values.ravel().tolist()
-        if all(isinstance(x, datetime.timedelta) for x in flat):
+        if all(isinstance(x, dt.timedelta) for x in flat):
             values = np.asarray(pd.to_timedelta(flat).values)
-        elif all(isinstance(x, datetime.datetime) for x in flat):
+        elif all(isinstance(x, dt.datetime) for x in flat):
             zoned = {x.tzinfo is not None for x in flat} == {True}
             dates = pd.to_datetime(flat, utc=True) if zoned else pd.DatetimeIndex(flat)
             values = np.asarray(dates.tz_localize(None).values)
@@ -99,7 +104,7 @@ def _plain(time: xr.Variable) -> NDArray[Any]:
 
 
 def _per_second(units: str) -> int:
-    name = units.split(" since ")[0].strip()
+    name = units.split(" since ", maxsplit=1)[0].strip()
     name = name if name in _PER_SECOND else name.lower()
     if name not in _PER_SECOND:
         raise InputError(
@@ -122,25 +127,39 @@ def scalar_seconds(value: xr.DataArray) -> float:
     return found
 
 
-def rising(values: Any, what: str = "movie") -> Times:
+def require_width(width: float, step: float) -> None:
+    """Refuse bins of spikes that are not as long as the frames, within half of a frame."""
+    if not abs(width / step - 1) <= JUMP:
+        ms = 0.9 < step / width / THOUSAND < 1.1
+        raise InputError(
+            came=f"spike counts in bins of {width:g} s beside frames of {step:g} s",
+            expected="one count a frame, and both in seconds",
+            hint="recording.assign_coords(time=recording.time / 1000), if its times are in ms"
+            if ms
+            else f"recording.assign_coords(bin_width={step:g})",
+        )
+
+
+def rising(values: Any, what: str = "movie", where: str = "") -> Times:
     """Times in seconds as floats; refused where they are not finite, repeat or do not rise."""
+    # `what` is also the name in the hint, which there is none of for a file, `where`
     times = np.asarray(values, np.float64).ravel()
     if not np.isfinite(times).all():
         place = int(np.argmin(np.isfinite(times)))
         raise InputError(
-            came=f"a {what} whose time {place} is {times[place]:g}",
+            came=f"time {place} of {where or f'the {what}'}, which is {times[place]:g}",
             expected="rising times in seconds",
-            hint=f"{what}.isel(time=np.flatnonzero(np.isfinite({what}.time)))",
+            hint="" if where else f"{what}.isel(time=np.flatnonzero(np.isfinite({what}.time)))",
         )
     steps = np.diff(times)
     if (steps > 0).all():
         return times
     place = int(np.argmin(steps > 0)) + 1
     raise InputError(
-        came=f"a {what} of times that do not rise: time {place} ({times[place]:g} s) is not later"
-        f" than the one before ({times[place - 1]:g} s)",
-        expected="a coordinate 'time' in seconds that rises",
-        hint=_in_order(times, what),
+        came=f"times of {where or f'the {what}'} that do not rise: time {place}"
+        f" ({times[place]:g} s) is not later than the one before ({times[place - 1]:g} s)",
+        expected="rising times in seconds",
+        hint="" if where else _in_order(times, what),
     )
 
 
@@ -214,7 +233,7 @@ def pieces(
     new = np.zeros(max(size - 1, 0), bool)
     labels = segment_of(data)
     if labels is not None:
-        new |= (labels[1:] != labels[:-1]) | pd.isnull(labels[1:])
+        new |= (labels[1:] != labels[:-1]) | pd.isna(labels[1:])
     if v.TIME in data.coords:
         times = rising(seconds(data[v.TIME].variable).values, what)
         new |= _jumps(times, new, frame_rate, what)
@@ -259,9 +278,7 @@ def _jumps(
     return found
 
 
-def _of_another_rate(
-    steps: Times, step: float, frame_rate: float | None, what: str
-) -> InputError:
+def _of_another_rate(steps: Times, step: float, frame_rate: float | None, what: str) -> InputError:
     thousands = float(np.median(steps)) / step / THOUSAND
     if frame_rate is not None and 0.9 < thousands < 1.1:
         hint = f"{what}.assign_coords(time={what}.time / 1000), if its times are in ms"
