@@ -170,11 +170,11 @@ def _in_order(times: Times, what: str) -> str:
         return f"{what}.sortby('time')"
     if (steps >= 0).all():
         return f"{what}.drop_duplicates('time')"
-    new = f"np.r_[0, np.cumsum(np.diff({what}.time) <= 0)]"
-    rate = 1 / float(np.median(steps[steps > 0])) if (steps > 0).any() else 100.0
+    step = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.01
+    new = f"~np.isclose(np.diff({what}.time), {step:g}, rtol={JUMP})"
     return (
-        f"{what}.assign_coords(segment=('time', {new}),"
-        f" time=np.arange({what}.sizes['time']) / {rate:g})"
+        f"{what}.assign_coords(segment=('time', np.r_[0, np.cumsum({new})]),"
+        f" time=np.arange({what}.sizes['time']) * {step:g})"
     )
 
 

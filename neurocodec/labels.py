@@ -365,8 +365,10 @@ def lag_coordinate(
     >>> lag_coordinate(3, xr.DataArray(), frame_rate=100.0).values.tolist()
     [-0.02, -0.01, 0.0]
     """
-    if frame_rate is None and v.TIME in movie.coords and movie.sizes[v.TIME] > 1:
+    if frame_rate is not None:
+        frame_rate = arguments.frame_rate(frame_rate)
+    elif v.TIME in movie.coords and movie.sizes[v.TIME] > 1:
         frame_rate = 1 / clock.step_of(clock.seconds(movie[v.TIME].variable).values)
-    lags = np.arange(1 - history, 1) / (1.0 if frame_rate is None else frame_rate)
+    lags = np.arange(1 - history, 1) / (frame_rate or 1.0)
     attrs = {"long_name": "time before the response", "units": v.SECONDS if frame_rate else "frame"}
     return xr.Variable(v.LAG, lags, attrs)
