@@ -63,6 +63,15 @@ def number(name: str, value: Any, expected: str, *, hint: str = "") -> float:
     return float(value)
 
 
+def frame_rate(value: Any, name: str = "frame_rate") -> float:
+    """Take a number of frames per second, above 0."""
+    expected, hint = "frames per second, above 0", f"{name}=100.0"
+    found = number(name, value, expected, hint=hint)
+    if found <= 0:
+        raise InputError(came=f"{name}={value!r}", expected=expected, hint=hint)
+    return found
+
+
 def between(name: str, value: Any, *, hint: str = "") -> float:
     """Take a number above 0 and below 1."""
     expected = "a number between 0 and 1"

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from neurocodec import arguments, clock
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 
@@ -90,9 +91,8 @@ def time_coordinate(size: int, rate: float, start: float = 0.0) -> xr.Variable:
     >>> time_coordinate(3, 100.0).values.tolist()
     [0.0, 0.01, 0.02]
     """
-    return xr.Variable(
-        v.TIME, start + np.arange(size) / rate, {"units": v.SECONDS, "long_name": "time"}
-    )
+    times = start + np.arange(size) / arguments.frame_rate(rate)
+    return xr.Variable(v.TIME, times, {"units": v.SECONDS, "long_name": "time"})
 
 
 def sample_dim(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
@@ -365,8 +365,10 @@ def lag_coordinate(
     >>> lag_coordinate(3, xr.DataArray(), frame_rate=100.0).values.tolist()
     [-0.02, -0.01, 0.0]
     """
-    if frame_rate is None and v.TIME in movie.coords and movie.sizes[v.TIME] > 1:
-        frame_rate = 1 / float(np.median(np.diff(movie[v.TIME].values)))
+    if frame_rate is not None:
+        frame_rate = arguments.frame_rate(frame_rate)
+    elif v.TIME in movie.coords and movie.sizes[v.TIME] > 1:
+        frame_rate = 1 / clock.step_of(clock.seconds(movie[v.TIME].variable).values)
     lags = np.arange(1 - history, 1) / (frame_rate or 1.0)
     attrs = {"long_name": "time before the response", "units": v.SECONDS if frame_rate else "frame"}
     return xr.Variable(v.LAG, lags, attrs)

@@ -107,7 +107,7 @@ class Network:
             "output_coords": dict(output_coords or {}),
             "select": as_item("select", select),
             "input_shape": None if input_shape is None else _shape(input_shape),
-            "frame_rate": frame_rate,
+            "frame_rate": None if frame_rate is None else arguments.frame_rate(frame_rate),
             "name": name or type(module).__name__,
             "preprocessing": preprocessing,
             "perturbation": tuple(perturbation),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 TIME: Final = "time"
+SEGMENT: Final = "segment"
+"""Coordinate of a movie that was put together from pieces: no window reaches over two."""
 STIMULUS: Final = "stimulus"
 LAG: Final = "lag"
 Y: Final = "y"

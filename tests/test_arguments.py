@@ -61,3 +61,10 @@ def test_names_offer_near_ones():
     assert arguments.one_of("sign", "net", ("both", "net")) == "net"
     with pytest.raises(UnknownNameError, match="'both'"):
         arguments.one_of("sign", "bath", ("both", "net"))
+
+
+@pytest.mark.parametrize("value", [0, -5.0, np.nan, np.inf, "100", True])
+def test_frame_rates(value):
+    with pytest.raises(InputError, match="frames per second, above 0"):
+        arguments.frame_rate(value)
+    assert arguments.frame_rate(np.int64(100)) == 100.0

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from neurocodec import arguments, labels
+from neurocodec import arguments, clock, labels
 from neurocodec import vocabulary as v
 from neurocodec.cells.clustering import (
     UNASSIGNED,
@@ -119,7 +119,9 @@ def cluster_stability(
 
 def _block(data: xr.DataArray, dim: str, block: float) -> int:
     """Length of a block in samples."""
-    step = float(np.diff(data[dim].values).mean()) if v.TIME in data.coords else 1.0
+    step = 1.0
+    if dim in data.coords and dim == v.TIME and len(data) > 1:
+        step = clock.step_of(clock.seconds(data[dim].variable).values)
     length = round(block / step)
     if not 1 <= length <= len(data) // 2:
         raise InputError(

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import xarray as xr
 
-from neurocodec import labels
+from neurocodec import clock, labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.network import Network
@@ -22,7 +22,7 @@ def stimulus_of(movie: Movie) -> xr.DataArray:
     if isinstance(movie, xr.Dataset | xr.DataTree):
         if v.STIMULUS not in movie.data_vars:
             raise _without_stimulus(movie)
-        movie = movie.data_vars[v.STIMULUS]
+        movie = _with_segments(movie)
     if isinstance(movie, xr.DataArray):
         return movie.drop_vars([name for name, c in movie.coords.items() if not c.ndim])
     raise InputError(
@@ -32,8 +32,27 @@ def stimulus_of(movie: Movie) -> xr.DataArray:
     )
 
 
+def _with_segments(movie: xr.Dataset | xr.DataTree) -> xr.DataArray:
+    """Its stimulus, with the segments that are a variable beside it."""
+    stimulus = movie.data_vars[v.STIMULUS]
+    beside = movie.data_vars.get(v.SEGMENT)
+    if beside is None or beside.dims != (v.TIME,) or v.TIME not in stimulus.dims:
+        return stimulus
+    return stimulus.assign_coords({v.SEGMENT: beside.variable})
+
+
+def in_seconds(movie: Movie) -> Movie:
+    """Movie or recording with `time` in seconds, see `neurocodec.clock`."""
+    if not isinstance(movie, xr.DataTree):
+        return clock.in_seconds(movie)
+    plain = movie.to_dataset()
+    made = clock.in_seconds(plain)
+    return movie if made is plain else made
+
+
 def timed(movie: Movie, frame_rate: float | None) -> Movie:
-    """Give a movie the times of its frames, at `frame_rate` per second, where it has none."""
+    """Movie with the times of its frames in seconds, at `frame_rate` where it has none."""
+    movie = in_seconds(movie)
     frames = stimulus_of(movie)
     if v.TIME in frames.coords or v.TIME not in frames.dims:
         return movie
@@ -59,8 +78,7 @@ def _without_stimulus(movie: xr.Dataset | xr.DataTree) -> InputError:
 
 def recorded_rates(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
     """Recorded rates (time, cell) of a model's cells and times in Hz, where the movie has them."""
-    if isinstance(movie, xr.DataTree):
-        movie = movie.to_dataset()
+    movie = in_seconds(movie.to_dataset() if isinstance(movie, xr.DataTree) else movie)
     rate = _firing_rate(movie) if isinstance(movie, xr.Dataset) else None
     if rate is None or v.CELL not in rates.coords:
         return None
@@ -94,6 +112,12 @@ def _of_cells(rate: xr.DataArray, cells: xr.DataArray) -> xr.DataArray | None:
 def _at_times(rate: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
     """Recorded rates at the model's times; without labels, the frames that have a response."""
     if v.TIME not in rates.coords:
+        if len(clock.pieces(rate)) > 1:
+            raise InputError(
+                came="a movie of several segments, without times",
+                expected="times, by which responses and recorded rates are matched",
+                hint="movie.assign_coords(time=np.arange(movie.sizes['time']) / 100)",
+            )
         skipped = rate.sizes[v.TIME] - rates.sizes[v.TIME]
         return rate.isel({v.TIME: slice(skipped, None)})
     missing = ~np.isin(rates[v.TIME].values, rate[v.TIME].values)
@@ -112,8 +136,17 @@ def _firing_rate(movie: xr.Dataset) -> xr.DataArray | None:
     if "firing_rate" in movie:
         return movie["firing_rate"]
     if "spike_count" in movie and "bin_width" in movie.coords:
-        return movie["spike_count"].mean(v.REPEAT) / movie["bin_width"]
+        return movie["spike_count"].mean(v.REPEAT) / bin_width_of(movie)
     return None
+
+
+def bin_width_of(part: xr.Dataset) -> float:
+    """Width of the bins of spike counts in seconds; refused where frames last longer or less."""
+    width = clock.scalar_seconds(part["bin_width"])
+    if v.TIME in part.coords and part.sizes[v.TIME] > 1:
+        step = clock.step_of(clock.seconds(part[v.TIME].variable).values)
+        clock.require_width(width, step)
+    return width
 
 
 def with_types(rates: xr.DataArray, recorded: xr.DataArray | None) -> xr.DataArray:

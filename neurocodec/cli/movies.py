@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import xarray as xr
 
-from neurocodec import stimuli, storage, zoo
+from neurocodec import clock, stimuli, storage, zoo
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.read_recording import read_recording
 from neurocodec.arguments import one_of
+from neurocodec.cells.recording import in_seconds
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.network import Network
 from neurocodec.nn.standardisation import Standardisation
@@ -54,8 +55,9 @@ def _cut(movie: Any, name: str, duration: float | None) -> Any:
         return movie
     if v.TIME not in getattr(movie, "coords", ()):
         raise InputError(came=f"--duration for {name!r}", expected="a movie with times")
-    times = movie[v.TIME].values
-    step = (times[-1] - times[0]) / max(len(times) - 1, 1)
+    movie = in_seconds(movie)
+    times = clock.rising(movie[v.TIME].values)
+    step = clock.step_of(times) if len(times) > 1 else 0.0
     if duration > times[-1] - times[0] + 1.5 * step:
         raise InputError(
             came=f"--duration {duration:g} of {name!r}",

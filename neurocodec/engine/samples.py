@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from neurocodec import arguments
+from neurocodec import arguments, clock
 from neurocodec import vocabulary as v
 from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
 from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
@@ -25,6 +26,8 @@ from neurocodec.network import Network
 from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.fast.movie import windows
+
+logger = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
 MEAN_ROWS = 64
@@ -63,8 +66,12 @@ class Samples:
     def of(cls, net: Network, stimulus: xr.DataArray, *, stream: bool = False) -> Self:
         """Check a stimulus and make its samples; `stream` leaves one that is stored where it is."""
         dims = checked_dims(net, stimulus)
-        skipped = 0 if net.history is None else net.history - 1
-        along = stimulus.isel({net.sample_dim: slice(skipped, None)})
+        skipped, chosen = 0, None
+        if net.history is not None:
+            stimulus = clock.in_seconds(stimulus)
+            skipped, chosen = net.history - 1, _places(net, stimulus)
+        ends = slice(skipped, None) if chosen is None else chosen + skipped
+        along = stimulus.isel({net.sample_dim: ends})
         # as variables: a scalar coordinate of the movie would ride along with each of them
         coords = {
             str(name): c.variable for name, c in along.coords.items() if c.dims == (net.sample_dim,)
@@ -72,21 +79,28 @@ class Samples:
         common = (coords, net.sample_dim, net.history, dims[1:])
         if stream and is_stored(stimulus):
             kind = str(net.dtype).removeprefix("torch.")
-            stored = StoredSamples.of(stimulus, dims, kind, skipped)
+            stored = replace(StoredSamples.of(stimulus, dims, kind, skipped), places=chosen)
             shape = torch.empty(stored.shape, dtype=net.dtype, device="meta")
-            return cls(shape, *common, stored=stored)
+            return cls(shape, *common, stored=stored, chosen=chosen)
         raw = stimulus.transpose(*dims).values
         kept = checked(raw, dims, 0, skips=skips_broken(stimulus))
         values = _mended(tensor_of(raw, net.dtype), kept)
-        return cls(values, *common, kept=None if kept.all() else kept)
+        return cls(values, *common, kept=None if kept.all() else kept, chosen=chosen)
 
     def at(self, places: NDArray[np.intp]) -> Self:
         """Some of the windows of a movie in memory, by their places among all."""
         coords = {name: c.isel({self.dim: places}) for name, c in self.coords.items()}
+        places = self.ends[places] - self._overlap
         if (np.diff(places) == 1).all():
             frames = self.values[places[0] : places[-1] + 1 + self._overlap]
-            return replace(self, values=frames, coords=coords)
+            return replace(self, values=frames, coords=coords, chosen=None)
         return replace(self, coords=coords, chosen=places)
+
+    @property
+    def ends(self) -> NDArray[np.intp]:
+        """Place of the last frame of every window in the movie, or of every image."""
+        places = np.arange(len(self)) if self.chosen is None else self.chosen
+        return np.asarray(places + self._overlap)
 
     def __len__(self) -> int:
         return len(self.values) - self._overlap if self.chosen is None else len(self.chosen)
@@ -159,7 +173,8 @@ class Samples:
     def _mended(self, start: int, values: NDArray[Any], kept: NDArray[np.bool_]) -> Block:
         found = torch.from_numpy(values)
         whole = _mended(found, kept) if kept.any() else self._near(start).expand_as(found)
-        return Block(start, whole, kept, self._overlap)
+        cut = whole.ndim == self.values.ndim  # frames, not windows
+        return Block(start, whole, kept, self._overlap if cut else 0)
 
     def _near(self, place: int) -> Tensor:
         """Image at a place, or the nearest after it (from the end on: the first) that was read."""
@@ -179,9 +194,10 @@ class Samples:
     def sha256(self) -> str:
         """Fingerprint: of all numbers, or of what is stored where, its labels and a few samples."""
         labels = [np.asarray(c.values) for _, c in sorted(self.coords.items())]
-        if self.chosen is not None:
-            whole = windows(self.values, self.history or 1)
-            return fingerprint(whole[torch.from_numpy(self.chosen)].numpy(), *labels)
+        if self.chosen is not None and self.stored is None:
+            seen = np.unique(self.chosen[:, None] + np.arange(self.history or 1))
+            frames = self.values[torch.from_numpy(seen)].numpy()
+            return fingerprint(frames, np.searchsorted(seen, self.chosen), *labels)
         if self.stored is None:
             return fingerprint(self.values.numpy(), *labels)
         return fingerprint(self.stored.sha256, self.few(CPU).numpy(), *labels)
@@ -225,7 +241,8 @@ class Samples:
 
     def _stored_mean(self, stored: StoredSamples) -> Tensor:
         """Sums in double precision, over rows in blocks; the frames of a movie once each."""
-        rows = replace(self, history=None, stored=replace(stored, overlap=0))
+        plain = replace(stored, overlap=0, places=None)
+        rows = replace(self, history=None, stored=plain, chosen=None)
         total = torch.zeros_like(self.values[:1], dtype=torch.float64, device=CPU)
         count = 0
         ranges = [(i, min(i + MEAN_ROWS, len(rows))) for i in range(0, len(rows), MEAN_ROWS)]
@@ -302,19 +319,22 @@ def _check_shape(net: Network, stimulus: xr.DataArray, shape: tuple[int, ...]) -
             came=f"a movie of {stimulus.sizes[v.TIME]} frames",
             expected=f"at least {net.history}, the history that {net.name!r} sees",
         )
-    _check_rate(net, stimulus)
 
 
-def _check_rate(net: Network, stimulus: xr.DataArray) -> None:
-    if net.frame_rate is None or v.TIME not in stimulus.coords or stimulus.sizes[v.TIME] < 2:
-        return
-    steps = np.diff(stimulus[v.TIME].values)
-    if not np.allclose(steps, 1 / net.frame_rate, rtol=1e-3):
-        raise InputError(
-            came=f"a movie with frames {steps.min():.6g} to {steps.max():.6g} s apart",
-            expected=f"{net.frame_rate:g} frames per second, as {net.name!r} takes them",
-            hint=f"nc.stimuli.resample(recording, {net.frame_rate:g})",
-        )
+def _places(net: Network, movie: xr.DataArray) -> NDArray[np.intp] | None:
+    """Places of the windows that reach over no border of a segment and no gap; None for all."""
+    history = net.history or 1
+    parts = clock.pieces(movie, net.frame_rate)
+    clock.require_windows(parts, history)
+    if len(parts) == 1 or history == 1:
+        return None
+    ends = clock.window_ends(parts, history)
+    logger.info(
+        "a movie in %d pieces: %d windows over their borders are left out",
+        len(parts),
+        movie.sizes[v.TIME] - history + 1 - len(ends),
+    )
+    return np.asarray(ends - history + 1)
 
 
 def samples_at(net: Network, stimulus: xr.DataArray, times: Any) -> Samples:
@@ -331,7 +351,7 @@ def samples_at(net: Network, stimulus: xr.DataArray, times: Any) -> Samples:
     places = positions_of(whole, times)
     chosen = whole.at(places)
     # frames without labels are told apart by their numbers, as they were chosen
-    numbers = xr.Variable(v.TIME, places + net.history - 1)
+    numbers = xr.Variable(v.TIME, whole.ends[places])
     return replace(chosen, coords={v.TIME: numbers, **chosen.coords})
 
 
@@ -343,16 +363,21 @@ def positions_of(samples: Samples, times: Any) -> NDArray[np.intp]:
     """Places of wanted times among the windows; the nearest is not taken for a missing one."""
     if times is None:
         return np.arange(len(samples))
-    skipped = (samples.history or 1) - 1
-    known = np.arange(skipped, skipped + len(samples)).astype(float)
+    known, since = samples.ends.astype(float), None
     if v.TIME in samples.coords:
         known = np.asarray(samples.coords[v.TIME].values, float)
+        since = samples.coords[v.TIME].attrs.get(clock.SINCE)
     index = xr.DataArray(np.arange(known.size), {v.TIME: known}, dims=v.TIME)
     if isinstance(times, slice):
-        found = np.asarray(index.sel({v.TIME: times}).values, np.intp)
+        first, last = (
+            None if t is None else clock.plain_seconds(t, since).item()
+            for t in (times.start, times.stop)
+        )
+        part = index.sel({v.TIME: slice(first, last, times.step)})
+        found = np.asarray(part.values, np.intp)
         wanted: NDArray[Any] = np.asarray([])
     else:
-        wanted = np.atleast_1d(np.asarray(times, float)).ravel()
+        wanted = clock.plain_seconds(times, since)
         found = _nearest(known, wanted)
         _require_exact(known, known[found], wanted)
     if not found.size:

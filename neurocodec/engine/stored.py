@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike, NDArray
 
 from neurocodec.errors import InputError
@@ -47,6 +48,7 @@ class StoredSamples:
     overlap: int = 0  # rows that the last sample of a block needs beyond its own
     skips: bool = False  # whether rows that are NaN throughout are samples to leave out
     forks: bool = True  # whether worker processes may be forked to read it
+    places: NDArray[np.intp] | None = None  # first rows of the samples; None: every row
 
     @classmethod
     def of(
@@ -81,6 +83,19 @@ class StoredSamples:
 
     def read(self, start: int, stop: int) -> ReadRows:
         """Read the rows of some samples, which must be finite, and say which could be read."""
+        # samples that do not follow each other come as windows, which share no rows
+        if self.places is None:
+            return self._read(start, stop)
+        places = self.places[start:stop]
+        runs = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
+        found = [self._read(int(run[0]), int(run[-1]) + 1)[0] for run in runs]
+        if len(found) > 1:
+            cut = [np.moveaxis(sliding_window_view(x, self.overlap + 1, 0), -1, 1) for x in found]
+            found = [np.concatenate(cut)]
+        return found[0], np.ones(len(places), bool)
+
+    def _read(self, start: int, stop: int) -> ReadRows:
+        """Read consecutive rows, with those that the last one needs."""
         part = self.variable.isel({self.dims[0]: slice(start, stop + self.overlap)})
         if part.chunks is not None:  # not on a client, which may be waiting for this very block
             part = part.compute(scheduler="threads")

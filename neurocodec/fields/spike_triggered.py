@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.engine.samples import bar
 from neurocodec.errors import InputError, unknown_name, warn
@@ -48,7 +50,8 @@ def spike_triggered_average(
     responses
         (time, cell), or spike counts (repeat, time, cell), which are summed over repeats. Times
         are matched with frames by their labels; without labels there is one response per frame,
-        or one per full window. Responses before the first full window are left out.
+        or one per full window. Responses before the first full window are left out, as are those
+        whose window reaches over a gap of time or the border of a `segment`.
     history
         Frames in the window.
     kind
@@ -78,13 +81,13 @@ def spike_triggered_average(
     """
     if kind not in ("average", "filter"):
         raise unknown_name("kind of spike-triggered average", kind, ("average", "filter"))
-    stimulus = require_dims(stimulus, (v.TIME, v.Y, v.X), "the stimulus")
+    stimulus = clock.in_seconds(require_dims(stimulus, (v.TIME, v.Y, v.X), "the stimulus"))
     _require_history(history, stimulus)
-    rates = _summed(responses)
+    rates = _on_clock_of(stimulus, _summed(responses))
     if kind == "average":
         _require_weights(rates)
-    first, rates = _aligned(stimulus, rates, history)
-    sums = _collect(stimulus, rates.values, history, first, progress=progress)
+    ends, rates = _aligned(stimulus, rates, history)
+    sums = _collect(stimulus, rates.values, history, ends, progress=progress)
     values = sums.averages() if kind == "average" else sums.filters()
     silent = (rates.values == 0).all(axis=0)
     if silent.any():
@@ -123,45 +126,83 @@ def _summed(responses: xr.DataArray) -> xr.DataArray:
     return rates
 
 
-def _aligned(stimulus: xr.DataArray, rates: xr.DataArray, history: int) -> tuple[int, xr.DataArray]:
-    """Frame of the first response that has a full window, and the responses from there on."""
-    first = _first_frame(stimulus, rates, history)
-    skipped = max(0, history - 1 - first)
-    if skipped >= rates.sizes[v.TIME]:
+def _on_clock_of(stimulus: xr.DataArray, rates: xr.DataArray) -> xr.DataArray:
+    """Responses in seconds since the stimulus' first date, where both have dates."""
+    dates = v.TIME in rates.coords and clock.is_date(rates[v.TIME].variable)
+    since = stimulus[v.TIME].attrs.get(clock.SINCE) if v.TIME in stimulus.coords else None
+    if dates and since is None:
         raise InputError(
-            came=f"{rates.sizes[v.TIME]} responses from frame {first} on",
-            expected=f"some after {history} frames, the history",
-            hint=f"history={max(1, first + rates.sizes[v.TIME] - 1)}",
+            came="responses at dates beside a stimulus in seconds",
+            expected="both on one clock",
+            hint="responses.assign_coords(time=(responses.time - responses.time[0]).values)",
         )
-    return first + skipped, rates.isel({v.TIME: slice(skipped, None)})
+    return clock.in_seconds(rates, since)
 
 
-def _first_frame(stimulus: xr.DataArray, rates: xr.DataArray, history: int) -> int:
-    frames, count = stimulus.sizes[v.TIME], rates.sizes[v.TIME]
+def _aligned(
+    stimulus: xr.DataArray, rates: xr.DataArray, history: int
+) -> tuple[NDArray[np.intp], xr.DataArray]:
+    """Last frames of the windows that lie in one piece of the movie, and their responses."""
+    frames = _frames(stimulus, rates, history)
+    parts = clock.pieces(_with_segments(stimulus, rates, frames), what="stimulus")
+    full = np.isin(frames, clock.window_ends(parts, history))
+    if not full.any():
+        longest = max((int(frames[frames < b].max(initial=a)) - a for a, b in parts), default=1)
+        raise InputError(
+            came=f"{len(frames)} responses from frame {int(frames[0]) if len(frames) else 0} on",
+            expected=f"some after {history} frames, the history, without a gap",
+            hint=f"history={max(1, longest)}",
+        )
+    return frames[full], rates.isel({v.TIME: np.flatnonzero(full)})
+
+
+def _with_segments(
+    stimulus: xr.DataArray, rates: xr.DataArray, frames: NDArray[np.intp]
+) -> xr.DataArray:
+    """Stimulus with the segments that only the responses know; frames before one belong to it."""
+    known = clock.segment_of(rates)
+    if known is None or clock.segment_of(stimulus) is not None:
+        return stimulus
+    following = np.searchsorted(frames, np.arange(stimulus.sizes[v.TIME]))
+    whole = known[following.clip(max=len(known) - 1)]
+    return stimulus.assign_coords({v.SEGMENT: (v.TIME, whole)})
+
+
+def _frames(stimulus: xr.DataArray, rates: xr.DataArray, history: int) -> NDArray[np.intp]:
+    """Frame of every response."""
+    size, count = stimulus.sizes[v.TIME], rates.sizes[v.TIME]
     if v.TIME in stimulus.coords and v.TIME in rates.coords:
-        known, wanted = stimulus[v.TIME].values, rates[v.TIME].values
-        first = int(np.searchsorted(known, wanted[0])) if count else 0
-        if count and np.array_equal(known[first : first + count], wanted):
-            return first
-    elif count in (frames, frames - history + 1):
-        return frames - count
+        known = clock.rising(stimulus[v.TIME].values, "stimulus")
+        wanted = clock.rising(rates[v.TIME].values, "responses")
+        found = np.searchsorted(known, wanted).clip(max=size - 1)
+        if (known[found] == wanted).all():
+            return found
+    elif count in (size, size - history + 1):
+        return np.arange(size - count, size)
+    elif count == (ends := clock.window_ends(clock.pieces(stimulus), history)).size:
+        return ends
     raise InputError(
-        came=f"{count} responses and {frames} frames, whose times do not match",
-        expected="responses at consecutive times of frames",
+        came=f"{count} responses and {size} frames, whose times do not match",
+        expected="responses at times of frames",
         hint="xr.align(stimulus, responses, join='exact')",
     )
 
 
 def _collect(
-    stimulus: xr.DataArray, rates: NDArray[Any], history: int, first: int, *, progress: bool
+    stimulus: xr.DataArray,
+    rates: NDArray[Any],
+    history: int,
+    ends: NDArray[np.intp],
+    *,
+    progress: bool,
 ) -> TriggeredSums:
     sums: TriggeredSums | None = None
     with bar(len(rates), "spike-triggered average", progress=progress) as shown:
-        for rows in _blocks(len(rates)):
-            frames = stimulus.isel(
-                {v.TIME: slice(first + rows.start - history + 1, first + rows.stop)}
-            ).compute()
-            require_finite(frames, "the stimulus", first + rows.start - history + 1)
+        for rows in _blocks(ends):
+            first = int(ends[rows.start]) - history + 1
+            last = int(ends[rows.stop - 1])
+            frames = stimulus.isel({v.TIME: slice(first, last + 1)}).compute()
+            require_finite(frames, "the stimulus", first)
             if sums is None:
                 sums = TriggeredSums(history, float(frames.values.mean()))
             sums.add(frames.values, rates[rows])
@@ -171,9 +212,12 @@ def _collect(
     return sums
 
 
-def _blocks(count: int) -> Iterator[slice]:
-    for start in range(0, count, BLOCK):
-        yield slice(start, min(start + BLOCK, count))
+def _blocks(ends: NDArray[np.intp]) -> Iterator[slice]:
+    """Blocks of windows that follow each other frame by frame."""
+    edges = [0, *(np.flatnonzero(np.diff(ends) != 1) + 1).tolist(), len(ends)]
+    for first, last in itertools.pairwise(edges):
+        for start in range(first, last, BLOCK):
+            yield slice(start, min(start + BLOCK, last))
 
 
 def _label(

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.arguments import one_of
 from neurocodec.errors import InputError, warn
@@ -46,8 +47,9 @@ class FittingData:
     test_responses: NDArray[np.float64]  # (repeat, time, cell) in Hz; one repeat of known means
     frame_rate: float  # in Hz
     coords: dict[str, list[Any]]  # of the cells, by name, `cell` among them
-    segments: tuple[int, ...]  # that are used; empty where the recording has none
+    segments: tuple[Any, ...]  # that are used; empty where the recording has none
     test_stretches: tuple[tuple[int, int], ...] = ()  # as `stretches`; empty where all is one
+    borders: tuple[int, ...] = ()  # first frames of stretches to fit to
 
     @property
     def cells(self) -> list[str]:
@@ -84,9 +86,10 @@ def fitting_data(
     # taken.
     _check(segments, smoothing)
     training, test = _parts(recording)
+    training, test = clock.in_seconds(training), None if test is None else clock.in_seconds(test)
     frames, frame_rate = frames_of(training), frame_rate_of(training)
     history = history or max(1, round(0.4 * frame_rate))
-    stretches, ends = stretches_of(training, len(frames)), list[Stretch]()
+    stretches, ends = stretches_of(training), list[Stretch]()
     if test is None:
         stretches, ends = hold_out_ends(stretches)
     answers = responses_of(training, smoothing, [*stretches, *ends])
@@ -97,7 +100,7 @@ def fitting_data(
     else:
         require_alike(training, test)
         test_frames = frames_of(test)
-        ends = stretches_of(test, len(test_frames))
+        ends = stretches_of(test)
         held_out = _same_cells(responses_of(test, smoothing, ends), names)
         used = select_matching(stretches, frames, test_frames, segments)
     if not isinstance(segments, str):
@@ -123,9 +126,15 @@ def fitting_data(
         test_responses=np.concatenate([responses[:, a:b] for a, b, _ in ends], axis=1),
         frame_rate=frame_rate,
         coords=_cell_coords(rates),
-        segments=tuple(sorted({n for _, _, n in used if n is not None})),
+        segments=tuple(sorted({n for _, _, n in used if n is not None}, key=_by_number)),
         test_stretches=tuple(itertools.pairwise(edges)),
+        borders=tuple(a for a, _, _ in used),
     )
+
+
+def _by_number(label: Any) -> tuple[bool, Any]:
+    """Order of labels of segments: numbers, then names."""
+    return isinstance(label, str), label
 
 
 def _check(segments: Segments, smoothing: float) -> None:

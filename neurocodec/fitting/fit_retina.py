@@ -196,7 +196,7 @@ def _train(
     *,
     progress: bool,
 ) -> History:
-    blocks = split_blocks(data.blocks)
+    blocks = split_blocks(data.blocks, data.borders)
     return train_retina(
         module,
         torch.from_numpy(data.frames),
@@ -224,13 +224,13 @@ def default_kernels(side: int) -> tuple[int, int]:
     return 3 + 2 * round(6 * share), 3 + 2 * round(4 * share)
 
 
-def split_blocks(blocks: Iterable[tuple[int, int]]) -> Blocks:
-    """Hold out every fifth block, or else the last one; join neighbours among the others."""
+def split_blocks(blocks: Iterable[tuple[int, int]], borders: Iterable[int] = ()) -> Blocks:
+    """Hold out every fifth block, or else the last one; join neighbours of one stretch."""
     parts = list(blocks)
     held_out = parts[VALIDATION - 1 :: VALIDATION] or parts[-1:]
     joined: list[tuple[int, int]] = []
     for start, stop in (part for part in parts if part not in held_out):
-        if joined and joined[-1][1] == start:
+        if joined and joined[-1][1] == start and start not in borders:
             joined[-1] = (joined[-1][0], stop)
         else:
             joined.append((start, stop))

@@ -9,9 +9,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from neurocodec import labels
+from neurocodec import clock, labels
 from neurocodec import vocabulary as v
-from neurocodec.cells.recording import stimulus_of
+from neurocodec.cells.recording import bin_width_of, stimulus_of
 from neurocodec.errors import InputError
 from neurocodec.fitting.segments import Stretch
 
@@ -45,15 +45,8 @@ def frame_rate_of(part: xr.Dataset) -> float:
             expected="a coordinate 'time' in seconds",
             hint="recording.assign_coords(time=np.arange(n) / frame_rate)",
         )
-    steps = np.diff(part[v.TIME].values.astype(float))
-    if not (steps > 0).all():
-        raise InputError(
-            came=f"a recording whose time {int(np.argmin(steps > 0)) + 1} is not later than the"
-            " one before",
-            expected="a coordinate 'time' in seconds that rises",
-            hint="recording.sortby('time'), or recording.drop_duplicates('time')",
-        )
-    return round(1 / float(np.median(steps)), 6)
+    times = clock.rising(clock.seconds(part[v.TIME].variable).values, "recording")
+    return round(1 / clock.step_of(times), 6)
 
 
 def responses_of(part: xr.Dataset, smoothing: float, stretches: list[Stretch]) -> xr.DataArray:
@@ -64,7 +57,7 @@ def responses_of(part: xr.Dataset, smoothing: float, stretches: list[Stretch]) -
     repeated = SPIKE_COUNT in part and v.REPEAT in part[SPIKE_COUNT].dims
     if repeated or (SPIKE_COUNT in part and FIRING_RATE not in part):
         counts = _checked(part[SPIKE_COUNT], "the spike counts")
-        width = float(part["bin_width"]) if "bin_width" in part.coords else 1 / rate
+        width = bin_width_of(part) if "bin_width" in part.coords else 1 / rate
         values = counts.values.astype(np.float64) / width
         return counts.copy(data=smoothed(values, smoothing * rate, stretches))
     if FIRING_RATE not in part:
@@ -82,8 +75,10 @@ def smoothed(
     """Smooth responses (repeat, time, cell) within each stretch; `sigma` in frames."""
     if not sigma:
         return values
-    pieces = [gaussian_filter1d(values[:, a:b], sigma, axis=1) for a, b, _ in sorted(stretches)]
-    return np.concatenate(pieces, axis=1)
+    found = values.copy()
+    for a, b, _ in stretches:
+        found[:, a:b] = gaussian_filter1d(values[:, a:b], sigma, axis=1)
+    return found
 
 
 def _checked(responses: xr.DataArray, what: str) -> xr.DataArray:

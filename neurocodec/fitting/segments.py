@@ -7,38 +7,38 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import vocabulary as v
+from neurocodec import clock
 from neurocodec.arguments import one_of
 
 Segments = Literal["matching", "all"] | Sequence[int]
-Stretch = tuple[int, int, int | None]
+Stretch = tuple[int, int, Any]
 """First frame, frame after the last, and number of the segment: times without a jump."""
 
 SEGMENTS: Final = ("matching", "all")
-SEGMENT: Final = "segment"
 BLOCKS: Final = 10
 """Blocks into which a segment is cut, at most."""
-JUMP: Final = 0.5
-"""Share of a frame's duration by which the next one must come early or late to count as a jump."""
 HELD_OUT: Final = 0.2
 """Share of every segment, at its end, on which a model is judged where there is no test part."""
 ALIKE: Final = 0.2
 """Largest difference of correlations, and of the logarithm of contrast, of stimuli that match."""
 
 
-def stretches_of(part: xr.Dataset, length: int) -> list[Stretch]:
+def stretches_of(part: xr.Dataset) -> list[Stretch]:
     """Stretches of one segment, and of times that follow each other without a jump."""
-    known = SEGMENT in part.variables
-    numbers = np.asarray(part[SEGMENT].values) if known else np.zeros(length, int)
-    new = np.diff(numbers) != 0
-    if v.TIME in part.coords and length > 1:
-        steps = np.diff(part[v.TIME].values.astype(float))
-        new |= np.abs(steps / np.median(steps) - 1) > JUMP
-    edges = [0, *(np.flatnonzero(new) + 1).tolist(), length]
-    return [(a, b, int(numbers[a]) if known else None) for a, b in itertools.pairwise(edges)]
+    numbers, found = clock.segment_of(part), clock.pieces(part, what="recording")
+    if numbers is None:
+        return [(a, b, None) for a, b in found]
+    # frames that have no number (NaN) are of no segment
+    return [(a, b, _number(numbers[a])) for a, b in found if not pd.isna(numbers[a])]
+
+
+def _number(label: Any) -> Any:
+    plain = label.item() if isinstance(label, np.generic) else label
+    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
 
 
 def hold_out_ends(stretches: list[Stretch]) -> tuple[list[Stretch], list[Stretch]]:

@@ -19,7 +19,7 @@ from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.interneurons.scores import Named
 from neurocodec.interneurons.search import Candidates, Search, search_units
 from neurocodec.interneurons.views import View
-from neurocodec.kernels.lagged import circular_shifts, interleaved_halves
+from neurocodec.kernels.lagged import GAP, circular_shifts, interleaved_halves
 from neurocodec.network import Network
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.layer import Layer
@@ -230,6 +230,8 @@ def _time(
     size = data.traces.sizes[v.TIME]
     back = (net.history or 1) - 1 + 2 * lags
     halves = interleaved_halves(size, block, back, margin=lags)
+    for border in np.flatnonzero(np.diff(data.samples.ends) != 1) + 1:
+        halves[max(border - lags, 0) : border + lags] = GAP  # a lag would reach over it
     margin = max(back, round(_SECOND * data.rate))
     return halves, circular_shifts(size, chance, margin, seed)
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import clock, labels
 from neurocodec import vocabulary as v
 from neurocodec.cells.recording import stimulus_of
 from neurocodec.engine.samples import Samples
@@ -36,12 +36,12 @@ class RecordedInterneurons:
     ) -> Self:
         """Check a recording and take its parts; the first of `v.VOLTAGES` where none is named."""
         _require_movie(net)
-        dataset = _dataset(recording)
+        dataset = clock.in_seconds(_dataset(recording))
         voltage = _voltage(dataset, variable)
         stimulus = stimulus_of(dataset)
         labels.require_same(stimulus, voltage, v.TIME, "the stimulus and the recorded interneurons")
         samples = Samples.of(net, stimulus)
-        voltage = voltage.isel({v.TIME: slice((net.history or 1) - 1, None)})
+        voltage = voltage.isel({v.TIME: samples.ends})
         _require_finite(voltage)
         several = v.REPEAT in voltage.dims and voltage.sizes[v.REPEAT] > 1
         repeats = np.asarray(voltage.values, dtype=np.float64) if several else None
@@ -139,7 +139,7 @@ def _require_finite(voltage: xr.DataArray) -> None:
 
 def _rate(net: Network, stimulus: xr.DataArray) -> float:
     if v.TIME in stimulus.coords and stimulus.sizes[v.TIME] > 1:
-        return round(float(1 / np.median(np.diff(stimulus[v.TIME].values))), 6)
+        return round(1 / clock.step_of(stimulus[v.TIME].values), 6)
     if net.frame_rate is not None:
         return net.frame_rate
     raise InputError(

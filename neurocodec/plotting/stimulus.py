@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from neurocodec import labels
+from neurocodec import clock, labels
 from neurocodec import vocabulary as v
 from neurocodec.plotting import style, timeline
 
@@ -50,6 +50,7 @@ def plot_stimulus(
     4
     """
     stimulus = labels.require_dims(stimulus, (v.TIME, v.Y, v.X), "the stimulus")
+    stimulus = clock.in_seconds(stimulus)
     start, stop = timeline.time_range(stimulus)
     if times is None:
         edges = np.linspace(start, stop, count + 1)

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 
@@ -19,14 +20,14 @@ def time_range(data: xr.DataArray) -> tuple[float, float]:
 
 def times_of(data: xr.DataArray) -> NDArray[np.float64]:
     """Times of samples in seconds; samples are numbered where `time` has no labels."""
-    return np.asarray(data[v.TIME].values, dtype=np.float64)
+    return np.asarray(clock.seconds(data[v.TIME].variable).values, dtype=np.float64)
 
 
 def within(data: xr.DataArray, time: slice | None) -> xr.DataArray:
     """Part of `data` within a range of times in seconds, both ends included; all where None."""
     if time is None:
         return data
-    part = data.sel({v.TIME: time})
+    part = clock.in_seconds(data).sel({v.TIME: time})
     if not part.sizes[v.TIME]:
         times = times_of(data)
         raise InputError(

@@ -8,11 +8,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled, require_finite, stamp, time_coordinate
-from neurocodec.stimuli.timing import require_rate, resample
+from neurocodec.stimuli.timing import resample
 
 Size = tuple[int, int]
 
@@ -27,7 +28,7 @@ def light(intensity: xr.DataArray | ArrayLike, frame_rate: float | None) -> xr.D
                 expected="one number a frame, and the frames per second",
                 hint="frame_rate=net.frame_rate",
             )
-        time = {v.TIME: time_coordinate(len(values), require_rate(frame_rate))}
+        time = {v.TIME: time_coordinate(len(values), frame_rate)}
         plain = labelled(values, (v.TIME,), time, name="intensity")
         require_finite(plain, "the intensity")
         return plain
@@ -38,6 +39,7 @@ def light(intensity: xr.DataArray | ArrayLike, frame_rate: float | None) -> xr.D
             hint="recording['local'].intensity",
         )
     require_finite(intensity, "the intensity")
+    intensity = clock.in_seconds(intensity)
     return intensity if frame_rate is None else resample(intensity, frame_rate, method="hold")
 
 
@@ -53,11 +55,13 @@ def movie(
     frames: NDArray[Any], time: xr.Variable | xr.DataArray, function: str, **facts: Any
 ) -> xr.DataArray:
     """Label frames (time, y, x) as a stimulus that a public function made of these facts."""
-    coords = {
+    coords: dict[str, Any] = {
         v.TIME: (v.TIME, np.asarray(time.values), {"units": v.SECONDS, "long_name": "time"}),
         v.Y: np.arange(frames.shape[1]),
         v.X: np.arange(frames.shape[2]),
     }
+    if isinstance(time, xr.DataArray) and v.SEGMENT in time.coords:
+        coords[v.SEGMENT] = time[v.SEGMENT].variable
     made = labelled(
         frames.astype(np.float32, copy=False),
         (v.TIME, v.Y, v.X),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.labels import stamp
@@ -72,8 +73,9 @@ def present(
     [-0.5, -0.5, 0.5, 0.5]
     """
     data = part.to_dataset() if isinstance(part, xr.DataTree) else part
-    if frame_rate is not None and v.TIME in data.coords:
-        data = resample(data, frame_rate)
+    if frame_rate is not None:
+        arguments.frame_rate(frame_rate)
+        data = resample(data, frame_rate) if v.TIME in data.coords else data
     frames = data[v.STIMULUS] if v.STIMULUS in data else _rendered(data, size, diameter)
     if frames.attrs.get("units") == CONTRAST and (mean, deviation) != (0.0, 1.0):
         light = (mean + deviation * frames).astype(np.float32)

@@ -156,6 +156,22 @@ def test_currents_are_not_taken_for_potentials(tmp_path):
         assert list(nc.read_recording(path)) == ["movie"]
 
 
+def test_spikes_in_a_gap_of_the_frames_are_dropped_and_counted(tmp_path):
+    times = np.arange(FRAMES) / RATE + 10 * (np.arange(FRAMES) >= 20)
+    spikes = [0.005, 0.385, *np.linspace(0.41, 9.9, 300), 10.405]
+    content = add_clamp(add_movie(new_file(), timestamps=times), data=np.arange(2000.0), rate=100.0)
+    path = write(add_units(content, spikes), tmp_path / "r.nwb")
+    with pytest.warns(NeurocodecWarning, match="300 of 303 spikes are in gaps"):
+        part = nc.read_recording(path, to_frames=True)["movie"]
+    expected = np.zeros(FRAMES)
+    expected[[0, 19, 20]] = 1
+    np.testing.assert_array_equal(part.spike_count[0, :, 0], expected)
+    np.testing.assert_allclose(part.firing_rate[:, 0], expected * RATE)
+    # two values of the trace in each frame
+    volts = 1e3 * (np.floor(times * 100 + 0.5) + 0.5)
+    np.testing.assert_allclose(part.membrane_potential[:, 0], volts)
+
+
 def test_spikes_between_two_stimuli(tmp_path):
     content = add_movie(add_movie(new_file()), name="second", starting_time=5.0)
     path = write(add_units(content, [1.5, 3.0, 5.5]), tmp_path / "r.nwb")

@@ -66,6 +66,40 @@ def test_row_t_answers_the_frames_up_to_t(retina):
     assert train.segment.values.tolist() == [0] * 30 + [1] * 29
 
 
+def with_times(path, times, spikes):
+    def change(file):
+        del file["train/response"], file["train/segment"]
+        file["train/time"][...] = times
+        file["train/spikes/cell00"] = spikes
+
+    return changed(path, change)
+
+
+def test_spikes_in_a_gap_of_the_frames_are_dropped_and_counted(tmp_path):
+    path = retina_file(tmp_path / "r.h5", parts=["train"])
+    times = np.arange(FRAMES) / 100 + 6 * (np.arange(FRAMES) >= 30)
+    spikes = np.r_[0.155, 0.295, np.linspace(0.31, 6.2, 600), 6.305, 6.306]
+    with pytest.warns(NeurocodecWarning, match="600 of 604 spikes are in gaps"):
+        train = nc.read_recording(with_times(path, times, spikes))["train"]
+    expected = np.zeros(FRAMES)
+    expected[[15, 29, 30]] = 100, 100, 200
+    np.testing.assert_allclose(train.firing_rate[:, 0], expected[1:])
+
+
+def test_times_in_ms_are_noticed_or_read_as_such(tmp_path):
+    path, spikes = retina_file(tmp_path / "r.h5", parts=["train"]), [0.1, 0.2, 0.3]
+    with_times(path, np.arange(FRAMES) * 10.0, spikes)
+    with pytest.raises(InputError, match="where the times of the frames are in ms"):
+        nc.read_recording(path)
+
+    def units(file):
+        file["train/time"].attrs["units"] = "ms"
+
+    train = nc.read_recording(changed(path, units))["train"]
+    np.testing.assert_allclose(train.time, np.arange(FRAMES - 1) / 100)
+    assert np.flatnonzero(train.firing_rate[:, 0]).tolist() == [9, 19, 29]
+
+
 def test_labels_say_what_is_what(retina):
     test = nc.read_recording(retina)["test"].to_dataset()
     assert test.reliable.values.tolist() == [True, False, True]

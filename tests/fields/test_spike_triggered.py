@@ -81,6 +81,48 @@ def test_the_stimulus_is_read_block_by_block(tmp_path, monkeypatch) -> None:
     np.testing.assert_allclose(found.sta, nc.spike_triggered_average(stimulus, rates, 5).sta)
 
 
+BORDERS = [
+    {"time": np.arange(30) / 100 + 2 * (np.arange(30) >= 11)},
+    {"segment": ("time", np.arange(30) >= 11)},
+]
+
+
+@pytest.mark.parametrize("on", ["stimulus", "responses", "both"])
+@pytest.mark.parametrize("borders", BORDERS, ids=["gap", "segment"])
+def test_no_window_reaches_over_a_gap_or_a_border(borders, on) -> None:
+    stimulus = white(30)
+    rates = responses(stimulus, np.ones((1, 3, 4, 4)))
+    ends = np.r_[2:11, 13:30]
+    windows = np.stack([stimulus.values[i - 2 : i + 1] for i in ends]).astype(float)
+    weights = rates.values[ends - 2, 0]
+    expected = np.average(windows, axis=0, weights=weights) - windows.mean(0)
+    if "time" in borders or on != "responses":
+        stimulus = stimulus.assign_coords(borders)
+    if "time" in borders:
+        rates = rates.assign_coords(time=stimulus.time[2:])
+    elif on != "stimulus":
+        rates = rates.assign_coords(segment=("time", borders["segment"][1][2:]))
+    if "time" in borders and on == "responses":  # those that a network gives
+        rates = rates.isel(time=ends - 2)
+    found = nc.spike_triggered_average(stimulus, rates, 3)
+    np.testing.assert_allclose(found.sta[0], expected, atol=1e-4)
+    assert nc.labels.provenance(found)["windows"] == len(ends)
+
+
+def test_dates_of_stimulus_and_responses_are_one_clock() -> None:
+    stimulus = white(50)
+    rates = responses(stimulus, np.ones((1, 3, 4, 4)))
+    dates = np.datetime64("2024-05-01T23:59:59.99", "ms") + np.arange(50) * np.timedelta64(10, "ms")
+    dated, late = stimulus.assign_coords(time=dates), rates.assign_coords(time=dates[2:])
+    expected = nc.spike_triggered_average(stimulus, rates, 3).sta
+    for both in ((dated, late), (dated, rates)):
+        found = nc.spike_triggered_average(*both, 3).sta
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        np.testing.assert_allclose(found.lag, [-0.02, -0.01, 0])
+    with pytest.raises(InputError, match="responses at dates beside"):
+        nc.spike_triggered_average(stimulus, late, 3)
+
+
 def test_repeats_are_summed_and_types_kept() -> None:
     stimulus = white(100)
     rates = responses(stimulus, np.ones((2, 3, 4, 4))).assign_coords(cell_type=("cell", ["x", "y"]))

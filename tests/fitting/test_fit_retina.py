@@ -350,6 +350,34 @@ def test_a_test_part_unlike_the_training_part_is_refused():
         fitting_data(_both(lambda p: p.assign_coords(time=p.time.values[::-1])))
 
 
+def test_blocks_are_joined_within_a_stretch_only():
+    blocks = [(0, 10), (10, 20), (20, 30), (30, 40)]
+    assert split_blocks(blocks, [0, 20]).training == ((0, 20), (20, 30))
+    part = _part(1200, 2, 0).assign_coords(segment=("time", np.repeat([4, 7], 600)))
+    assert fitting_data(part, history=6).borders == (0, 600)
+
+
+def test_text_and_missing_labels_of_segments_and_dates():
+    part = _part(1200, 2, 0)
+    names = np.repeat(["noise", "scene"], 600)
+    assert fitting_data(part.assign_coords(segment=("time", names))).segments == ("noise", "scene")
+    some = np.where(np.arange(1200) < 600, 4.0, np.nan)
+    data = fitting_data(part.assign_coords(segment=("time", some)), history=6)
+    assert data.segments == (4,)
+    assert max(stop for _, stop in data.blocks) <= 600
+    dates = np.datetime64("2024-05-01", "ms") + np.arange(1200) * np.timedelta64(10, "ms")
+    assert fitting_data(part.assign_coords(time=dates)).frame_rate == 100.0
+
+
+def test_bins_in_other_units_than_frames_are_refused():
+    counts = _part(1200, 2, 0).assign_coords(bin_width=0.01)
+    assert fitting_data(counts, history=6).frame_rate == 100.0
+    with pytest.raises(InputError, match=r"beside frames of 10 s[\s\S]*/ 1000"):
+        fitting_data(counts.assign_coords(time=counts.time * 1000), history=6)
+    with pytest.raises(InputError, match="bin_width of 0 s"):
+        fitting_data(counts.assign_coords(bin_width=0.0), history=6)
+
+
 def test_no_window_reaches_over_a_jump_of_time():
     part = _part(1200, 2, 0)
     jump = part.assign_coords(time=part.time + 7 * (np.arange(1200) >= 500))

@@ -17,7 +17,7 @@ from neurocodec.fitting.segments import (
 
 def test_a_stretch_ends_with_its_segment():
     numbers = ("time", np.array([0, 0, 1]))
-    assert stretches_of(xr.Dataset(coords={"segment": numbers}), 3) == [(0, 2, 0), (2, 3, 1)]
+    assert stretches_of(xr.Dataset(coords={"segment": numbers})) == [(0, 2, 0), (2, 3, 1)]
 
 
 def test_a_fifth_is_cut_off_the_end():

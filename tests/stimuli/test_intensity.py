@@ -7,19 +7,10 @@ import neurocodec as nc
 from neurocodec.errors import InputError
 from neurocodec.labels import time_coordinate
 from neurocodec.stimuli.intensity import light, movie, require_size
-from neurocodec.stimuli.timing import require_rate
 
 
 def test_plain_light_has_the_times_of_its_frame_rate():
     assert light([0.0, 1.0], 100.0).time.values.tolist() == [0.0, 0.01]
-
-
-def test_a_frame_rate_is_a_number_above_0():
-    assert require_rate(100) == 100.0
-    assert isinstance(require_rate(100), float)
-    for rate in (0, -5.0, float("nan"), float("inf")):
-        with pytest.raises(InputError, match="frames per second, above 0"):
-            require_rate(rate)
 
 
 def test_a_size_is_two_whole_numbers():

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.signal import resample_poly
 
 import neurocodec as nc
-from neurocodec import stimuli
+from neurocodec import clock, stimuli
 from neurocodec.errors import InputError, UnknownNameError
 from neurocodec.kernels.averaging import area_average
 from neurocodec.kernels.coverage import disc_coverage, polygon_coverage
@@ -303,6 +303,45 @@ def test_a_whole_recording_is_resampled():
     assert stimuli.resample(part, 100.0).identical(part)
     alone = stimuli.resample(tree["train"], 50.0)
     assert alone.firing_rate.identical(made["train"].firing_rate)
+
+
+def test_no_frame_is_invented_in_a_gap():
+    times = np.r_[np.arange(4) / 100, 7 + np.arange(6) / 100]
+    part = xr.Dataset(
+        {
+            "stimulus": ("time", np.arange(10.0)),
+            "firing_rate": ("time", np.arange(10.0)),
+            "spike_count": ("time", np.arange(10)),
+            "membrane_potential": ("time", np.arange(10.0)),
+        },
+        {"time": times, "bin_width": 0.01},
+    )
+    half = stimuli.resample(part, 50.0)
+    np.testing.assert_allclose(half.time, [0, 0.02, 7, 7.02, 7.04])
+    assert half.stimulus.values.tolist() == [0, 2, 4, 6, 8]
+    np.testing.assert_allclose(half.firing_rate, [0.5, 2.5, 4.5, 6.5, 8.5])
+    assert half.spike_count.values.tolist() == [1, 5, 9, 13, 17]
+    twice = stimuli.resample(part.drop_vars("spike_count"), 200.0)
+    np.testing.assert_allclose(twice.time, np.r_[np.arange(8), 1400 + np.arange(12)] / 200)
+    assert twice.stimulus.values.tolist() == np.repeat(np.arange(10), 2).tolist()
+    inner = twice.membrane_potential.values[:7]
+    np.testing.assert_allclose(inner, np.arange(7) / 2)
+    assert stimuli.resample(part, 100.0).identical(part), "they have this rate already"
+
+
+def test_a_gap_that_is_left_is_still_seen_as_one():
+    times = np.delete(np.arange(40), 23) / 100  # one frame is missing
+    slow = stimuli.resample(trace("stimulus", np.arange(39.0)).assign_coords(time=times), 20.0)
+    assert len(clock.pieces(slow, 20.0)) == 2
+    held = stimuli.resample(  # two frame rates are no gap: frames were on for longer
+        trace("stimulus", np.arange(6.0)).assign_coords(time=[0, 0.1, 0.2, 0.4, 0.6, 0.8]), 10.0
+    )
+    assert held.values.tolist() == [0, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+def test_segments_stay_with_what_is_made_of_a_trace():
+    light = trace("intensity", [0.0, 1.0, 2.0]).assign_coords(segment=("time", [0, 0, 1]))
+    assert stimuli.full_field(light, (2, 2)).segment.values.tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ FIGURE = PACKAGE.parent / "docs" / "figures" / "house.svg"
 
 ORDER = (
     ("errors", "vocabulary"),
-    ("arguments", "labels"),
+    ("arguments", "clock"),
+    ("labels",),
     ("storage", "kernels"),
     ("nn",),
     ("network", "stimuli", "simulation"),
@@ -32,7 +33,7 @@ ORDER = (
 """Each part of the package imports from the rows above it only; parts of a row are strangers."""
 
 GROUPS = {
-    "hall": "errors vocabulary arguments labels network zoo plot __main__",
+    "hall": "errors vocabulary arguments clock labels network zoo plot __main__",
     "machinery": "storage kernels nn engine rows",
     "sources": "stimuli simulation adapters",
     "questions": "attribution modes statistics categories cells fields maps perturbation "

@@ -9,7 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.lazy import stored_variable
 from neurocodec.errors import InputError
@@ -136,10 +138,20 @@ def assemble(variables: Mapping[str, xr.Variable], where: str) -> xr.Dataset:
     }
     coords[v.TIME] = _time(variables, sizes[v.TIME], where)
     if "spike_count" in variables:
-        width = variables.get("bin_width", np.median(np.diff(coords[v.TIME].values)))
-        coords["bin_width"] = ((), float(np.ravel(width)[0]), {"units": v.SECONDS})
+        coords["bin_width"] = ((), _width(variables, coords[v.TIME].values), {"units": v.SECONDS})
     data = {name: _described(name, variables[name]) for name in DATA if name in variables}
     return xr.Dataset(data, coords)
+
+
+def _width(variables: Mapping[str, xr.Variable], time: NDArray[np.float64]) -> float:
+    """Bin of spike counts in seconds: as stored, or as long as a frame."""
+    step = clock.step_of(time) if len(time) > 1 else np.nan
+    if "bin_width" not in variables:
+        return step
+    width = clock.scalar_seconds(xr.DataArray(variables["bin_width"], name="bin_width"))
+    if len(time) > 1:
+        clock.require_width(width, step)
+    return width
 
 
 def _repeated(name: str, variable: xr.Variable) -> xr.Variable:
@@ -173,10 +185,10 @@ def _default_labels(dim: str, size: int) -> Any:
 
 def _time(variables: Mapping[str, xr.Variable], size: int, where: str) -> xr.Variable:
     if v.TIME in variables:
-        time = np.asarray(variables[v.TIME].values, dtype=np.float64)
-        if not (np.isfinite(time).all() and (np.diff(time) > 0).all()):
-            raise InputError(came=f"times of {where} that do not rise", expected="rising seconds")
-        return xr.Variable(v.TIME, time, {"units": v.SECONDS, "long_name": "time"})
+        stored = clock.seconds(variables[v.TIME])
+        time = clock.rising(stored.values, where=where)
+        attrs = {k: x for k, x in stored.attrs.items() if k == clock.SINCE}
+        return xr.Variable(v.TIME, time, {**attrs, "units": v.SECONDS, "long_name": "time"})
     if "frame_rate" not in variables:
         raise InputError(
             came=f"{where} without 'time' and 'frame_rate'",

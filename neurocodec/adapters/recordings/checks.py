@@ -9,12 +9,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.arguments import is_whole, one_of
 from neurocodec.errors import InputError, warn
 
 Gaps = Literal["refuse", "drop", "interpolate"]
 Parts = dict[str, xr.Dataset]
+SLOW: Final = 1.0
+"""Seconds from which on a frame is long enough to doubt that it was counted in seconds."""
 
 RESPONSES: Final = {
     "firing_rate": v.CELL,
@@ -121,6 +124,20 @@ def _interpolated(data: xr.DataArray) -> xr.DataArray:
             hint="nc.read_recording(path, nan='drop')",
         )
     return result
+
+
+def report_slow(parts: Parts) -> None:
+    """Warn of frames that last so long that their times may be in ms, where cells are recorded."""
+    for name, part in parts.items():
+        recorded = v.TIME in part.coords and any(x in part for x in RESPONSES)
+        if not recorded or part.sizes[v.TIME] < 2:
+            continue
+        step = clock.step_of(clock.seconds(part[v.TIME].variable).values)
+        if step >= SLOW:
+            warn(
+                f"frames of {name!r} last {step:g} s each; where its times are in ms:"
+                " recording.assign_coords(time=recording.time / 1000)"
+            )
 
 
 def report_silent(parts: Parts) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.lazy import stored_stimulus
-from neurocodec.adapters.recordings.spike_times import count_spikes, frame_edges, report_outside
+from neurocodec.adapters.recordings.spike_times import count_spikes, report_outside
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled
 
@@ -64,7 +65,7 @@ def _groups(file: h5py.File) -> dict[str, h5py.Group]:
 def _read_part(group: h5py.Group, path: Path, facts: dict[str, Any]) -> xr.Dataset:
     stimulus = stored_stimulus(path, f"{group.name}/stimulus", "intensity of the display")
     time = _times(group, stimulus.sizes)
-    step = float(np.median(np.diff(time)))
+    step = clock.step_of(time)
     responses = dict(_responses(group, time, step))
     if not responses:
         raise InputError(
@@ -87,14 +88,22 @@ def _times(group: h5py.Group, sizes: Any) -> NDArray[np.float64]:
             came=f"the group {group.name!r} with {contents(group)}",
             expected="'time' (T) in seconds",
         )
-    time = np.asarray(group["time"][()], dtype=np.float64).ravel()
+    time = stored_times(group["time"])
     require_length(len(time), sizes[v.TIME], f"{group.name}/time")
-    if len(time) < 2 or not (np.diff(time) > 0).all():
+    if len(time) < 2:
         raise InputError(
-            came=f"{group.name}/time of {len(time)} values that do not rise",
+            came=f"{group.name}/time of {len(time)} values",
             expected="at least two rising times in seconds",
         )
     return time
+
+
+def stored_times(stored: h5py.Dataset) -> NDArray[np.float64]:
+    """Times of a file that rise, in seconds; of other units where an attribute says so."""
+    units = stored.attrs.get("units", "")
+    units = units.decode() if isinstance(units, bytes) else str(units)
+    time = xr.Variable(v.TIME, np.asarray(stored[()]).ravel(), {"units": units})
+    return clock.rising(clock.seconds(time).values, where=str(stored.name))
 
 
 def require_length(found: int, frames: int, what: str) -> None:
@@ -152,7 +161,7 @@ def _rate(group: h5py.Group, time: NDArray[np.float64], step: float) -> NDArray[
         return np.atleast_2d(np.asarray(counts[()] / (trials * step), dtype=np.float32))
     if "spikes" in group and len(group["spikes"]):
         spikes = {name: group["spikes"][name][()] for name in numbered(group["spikes"])}
-        report_outside(spikes, [frame_edges(time)])
+        report_outside(spikes, [time])
         return np.asarray(count_spikes(spikes, time).T / step, dtype=np.float32)
     return None
 
@@ -176,8 +185,8 @@ def _coords(
         v.CELL: _cell_names(group, sizes[v.CELL]),
         "number": (v.CELL, np.arange(sizes[v.CELL])),
     }
-    if "segment" in group:
-        coords["segment"] = (v.TIME, group["segment"][()][:-1])
+    if v.SEGMENT in group:
+        coords[v.SEGMENT] = (v.TIME, group[v.SEGMENT][()][:-1])
     if v.REPEAT in sizes:
         coords[v.REPEAT] = np.arange(sizes[v.REPEAT])
         coords["bin_width"] = ((), step, {"units": v.SECONDS})

@@ -11,7 +11,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.adapters.recordings.hdf5 import SHIFT, contents, numbered, require_length
+from neurocodec.adapters.recordings.hdf5 import (
+    SHIFT,
+    contents,
+    numbered,
+    require_length,
+    stored_times,
+)
 from neurocodec.adapters.recordings.lazy import stored_stimulus
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled, time_coordinate
@@ -103,7 +109,7 @@ def read_chirp(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
 
 def _chirp_part(file: h5py.File, name: str) -> xr.Dataset:
     classes = {k: x[name] for k, x in file.items() if _is_group(x) and name in x}
-    time = np.asarray(file["time"][()], dtype=np.float64)
+    time = stored_times(file["time"])
     names, types, traces = [], [], list[NDArray[np.float32]]()
     for kind, stored in classes.items():
         require_length(stored.shape[-1], len(time), stored.name)

@@ -11,11 +11,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.checks import Parts
 from neurocodec.adapters.recordings.lazy import stored_stimulus
-from neurocodec.adapters.recordings.spike_times import count_spikes, frame_edges, report_outside
-from neurocodec.arguments import one_of
+from neurocodec.adapters.recordings.spike_times import count_spikes, report_outside
+from neurocodec.arguments import frame_rate, one_of
 from neurocodec.errors import InputError, warn
 from neurocodec.kernels.averaging import area_average
 from neurocodec.labels import labelled
@@ -102,13 +103,14 @@ def _times(series: Any, size: int) -> NDArray[np.float64]:
     if series.timestamps is not None:
         found = np.asarray(series.timestamps[()], dtype=np.float64)
     else:
-        found = (series.starting_time or 0.0) + np.arange(size) / float(series.rate)
-    if len(found) != size or not (np.diff(found) > 0).all():
+        rate = frame_rate(float(series.rate), "rate")
+        found = (series.starting_time or 0.0) + np.arange(size) / rate
+    if len(found) != size:
         raise InputError(
-            came=f"{len(found)} timestamps of {series.name!r} for {size} values, or not rising",
+            came=f"{len(found)} timestamps of {series.name!r} for {size} values",
             expected="one rising time in seconds for each",
         )
-    return found
+    return clock.rising(found, where=repr(series.name))
 
 
 def _time(values: NDArray[np.float64]) -> xr.Variable:
@@ -121,7 +123,7 @@ def _with_units(parts: Parts, units: Any) -> Parts:
         name: np.asarray(units.get_unit_spike_times(i), dtype=np.float64)
         for i, name in enumerate(names)
     }
-    report_outside(spikes, [frame_edges(part[v.TIME].values) for part in parts.values()])
+    report_outside(spikes, [part[v.TIME].values for part in parts.values()])
     coords: dict[str, Any] = {v.CELL: names}
     if "cell_type" in units.colnames:
         coords["cell_type"] = (v.CELL, [str(kind) for kind in units["cell_type"][:]])
@@ -133,7 +135,7 @@ def _counted(
 ) -> xr.Dataset:
     time = part[v.TIME].values
     counts = count_spikes(spikes, time)
-    widths = np.diff(frame_edges(time))
+    widths = clock.frame_ends(time) - time
     rate = labelled(counts / widths[:, None], (v.TIME, v.CELL), name="firing_rate")
     count = labelled(counts[None], (v.REPEAT, v.TIME, v.CELL), name="spike_count")
     width = ((), float(np.median(widths)), {"units": v.SECONDS})
@@ -157,12 +159,9 @@ def _own_part(trace: xr.DataArray) -> xr.Dataset:
 def _beside_frames(parts: Parts, traces: Mapping[str, xr.DataArray]) -> Parts:
     done = {}
     for name, part in parts.items():
-        edges = frame_edges(part[v.TIME].values)
-        covering = {k: x for k, x in traces.items() if _covers(x, edges)}
-        values = [
-            area_average(x.values, frame_edges(x[v.TIME].values), edges, axis=0)
-            for x in covering.values()
-        ]
+        frames = part[v.TIME].values
+        covering = {k: x for k, x in traces.items() if _covers(x, frames)}
+        values = [_averaged(x, frames) for x in covering.values()]
         if values:
             potential = labelled(
                 np.stack(values, axis=1),
@@ -176,14 +175,30 @@ def _beside_frames(parts: Parts, traces: Mapping[str, xr.DataArray]) -> Parts:
     missing = [
         k
         for k, x in traces.items()
-        if not any(_covers(x, frame_edges(p[v.TIME].values)) for p in parts.values())
+        if not any(_covers(x, p[v.TIME].values) for p in parts.values())
     ]
     if missing:
         warn(f"potentials that cover no whole stimulus are left out: {', '.join(missing)}")
     return done
 
 
-def _covers(trace: xr.DataArray, edges: NDArray[np.float64]) -> bool:
-    own = frame_edges(trace[v.TIME].values)
-    slack = 1e-6 * (edges[1] - edges[0])
-    return bool(own[0] <= edges[0] + slack and edges[-1] - slack <= own[-1])
+def _averaged(trace: xr.DataArray, frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of a trace over each frame; a gap after a frame is not part of it."""
+    own = trace[v.TIME].values
+    edges = np.union1d(frames, clock.frame_ends(frames))
+    lasting = np.append(own, clock.frame_ends(own)[-1])
+    means = area_average(trace.values, lasting, edges, axis=0)
+    return np.asarray(means[np.searchsorted(edges, frames)])
+
+
+def _covers(trace: xr.DataArray, frames: NDArray[np.float64]) -> bool:
+    """Whether a trace lasts from the first frame to the end of the last, but for their gaps."""
+    own, slack = trace[v.TIME].values, 1e-6 * clock.step_of(frames)
+    starts, stops = frames, clock.frame_ends(frames)
+    first = np.searchsorted(own, starts + slack, side="right") - 1
+    if (first < 0).any():
+        return False
+    ends = clock.frame_ends(own)
+    parts = clock.parts_of(own)
+    part = np.searchsorted([a for a, _ in parts], first, side="right") - 1
+    return bool((stops - slack <= ends[[parts[k][1] - 1 for k in part]]).all())

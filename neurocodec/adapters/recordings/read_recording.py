@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.arrays import WHOLE, read_groups
 from neurocodec.adapters.recordings.checks import (
@@ -18,6 +19,7 @@ from neurocodec.adapters.recordings.checks import (
     Parts,
     mend_gaps,
     report_silent,
+    report_slow,
     select_cells,
 )
 from neurocodec.adapters.recordings.hdf5 import read_retina_hdf5
@@ -111,7 +113,8 @@ def read_recording(
     Warns
     -----
     NeurocodecWarning
-        Where spikes outside of the stimulus are dropped, or cells have no spikes.
+        Where spikes outside of the stimulus, or in a gap between its frames, are dropped, cells
+        have no spikes, or frames last so long that their times may be in ms.
 
     Examples
     --------
@@ -124,6 +127,7 @@ def read_recording(
     >>> list(recording), recording["recording"].firing_rate.sel(cell="ON 1").values.tolist()
     (['recording'], [1.0, 1.0, 1.0])
     """
+    frame_rate = None if frame_rate is None else arguments.frame_rate(frame_rate)
     source = Path(path).expanduser()
     if not source.exists():
         raise StorageError(
@@ -135,6 +139,7 @@ def read_recording(
     stored = _datasets(found) if isinstance(found, xr.DataTree) else found
     parts = mend_gaps(select_cells(stored, cells), nan)
     report_silent(parts)
+    report_slow(parts)
     if isinstance(found, xr.DataTree) and not found.data_vars:
         as_stored = all(parts[name] is part for name, part in stored.items())
         if as_stored and frame_rate is None:

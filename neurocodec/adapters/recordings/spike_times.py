@@ -3,51 +3,102 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurocodec import clock
 from neurocodec.errors import InputError, warn
 
-
-def frame_edges(frames: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Onsets of frames and the end of the last one, which lasts as long as the median one."""
-    return np.append(frames, frames[-1] + np.median(np.diff(frames)))
+SLOW: Final = 0.5
+"""Seconds from which on a frame is long enough to doubt that it was counted in seconds."""
+SHORT: Final = 0.01
+"""Share of the stimulus below which spikes that span no more of it are on another clock."""
+FEW: Final = 20
+"""Spikes up to which such a share may be chance, where frames are short."""
 
 
 def count_spikes(spikes: Mapping[str, ArrayLike], frames: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Counts (time, cell) of spikes at `s` with `frames[t] <= s < frames[t + 1]`, in seconds."""
+    """Counts (time, cell) of spikes at `s` with `frames[t] <= s < end of frame t`, in seconds."""
+    # A frame ends with the next one's onset; before a gap it lasts one step (`clock.frame_ends`).
     # Others are not counted, see `report_outside`.
-    edges = frame_edges(frames)
     counts = np.zeros((len(frames), len(spikes)), np.int32)
     for column, times in enumerate(spikes.values()):
-        places = np.searchsorted(edges, np.asarray(times, dtype=np.float64), side="right") - 1
-        inside = places[(places >= 0) & (places < len(frames))]
-        counts[:, column] = np.bincount(inside, minlength=len(frames))
+        places, shown = _shown(np.asarray(times, dtype=np.float64), frames)
+        counts[:, column] = np.bincount(places[shown], minlength=len(frames))
     return counts
 
 
+def _shown(
+    times: NDArray[np.float64], frames: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Frame that began last at each time, and whether it was still shown."""
+    places = np.searchsorted(frames, times, side="right") - 1
+    return places, (places >= 0) & (times < clock.frame_ends(frames)[places])
+
+
 def report_outside(spikes: Mapping[str, ArrayLike], stimuli: Sequence[NDArray[np.float64]]) -> None:
-    """Refuse spikes most of which are outside of all stimuli (frame edges); warn of fewer."""
+    """Refuse spikes most of which are outside of all stimuli (frame onsets); warn of fewer."""
     for name, times in spikes.items():
         _require_times(name, np.asarray(times, dtype=np.float64))
     found = np.concatenate([*(np.ravel(times) for times in spikes.values()), np.empty(0)])
-    inside = np.zeros(len(found), bool)
-    for edges in stimuli:
-        inside |= (found >= edges[0]) & (found < edges[-1])
-    outside = int((~inside).sum())
-    spans = ", ".join(f"{edges[0]:g} to {edges[-1]:g} s" for edges in stimuli)
+    spans = [(frames[0], clock.frame_ends(frames)[-1]) for frames in stimuli]
+    within = np.zeros(len(found), bool)
+    shown = np.zeros(len(found), bool)
+    for frames, (start, stop) in zip(stimuli, spans, strict=True):
+        within |= (found >= start) & (found < stop)
+        shown |= _shown(found, frames)[1]
+    _report_before_and_after(found, within, spans)
+    _report_other_units(found[within], stimuli, spans)
+    lost = int((within & ~shown).sum())
+    if lost:
+        warn(
+            f"{lost} of {len(found)} spikes are in gaps between frames, each of which lasts one"
+            " step; they are dropped"
+        )
+
+
+def _report_before_and_after(
+    found: NDArray[np.float64], within: NDArray[np.bool_], spans: list[tuple[float, float]]
+) -> None:
+    outside = int((~within).sum())
+    told = ", ".join(f"{start:g} to {stop:g} s" for start, stop in spans)
     if outside > len(found) / 2:
         raise InputError(
-            came=f"{outside} of {len(found)} spikes outside of the stimulus ({spans})",
+            came=f"{outside} of {len(found)} spikes outside of the stimulus ({told})",
             expected="spikes and frames on one clock, in seconds",
             hint=f"check units and start: spikes are at {found.min():g} to {found.max():g}",
         )
     if outside:
         warn(
-            f"{outside} of {len(found)} spikes are outside of the stimulus ({spans});"
+            f"{outside} of {len(found)} spikes are outside of the stimulus ({told});"
             " they are dropped"
         )
+
+
+def _report_other_units(
+    found: NDArray[np.float64],
+    stimuli: Sequence[NDArray[np.float64]],
+    spans: list[tuple[float, float]],
+) -> None:
+    """Refuse, or doubt, spikes that are all at the very beginning of a stimulus in other units."""
+    start, stop = min(a for a, _ in spans), max(b for _, b in spans)
+    if found.size < 2 or found.max() - start > SHORT * (stop - start):
+        return
+    step = clock.step_of(stimuli[0])
+    came = (
+        f"{found.size} spikes at {found.min():g} to {found.max():g} s of a stimulus from {start:g}"
+        f" to {stop:g} s, with frames of {step:g} s"
+    )
+    if step >= SLOW:
+        raise InputError(
+            came=came,
+            expected="spikes and frames in seconds",
+            hint="time / 1000, where the times of the frames are in ms",
+        )
+    if found.size > FEW:
+        warn(f"{came}: are both in seconds?")
 
 
 def _require_times(name: str, times: NDArray[np.float64]) -> None:

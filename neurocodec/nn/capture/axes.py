@@ -242,7 +242,7 @@ def _aligned(where: Where, old: Size, new: Size) -> Where:
         before, size = old[axis], new[axis + shift]
         if before == size or not high:
             found.add((axis + shift, low, high))
-        elif before != 1 or shift == 0 and size == 1:
+        elif before != 1 or (shift == 0 and size == 1):
             found.add((axis + shift, 1, size))
     return frozenset(found)
 

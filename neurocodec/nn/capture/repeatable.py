@@ -56,7 +56,7 @@ def _answer(capture: Capture, x: Tensor, before: Tensor | None = None) -> Tensor
         if before is not None:
             with suppress(Exception):  # samples that are not the user's: it may refuse them
                 fresh(before.clone())
-        return answer(fresh(x.clone()), capture.select)
+        return answer(fresh(x.clone()), capture.select, len(x))
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.arguments import one_of
 from neurocodec.errors import InputError
@@ -188,7 +189,8 @@ def _frames(movie: xr.DataArray, array: xr.DataArray, peaks: xr.DataArray) -> xr
             expected="a movie with times in s, by which its frames are found",
             hint="movie.assign_coords(time=np.arange(movie.sizes['time']) / frame_rate)",
         )
-    step = float(np.diff(movie[v.TIME].values[:2])[0]) if movie.sizes[v.TIME] > 1 else np.inf
+    movie = clock.in_seconds(movie)
+    step = clock.step_of(movie[v.TIME].values) if movie.sizes[v.TIME] > 1 else np.inf
     wanted = array[v.TIME].values + peaks.values
     found = movie[v.TIME].sel({v.TIME: wanted}, method="nearest").values
     same = all(movie.sizes[d] == array.sizes[d] for d in (v.Y, v.X))

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from neurocodec.adapters.recordings.spike_times import count_spikes, frame_edges, report_outside
-from neurocodec.errors import NeurocodecWarning
+from neurocodec.adapters.recordings.spike_times import count_spikes, report_outside
+from neurocodec.errors import InputError, NeurocodecWarning
 
-
-def test_the_last_frame_lasts_as_long_as_the_median_one():
-    assert frame_edges(np.array([0.0, 1.0, 2.0])).tolist() == [0.0, 1.0, 2.0, 3.0]
+SECOND = np.array([0.0, 0.5])  # frames of half a second
 
 
 def test_spikes_count_for_the_frame_that_is_shown():
@@ -17,6 +15,24 @@ def test_spikes_count_for_the_frame_that_is_shown():
 
 
 def test_spikes_outside_of_the_stimulus_are_counted():
-    report_outside({"a": [0.5]}, [np.array([0.0, 1.0])])
+    report_outside({"a": [0.5]}, [SECOND])
     with pytest.warns(NeurocodecWarning, match="1 of 2 spikes are outside"):
-        report_outside({"a": [0.5, 1.5]}, [np.array([0.0, 1.0])])
+        report_outside({"a": [0.5, 1.5]}, [SECOND])
+
+
+def test_a_frame_before_a_gap_lasts_one_step():
+    frames = np.array([0.0, 0.01, 0.02, 6.0, 6.01])
+    spikes = {"a": [0.025, 0.031, 3.0, 5.99, 6.0, 6.015], "b": [1.0]}
+    assert count_spikes(spikes, frames).tolist() == [[0, 0], [0, 0], [1, 0], [1, 0], [1, 0]]
+    with pytest.warns(NeurocodecWarning, match="4 of 7 spikes are in gaps"):
+        report_outside(spikes, [frames])
+
+
+def test_spikes_in_seconds_beside_frames_in_ms_are_noticed():
+    spikes, frames = {"a": np.linspace(0, 4.9, 40)}, np.arange(500) * 10.0
+    with pytest.raises(InputError, match="where the times of the frames are in ms"):
+        report_outside(spikes, [frames])
+    report_outside(spikes, [frames / 1000])
+    with pytest.warns(NeurocodecWarning, match="are both in seconds"):
+        report_outside({"a": np.linspace(0, 0.04, 40)}, [frames / 1000])
+    report_outside({"a": [0.01, 0.02]}, [frames / 1000])
