@@ -209,6 +209,55 @@ def require_same(a: xr.DataArray, b: xr.DataArray, dim: str, what: str) -> None:
     )
 
 
+def require_free_names(coords: Iterable[Hashable], names: Iterable[str], what: str) -> None:
+    """Refuse coordinates whose names a result has for something else, which they would replace.
+
+    Parameters
+    ----------
+    coords
+        Names of coordinates that go from an input to the result.
+    names
+        Variables, dims and nodes of the result itself.
+    what
+        What has the coordinates, for the message.
+
+    Examples
+    --------
+    >>> require_free_names(["label", "target"], ["target", "channel"], "the stimulus")
+    Traceback (most recent call last):
+    ...
+    neurocodec.errors.InputError: a coordinate 'target' of the stimulus, ...
+    """
+    taken = set(names)
+    for name in coords:
+        if name in taken:
+            raise InputError(
+                came=f"a coordinate {name!r} of {what}, which would replace what the result calls"
+                " so",
+                expected="a name that the result has for nothing else",
+                hint=f"data.rename({{{name!r}: {f'{name}_given'!r}}})",
+            )
+
+
+def class_names(values: Any) -> NDArray[np.str_]:
+    """Names of classes as text, empty where there is none: None, NaN, pandas' NA, empty text.
+
+    Parameters
+    ----------
+    values
+        Names, or numbers, of classes; an array of any kind, also pandas'.
+
+    Examples
+    --------
+    >>> class_names(["cat", None, float("nan"), ""]).tolist()
+    ['cat', '', '', '']
+    """
+    found = np.asarray(values, dtype=object)  # or numpy would make the text "nan" of a list's NaN
+    missing = np.asarray(xr.Variable([*map(str, range(found.ndim))], found).isnull().values)
+    texts = [x.decode() if isinstance(x, bytes) else str(x) for x in found.ravel().tolist()]
+    return np.where(missing, "", np.reshape(np.array(texts, dtype=str), found.shape))
+
+
 def _same_labels(a: xr.DataArray, b: xr.DataArray, dim: str) -> bool:
     if dim not in a.dims or dim not in b.dims or a.sizes[dim] != b.sizes[dim]:
         return False

@@ -155,7 +155,7 @@ def group_masks(data: Labelled, groups: Mapping[str, Sequence[str]]) -> xr.DataA
 
 def _labels(data: Labelled) -> xr.DataArray:
     """Label of each sample as text, with the other coordinates of the samples."""
-    if isinstance(data, xr.DataArray) and data.ndim == 1 and data.dtype.kind in "UOT":
+    if isinstance(data, xr.DataArray) and data.ndim == 1 and data.dtype.kind in "UOTS":
         found = data
     elif _LABEL in data.coords and len(data.coords[_LABEL].dims) == 1:
         found = data.coords[_LABEL]
@@ -166,7 +166,7 @@ def _labels(data: Labelled) -> xr.DataArray:
             hint="tree.coords['label'] = ('stimulus', names), or nc.images(folder, net)",
         )
     dim = labels.sample_dim(found)
-    return xr.DataArray(found.values.astype(str), coords_of(found, dim), (dim,))
+    return xr.DataArray(labels.class_names(found), coords_of(found, dim), (dim,))
 
 
 def _keys(
@@ -179,7 +179,7 @@ def _keys(
     """What to look up for each sample; empty where it has no label."""
     if ids is None:
         known = data.coords.get(v.WORDNET_ID)
-        return np.asarray(texts.values if known is None else known.values.astype(str))
+        return np.asarray(texts.values if known is None else labels.class_names(known))
     table = _as_mapping(ids)
     strange = [name for name in {*texts.values.tolist()} - {""} if name not in table]
     if strange and not skip:
@@ -250,6 +250,7 @@ def _masks(
 ) -> xr.DataArray:
     dim, other = str(texts.dims[0]), next(iter(coords))
     known = {str(k): c.variable for k, c in texts.coords.items()}
+    labels.require_free_names(known, {*coords, "n_members", "member"}, "the samples")
     known[_LABEL] = xr.Variable(dim, texts.values)
     n_members = (other, member.sum(axis=0))
     found = labels.labelled(

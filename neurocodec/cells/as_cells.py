@@ -68,10 +68,12 @@ def as_cells(
     tables = [_table(name, array) for name, array in zip(names, arrays, strict=True)]
     values = np.concatenate([array.values.reshape(len(array), -1) for array in arrays], axis=1)
     coords: dict[str, Any] = {
-        **coords_of(arrays[0], dim),
         v.CELL: np.concatenate([_cell_names(table) for table in tables]),
         **{k: (v.CELL, c) for k, c in _joined(tables).items()},
     }
+    of_samples = coords_of(arrays[0], dim)
+    labels.require_free_names(of_samples, coords, "the samples")
+    coords |= of_samples
     units = str(arrays[0].attrs.get("units", ""))
     cells = labels.labelled(values, (dim, v.CELL), coords, name=variable, units=units)
     return labels.stamp(cells, "nc.as_cells", sign=sign, layers=names, tree=labels.provenance(tree))

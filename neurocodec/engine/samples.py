@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NoReturn, Self
 
@@ -24,6 +24,7 @@ from neurocodec.labels import fingerprint
 from neurocodec.network import Network
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.fast.movie import windows
+from neurocodec.storage.encoding import storable_coords
 
 CPU = torch.device("cpu")
 MEAN_ROWS = 64
@@ -54,6 +55,7 @@ class Samples:
     dim: str
     history: int | None  # frames in a window; None for images
     dims: tuple[str, ...] = ()  # of one image or frame
+    pixels: dict[str, xr.Variable] = field(default_factory=dict)  # coordinates along these
     stored: StoredSamples | None = None  # where the numbers are, if not in `values`
     kept: NDArray[np.bool_] | None = None  # which could be read; None: all, or not known yet
     chosen: NDArray[np.intp] | None = None  # places of the windows in the movie; None: all
@@ -65,10 +67,9 @@ class Samples:
         skipped = 0 if net.history is None else net.history - 1
         along = stimulus.isel({net.sample_dim: slice(skipped, None)})
         # as variables: a scalar coordinate of the movie would ride along with each of them
-        coords = {
-            str(name): c.variable for name, c in along.coords.items() if c.dims == (net.sample_dim,)
-        }
-        common = (coords, net.sample_dim, net.history, dims[1:])
+        coords = storable_coords(along, dims[:1])
+        pixels = storable_coords(stimulus, dims[1:])
+        common = (coords, net.sample_dim, net.history, dims[1:], pixels)
         if stream and is_stored(stimulus):
             kind = str(net.dtype).removeprefix("torch.")
             stored = StoredSamples.of(stimulus, dims, kind, skipped)

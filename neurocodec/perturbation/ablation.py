@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint
-from neurocodec.network import Network
+from neurocodec.network import Network, require_network
 from neurocodec.nn.perturbation.ablation import ChannelMask, masked
 
 Kind = Literal["ablate", "preserve"]
@@ -132,7 +132,7 @@ def perturbed(
 ) -> Network:
     """Make the network that `nc.ablate` and `nc.preserve` yield."""
     mask = ChannelMask(
-        layer=net.select_layers([layer])[layer],
+        layer=require_network(net).select_layers([layer])[layer],
         channels=positions("channels", channels, least=0),
         kept=kind == "preserve",
         tokens=None if tokens is None else positions("tokens", tokens),

@@ -16,7 +16,7 @@ from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, labelled, provenance, stamp
-from neurocodec.network import Network
+from neurocodec.network import Network, require_network
 from neurocodec.perturbation.ablation import Fill, Kind, finite_fill
 from neurocodec.perturbation.answers import OpenedLayer, answer_pairs, opened_layer
 from neurocodec.perturbation.images import (
@@ -214,7 +214,7 @@ def perturbation_curve(
 
 def require_classifier(net: Network, stimulus: xr.DataArray) -> None:
     """Refuse a network of movies, and what are no images."""
-    if net.history is not None:
+    if require_network(net).history is not None:
         raise InputError(
             came=f"{net.name!r}, which sees a movie",
             expected="a network that classifies still images",
