@@ -239,6 +239,62 @@ def require_free_names(coords: Iterable[Hashable], names: Iterable[str], what: s
             )
 
 
+def by_index(values: Any, data: xr.DataArray, dim: str, what: str) -> NDArray[Any]:
+    """One value for each sample; of a DataArray with coordinates, or a Series, by its index.
+
+    Parameters
+    ----------
+    values
+        A list, an array, a DataArray along `dim`, or a pandas Series.
+    data
+        What has the samples; their labels are its coordinate `dim`, or `source`.
+    dim
+        The dim of the samples.
+    what
+        What the values are, for the message.
+
+    Examples
+    --------
+    >>> data = xr.DataArray([0.0, 1.0], {"stimulus": ["a", "b"]}, dims="stimulus")
+    >>> by_index(xr.DataArray([1, 2], {"stimulus": ["b", "a"]}, dims="stimulus"), data,
+    ...          "stimulus", "labels").tolist()
+    [2, 1]
+    """
+    size = data.sizes[dim]
+    table = _as_table(values, dim)
+    if table is not None:
+        for name in (dim, "source"):
+            wanted = data.coords[name].values if name in data.coords else np.arange(size)
+            if data.coords.get(name, xr.Variable(dim, wanted)).dims != (dim,):
+                continue
+            if set(wanted.tolist()) <= {*table}:
+                return np.array([table[key] for key in wanted.tolist()], dtype=object)
+    shape = np.shape(values)
+    if table is not None or shape != (size,):
+        raise InputError(
+            came=f"{what} of shape {shape}" + " with an index of others" * (table is not None),
+            expected=f"one for each of the {size} samples, or with the index of the samples",
+            hint=f"{what}=list(values), which are taken in their order",
+        )
+    return np.asarray(values, dtype=object)
+
+
+def _as_table(values: Any, dim: str) -> dict[Any, Any] | None:
+    """Value by label, where values carry labels; None where they only have an order."""
+    if isinstance(values, xr.DataArray):
+        index = values[dim].values if dim in values.coords and values.dims == (dim,) else None
+    else:
+        index = getattr(values, "index", None)
+        counted = type(index).__name__ == "RangeIndex" and index[:1].tolist() in ([], [0])
+        index = None if callable(index) or counted else index
+    if index is None:
+        return None
+    keys = np.asarray(index).tolist()
+    if len(set(keys)) < len(keys):
+        raise InputError(came="an index with the same label twice", expected="each label once")
+    return dict(zip(keys, np.asarray(values, dtype=object).tolist(), strict=True))
+
+
 def class_names(values: Any) -> NDArray[np.str_]:
     """Names of classes as text, empty where there is none: None, NaN, pandas' NA, empty text.
 

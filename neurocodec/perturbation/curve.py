@@ -15,7 +15,7 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.labels import fingerprint, labelled, provenance, stamp
+from neurocodec.labels import by_index, fingerprint, labelled, provenance, stamp
 from neurocodec.network import Network, require_network
 from neurocodec.perturbation.ablation import Fill, Kind, finite_fill
 from neurocodec.perturbation.answers import OpenedLayer, answer_pairs, opened_layer
@@ -274,17 +274,13 @@ def label_positions(
                 hint="nc.perturbation_curve(..., labels=[...])",
             )
         labels = stimulus[v.LABEL]
-    if np.shape(labels) != (stimulus.sizes[v.STIMULUS],):
-        raise InputError(
-            came=f"labels of shape {np.shape(labels)} for {stimulus.sizes[v.STIMULUS]} images",
-            expected="one for each image",
-        )
-    found = category_positions(labels, names)
+    given = by_index(labels, stimulus, v.STIMULUS, "labels")
+    found = category_positions(given, names)
     unknown = np.flatnonzero(found < 0)
     if len(unknown) == len(found):
-        raise unknown_name("category", np.asarray(labels)[0], names)
+        raise unknown_name("category", given[0], names)
     if len(unknown):
-        first = np.asarray(labels)[unknown[0]]
+        first = given[unknown[0]]
         logger.warning("%d images with labels such as %r are left out", len(unknown), str(first))
     return found
 

@@ -16,6 +16,7 @@ from neurocodec.kernels import dimensionality as kernel
 from neurocodec.kernels.class_means import ClassMeans, draw_within
 from neurocodec.kernels.correlation import Comoments
 from neurocodec.kernels.intervals import centred_interval, jackknife_interval
+from neurocodec.labels import class_names
 from neurocodec.rows import lazy
 from neurocodec.rows.layers import KINDS, LayerRows, layers_of
 from neurocodec.rows.matrix import BOTH, PARTS
@@ -163,7 +164,7 @@ def _codes(
             expected="the class of each sample",
             hint=f"tree.coords[{classes!r}] = ({rows.dim!r}, names), or classes=None",
         )
-    texts = coords[classes].values.astype(str)
+    texts = class_names(coords[classes])
     names, codes = np.unique(texts, return_inverse=True)
     if len(names) and names[0] == "":
         names, codes = names[1:], codes - 1
