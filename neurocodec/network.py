@@ -169,7 +169,9 @@ class Network:
         """
         if layers is None:
             return dict(self.layers)
-        wanted = _several(layers, "layers", "aliases of layers", f"layers={[*self.layers][:1]}")
+        wanted = arguments.several(
+            "layers", layers, "aliases of layers", hint=f"layers={[*self.layers][:1]}"
+        )
         for alias in wanted:
             if not isinstance(alias, str) or alias not in self.layers:
                 raise unknown_name("layer", alias, self.layers)
@@ -225,7 +227,7 @@ def _named_layers(
     parts = dict(module.named_modules(remove_duplicate=False))
     hint = f"layers={[name for name in parts if name][:1]}"
     if not isinstance(layers, Mapping):
-        layers = {x: x for x in _several(layers, "layers", "names of modules", hint)}
+        layers = {x: x for x in arguments.several("layers", layers, "names of modules", hint=hint)}
     found = {a: x if isinstance(x, Layer) else Layer(x) for a, x in layers.items()}
     for alias, layer in found.items():
         if layer.module not in parts:
@@ -240,15 +242,6 @@ def _named_layers(
         if layer.layout is None and isinstance(parts[layer.module], ONE_DIMENSIONAL):
             found[alias] = replace(layer, layout="maps")
     return found
-
-
-def _several(values: Any, name: str, what: str, hint: str) -> list[Any]:
-    """One name or several as a list; refuses what cannot be gone through."""
-    if isinstance(values, str):
-        return [values]
-    if not isinstance(values, Iterable):
-        raise InputError(came=f"{name}={values!r}", expected=what, hint=hint)
-    return list(values)
 
 
 def _output_names(outputs: Any) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def class_masks(data: Labelled, categories: Sequence[str] | None = None) -> xr.D
     """
     texts = _labels(data)
     names = np.asarray(texts.values)
-    known = sorted({*names.tolist()} - {""}) if categories is None else [*map(str, categories)]
+    known = sorted({*names.tolist()} - {""}) if categories is None else _category_names(categories)
     if not known:
         raise InputError(
             came="labels that are all empty",
@@ -62,6 +62,11 @@ def class_masks(data: Labelled, categories: Sequence[str] | None = None) -> xr.D
         raise unknown_name("category", min(strange), known)
     member = names[:, None] == np.array(known)
     return _masks(texts, member, {v.CATEGORY: known}, "nc.class_masks")
+
+
+def _category_names(categories: Any) -> list[str]:
+    hint = "categories=net.outputs"
+    return [*map(str, arguments.several("categories", categories, "names of classes", hint=hint))]
 
 
 def concept_masks(
@@ -120,6 +125,7 @@ def concept_masks(
     (['animal', 'dog'], [3, 2], [0, 1])
     """
     arguments.one_of("way to treat missing classes", missing, ("raise", "skip"))
+    min_members = arguments.whole("min_members", min_members, 0)
     tree = read_hierarchy(hierarchy)
     texts = _labels(data)
     keys, codes = np.unique(_keys(data, texts, ids, skip=missing == "skip"), return_inverse=True)
@@ -157,11 +163,12 @@ def _labels(data: Labelled) -> xr.DataArray:
     """Label of each sample as text, with the other coordinates of the samples."""
     if isinstance(data, xr.DataArray) and data.ndim == 1 and data.dtype.kind in "UOTS":
         found = data
-    elif _LABEL in data.coords and len(data.coords[_LABEL].dims) == 1:
+    elif _LABEL in getattr(data, "coords", ()) and len(data.coords[_LABEL].dims) == 1:
         found = data.coords[_LABEL]
     else:
         raise InputError(
-            came=f"a {type(data).__name__} with the coordinates {[*map(str, data.coords)]}",
+            came=f"a {type(data).__name__} with the coordinates"
+            f" {[*map(str, getattr(data, 'coords', ()))]}",
             expected="a coordinate 'label' along the samples",
             hint="tree.coords['label'] = ('stimulus', names), or nc.images(folder, net)",
         )

@@ -90,10 +90,11 @@ def _layers(tree: xr.DataTree, variable: str, layers: Sequence[str] | None) -> l
     if not having:
         known = {str(k) for node in tree.children.values() for k in node.data_vars}
         raise unknown_name("variable of a layer", variable, sorted(known))
-    for name in layers or ():
+    asked = arguments.several("layers", layers or (), "names", hint=f"layers={having[:1]}")
+    for name in asked:
         if name not in having:
             raise unknown_name(f"layer with {variable!r}", name, having)
-    return list(layers) if layers else having
+    return asked or having
 
 
 def _positions_last(array: xr.DataArray, sign: str) -> xr.DataArray:

@@ -120,6 +120,7 @@ def cluster_stability(
 def _block(data: xr.DataArray, dim: str, block: float) -> int:
     """Length of a block in samples."""
     step = float(np.diff(data[dim].values).mean()) if v.TIME in data.coords else 1.0
+    block = arguments.number("block", block, "a length in seconds, above 0", hint="block=2.0")
     length = round(block / step)
     if not 1 <= length <= len(data) // 2:
         raise InputError(

@@ -97,6 +97,7 @@ def cluster_cells(
     (2, [0, 0, 1, 1])
     """
     arguments.one_of("method", method, _METHODS)
+    references = arguments.whole("references", references, 0, hint="references=20")
     patterns, known = cell_patterns(corr, standardise=standardise)
     counts = _tried(patterns, k, k_max)
     fits = {n: divide(patterns, n, seed, method) for n in counts}
@@ -252,6 +253,7 @@ def cluster_agreement(
     1.0
     """
     left, right = clustering_of(a), clustering_of(b)
+    permutations = arguments.whole("permutations", permutations, 0, hint="permutations=1000")
     labels.require_same(left, right, v.CELL, "the clusterings")
     known = _assigned(left) & _assigned(right)
     if known.sum() < 2:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import unknown_name
 from neurocodec.rows.matrix import coords_of, require_loadings
 
 MAX_ACTIVE = 5
@@ -301,10 +301,8 @@ def _require_options(
 ) -> None:
     arguments.whole_or_none("max_active", max_active)
     arguments.whole("count", count)
-    if not threshold >= 0:
-        raise InputError(came=f"threshold={threshold}", expected="a loading of at least 0")
-    if not min_rate >= 0:
-        raise InputError(came=f"min_rate={min_rate}", expected="a rate of at least 0 Hz")
+    arguments.at_least("threshold", threshold, 0.0)
+    arguments.at_least("min_rate", min_rate, 0.0)
 
 
 def _names(loadings: xr.DataArray) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
 from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.labels import fingerprint
+from neurocodec.labels import fingerprint, in_order_of
 from neurocodec.network import Network
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.fast.movie import windows
@@ -196,11 +196,11 @@ class Samples:
                 raise unknown_name("baseline", wanted, ("mean", "zeros"))
             return self.mean()
         if isinstance(wanted, xr.DataArray):
-            wanted = wanted.transpose(..., *(d for d in self.dims if d in wanted.dims))
-        values = torch.tensor(np.asarray(wanted), dtype=one.dtype)
+            wanted = self._in_order(wanted)
         try:
+            values = torch.tensor(np.asarray(wanted, dtype=float), dtype=one.dtype)
             values = values.expand_as(one).contiguous()
-        except RuntimeError:
+        except (RuntimeError, TypeError, ValueError):
             values = one * torch.nan
         if not bool(values.isfinite().all()):
             raise InputError(
@@ -208,6 +208,14 @@ class Samples:
                 expected=f"'zeros', 'mean', a number, or a sample of shape {tuple(one.shape[1:])}",
             )
         return values
+
+    def _in_order(self, baseline: xr.DataArray) -> xr.DataArray:
+        """Baseline whose axes go as those of the samples: by name, and by label where both have."""
+        for dim in (d for d in (v.LAG, v.TIME) if d in baseline.coords and d in baseline.dims):
+            baseline = baseline.sortby(dim)  # of a window the oldest frame first
+        for dim in (d for d in self.pixels if d in baseline.coords and d in baseline.dims):
+            baseline = in_order_of(baseline, self.pixels[dim].values, dim, "the baseline")
+        return baseline.transpose(..., *(d for d in self.dims if d in baseline.dims))
 
     @property
     def window_shape(self) -> tuple[int, ...]:

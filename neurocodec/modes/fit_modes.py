@@ -129,7 +129,8 @@ def _places(data: Data | Sequence[Data], layers: Sequence[str] | None) -> list[t
             came=f"layers={layers!r}", expected="a list of layers", hint=f"layers=[{layers!r}]"
         )
     if layers is not None:
-        return [(data, layer) for layer in layers]
+        known = several("layers", layers, "names of layers", hint="layers=['layer1']")
+        return [(data, layer) for layer in known]
     several = data if isinstance(data, list | tuple) else [data]
     return [(one, None) for one in several]
 

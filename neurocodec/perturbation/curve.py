@@ -230,7 +230,8 @@ def require_classifier(net: Network, stimulus: xr.DataArray) -> None:
 
 def kinds_of(kind: Kind | Sequence[Kind]) -> tuple[Kind, ...]:
     """Check the kinds of perturbation: one, or several."""
-    kinds: tuple[Kind, ...] = (kind,) if isinstance(kind, str) else tuple(kind)
+    hint = "kind='ablate'"
+    kinds: tuple[Kind, ...] = (*arguments.several("kind", kind, f"of {KINDS}", hint=hint),)
     for one in kinds:
         arguments.one_of("kind of perturbation", one, KINDS)
     if not kinds or len(set(kinds)) < len(kinds):
@@ -240,7 +241,10 @@ def kinds_of(kind: Kind | Sequence[Kind]) -> tuple[Kind, ...]:
 
 def fractions_of(fractions: Sequence[float]) -> tuple[float, ...]:
     """Check fractions of channels: increasing, from 0 to 1."""
-    found = np.asarray(fractions, dtype=np.float64)
+    try:
+        found = np.asarray(fractions, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.empty(0)
     inside = found.ndim == 1 and found.size and bool(((found >= 0) & (found <= 1)).all())
     if not inside or bool((np.diff(found) <= 0).any()):
         raise InputError(

@@ -193,10 +193,11 @@ class Sampling:
             return [int(i) for i in order[: self.draws]]
         if isinstance(self.off_target, str):
             raise unknown_name("off_target", self.off_target, ("other", "class"))
-        for name in self.off_target:
+        wanted = arguments.several("off_target", self.off_target, "'other', 'class' or categories")
+        for name in wanted:
             if name not in names:
                 raise unknown_name("category", name, names)
-        outside = [i for i in map(list(names).index, self.off_target) if not member[i]]
+        outside = [i for i in map(list(names).index, wanted) if not member[i]]
         return [outside[draw % len(outside)] for draw in range(self.draws if outside else 0)]
 
 

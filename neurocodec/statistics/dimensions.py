@@ -113,6 +113,7 @@ def dimensionality(
     """
     bootstrap, confidence = arguments.interval(bootstrap, confidence)
     arguments.one_of("scaling", scaling, get_args(Scaling))
+    share = arguments.number("share", share, "a part of the variance", hint="share=0.95")
     if not 0 < share <= 1:
         raise InputError(came=f"share={share!r}", expected="a part of the variance", hint="0.95")
     rows = layers_of(tree, layers, KINDS, arguments.one_of("sign", sign, PARTS))

@@ -106,9 +106,11 @@ def resample(data: Recorded, frame_rate: float, *, method: Resampling | None = N
 
 def require_rate(frame_rate: float) -> float:
     """Refuse a frame rate that is not positive."""
-    if not (np.isfinite(frame_rate) and frame_rate > 0):
-        raise InputError(came=f"frame_rate={frame_rate!r}", expected="frames per second, above 0")
-    return float(frame_rate)
+    expected = "frames per second, above 0"
+    found = number("frame_rate", frame_rate, expected, hint="frame_rate=100.0")
+    if found <= 0:
+        raise InputError(came=f"frame_rate={frame_rate!r}", expected=expected)
+    return found
 
 
 def _array(data: xr.DataArray, rate: float, method: Resampling | None) -> xr.DataArray:

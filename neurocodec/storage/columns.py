@@ -19,6 +19,8 @@ def plain_column(name: str, variable: xr.Variable) -> xr.Variable:
     dtype = variable.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in PLAIN:
         return variable
+    if dtype.kind in "mM":  # with a time zone, of which numpy knows nothing
+        raise not_plain(name, dtype, "str")
     values = np.asarray(variable.values, dtype=object)
     missing = np.asarray(variable.isnull().values)
     whole = dtype.kind in "biu" and missing.any()  # which has no number for what is missing

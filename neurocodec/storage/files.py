@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 
 import xarray as xr
 
+from neurocodec.arguments import path as checked_path
 from neurocodec.arguments import whole_or_none
 from neurocodec.errors import InputError, NeurocodecError, StorageError
 from neurocodec.storage.decoding import decode, kind_of, tree_of
@@ -77,7 +78,7 @@ def save(obj: Result | Savable, path: PathLike, *, overwrite: bool = True) -> No
     True
     >>> folder.cleanup()
     """
-    target = Path(path)
+    target = checked_path("path", path, hint="'result.nc'")
     form = format_of(target)
     groups = encode(*_labelled(obj))
     require_free(target, overwrite=overwrite)
@@ -121,7 +122,7 @@ def open(  # noqa: A001 - reads as nc.open
     neurocodec.errors.StorageError: 'missing.nc', which does not exist
       expected: a file written by nc.save
     """
-    source = Path(path)
+    source = checked_path("path", path, hint="'result.nc'")
     form = format_of(source)
     chunks = whole_or_none("chunks", chunks)
     _require_present(source)

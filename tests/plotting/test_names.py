@@ -19,8 +19,13 @@ ODD = "$a_b^c$ 50% \\d $"
 """Mathematics between dollars, one more dollar, a percent sign alone, a backslash."""
 OWN = {"sign", "kind", "group", "bound", "points", "map", "against", "control", "measure"}
 """Coordinates whose names are the package's, not the user's."""
+NAMED = ("cell", "interneuron", "category", "concept")
+"""Dims along which users have names."""
 PLOTS = [name for name in nc.plotting.__all__ if name.startswith("plot_")]
-NAMELESS = {"plot_field", "plot_stability", "plot_stimulus", "plot_sweep", "plot_modes"}
+NAMELESS = {
+    *("plot_field", "plot_localisation", "plot_modes", "plot_movie_maps", "plot_overview"),
+    *("plot_pixel_curves", "plot_stability", "plot_stimulus", "plot_sweep"),
+}
 """Figures that say nothing of what a user has named."""
 FIRST = {"set_title", "set_xlabel", "set_ylabel", "suptitle", "supxlabel", "supylabel", "set_label"}
 TICKS = {"set_xticks": 1, "set_yticks": 1, "set_xticklabels": 0, "set_yticklabels": 0}
@@ -96,6 +101,8 @@ def odd(value, names):
     """Copy of labelled data in which all names of users are odd; `names` has those that were."""
     if isinstance(value, str):
         return value + ODD if value in names else value
+    if isinstance(value, list | tuple):
+        return [odd(x, names) for x in value]
     if isinstance(value, dict):
         return {odd_key(k, names): odd(x, names) for k, x in value.items()}
     if isinstance(value, xr.DataTree):
@@ -105,6 +112,10 @@ def odd(value, names):
             nodes[path or "/"] = odd(node.to_dataset(inherit=False), names)
         return xr.DataTree.from_dict(nodes)
     if isinstance(value, xr.DataArray | xr.Dataset):
+        bare = [d for d in NAMED if d in value.dims and d not in value.coords]
+        value = value.assign_coords({d: [f"{i}" for i in range(value.sizes[d])] for d in bare})
+        if "stimulus" in value.dims and "label" not in value.coords:
+            value = value.assign_coords(label=("stimulus", ["class"] * value.sizes["stimulus"]))
         return value.assign_coords(
             {
                 k: (c.dims, [f"{x}{ODD}" for x in c.values.tolist()])
@@ -120,6 +131,8 @@ def odd_key(key, names):
 
 
 def names_in(value) -> set[str]:
+    if isinstance(value, list | tuple):
+        return {n for x in value for n in names_in(x)}
     if isinstance(value, dict):
         return {*value, *(n for x in value.values() for n in names_in(x))}
     if isinstance(value, xr.DataTree):
