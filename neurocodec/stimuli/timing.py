@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 from scipy.signal import resample_poly
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.arguments import one_of
 from neurocodec.errors import InputError
@@ -107,7 +108,7 @@ def resample(data: Recorded, frame_rate: float, *, method: Resampling | None = N
 def require_rate(frame_rate: float) -> float:
     """Refuse a frame rate that is not positive."""
     expected = "frames per second, above 0"
-    found = number("frame_rate", frame_rate, expected, hint="frame_rate=100.0")
+    found = arguments.number("frame_rate", frame_rate, expected, hint="frame_rate=100.0")
     if found <= 0:
         raise InputError(came=f"frame_rate={frame_rate!r}", expected=expected)
     return found

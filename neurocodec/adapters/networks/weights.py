@@ -13,6 +13,7 @@ import safetensors
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from neurocodec import arguments
 from neurocodec.adapters.networks.torch_files import load_torch_file
 from neurocodec.errors import InputError, StorageError
 
@@ -40,7 +41,7 @@ def read_weights(path: str | PathLike[str]) -> State:
     """Name -> tensor of a ".safetensors" file, or of one that `torch.save` wrote."""
     # A state dict under "state_dict", "model" and the like is found; a prefix "module." that all
     # names have (of parallel training) is left out.
-    file = Path(path).expanduser()
+    file = arguments.path("weights", path).expanduser()
     loaded = _safetensors(file) if file.suffix == ".safetensors" else load_torch_file(file)
     state = _unwrapped(loaded)
     if not state:

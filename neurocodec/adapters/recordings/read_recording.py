@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
+from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.arrays import WHOLE, read_groups
 from neurocodec.adapters.recordings.checks import (
@@ -124,7 +125,7 @@ def read_recording(
     >>> list(recording), recording["recording"].firing_rate.sel(cell="ON 1").values.tolist()
     (['recording'], [1.0, 1.0, 1.0])
     """
-    source = Path(path).expanduser()
+    source = arguments.path("path", path, hint="nc.read_recording('cells.h5')").expanduser()
     if not source.exists():
         raise StorageError(
             came=f"{str(source)!r}, which does not exist", expected=f"a recording: {KINDS}"
