@@ -175,7 +175,8 @@ def combination_times(
     >>> combination_times(loadings, rates).combination.values.tolist()
     ['0', '0+1']
     """
-    _require_options(max_active, threshold, min_rate, count)
+    most = MAX_ACTIVE if max_active is None else max_active
+    _require_options(most, threshold, min_rate, count)
     values, loadings = require_loadings(loadings)
     rates = _rates(rates, loadings)
     active = values > threshold
@@ -296,10 +297,8 @@ def _rates(rates: xr.DataArray, loadings: xr.DataArray) -> xr.DataArray:
     return rates if named else rates.assign_coords({v.CELL: names})
 
 
-def _require_options(
-    max_active: int | None, threshold: float, min_rate: float, count: int = 1
-) -> None:
-    arguments.whole_or_none("max_active", max_active)
+def _require_options(max_active: int, threshold: float, min_rate: float, count: int = 1) -> None:
+    arguments.whole("max_active", max_active)
     arguments.whole("count", count)
     arguments.at_least("threshold", threshold, 0.0)
     arguments.at_least("min_rate", min_rate, 0.0)

@@ -360,7 +360,7 @@ def positions_of(samples: Samples, times: Any) -> NDArray[np.intp]:
         found = np.asarray(index.sel({v.TIME: times}).values, np.intp)
         wanted: NDArray[Any] = np.asarray([])
     else:
-        wanted = np.atleast_1d(np.asarray(times, float)).ravel()
+        wanted = _as_times(times)
         found = _nearest(known, wanted)
         _require_exact(known, known[found], wanted)
     if not found.size:
@@ -368,6 +368,15 @@ def positions_of(samples: Samples, times: Any) -> NDArray[np.intp]:
             came=f"no response at times {times!r}", expected=f"times {known[0]:g} to {known[-1]:g}"
         )
     return found
+
+
+def _as_times(times: Any) -> NDArray[np.float64]:
+    try:
+        return np.atleast_1d(np.asarray(times, float)).ravel()
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            came=f"times={times!r}", expected="times in seconds", hint="times=[0.5, 1.0]"
+        ) from error
 
 
 def _nearest(known: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.intp]:

@@ -46,6 +46,7 @@ def save(obj: Result | Savable, path: PathLike, *, overwrite: bool = True) -> No
     """Write a labelled object to a file, from which `nc.open` gives back an identical one.
 
     Everything comes back: values, dims, coordinates, dtypes, attributes with their types, trees.
+    Text of any kind comes back as fixed-width text, empty where it is missing.
     The file appears whole or not at all: it is written beside the target and then renamed, so
     that a full disk or an interrupt leaves what was there before.
 

@@ -92,7 +92,7 @@ def fields(w, **options):
 
 
 def compared(w, images=None, masks=None, modes=None, **options):
-    given = {"target": w.target, "draws": 2, "bootstrap": 5, **QUIET}
+    given = {"target": w.target, "top": 1, "draws": 2, "bootstrap": 5, **QUIET}
     images, masks = (w.images if images is None else images), (w.masks if masks is None else masks)
     modes = w.modes if modes is None else modes
     return nc.compare_localisation(w.net, images, masks, "conv", modes, **given | options)
@@ -405,8 +405,6 @@ SOURCES = {
     "recording of a number": lambda w: nc.read_recording(3),
     "deep_retina": lambda w: nc.adapters.deep_retina("no such file.pt"),
     "deep_retina of a number": lambda w: nc.adapters.deep_retina(3),
-    "torchvision": lambda w: nc.adapters.torchvision("no such model"),
-    "torchvision of a number": lambda w: nc.adapters.torchvision(3),
     "model": lambda w: nc.load_model("no such model"),
     "model of a number": lambda w: nc.load_model(3),
     "data set": lambda w: nc.load_dataset("no such data"),

@@ -82,13 +82,12 @@ def labels_of(images: Images, labels: Labels | None) -> list[ClassLabel] | None:
 
 def _by_index(labels: Any, images: Images) -> list[ClassLabel]:
     """Labels with the index of the images: their files, or their places."""
-    files = xr.DataArray(
-        np.arange(len(images)), {v.SOURCE: (v.STIMULUS, [*images.sources])}, (v.STIMULUS,)
-    )
-    index = getattr(labels, "index", None)
-    if index is not None and all(isinstance(x, str) for x in index):
-        return _by_file({x: ClassLabel.of(y) for x, y in labels.items()}, images, "labels")
-    return [ClassLabel.of(x) for x in by_index(labels, files, v.STIMULUS, "labels")]
+    index = labels.index if hasattr(labels, "iloc") else labels.coords.get(v.STIMULUS)
+    if index is not None and index.dtype.kind in "OUT":
+        pairs = zip(np.asarray(index).tolist(), np.asarray(labels, object).tolist(), strict=True)
+        return _by_file({str(file): ClassLabel.of(x) for file, x in pairs}, images, "labels")
+    places = xr.DataArray(np.arange(len(images)), dims=(v.STIMULUS,))
+    return [ClassLabel.of(x) for x in by_index(labels, places, v.STIMULUS, "labels")]
 
 
 def _table(path: Path) -> dict[str, ClassLabel]:
