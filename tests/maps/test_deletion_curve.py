@@ -258,10 +258,10 @@ def test_images_without_a_label_are_refused_with_what_leaves_them_out() -> None:
     net = linear_network([[1, 1, 0, 0], [0, 0, 0.5, 0.5]], outputs=["upper", "lower"])
     some = ones(2).assign_coords(label=("stimulus", np.array(["lower", None], object)))
     maps = xr.concat([CORNER, CORNER], "stimulus")
-    with pytest.raises(InputError, match="1 images without a label") as error:
+    with pytest.raises(nc.errors.InputError, match="1 images without a label") as error:
         curve(net, some, maps, target="label")
     kept = eval(error.value.hint, {"images": some, "nc": nc})  # noqa: S307
     assert curve(net, kept, maps[:1], target="label").target.values.tolist() == [[1, 1, 0.5, 0, 0]]
     strange = some.assign_coords(label=("stimulus", ["lower", "upper left"]))
-    with pytest.raises(InputError, match="there is no output 'upper left'"):
+    with pytest.raises(nc.errors.InputError, match="there is no output 'upper left'"):
         curve(net, strange, maps, target="label")
