@@ -251,7 +251,7 @@ def test_values_of_other_samples_are_refused(values: Any) -> None:
 
 
 def test_data_come_in_the_order_of_labels_or_are_refused() -> None:
-    data = series(y=[2, 0, 1]) + [2.0, 0.0, 1.0]
+    data = series(y=[2, 0, 1]).copy(data=[2.0, 0.0, 1.0])
     assert labels.in_order_of(data, np.arange(3), "y", "it").values.tolist() == [0.0, 1.0, 2.0]
     close = series(y=[0.1, 0.2])
     assert labels.in_order_of(close, np.array([0.1, 0.1 + 0.1]), "y", "it") is close

@@ -452,9 +452,7 @@ def test_what_cannot_be_right_is_refused_before_the_passes(world, tmp_path, monk
     assert error.value.expected or error.value.hint, "what to do"
 
 
-@pytest.mark.parametrize(
-    "run", [contributions, maps, fields, compared, deleted, perturbed, answered]
-)
+@pytest.mark.parametrize("run", [contributions, maps, fields, deleted, perturbed, answered])
 def test_the_inputs_themselves_are_right(world, run):
     world.passes.clear()
     run(world, "conv") if run is maps else run(world)
