@@ -100,6 +100,8 @@ def cluster_cells(
     references = arguments.whole("references", references, 0, hint="references=20")
     patterns, known = cell_patterns(corr, standardise=standardise)
     counts = _tried(patterns, k, k_max)
+    own = ("cluster", "silhouette", "n_clusters", "p_value", "k")
+    labels.require_free_names(coords_of(corr, v.CELL), own, "the cells")
     fits = {n: divide(patterns, n, seed, method) for n in counts}
     curve = np.array([silhouette_score(patterns, fits[n]) for n in counts])
     best = counts[int(curve.argmax())] if k == "silhouette" else int(k)

@@ -86,6 +86,8 @@ def mode_combinations(
     }
     if rates is not None:
         rates = _rates(rates, loadings)
+        own = {*found, *coords, "mean_rate", "driven_share"}
+        labels.require_free_names(coords_of(rates, v.CELL), own, "the cells")
         place = np.argsort(order)[which.ravel()]
         found |= _mean_rates(rates.isel({rates.dims[0]: few}), place, counts[order], min_rate)
     result = xr.Dataset(found)
