@@ -1,10 +1,12 @@
-"""Checks of plain arguments: whole numbers, shares, one of a few names, bytes, intervals."""
+"""Checks of plain arguments: whole numbers, shares, one of a few names, bytes, intervals, paths."""
 
 from __future__ import annotations
 
 import math
 import operator
 from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -41,6 +43,31 @@ def whole(name: str, value: Any, least: int | None = 1, *, hint: str = "") -> in
 def whole_or_none(name: str, value: Any, least: int = 1, *, hint: str = "") -> int | None:
     """Take a whole number of at least `least`, or None, which leaves the choice to us."""
     return None if value is None else whole(name, value, least, hint=hint)
+
+
+def several(name: str, value: Any, expected: str, *, hint: str = "") -> list[Any]:
+    """Take one name, or several in their order, as a list."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, Iterable):
+        raise InputError(came=f"{name}={value!r}", expected=expected, hint=hint)
+    return list(value)
+
+
+def at_least(name: str, value: Any, least: float, *, hint: str = "") -> float:
+    """Take a finite number of at least so much."""
+    expected = f"a number of at least {least:g}"
+    found = number(name, value, expected, hint=hint)
+    if found < least:
+        raise InputError(came=f"{name}={value!r}", expected=expected, hint=hint)
+    return found
+
+
+def path(name: str, value: Any, *, hint: str = "") -> Path:
+    """Take the path of a file or folder."""
+    if isinstance(value, str | PathLike):
+        return Path(value)
+    raise InputError(came=f"{name}={value!r}", expected="the path of a file or folder", hint=hint)
 
 
 def batch_size(value: Any) -> int | None:

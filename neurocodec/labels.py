@@ -108,10 +108,11 @@ def sample_dim(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
     >>> sample_dim(xr.DataArray([1.0], dims="time"))
     'time'
     """
-    found = [d for d in v.SAMPLE_DIMS if d in data.dims]
+    dims = tuple(map(str, getattr(data, "dims", ())))
+    found = [d for d in v.SAMPLE_DIMS if d in dims]
     if len(found) != 1:
         raise InputError(
-            came=f"data with dims {tuple(map(str, data.dims))}",
+            came=f"data of type {type(data).__name__} with dims {dims}",
             expected="exactly one of the sample dims 'time' (movie) or 'stimulus' (images)",
             hint="data.rename(old_name='stimulus')",
         )
@@ -200,6 +201,13 @@ def require_same(a: xr.DataArray, b: xr.DataArray, dim: str, what: str) -> None:
     ...
     neurocodec.errors.InputError: rates and loadings have different 'time': ...
     """
+    for one in (a, b):
+        if not isinstance(one, xr.DataArray | xr.Dataset):
+            raise InputError(
+                came=f"{what}, one of type {type(one).__name__}",
+                expected=f"labelled arrays with the dim {dim!r}",
+                hint=f"xr.DataArray(values, dims=({dim!r}, ...))",
+            )
     if _same_labels(a, b, dim):
         return
     raise InputError(
@@ -207,6 +215,140 @@ def require_same(a: xr.DataArray, b: xr.DataArray, dim: str, what: str) -> None:
         expected=f"the same {dim!r} in both",
         hint="a, b = xr.align(a, b, join='inner') if you mean to drop what is not shared",
     )
+
+
+def require_free_names(coords: Iterable[Hashable], names: Iterable[str], what: str) -> None:
+    """Refuse coordinates whose names a result has for something else, which they would replace.
+
+    Parameters
+    ----------
+    coords
+        Names of coordinates that go from an input to the result.
+    names
+        Variables, dims and nodes of the result itself.
+    what
+        What has the coordinates, for the message.
+
+    Examples
+    --------
+    >>> require_free_names(["label", "target"], ["target", "channel"], "the stimulus")
+    Traceback (most recent call last):
+    ...
+    neurocodec.errors.InputError: a coordinate 'target' of the stimulus, ...
+    """
+    taken = set(names)
+    for name in coords:
+        if name in taken:
+            raise InputError(
+                came=f"a coordinate {name!r} of {what}, which would replace what the result calls"
+                " so",
+                expected="a name that the result has for nothing else",
+                hint=f"data.rename({{{name!r}: {f'{name}_given'!r}}})",
+            )
+
+
+def in_order_of(data: xr.DataArray, labels: NDArray[Any], dim: str, what: str) -> xr.DataArray:
+    """Data in the order of these labels; refuses other labels than those, nothing is joined.
+
+    Parameters
+    ----------
+    data
+        A labelled array.
+    labels
+        The labels along `dim` that are wanted, in the wanted order.
+    dim
+        A dim of the data that has labels.
+    what
+        What the data are, for the message.
+
+    Examples
+    --------
+    >>> flipped = xr.DataArray([3.0, 2.0], {"y": [1, 0]}, dims="y")
+    >>> in_order_of(flipped, np.array([0, 1]), "y", "the baseline").values.tolist()
+    [2.0, 3.0]
+    """
+    known = data[dim].values
+    numbers = known.dtype.kind in "iuf" and labels.dtype.kind in "iuf"
+    if known.shape == labels.shape:
+        if np.allclose(known, labels, rtol=1e-9) if numbers else bool((known == labels).all()):
+            return data
+        if np.unique(known).size == known.size and {*known.tolist()} == {*labels.tolist()}:
+            return data.sel({dim: labels})
+    raise InputError(
+        came=f"{what} with {dim!r} {known.tolist()[:4]} ... of {known.size}",
+        expected=f"the labels of the samples, {labels.tolist()[:4]} ... of {labels.size}",
+        hint=f"data.drop_vars({dim!r})",
+    )
+
+
+def by_index(values: Any, data: xr.DataArray, dim: str, what: str) -> NDArray[Any]:
+    """One value for each sample; of a DataArray with coordinates, or a Series, by its index.
+
+    Parameters
+    ----------
+    values
+        A list, an array, a DataArray along `dim`, or a pandas Series.
+    data
+        What has the samples; their labels are its coordinate `dim`, or `source`.
+    dim
+        The dim of the samples.
+    what
+        What the values are, for the message.
+
+    Examples
+    --------
+    >>> data = xr.DataArray([0.0, 1.0], {"stimulus": ["a", "b"]}, dims="stimulus")
+    >>> by_index(xr.DataArray([1, 2], {"stimulus": ["b", "a"]}, dims="stimulus"), data,
+    ...          "stimulus", "labels").tolist()
+    [2, 1]
+    """
+    size, index = data.sizes[dim], _index_of(values, dim)
+    shape, found = np.shape(values), np.asarray(values, dtype=object)
+    for name in (dim, "source") if index is not None and found.ndim == 1 else ():
+        known = name in data.coords and data.coords[name].dims == (dim,)
+        wanted = data.coords[name].values.tolist() if known else list(range(size))
+        if index == wanted:
+            return found
+        if (known or name == dim) and len({*index}) == len(index) and {*wanted} <= {*index}:
+            place = {label: i for i, label in enumerate(index)}
+            return np.asarray(found[[place[label] for label in wanted]])
+    series = not isinstance(values, xr.DataArray)
+    counted = series and index == [*range(len(index or ()))]  # as if none had been given
+    if (index is not None and not counted) or shape != (size,):
+        other = "" if index is None else f" with the index {index[:3]}"
+        raise InputError(
+            came=f"{what} of shape {shape}{other} for {size} samples",
+            expected="one for each of the samples, in their order or with their index",
+            hint=f"{what}=list({what}), to take them in their order" * (shape == (size,)),
+        )
+    return found
+
+
+def _index_of(values: Any, dim: str) -> list[Any] | None:
+    """Labels that values carry; None where they have an order only."""
+    if isinstance(values, xr.DataArray):
+        return list(values[dim].values.tolist()) if dim in values.coords else None
+    index = getattr(values, "index", None)
+    return None if index is None or callable(index) else list(index.tolist())
+
+
+def class_names(values: Any) -> NDArray[np.str_]:
+    """Names of classes as text, empty where there is none: None, NaN, pandas' NA, empty text.
+
+    Parameters
+    ----------
+    values
+        Names, or numbers, of classes; an array of any kind, also pandas'.
+
+    Examples
+    --------
+    >>> class_names(["cat", None, float("nan"), ""]).tolist()
+    ['cat', '', '', '']
+    """
+    found = np.asarray(values, dtype=object)  # or numpy would make the text "nan" of a list's NaN
+    missing = np.asarray(xr.Variable([*map(str, range(found.ndim))], found).isnull().values)
+    texts = [x.decode() if isinstance(x, bytes) else str(x) for x in found.ravel().tolist()]
+    return np.where(missing, "", np.reshape(np.array(texts, dtype=str), found.shape))
 
 
 def _same_labels(a: xr.DataArray, b: xr.DataArray, dim: str) -> bool:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 import torch
+import xarray as xr
 from torch import nn
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.labels import fingerprint
+from neurocodec.labels import class_names, fingerprint, require_free_names
 from neurocodec.nn.arrays import contents
 from neurocodec.nn.capture.layer import Item, Layer, as_item
 from neurocodec.nn.device import device_named
+from neurocodec.storage.encoding import is_name, storable_coords
 
 Preprocessing: TypeAlias = Callable[[Any], Any]
 """Takes a `PIL.Image.Image`, returns a tensor or array (color, y, x)."""
@@ -98,13 +102,14 @@ class Network:
         perturbation: Iterable[str] = (),
     ) -> None:
         _require_weights(module)
+        output_dim = output_dim or (v.CATEGORY if history is None else v.CELL)
         values = {
             "module": module,
             "layers": _named_layers(module, layers),
-            "history": arguments.whole_or_none("history", history),
-            "outputs": None if outputs is None else tuple(map(str, outputs)),
-            "output_dim": output_dim or (v.CATEGORY if history is None else v.CELL),
-            "output_coords": dict(output_coords or {}),
+            "history": arguments.whole_or_none("history", history, hint="history=40"),
+            "outputs": None if outputs is None else _output_names(outputs),
+            "output_dim": output_dim,
+            "output_coords": _output_coords(output_coords or {}, output_dim),
             "select": as_item("select", select),
             "input_shape": None if input_shape is None else _shape(input_shape),
             "frame_rate": None if frame_rate is None else arguments.frame_rate(frame_rate),
@@ -167,9 +172,11 @@ class Network:
         """
         if layers is None:
             return dict(self.layers)
-        wanted = [layers] if isinstance(layers, str) else list(layers)
+        wanted = arguments.several(
+            "layers", layers, "aliases of layers", hint=f"layers={[*self.layers][:1]}"
+        )
         for alias in wanted:
-            if alias not in self.layers:
+            if not isinstance(alias, str) or alias not in self.layers:
                 raise unknown_name("layer", alias, self.layers)
         return {alias: self.layers[alias] for alias in wanted}
 
@@ -240,22 +247,65 @@ def _shape(sizes: Any) -> tuple[int, ...]:
 def _named_layers(
     module: nn.Module, layers: Mapping[str, str | Layer] | Iterable[str]
 ) -> dict[str, Layer]:
-    if isinstance(layers, str):
-        layers = [layers]
-    named = dict(layers) if isinstance(layers, Mapping) else {name: name for name in layers}
-    found = {a: x if isinstance(x, Layer) else Layer(x) for a, x in named.items()}
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            came=f"module={module!r:.60}",
+            expected="a torch.nn.Module",
+            hint="nc.Network(torch.nn.Linear(2, 1), layers=[])",
+        )
     parts = dict(module.named_modules(remove_duplicate=False))
+    hint = f"layers={[name for name in parts if name][:1]}"
+    if not isinstance(layers, Mapping):
+        layers = {x: x for x in arguments.several("layers", layers, "names of modules", hint=hint)}
+    found = {a: x if isinstance(x, Layer) else Layer(x) for a, x in layers.items()}
     for alias, layer in found.items():
         if layer.module not in parts:
             raise unknown_name("layer", layer.module, (n for n in parts if n))
-        if "/" in alias or not alias or alias in RESERVED:
+        if not is_name(alias) or alias in RESERVED:
             raise InputError(
                 came=f"layer alias {alias!r}",
-                expected=f"a name without '/' that is none of {RESERVED}",
+                expected="a name that files hold, which begins with a letter or a digit, without"
+                f" spaces or '/', and is none of {RESERVED}",
                 hint=f"layers={{'layer1': {layer.module!r}}}",
             )
         if layer.layout is None and isinstance(parts[layer.module], ONE_DIMENSIONAL):
             found[alias] = replace(layer, layout="maps")
+    return found
+
+
+def _output_names(outputs: Any) -> tuple[str, ...]:
+    """Names of the outputs, of which each must be found by its name."""
+    if not isinstance(outputs, Iterable):
+        raise InputError(
+            came=f"outputs={outputs!r}",
+            expected="the name of each output, in their order",
+            hint="outputs=['cell 0', 'cell 1']",
+        )
+    names = tuple(class_names([*outputs]).tolist())
+    twice = sorted(name for name, count in Counter(names).items() if count > 1 or not name)
+    if twice:
+        raise InputError(
+            came=f"outputs with the name {twice[0]!r}" + " more than once" * bool(twice[0]),
+            expected="another name for each output",
+            hint="outputs=[f'{name} {i}' for i, name in enumerate(names)]",
+        )
+    return names
+
+
+def _output_coords(coords: Mapping[str, Sequence[Any]], dim: str) -> dict[str, Sequence[Any]]:
+    """Further coordinates of outputs, of which each can be stored beside their names."""
+    if not isinstance(coords, Mapping):
+        raise InputError(
+            came=f"output_coords={coords!r:.60}",
+            expected="name -> one value for each output",
+            hint="output_coords={'cell_type': ['on', 'off']}",
+        )
+    require_free_names(coords, {*v.SAMPLE_DIMS, dim}, "the outputs")
+    found = {}
+    for name, values in coords.items():
+        given = xr.DataArray(np.zeros(len(values)), {name: (dim, values)}, (dim,))
+        plain = storable_coords(given, (dim,))[name]
+        found[name] = values if plain.dtype == given[name].dtype else plain.values.tolist()
     return found
 
 
@@ -264,6 +314,17 @@ def _weights_sha256(module: nn.Module) -> str:
     for name, tensor in sorted(module.state_dict().items()):
         parts += [name, *contents(tensor)]
     return fingerprint(*parts)
+
+
+def require_network(net: Any) -> Network:
+    """Refuse what is no `Network`, such as the torch module itself."""
+    if isinstance(net, Network):
+        return net
+    raise InputError(
+        came=f"net of type {type(net).__name__}",
+        expected="an nc.Network",
+        hint="nc.Network(module, layers=['name of a module'])",
+    )
 
 
 def require_layer(net: Network, layer: str | None) -> None:

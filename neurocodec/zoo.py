@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from neurocodec import arguments
 from neurocodec.adapters.networks.deep_retina import deep_retina
 from neurocodec.errors import InputError, StorageError, unknown_name
 from neurocodec.network import Network
@@ -230,7 +231,7 @@ def save_model(network: Network, path: str | os.PathLike[str]) -> Path:
 
 
 def _model_file(name: str | os.PathLike[str]) -> Path:
-    path = Path(name).expanduser()
+    path = arguments.path("name", name, hint="nc.models_available()").expanduser()
     for candidate in (path, path / WEIGHTS):
         if candidate.is_file():
             return candidate

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import given
@@ -195,3 +196,71 @@ def test_fingerprints_of_objects_are_the_same_in_every_process():
         subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)
     }
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["cat", None, float("nan"), ""],
+        pd.array(["cat", None, pd.NA, ""], dtype="string"),
+        pd.Categorical(["cat", None, np.nan, ""]),
+        np.array(["cat", pd.NaT, None, ""], dtype=object),
+        xr.DataArray(np.array([b"cat", None, np.nan, b""], dtype=object)),
+    ],
+)
+def test_what_has_no_name_is_of_no_class(values: Any) -> None:
+    assert labels.class_names(values).tolist() == ["cat", "", "", ""]
+
+
+def test_classes_may_be_numbers_and_the_text_nan_is_a_name() -> None:
+    assert labels.class_names([1, 20]).tolist() == ["1", "20"]
+    assert labels.class_names(["nan", "None"]).tolist() == ["nan", "None"]
+    assert labels.class_names(pd.array([1, None], dtype="Int64")).tolist() == ["1", ""]
+
+
+def test_values_with_an_index_are_taken_by_it() -> None:
+    data = xr.DataArray([0.0, 0.0, 0.0], {"stimulus": ["a", "b", "c"]}, ("stimulus",))
+    files = data.assign_coords(stimulus=[4, 5, 6], source=("stimulus", ["a", "b", "c"]))
+    flipped = pd.Series([3, 2, 1], index=["c", "b", "a"])
+    for values, of in [
+        ([1, 2, 3], data),
+        (pd.Series([1, 2, 3]), data),
+        (flipped, data),
+        (flipped, files),
+        (pd.Series([0, 3, 2, 1], index=["z", "c", "b", "a"]), data),
+        (xr.DataArray([3, 2, 1], {"stimulus": ["c", "b", "a"]}, ("stimulus",)), data),
+        (pd.Series([3, 2, 1], index=[2, 1, 0]), data.drop_vars("stimulus")),
+    ]:
+        assert labels.by_index(values, of, "stimulus", "labels").tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 2],
+        3,
+        pd.Series([1, 2, 3], index=["a", "b", "z"]),
+        pd.Series([1, 2, 3], index=["a", "a", "b"]),
+        xr.DataArray([1, 2, 3], {"stimulus": [0, 1, 2]}, ("stimulus",)),
+    ],
+)
+def test_values_of_other_samples_are_refused(values: Any) -> None:
+    data = xr.DataArray([0.0, 0.0, 0.0], {"stimulus": ["a", "b", "c"]}, ("stimulus",))
+    with pytest.raises(InputError, match="for 3 samples"):
+        labels.by_index(values, data, "stimulus", "labels")
+
+
+def test_data_come_in_the_order_of_labels_or_are_refused() -> None:
+    data = series(y=[2, 0, 1]).copy(data=[2.0, 0.0, 1.0])
+    assert labels.in_order_of(data, np.arange(3), "y", "it").values.tolist() == [0.0, 1.0, 2.0]
+    close = series(y=[0.1, 0.2])
+    assert labels.in_order_of(close, np.array([0.1, 0.1 + 0.1]), "y", "it") is close
+    for other in (np.arange(1, 4), np.arange(2), np.array([0, 1, 1])):
+        with pytest.raises(InputError, match="the labels of the samples"):
+            labels.in_order_of(data, other, "y", "it")
+
+
+def test_a_result_is_not_replaced() -> None:
+    labels.require_free_names(["label"], ["target"], "the samples")
+    with pytest.raises(InputError, match="'target' of the samples"):
+        labels.require_free_names(["label", "target"], ["target"], "the samples")

@@ -15,7 +15,7 @@ from neurocodec.engine.distributed import run_distributed
 from neurocodec.engine.estimate import Estimate
 from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples
-from neurocodec.network import Network
+from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.reduction import Split
@@ -119,7 +119,7 @@ def contributions(
     """
     batch_size = arguments.batch_size(batch_size)
     plan = _plan(
-        net.on(device if client is None else None),
+        require_network(net).on(device if client is None else None),
         stimulus,
         Options(target, method or IntegratedGradients(), layers, reduce, split, baseline),
     )
@@ -169,7 +169,7 @@ def estimate(
     """
     batch_size = arguments.batch_size(batch_size)
     plan = _plan(
-        net.on(device),
+        require_network(net).on(device),
         stimulus,
         Options(target, method or IntegratedGradients(), layers, reduce, split, baseline),
     )

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ from neurocodec.nn.capture.prefix import Batch, Prefix
 logger = logging.getLogger(__name__)
 
 Reduce = Literal["channel", "none"]
+EXTRAS: Final = ("steps", "converged")
+"""What is told of each sample beside the target, where the steps are adaptive."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,18 @@ class ContributionPlan(Plan):
 
     def __post_init__(self) -> None:
         require_kinds(self.target, self.method)
+        super().__post_init__()
         if not self.layers:
             raise InputError(
                 came="no layers", expected="at least one", hint="nc.Network(layers=[...])"
             )
+
+    @property
+    def names(self) -> set[str]:
+        """What the result has beside the coordinates of the samples: variables, dims, nodes."""
+        own = {v.TARGET, *EXTRAS, v.ACTIVATION, self.method.variable, v.COMPLETENESS_ERROR}
+        places = {v.SIGN} if self.reduce == "channel" else {v.Y, v.X, v.TOKEN, v.FEATURE}
+        return {*own, *self.layers, v.CHANNEL, *places}
 
     def captured(self) -> dict[str, Layer]:
         """Layers to hook: those that are wanted, and the one that the target reads."""
@@ -99,7 +109,7 @@ class Contributions(Bound):
         require_finite_target(found.target, batch.first)
         require_finite_values(found, batch.first)
         rows = {v.TARGET: found.target}
-        extras = {"steps": found.steps, "converged": found.converged}
+        extras = dict(zip(EXTRAS, (found.steps, found.converged), strict=True))
         rows |= {name: values for name, values in extras.items() if values is not None}
         rows |= {
             f"{alias}/{name}": values

@@ -50,7 +50,7 @@ def class_masks(data: Labelled, categories: Sequence[str] | None = None) -> xr.D
     """
     texts = _labels(data)
     names = np.asarray(texts.values)
-    known = sorted({*names.tolist()} - {""}) if categories is None else [*map(str, categories)]
+    known = sorted({*names.tolist()} - {""}) if categories is None else _category_names(categories)
     if not known:
         raise InputError(
             came="labels that are all empty",
@@ -62,6 +62,11 @@ def class_masks(data: Labelled, categories: Sequence[str] | None = None) -> xr.D
         raise unknown_name("category", min(strange), known)
     member = names[:, None] == np.array(known)
     return _masks(texts, member, {v.CATEGORY: known}, "nc.class_masks")
+
+
+def _category_names(categories: Any) -> list[str]:
+    hint = "categories=net.outputs"
+    return [*map(str, arguments.several("categories", categories, "names of classes", hint=hint))]
 
 
 def concept_masks(
@@ -120,6 +125,7 @@ def concept_masks(
     (['animal', 'dog'], [3, 2], [0, 1])
     """
     arguments.one_of("way to treat missing classes", missing, ("raise", "skip"))
+    min_members = arguments.whole("min_members", min_members, 0)
     tree = read_hierarchy(hierarchy)
     texts = _labels(data)
     keys, codes = np.unique(_keys(data, texts, ids, skip=missing == "skip"), return_inverse=True)
@@ -155,18 +161,19 @@ def group_masks(data: Labelled, groups: Mapping[str, Sequence[str]]) -> xr.DataA
 
 def _labels(data: Labelled) -> xr.DataArray:
     """Label of each sample as text, with the other coordinates of the samples."""
-    if isinstance(data, xr.DataArray) and data.ndim == 1 and data.dtype.kind in "UOT":
+    if isinstance(data, xr.DataArray) and data.ndim == 1 and data.dtype.kind in "UOTS":
         found = data
-    elif _LABEL in data.coords and len(data.coords[_LABEL].dims) == 1:
+    elif _LABEL in getattr(data, "coords", ()) and len(data.coords[_LABEL].dims) == 1:
         found = data.coords[_LABEL]
     else:
         raise InputError(
-            came=f"a {type(data).__name__} with the coordinates {[*map(str, data.coords)]}",
+            came=f"a {type(data).__name__} with the coordinates"
+            f" {[*map(str, getattr(data, 'coords', ()))]}",
             expected="a coordinate 'label' along the samples",
             hint="tree.coords['label'] = ('stimulus', names), or nc.images(folder, net)",
         )
     dim = labels.sample_dim(found)
-    return xr.DataArray(found.values.astype(str), coords_of(found, dim), (dim,))
+    return xr.DataArray(labels.class_names(found), coords_of(found, dim), (dim,))
 
 
 def _keys(
@@ -179,7 +186,7 @@ def _keys(
     """What to look up for each sample; empty where it has no label."""
     if ids is None:
         known = data.coords.get(v.WORDNET_ID)
-        return np.asarray(texts.values if known is None else known.values.astype(str))
+        return np.asarray(texts.values if known is None else labels.class_names(known))
     table = _as_mapping(ids)
     strange = [name for name in {*texts.values.tolist()} - {""} if name not in table]
     if strange and not skip:
@@ -250,6 +257,7 @@ def _masks(
 ) -> xr.DataArray:
     dim, other = str(texts.dims[0]), next(iter(coords))
     known = {str(k): c.variable for k, c in texts.coords.items()}
+    labels.require_free_names(known, {*coords, "n_members", "member"}, "the samples")
     known[_LABEL] = xr.Variable(dim, texts.values)
     n_members = (other, member.sum(axis=0))
     found = labels.labelled(

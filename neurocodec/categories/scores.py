@@ -204,6 +204,9 @@ def concept_scores(
     ([[0.48, 0.48]], [[1, 1]])
     """
     bootstrap, confidence = arguments.interval(bootstrap, confidence)
+    permutations = arguments.whole("permutations", permutations, 0)
+    best = arguments.whole("best", best)
+    threshold = arguments.number("threshold", threshold, "a correlation", hint="threshold=0.2")
     arguments.one_of("sign of single channels", sign, (NET, *v.SIGNS))
     given = {UNITS[0]: modes, UNITS[1]: activation_modes}
     rows = layers_of(tree, layers, KINDS, sign)
@@ -233,6 +236,12 @@ def concept_scores(
 
 def _require_layers(given: Mapping[str, Loadings | None], layers: Sequence[str]) -> None:
     for kind, known in given.items():
+        if not isinstance(known, Mapping | None):
+            raise InputError(
+                came=f"{kind}s of type {type(known).__name__}",
+                expected="layer -> modes that were fitted to it, or their loadings",
+                hint=f"{{{layers[0]!r}: modes}}",
+            )
         strange = [name for name in known or {} if name not in layers]
         if strange:
             raise unknown_name(f"layer, to which {kind}s belong,", strange[0], layers)
@@ -240,10 +249,11 @@ def _require_layers(given: Mapping[str, Loadings | None], layers: Sequence[str])
 
 def _other(masks: xr.DataArray, dim: str) -> str:
     """Dim of the concepts, which must have names."""
-    others = [str(d) for d in masks.dims if d != dim]
-    if dim not in masks.dims or len(others) != 1 or others[0] not in masks.coords:
+    dims = tuple(map(str, getattr(masks, "dims", ())))
+    others = [d for d in dims if d != dim]
+    if dim not in dims or len(others) != 1 or others[0] not in masks.coords:
         raise InputError(
-            came=f"masks with dims {tuple(map(str, masks.dims))}",
+            came=f"masks of type {type(masks).__name__} with dims {dims}",
             expected=f"dims ({dim!r}, 'category') or ({dim!r}, 'concept'), with names",
             hint="nc.class_masks(tree)",
         )

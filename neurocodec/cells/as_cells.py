@@ -68,10 +68,12 @@ def as_cells(
     tables = [_table(name, array) for name, array in zip(names, arrays, strict=True)]
     values = np.concatenate([array.values.reshape(len(array), -1) for array in arrays], axis=1)
     coords: dict[str, Any] = {
-        **coords_of(arrays[0], dim),
         v.CELL: np.concatenate([_cell_names(table) for table in tables]),
         **{k: (v.CELL, c) for k, c in _joined(tables).items()},
     }
+    of_samples = coords_of(arrays[0], dim)
+    labels.require_free_names(of_samples, coords, "the samples")
+    coords |= of_samples
     units = str(arrays[0].attrs.get("units", ""))
     cells = labels.labelled(values, (dim, v.CELL), coords, name=variable, units=units)
     return labels.stamp(cells, "nc.as_cells", sign=sign, layers=names, tree=labels.provenance(tree))
@@ -88,10 +90,11 @@ def _layers(tree: xr.DataTree, variable: str, layers: Sequence[str] | None) -> l
     if not having:
         known = {str(k) for node in tree.children.values() for k in node.data_vars}
         raise unknown_name("variable of a layer", variable, sorted(known))
-    for name in layers or ():
+    asked = arguments.several("layers", layers or (), "names", hint=f"layers={having[:1]}")
+    for name in asked:
         if name not in having:
             raise unknown_name(f"layer with {variable!r}", name, having)
-    return list(layers) if layers else having
+    return asked or having
 
 
 def _positions_last(array: xr.DataArray, sign: str) -> xr.DataArray:

@@ -119,6 +119,7 @@ def cluster_stability(
 
 def _block(data: xr.DataArray, dim: str, block: float) -> int:
     """Length of a block in samples."""
+    block = arguments.number("block", block, "a length in seconds, above 0", hint="block=2.0")
     step = 1.0
     if dim in data.coords and dim == v.TIME and len(data) > 1:
         step = clock.step_of(clock.seconds(data[dim].variable).values)

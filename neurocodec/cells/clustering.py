@@ -97,8 +97,11 @@ def cluster_cells(
     (2, [0, 0, 1, 1])
     """
     arguments.one_of("method", method, _METHODS)
+    references = arguments.whole("references", references, 0, hint="references=20")
     patterns, known = cell_patterns(corr, standardise=standardise)
     counts = _tried(patterns, k, k_max)
+    own = ("cluster", "silhouette", "n_clusters", "p_value", "k")
+    labels.require_free_names(coords_of(corr, v.CELL), own, "the cells")
     fits = {n: divide(patterns, n, seed, method) for n in counts}
     curve = np.array([silhouette_score(patterns, fits[n]) for n in counts])
     best = counts[int(curve.argmax())] if k == "silhouette" else int(k)
@@ -252,6 +255,7 @@ def cluster_agreement(
     1.0
     """
     left, right = clustering_of(a), clustering_of(b)
+    permutations = arguments.whole("permutations", permutations, 0, hint="permutations=1000")
     labels.require_same(left, right, v.CELL, "the clusterings")
     known = _assigned(left) & _assigned(right)
     if known.sum() < 2:

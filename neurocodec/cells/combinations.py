@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import unknown_name
 from neurocodec.rows.matrix import coords_of, require_loadings
 
 MAX_ACTIVE = 5
@@ -86,6 +86,8 @@ def mode_combinations(
     }
     if rates is not None:
         rates = _rates(rates, loadings)
+        own = {*found, *coords, "mean_rate", "driven_share"}
+        labels.require_free_names(coords_of(rates, v.CELL), own, "the cells")
         place = np.argsort(order)[which.ravel()]
         found |= _mean_rates(rates.isel({rates.dims[0]: few}), place, counts[order], min_rate)
     result = xr.Dataset(found)
@@ -175,7 +177,8 @@ def combination_times(
     >>> combination_times(loadings, rates).combination.values.tolist()
     ['0', '0+1']
     """
-    _require_options(max_active, threshold, min_rate, count)
+    most = MAX_ACTIVE if max_active is None else max_active
+    _require_options(most, threshold, min_rate, count)
     values, loadings = require_loadings(loadings)
     rates = _rates(rates, loadings)
     active = values > threshold
@@ -296,15 +299,11 @@ def _rates(rates: xr.DataArray, loadings: xr.DataArray) -> xr.DataArray:
     return rates if named else rates.assign_coords({v.CELL: names})
 
 
-def _require_options(
-    max_active: int | None, threshold: float, min_rate: float, count: int = 1
-) -> None:
-    arguments.whole_or_none("max_active", max_active)
+def _require_options(max_active: int, threshold: float, min_rate: float, count: int = 1) -> None:
+    arguments.whole("max_active", max_active)
     arguments.whole("count", count)
-    if not threshold >= 0:
-        raise InputError(came=f"threshold={threshold}", expected="a loading of at least 0")
-    if not min_rate >= 0:
-        raise InputError(came=f"min_rate={min_rate}", expected="a rate of at least 0 Hz")
+    arguments.at_least("threshold", threshold, 0.0)
+    arguments.at_least("min_rate", min_rate, 0.0)
 
 
 def _names(loadings: xr.DataArray) -> NDArray[np.int64]:

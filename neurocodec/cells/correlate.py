@@ -86,7 +86,10 @@ def correlate(
         change = _TRANSFORMS[transform]
         values = correlation.correlate(change(_columns(left)), change(_columns(right)))
     dims = (*map(str, left.dims[1:]), *map(str, right.dims[1:]))
-    coords = {**_other_coords(left, dim), **_other_coords(right, dim)}
+    mine, coords = _other_coords(left, dim), _other_coords(right, dim)
+    for own, others, array in ((mine, [*coords, *right.dims], "a"), (coords, left.dims, "b")):
+        labels.require_free_names(own, {*map(str, others)} - {dim}, f"the array {array}")
+    coords |= mine
     result = labels.labelled(
         values.reshape(left.shape[1:] + right.shape[1:]), dims, coords, name="correlation"
     )

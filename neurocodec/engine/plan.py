@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurocodec.engine.memory import PASSES, Budget
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import Session, opened
+from neurocodec.labels import require_free_names
 from neurocodec.network import Network
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch
@@ -33,6 +34,14 @@ class Plan(ABC):
     net: Network
     samples: Samples
     layers: dict[str, Layer]
+
+    def __post_init__(self) -> None:
+        require_free_names(self.samples.coords, self.names, "the stimulus")
+
+    @property
+    @abstractmethod
+    def names(self) -> set[str]:
+        """What the result has beside the coordinates of the samples: variables, dims, nodes."""
 
     @property
     @abstractmethod

@@ -15,8 +15,8 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.samples import Samples, bar, batches
 from neurocodec.engine.session import hooked
 from neurocodec.engine.stored import read_coords
-from neurocodec.labels import labelled, stamp
-from neurocodec.network import Network
+from neurocodec.labels import labelled, require_free_names, stamp
+from neurocodec.network import Network, require_network
 
 
 def respond(
@@ -64,8 +64,10 @@ def respond(
     Frozen({'stimulus': 4, 'category': 2})
     """
     batch_size = arguments.whole("batch_size", batch_size)
-    placed = net.on(device)
+    placed = require_network(net).on(device)
     samples = Samples.of(net, stimulus, stream=True)
+    own = {net.output_dim, *net.output_coords, _name_of(net)}
+    require_free_names(samples.coords, own, "the stimulus")
     rows: list[Tensor] = []
     kept: list[NDArray[np.bool_]] = []
     with hooked(placed, {}, samples.few(placed.device)) as session, torch.no_grad():
@@ -93,6 +95,9 @@ def _label_response(
         dim: net.output_names(values.shape[1]),
         **{k: (dim, np.asarray(x)) for k, x in net.output_coords.items()},
     }
-    name = "firing_rate" if dim == v.CELL else "response"
-    response = labelled(values, (net.sample_dim, dim), coords, name=name)
+    response = labelled(values, (net.sample_dim, dim), coords, name=_name_of(net))
     return stamp(response, "nc.respond", **net.facts)
+
+
+def _name_of(net: Network) -> str:
+    return "firing_rate" if net.output_dim == v.CELL else "response"

@@ -18,7 +18,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from neurocodec import storage
+from neurocodec import arguments, storage
 from neurocodec.engine.estimate import Estimate
 from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Block, bar, batches
@@ -120,7 +120,11 @@ class Run:
 
     def result(self, out: str | Path | None) -> xr.DataTree:
         """Compute everything: into memory, or into a file."""
-        return self.in_memory() if out is None else self.streamed(Path(out))
+        return (
+            self.in_memory()
+            if out is None
+            else self.streamed(arguments.path("out", out, hint="out='run.nc'"))
+        )
 
     def in_memory(self) -> xr.DataTree:
         """Compute everything, and keep it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NoReturn, Self
 
@@ -21,11 +21,12 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
 from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.labels import fingerprint
+from neurocodec.labels import fingerprint, in_order_of
 from neurocodec.network import Network
 from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.fast.movie import windows
+from neurocodec.storage.encoding import storable_coords
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Samples:
     dim: str
     history: int | None  # frames in a window; None for images
     dims: tuple[str, ...] = ()  # of one image or frame
+    pixels: dict[str, xr.Variable] = field(default_factory=dict)  # coordinates along these
     stored: StoredSamples | None = None  # where the numbers are, if not in `values`
     kept: NDArray[np.bool_] | None = None  # which could be read; None: all, or not known yet
     chosen: NDArray[np.intp] | None = None  # places of the windows in the movie; None: all
@@ -73,10 +75,9 @@ class Samples:
         ends = slice(skipped, None) if chosen is None else chosen + skipped
         along = stimulus.isel({net.sample_dim: ends})
         # as variables: a scalar coordinate of the movie would ride along with each of them
-        coords = {
-            str(name): c.variable for name, c in along.coords.items() if c.dims == (net.sample_dim,)
-        }
-        common = (coords, net.sample_dim, net.history, dims[1:])
+        coords = storable_coords(along, dims[:1])
+        pixels = storable_coords(stimulus, dims[1:])
+        common = (coords, net.sample_dim, net.history, dims[1:], pixels)
         if stream and is_stored(stimulus):
             kind = str(net.dtype).removeprefix("torch.")
             stored = replace(StoredSamples.of(stimulus, dims, kind, skipped), places=chosen)
@@ -212,11 +213,11 @@ class Samples:
                 raise unknown_name("baseline", wanted, ("mean", "zeros"))
             return self.mean()
         if isinstance(wanted, xr.DataArray):
-            wanted = wanted.transpose(..., *(d for d in self.dims if d in wanted.dims))
-        values = tensor_of(wanted, one.dtype, CPU)
+            wanted = self._in_order(wanted)
         try:
+            values = tensor_of(np.asarray(wanted, dtype=float), one.dtype, CPU)
             values = values.expand_as(one).contiguous()
-        except RuntimeError:
+        except (RuntimeError, TypeError, ValueError):
             values = one * torch.nan
         if not bool(values.isfinite().all()):
             raise InputError(
@@ -224,6 +225,14 @@ class Samples:
                 expected=f"'zeros', 'mean', a number, or a sample of shape {tuple(one.shape[1:])}",
             )
         return values
+
+    def _in_order(self, baseline: xr.DataArray) -> xr.DataArray:
+        """Baseline whose axes go as those of the samples: by name, and by label where both have."""
+        for dim in (d for d in (v.LAG, v.TIME) if d in baseline.coords and d in baseline.dims):
+            baseline = baseline.sortby(dim)  # of a window the oldest frame first
+        for dim in (d for d in self.pixels if d in baseline.coords and d in baseline.dims):
+            baseline = in_order_of(baseline, self.pixels[dim].values, dim, "the baseline")
+        return baseline.transpose(..., *(d for d in self.dims if d in baseline.dims))
 
     @property
     def window_shape(self) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -73,6 +74,12 @@ class FieldPlan(Plan):
             "data_sha256": self.whole.sha256,
         }
         return plain(facts)
+
+    @property
+    def names(self) -> set[str]:
+        """What the result has beside the coordinates of the times: variables, dims, labels."""
+        outputs = {self.net.output_dim, *self.net.output_coords, v.CHANNEL, v.MODE}
+        return {*DIMS, *chain.from_iterable(DIMS.values()), *outputs}
 
     def captured(self) -> dict[str, Layer]:
         """Layers of the call, and the first convolution of the windows where there may be one."""
@@ -221,7 +228,8 @@ class Fields(Bound):
     def _coords(self, of_samples: Mapping[str, xr.Variable]) -> dict[str, Any]:
         movie, net = self.plan.movie, self.plan.net
         coords: dict[str, Any] = {**self.values.coords, **self.parts.coords, **of_samples}
-        coords |= {d: movie[d].variable for d in (v.Y, v.X) if d in movie.coords}
+        pixels = self.plan.samples.pixels
+        coords |= {d: pixels[d] for d in (v.Y, v.X) if d in pixels}
         coords[v.LAG] = lag_coordinate(net.history or 1, movie, net.frame_rate)
         if self.plan.rank is not None:
             coords[v.COMPONENT] = np.arange(self.plan.rank)

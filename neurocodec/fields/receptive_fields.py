@@ -16,7 +16,7 @@ from neurocodec.errors import InputError
 from neurocodec.fields.choice import Choice, Of, Which
 from neurocodec.fields.plan import FieldPlan
 from neurocodec.kernels.separable import require_rank
-from neurocodec.network import Network
+from neurocodec.network import Network, require_network
 
 
 def receptive_fields(
@@ -104,7 +104,7 @@ def receptive_fields(
     >>> fields.irf.dims, bool(np.allclose(fields.irf[0, 0], module[0].weight.detach()[0]))
     (('time', 'cell', 'lag', 'y', 'x'), True)
     """
-    if net.history is None:
+    if require_network(net).history is None:
         raise InputError(
             came=f"{net.name!r}, a network of still images",
             expected="one that sees a movie: nc.Network(..., history=40)",

@@ -15,7 +15,14 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.samples import bar
 from neurocodec.errors import InputError, unknown_name, warn
 from neurocodec.kernels.triggered import TriggeredSums
-from neurocodec.labels import labelled, lag_coordinate, require_dims, require_finite, stamp
+from neurocodec.labels import (
+    labelled,
+    lag_coordinate,
+    require_dims,
+    require_finite,
+    require_free_names,
+    stamp,
+)
 
 BLOCK = 1024
 """Responses per block: the lazily read stimulus is never in memory as a whole."""
@@ -235,6 +242,7 @@ def _label(
     coords: dict[str, Any] = {
         str(n): c.variable for n, c in rates.coords.items() if c.dims == (v.CELL,)
     }
+    require_free_names(coords, ("sta", v.LAG, v.Y, v.X), "the cells")
     coords |= {d: stimulus[d].variable for d in (v.Y, v.X) if d in stimulus.coords}
     coords[v.LAG] = lag_coordinate(history, stimulus)
     facts = {

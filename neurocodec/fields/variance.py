@@ -118,6 +118,7 @@ def _in_order(part: xr.DataArray) -> xr.DataArray:
 def _labelled(r2: Matrix, spatial: xr.DataArray) -> xr.Dataset:
     """First column: the fields as they are; others: shifted."""
     coords = {str(k): c.variable for k, c in spatial.coords.items() if c.dims == (v.CELL,)}
+    labels.require_free_names(coords, ("explained", "shuffled", "p_value", "shuffle"), "the cells")
     observed, shifted = r2[:, 0], r2[:, 1:]
     above = (shifted >= observed[:, None]).sum(axis=1)
     p_value = np.where(np.isnan(observed), np.nan, (1 + above) / (1 + shifted.shape[1]))

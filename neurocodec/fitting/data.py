@@ -32,8 +32,18 @@ from neurocodec.fitting.segments import (
     select_matching,
     stretches_of,
 )
+from neurocodec.labels import require_free_names
+from neurocodec.storage.encoding import storable_coords
 
 RELIABLE: Final = "reliable"
+SCORES: Final = (
+    "correlation",
+    "correlation_ln",
+    "ceiling",
+    "normalized_correlation",
+    "normalized_correlation_ln",
+)
+"""What a fit says of each cell."""
 
 
 @dataclass(frozen=True)
@@ -220,4 +230,6 @@ def _without_silent(rates: xr.DataArray, blocks: Sequence[tuple[int, int]]) -> x
 
 
 def _cell_coords(rates: xr.DataArray) -> dict[str, list[Any]]:
-    return {str(k): c.values.tolist() for k, c in rates.coords.items() if c.dims == (v.CELL,)}
+    coords = storable_coords(rates, (v.CELL,))
+    require_free_names(coords, SCORES, "the cells")
+    return {name: c.values.tolist() for name, c in coords.items()}

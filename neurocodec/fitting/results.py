@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neurocodec import labels, storage
 from neurocodec import vocabulary as v
-from neurocodec.fitting.data import FittingData
+from neurocodec.fitting.data import SCORES, FittingData
 from neurocodec.kernels.ceiling import repeat_ceiling
 from neurocodec.kernels.correlation import correlate
 from neurocodec.network import Network
@@ -60,13 +60,9 @@ def score_cells(
     measured = data.measured(history)
     mean = measured.mean(axis=0)
     nothing = np.full(mean.shape[1], np.nan)
-    values = {
-        "correlation": _matched(reached, mean),
-        "correlation_ln": _matched(reached_ln, mean),
-        "ceiling": repeat_ceiling(measured) if len(measured) > 1 else nothing,
-    }
-    for key in ("correlation", "correlation_ln"):
-        values[f"normalized_{key}"] = values[key] / values["ceiling"]
+    ceiling = repeat_ceiling(measured) if len(measured) > 1 else nothing
+    found = _matched(reached, mean), _matched(reached_ln, mean)
+    values = dict(zip(SCORES, (*found, ceiling, *(x / ceiling for x in found)), strict=True))
     coords = {k: (v.CELL, np.array(x)) for k, x in data.coords.items()}
     made = {
         k: labels.labelled(x, (v.CELL,), coords, name=k, comment="held-out test part")

@@ -16,11 +16,11 @@ from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError
 from neurocodec.interneurons.activations import rectified_layers
 from neurocodec.interneurons.recordings import RecordedInterneurons
-from neurocodec.interneurons.scores import Named
+from neurocodec.interneurons.scores import FOLD, SHIFT, Named
 from neurocodec.interneurons.search import Candidates, Search, search_units
 from neurocodec.interneurons.views import View
 from neurocodec.kernels.lagged import GAP, circular_shifts, interleaved_halves
-from neurocodec.network import Network
+from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.layer import Layer
 
@@ -151,9 +151,24 @@ def compare_interneurons(
     (['layer2', 'layer2'], True)
     """
     batch_size = arguments.batch_size(batch_size)
+    require_network(net)
     chance = arguments.whole("chance", chance, 0, hint="chance=100")
     level = _in_range("quantile", quantile, 1.0)
     data = RecordedInterneurons.of(net, recording, variable)
+    own = {
+        *v.VARIABLES,
+        *net.layers,
+        FOLD,
+        SHIFT,
+        v.LAYER,
+        v.CHANNEL,
+        v.MODE,
+        v.Y,
+        v.X,
+        v.LAG,
+        v.TIME,
+    }
+    labels.require_free_names(data.coords, own, "the recording")
     lags = round(_in_range("max_lag", max_lag) * data.rate)
     frames = round(_in_range("block", block) * data.rate)
     halves, shifts = _time(net, data, lags=lags, block=frames, chance=chance, seed=seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -10,7 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError
+from neurocodec.errors import InputError, unknown_name
+from neurocodec.labels import class_names
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.targets import Output
 
@@ -29,7 +30,24 @@ def labels_of(images: xr.DataArray, target: Target | Literal["label"]) -> NDArra
         known = [*map(str, images.coords)]
         came = f"target='label' for images without labels, whose coordinates are {known}"
         raise InputError(came=came, expected=expected, hint=hint)
-    return np.asarray(images[v.LABEL].values).astype(str)
+    found = class_names(images[v.LABEL])
+    if found.shape != (images.sizes[v.STIMULUS],) or not found.any():
+        raise InputError(came="images whose labels are all empty", expected=expected, hint=hint)
+    return found
+
+
+def require_outputs(labels: NDArray[Any] | None, outputs: Sequence[str]) -> None:
+    """Refuse labels that are no outputs of the network, before any image is asked about one."""
+    for label in np.unique([] if labels is None else labels):
+        if label and label not in outputs:
+            raise unknown_name("output", label, outputs)
+
+
+def with_label(images: xr.DataArray, target: Target | Literal["label"]) -> NDArray[np.intp]:
+    """Places of the images that are asked about; with ``"label"`` of those that have one."""
+    labels = labels_of(images, target)
+    every = np.arange(images.sizes[v.STIMULUS])
+    return every if labels is None else np.flatnonzero(labels != "")
 
 
 def goals(

@@ -17,15 +17,15 @@ from neurocodec.engine.samples import Samples, bar
 from neurocodec.errors import InputError
 from neurocodec.kernels.localisation import PARTS, Part
 from neurocodec.labels import fingerprint, stamp
-from neurocodec.maps.by_label import goals
+from neurocodec.maps.by_label import goals, labels_of, require_outputs, with_label
 from neurocodec.maps.channels import TOP, Modes, Weights
-from neurocodec.maps.comparison_table import Draws, Scores, summarise
+from neurocodec.maps.comparison_table import Draws, Scores, require_free, summarise
 from neurocodec.maps.controls import as_dictionary, random_sets, weights_of
 from neurocodec.maps.localisation import SCORES, map_of, score_arrays
 from neurocodec.maps.making import Asked, Making, MapMaker, map_maker
 from neurocodec.maps.masks import checked_masks
 from neurocodec.modes.decomposition import dictionary_of
-from neurocodec.network import Network
+from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import InputGrad
 from neurocodec.nn.attribution.target import Target
@@ -140,10 +140,13 @@ def compare_localisation(
         arguments.one_of(what, value, known)
     draws = arguments.whole("draws", draws, hint="draws=20")
     bootstrap, confidence = arguments.interval(bootstrap, confidence)
-    net = net.on(device)
+    net = require_network(net).on(device)
     samples = Samples.of(net, images, stream=True)
     inside = checked_masks(masks, images)
+    asked = with_label(images, target)
+    images, inside = (x.isel({v.STIMULUS: asked}, missing_dims="ignore") for x in (images, inside))
     rows = _dictionary(modes)
+    require_free(images, rows)
     start = None if baseline is None else samples.baseline(baseline)[0].numpy()  # of all images
     own = weights_of(rows, layer, weights, top)
     sets = random_sets(own, draws=draws, seed=seed)
@@ -153,6 +156,7 @@ def compare_localisation(
     with map_maker(
         net, samples, layer, target, making, batch_size=arguments.batch_size(batch_size)
     ) as maker:
+        require_outputs(labels_of(images, target), maker.session.outputs)
         every = as_dictionary(np.concatenate([own, whole_layer, drawn]))
         wanted = _Wanted(maker, layer, every, len(own), of)
         scores, read = _scored(wanted, images, inside, target, workers, progress=progress)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neurocodec import vocabulary as v
 from neurocodec.kernels.intervals import mean_intervals
 from neurocodec.kernels.localisation import mask_area
-from neurocodec.labels import labelled
+from neurocodec.labels import labelled, require_free_names
 from neurocodec.maps.controls import RandomSets
 from neurocodec.maps.localisation import SCORES
 
@@ -26,6 +26,7 @@ MAPS: Final = (
     "whole network",
 )
 CONTROLS: Final = ("random sets", "whole layer", "whole network")
+OF_MODES: Final = ("mode_localisation", "mode_contribution", "n_images")
 LOCALISATION: Final = SCORES.index("localisation")
 
 Variables: TypeAlias = dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]
@@ -105,12 +106,21 @@ def summarise(
     found |= _with_interval("localisation_difference", (v.MAP, AGAINST), pairs, draws)
     found |= _with_interval("mode_difference", (v.MODE, "control"), scores.of_modes(sets), draws)
     per_mode = scores.modes[..., LOCALISATION]
-    found["mode_localisation"] = (v.STIMULUS, v.MODE), per_mode
-    found["mode_contribution"] = (v.STIMULUS, v.MODE), scores.contribution
-    found["n_images"] = (v.MODE,), np.isfinite(per_mode).sum(axis=0).astype(float)
+    dims, count = (v.STIMULUS, v.MODE), np.isfinite(per_mode).sum(axis=0).astype(float)
+    of_modes = ((dims, per_mode), (dims, scores.contribution), ((v.MODE,), count))
+    found |= zip(OF_MODES, of_modes, strict=True)
     area = np.broadcast_to(mask_area(masks.values), len(table))
     found["mask_area"] = (v.STIMULUS,), area
     return _labelled(found, images, modes)
+
+
+def require_free(images: xr.DataArray, modes: xr.DataArray) -> None:
+    """Refuse coordinates of images and modes that have the name of what is told of them."""
+    means = {f"mean_{name}" for name in SCORES} | {"localisation_difference", "mode_difference"}
+    own = {*SCORES, *means, *(f"{name}_interval" for name in means), *OF_MODES, "mask_area"}
+    dims = {v.MAP, AGAINST, "control", v.BOUND}
+    require_free_names(images.coords, own | dims | {v.MODE}, "the images")
+    require_free_names(modes.coords, own | dims | {*images.coords, *images.dims}, "the modes")
 
 
 def _with_interval(

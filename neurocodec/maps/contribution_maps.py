@@ -15,7 +15,7 @@ from neurocodec.engine.run import Run
 from neurocodec.maps.channels import TOP, Channels, Modes, Weights
 from neurocodec.maps.making import STEPS, Asked, Making, plan_of
 from neurocodec.maps.plan import MapPlan
-from neurocodec.network import Network
+from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad, InputGrad
 from neurocodec.nn.attribution.target import Target
@@ -153,7 +153,7 @@ def contribution_maps(
     batch_size = arguments.batch_size(batch_size)
     made = Making(method or InputGrad(), sign, steps, baseline)
     chosen = Asked(layer, channels, modes, weights, top)
-    plan = plan_of(net.on(device), stimuli, chosen, target, made, times=times)
+    plan = plan_of(require_network(net).on(device), stimuli, chosen, target, made, times=times)
     with Run.opened(plan, batch_size, workers, progress=progress) as run:
         found = run.result(out).to_dataset()
     _tell_misses(plan, found)

@@ -22,10 +22,17 @@ from neurocodec.engine.samples import Samples, bar
 from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError
 from neurocodec.kernels.localisation import PARTS, Part, pixel_ranks
-from neurocodec.labels import labelled, provenance, require_same, sample_dim, stamp
-from neurocodec.maps.by_label import labels_of
+from neurocodec.labels import (
+    labelled,
+    provenance,
+    require_free_names,
+    require_same,
+    sample_dim,
+    stamp,
+)
+from neurocodec.maps.by_label import labels_of, require_outputs
 from neurocodec.maps.localisation import MapsLike, map_of
-from neurocodec.network import Network
+from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.targets import Output, TopK
@@ -34,6 +41,7 @@ Kind = Literal["deletion", "insertion"]
 Fill: TypeAlias = ArrayLike | xr.DataArray
 FILLS: Final = ("zeros", "mean", "blur")
 SHARE: Final = "share"
+RESULTS: Final = ("target", "curve_area", "random_target", "random_curve_area")
 BLURS: Final = 20
 """Standard deviations of the blur that fit in the longer side of an image."""
 
@@ -186,7 +194,7 @@ def deletion_curve(
     if fill is None:
         fill = "zeros" if kind == "deletion" else "blur"
     options = Options(kind, fill, steps, of, draws, seed)
-    order = _aligned(net, images, maps)
+    order = _aligned(require_network(net), images, maps)
     with answering(net.on(device), images, target, batch_size) as network:
         found = replaced(network, order, options, progress=progress)
         data = network.samples.sha256
@@ -214,6 +222,10 @@ def _aligned(net: Network, images: xr.DataArray, maps: MapsLike) -> xr.DataArray
     found = map_of(maps)
     for dim in (v.STIMULUS, v.Y, v.X):
         require_same(found, images, dim, "maps and images")
+    for one, what in ((found, "the maps"), (images, "the images")):
+        require_free_names(one.coords, (*RESULTS, SHARE, v.DRAW), what)
+    if v.COLOR in found.dims:
+        require_same(found, images, v.COLOR, "maps and images")
     if v.LAG in found.dims:
         raise InputError(came="maps with the dim 'lag'", expected="maps of still images")
     return found.transpose(v.STIMULUS, ...)
@@ -225,10 +237,17 @@ def answering(
 ) -> Iterator[Answering]:
     """Borrow the network, and bind the target to its outputs."""
     samples, labels = Samples.of(net, images, stream=True), labels_of(images, target)
+    if labels is not None and not (labels != "").all():
+        raise InputError(
+            came=f"target='label' for {int((labels == '').sum())} images without a label",
+            expected="the class of each image",
+            hint="images.isel(stimulus=nc.labels.class_names(images.label) != '')",
+        )
     goal = target if isinstance(target, Target) else Output(0)
     goal = replace(goal, hold=True) if isinstance(goal, TopK) else goal  # those of the original
     few = samples.few(net.device)
     with hooked(net, with_layer_of(goal, {}, net), few) as session:
+        require_outputs(labels, session.outputs)
         passes = passes_for(session, goal, torch.zeros_like(few[:1]), given=False)
         yield Answering(passes, session.outputs, samples, labels, batch_size, net.device)
 
@@ -334,20 +353,15 @@ def _labelled(
     inner = {k: c.variable for k, c in maps.coords.items() if {*c.dims} <= {*dims}}
     what = "replaced" if options.kind == "deletion" else "brought back"
     share = xr.Variable(SHARE, options.shares, {"long_name": f"part of the pixels {what}"})
-    units = found.units
     sizes = [maps.sizes[d] for d in dims]
     values = found.target.reshape(*sizes, -1)
     drawn = (v.STIMULUS, v.DRAW)
+    along = ((*dims, SHARE), dims, (*drawn, SHARE), drawn)
+    numbers = (values, _area(values, options), found.random, _area(found.random, options))
     return xr.Dataset(
         {
-            "target": labelled(values, (*dims, SHARE), name="target", units=units),
-            "curve_area": labelled(_area(values, options), dims, name="curve_area", units=units),
-            "random_target": labelled(
-                found.random, (*drawn, SHARE), name="random_target", units=units
-            ),
-            "random_curve_area": labelled(
-                _area(found.random, options), drawn, name="random_curve_area", units=units
-            ),
+            name: labelled(x, over, name=name, units=found.units)
+            for name, over, x in zip(RESULTS, along, numbers, strict=True)
         },
         coords={**inner, **of_images, SHARE: share, v.DRAW: np.arange(options.draws)},
         attrs={"kind": options.kind},

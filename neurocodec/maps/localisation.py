@@ -19,7 +19,7 @@ from neurocodec.kernels.localisation import (
     maximum_inside,
     part_of,
 )
-from neurocodec.labels import fingerprint, labelled, provenance, stamp
+from neurocodec.labels import fingerprint, labelled, provenance, require_free_names, stamp
 from neurocodec.maps.masks import checked_masks
 
 MapsLike: TypeAlias = xr.Dataset | xr.DataArray | xr.DataTree
@@ -80,6 +80,7 @@ def localisation(maps: MapsLike, masks: xr.DataArray, *, of: Part = "absolute") 
     arguments.one_of("part of a map", of, PARTS)
     values = map_of(maps)
     inside = checked_masks(masks, values)
+    require_free_names(values.coords, (*SCORES, "mask_area"), "the maps")
     found = _scored(values, inside, of)
     facts = {"of": of, "masks_sha256": fingerprint(inside.values)}
     made = provenance(maps) or provenance(values)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
-from neurocodec.labels import labelled, require_dims, stamp
+from neurocodec.labels import class_names, labelled, require_dims, stamp
 
 
 class Mosaics(NamedTuple):
@@ -105,7 +105,7 @@ def _classes(images: xr.DataArray) -> NDArray[np.str_]:
             expected="the class of each image, as the coordinate 'label'",
             hint="nc.images(folder, net, labels=...)",
         )
-    return images[v.LABEL].values.astype(str)
+    return class_names(images[v.LABEL])
 
 
 def _draw(

@@ -15,6 +15,7 @@ from torch import Tensor
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.attribution.plan import (
+    EXTRAS,
     passes_for,
     require_finite_target,
     require_kinds,
@@ -27,6 +28,7 @@ from neurocodec.engine.session import Session
 from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, labelled, lag_coordinate, plain, stamp
 from neurocodec.maps.channels import ChannelChoice, Chosen
+from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad
 from neurocodec.nn.attribution.passes import Passes
@@ -57,6 +59,7 @@ class MapPlan(Plan):
 
     def __post_init__(self) -> None:
         require_kinds(self.target, self.method)
+        super().__post_init__()
         arguments.one_of("sign", self.sign, get_args(Sign))
         if self.choice is None and self.sign in v.SIGNS:
             raise InputError(
@@ -83,6 +86,12 @@ class MapPlan(Plan):
         if isinstance(self.method, ActGrad):
             facts["steps"] = self.steps
         return plain(facts)
+
+    @property
+    def names(self) -> set[str]:
+        """What the result has beside the coordinates of the samples: variables and dims."""
+        own = {v.CONTRIBUTION_MAP, v.CONTRIBUTION, v.MAP_ERROR, v.TARGET, *EXTRAS}
+        return {*own, v.CHANNEL, v.MODE, v.SIGN, *self.pixel_dims}
 
     def captured(self) -> dict[str, Layer]:
         """Layers to hook: the one that is mapped, and the one that the target reads."""
@@ -147,7 +156,7 @@ class Maps(Bound):
         }
         rows = {name: values.squeeze(alone) for name, values in rows.items()}
         rows |= {v.TARGET: found.target}
-        extras = {"steps": found.steps, "converged": found.converged}
+        extras = dict(zip(EXTRAS, (found.steps, found.converged), strict=True))
         rows |= {name: values for name, values in extras.items() if values is not None}
         return {name: values.cpu().numpy() for name, values in rows.items()}
 
@@ -170,9 +179,7 @@ class Maps(Bound):
         plan = self.plan
         outer = tuple(d for d in (plan.samples.dim, self._dim, plan.sign_dim) if d is not None)
         dims = {
-            v.TARGET: outer[:1],
-            "steps": outer[:1],
-            "converged": outer[:1],
+            **dict.fromkeys((v.TARGET, *EXTRAS), outer[:1]),
             v.CONTRIBUTION_MAP: outer + plan.pixel_dims,
         }
         variables = {
@@ -180,7 +187,7 @@ class Maps(Bound):
                 values,
                 dims.get(name, outer),
                 name=name,
-                units=None if name in ("steps", "converged") else plan.target.units,
+                units=None if name in EXTRAS else plan.target.units,
             )
             for name, values in arrays.items()
         }
@@ -194,8 +201,7 @@ class Maps(Bound):
             coords[v.SIGN] = list(v.SIGNS)
         elif plan.choice is not None and plan.sign != "net":
             coords[v.SIGN] = plan.sign
-        known = [d for d in plan.pixel_dims if d in plan.stimuli.coords]
-        coords |= {d: plan.stimuli[d].variable for d in known}
+        coords |= {d: c for d, c in plan.samples.pixels.items() if d in plan.pixel_dims}
         if plan.net.history is not None:
             coords[v.LAG] = lag_coordinate(plan.net.history, plan.stimuli, plan.net.frame_rate)
         return coords

@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from neurocodec import arguments
 from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError, NeurocodecWarning, warn
 from neurocodec.modes.fitting import fit_together
@@ -129,7 +130,8 @@ def _places(data: Data | Sequence[Data], layers: Sequence[str] | None) -> list[t
             came=f"layers={layers!r}", expected="a list of layers", hint=f"layers=[{layers!r}]"
         )
     if layers is not None:
-        return [(data, layer) for layer in layers]
+        known = arguments.several("layers", layers, "names of layers", hint="layers=['layer1']")
+        return [(data, layer) for layer in known]
     several = data if isinstance(data, list | tuple) else [data]
     return [(one, None) for one in several]
 

@@ -128,6 +128,7 @@ def labelled_loadings(
     values: NDArray[Any], dim: str, coords: Mapping[str, xr.Variable] | None = None
 ) -> xr.DataArray:
     """Label loadings (samples, modes) as `loading` (dim, mode), with coordinates of the samples."""
+    labels.require_free_names(coords or (), (v.MODE, "loading"), "the samples")
     along = {v.MODE: np.arange(values.shape[1]), **(coords or {})}
     return labels.labelled(values, (dim, v.MODE), along, name="loading")
 

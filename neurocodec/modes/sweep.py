@@ -122,7 +122,7 @@ def sweep(
             data=[fingerprint_of(Rows.of(rows, s)) for s in grid.get("sign", [base.sign])],
             contributions=origin,
         )
-        found = empty if out is None else _started(empty, Path(out))
+        found = empty if out is None else _started(empty, arguments.path("out", out))
         for point, here, title in _missing(found, configs):
             fits = fit_all(rows, here, like=like, progress=progress, title=title, told=told)
             _enter(found, point, fits, cosine)

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint
-from neurocodec.network import Network
+from neurocodec.network import Network, require_network
 from neurocodec.nn.perturbation.ablation import ChannelMask, masked
+from neurocodec.rows.matrix import require_channel_order
 
 Kind = Literal["ablate", "preserve"]
 Fill = float | ArrayLike | xr.DataArray
@@ -132,7 +133,7 @@ def perturbed(
 ) -> Network:
     """Make the network that `nc.ablate` and `nc.preserve` yield."""
     mask = ChannelMask(
-        layer=net.select_layers([layer])[layer],
+        layer=require_network(net).select_layers([layer])[layer],
         channels=positions("channels", channels, least=0),
         kept=kind == "preserve",
         tokens=None if tokens is None else positions("tokens", tokens),
@@ -171,6 +172,8 @@ def positions(what: str, values: Any, least: int | None = None) -> tuple[int, ..
 
 def finite_fill(fill: Fill) -> float | tuple[float, ...]:
     """Check what channels are replaced by: one number, or one for each channel."""
+    if isinstance(fill, xr.DataArray):
+        require_channel_order(fill, "fill")
     try:
         values = np.asarray(fill, dtype=np.float64)
     except (TypeError, ValueError):

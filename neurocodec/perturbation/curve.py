@@ -15,8 +15,8 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.labels import fingerprint, labelled, provenance, stamp
-from neurocodec.network import Network
+from neurocodec.labels import by_index, fingerprint, labelled, provenance, stamp
+from neurocodec.network import Network, require_network
 from neurocodec.perturbation.ablation import Fill, Kind, finite_fill
 from neurocodec.perturbation.answers import OpenedLayer, answer_pairs, opened_layer
 from neurocodec.perturbation.images import (
@@ -214,7 +214,7 @@ def perturbation_curve(
 
 def require_classifier(net: Network, stimulus: xr.DataArray) -> None:
     """Refuse a network of movies, and what are no images."""
-    if net.history is not None:
+    if require_network(net).history is not None:
         raise InputError(
             came=f"{net.name!r}, which sees a movie",
             expected="a network that classifies still images",
@@ -230,7 +230,8 @@ def require_classifier(net: Network, stimulus: xr.DataArray) -> None:
 
 def kinds_of(kind: Kind | Sequence[Kind]) -> tuple[Kind, ...]:
     """Check the kinds of perturbation: one, or several."""
-    kinds: tuple[Kind, ...] = (kind,) if isinstance(kind, str) else tuple(kind)
+    hint = "kind='ablate'"
+    kinds: tuple[Kind, ...] = (*arguments.several("kind", kind, f"of {KINDS}", hint=hint),)
     for one in kinds:
         arguments.one_of("kind of perturbation", one, KINDS)
     if not kinds or len(set(kinds)) < len(kinds):
@@ -240,7 +241,10 @@ def kinds_of(kind: Kind | Sequence[Kind]) -> tuple[Kind, ...]:
 
 def fractions_of(fractions: Sequence[float]) -> tuple[float, ...]:
     """Check fractions of channels: increasing, from 0 to 1."""
-    found = np.asarray(fractions, dtype=np.float64)
+    try:
+        found = np.asarray(fractions, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.empty(0)
     inside = found.ndim == 1 and found.size and bool(((found >= 0) & (found <= 1)).all())
     if not inside or bool((np.diff(found) <= 0).any()):
         raise InputError(
@@ -274,17 +278,13 @@ def label_positions(
                 hint="nc.perturbation_curve(..., labels=[...])",
             )
         labels = stimulus[v.LABEL]
-    if np.shape(labels) != (stimulus.sizes[v.STIMULUS],):
-        raise InputError(
-            came=f"labels of shape {np.shape(labels)} for {stimulus.sizes[v.STIMULUS]} images",
-            expected="one for each image",
-        )
-    found = category_positions(labels, names)
+    given = by_index(labels, stimulus, v.STIMULUS, "labels")
+    found = category_positions(given, names)
     unknown = np.flatnonzero(found < 0)
     if len(unknown) == len(found):
-        raise unknown_name("category", np.asarray(labels)[0], names)
+        raise unknown_name("category", given[0], names)
     if len(unknown):
-        first = np.asarray(labels)[unknown[0]]
+        first = given[unknown[0]]
         logger.warning("%d images with labels such as %r are left out", len(unknown), str(first))
     return found
 

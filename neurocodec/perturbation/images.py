@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.labels import require_dims
+from neurocodec.labels import class_names, require_dims
 
 Concepts = Mapping[str, Sequence[str]] | xr.DataArray
 """Names of the categories of each concept, or a mask (category, concept) or (stimulus, concept)."""
@@ -71,11 +71,18 @@ def category_positions(
     names: Sequence[str],  # of the categories
 ) -> NDArray[np.intp]:
     """Positions of labels among the categories; -1 where a label is none of them."""
-    values = np.asarray(found)
-    if values.dtype.kind in "iu":
-        return np.where((values >= 0) & (values < len(names)), values, -1).astype(np.intp)
-    place = {name: i for i, name in enumerate(names)}
-    return np.array([place.get(str(label), -1) for label in values.tolist()], dtype=np.intp)
+    texts = class_names(found)
+    given = [x for x, text in zip(np.asarray(found, dtype=object), texts, strict=True) if text]
+    if given and all(map(is_position, given)):
+        numbers = [int(float(text)) if text else -1 for text in texts.tolist()]
+        return np.array([i if 0 <= i < len(names) else -1 for i in numbers], dtype=np.intp)
+    place = {name: i for i, name in enumerate(names) if name}
+    return np.array([place.get(label, -1) for label in texts.tolist()], dtype=np.intp)
+
+
+def is_position(label: object) -> bool:
+    """Whether a label is a whole number; those of a column with missing ones are floats."""
+    return arguments.is_whole(label) or (isinstance(label, float) and label.is_integer())
 
 
 def group_members(
@@ -186,10 +193,11 @@ class Sampling:
             return [int(i) for i in order[: self.draws]]
         if isinstance(self.off_target, str):
             raise unknown_name("off_target", self.off_target, ("other", "class"))
-        for name in self.off_target:
+        wanted = arguments.several("off_target", self.off_target, "'other', 'class' or categories")
+        for name in wanted:
             if name not in names:
                 raise unknown_name("category", name, names)
-        outside = [i for i in map(list(names).index, self.off_target) if not member[i]]
+        outside = [i for i in map(list(names).index, wanted) if not member[i]]
         return [outside[draw % len(outside)] for draw in range(self.draws if outside else 0)]
 
 

@@ -101,13 +101,13 @@ def draw_contributions(ax: Axes, contribution: xr.DataArray, title: str) -> Axes
     image = style.heat_map(ax, rows, cmap=style.CONTRIBUTIONS, limits=(-limit, limit))
     step = -(-channels // 4)
     ticks = np.arange(0, channels, step)
-    ax.set_yticks([*ticks, *(ticks + channels)], [*map(str, ticks)] * 2)
+    ax.set_yticks([*ticks, *(ticks + channels)], style.plain_all([*map(str, ticks)] * 2))
     ax.axhline(channels - 0.5, color=style.INK, linewidth=0.8)
     for row, name in enumerate(v.SIGNS):
         ax.text(
             1.01,
             0.75 - 0.5 * row,
-            name,
+            style.plain(name),
             transform=ax.transAxes,
             rotation=-90,
             va="center",
@@ -162,7 +162,7 @@ def _draw_sums(ax: Axes, layers: Mapping[str, xr.DataTree], note: str) -> None:
         units = str(node[v.COMPLETENESS_ERROR].attrs.get("units", ""))
         change = target_change(node).values
         total = change + node[v.COMPLETENESS_ERROR].values
-        ax.plot(change, total, ".", markersize=3, alpha=0.4, color=color, label=layer)
+        ax.plot(change, total, ".", markersize=3, alpha=0.4, color=color, label=style.plain(layer))
     ax.axline((0.0, 0.0), slope=1.0, color=style.MUTED, linewidth=0.8, zorder=0)
     style.tidy(
         ax,
@@ -176,7 +176,14 @@ def _draw_errors(ax: Axes, layers: Mapping[str, xr.DataTree]) -> None:
     errors = {k: np.clip(relative_error(n), SMALLEST_ERROR, None) for k, n in layers.items()}
     bins = _bins(np.concatenate([*errors.values(), [1e-3, 1e-2]]))
     for (layer, error), color in zip(errors.items(), style.CATEGORIES * len(layers), strict=False):
-        ax.hist(error, bins.tolist(), histtype="step", linewidth=1.4, color=color, label=layer)
+        ax.hist(
+            error,
+            bins.tolist(),
+            histtype="step",
+            linewidth=1.4,
+            color=color,
+            label=style.plain(layer),
+        )
         if error.size:
             ax.axvline(float(np.median(error)), color=color, linestyle=":", linewidth=1.2)
     ax.set_xscale("log")

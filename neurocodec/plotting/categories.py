@@ -84,7 +84,7 @@ def plot_concept_scores(
     parts = figure.subfigures(2, 1, height_ratios=[1.9 * rows, 3.0])
     upper, lower = np.ravel(np.asarray(parts, dtype=object))
     if note:
-        upper.suptitle(note, fontsize=style.TEXT, color=style.INK, fontweight="bold")
+        upper.suptitle(style.plain(note), fontsize=style.TEXT, color=style.INK, fontweight="bold")
     panels = upper.subplots(rows, len(chosen), squeeze=False, sharex=True)
     for row, (name, both) in enumerate(pairs):
         for column, layer in enumerate(chosen):
@@ -121,7 +121,7 @@ def _draw_histogram(ax: Axes, scores: xr.DataTree, layer: str, kinds: Sequence[s
             color=color,
             alpha=0.45,
             histtype="stepfilled",
-            label=_LOOKS[kind][2],
+            label=style.plain(_LOOKS[kind][2]),
         )
         if len(found):
             ax.axvline(float(np.median(found)), color=color, linewidth=1.0)
@@ -150,7 +150,7 @@ def _draw_numbers(ax: Axes, scores: xr.Dataset, threshold: float) -> None:
             line,
             color=color,
             linewidth=1.3,
-            label=label,
+            label=style.plain(label),
             marker="o",
             markersize=2.5,
         )

@@ -68,7 +68,7 @@ def _draw_matrix(ax: Axes, corr: xr.DataArray, edges: list[int], title: str) -> 
     for edge in edges:
         ax.axhline(edge - 0.5, color=style.INK, linewidth=1.2)
     if count <= MOST_NAMES:
-        ax.set_yticks(range(count), cell_names(corr))
+        ax.set_yticks(range(count), style.plain_all(cell_names(corr)))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     style.tidy(ax, title, xlabel="mode, sorted by the cluster it goes with")
     ax.tick_params(axis="y", labelsize=style.TEXT - 2)
@@ -217,7 +217,15 @@ def plot_silhouette(
         k, silhouette = found["k"].values, found["silhouette"].values
         chosen = int(found["n_clusters"])
         label = _with_chance(layer, found)
-        ax.plot(k, silhouette, "o-", markersize=4, linewidth=1.2, color=colors[layer], label=label)
+        ax.plot(
+            k,
+            silhouette,
+            "o-",
+            markersize=4,
+            linewidth=1.2,
+            color=colors[layer],
+            label=style.plain(label),
+        )
         at = ([chosen], silhouette[k == chosen])
         ax.plot(*at, "o", markersize=11, fillstyle="none", color=colors[layer])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

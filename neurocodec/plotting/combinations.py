@@ -97,7 +97,7 @@ def plot_combinations(
     _draw(left, fields, alone, [[i] for i in left_rows], windows=windows, height=height)
     _draw(right, fields, together, right_rows, windows=windows, height=height, columns=count)
     for part, title in ((left, "one mode alone"), (right, f"combinations of modes{note}")):
-        part.suptitle(title, x=0.02, ha="left", fontsize=style.TEXT, fontweight="bold")
+        part.suptitle(style.plain(title), x=0.02, ha="left", fontsize=style.TEXT, fontweight="bold")
     return figure
 
 
@@ -133,7 +133,9 @@ def _draw(
             _draw_map(ax, fields, examples.isel({EXAMPLE: i}), windows)
         line[0].set_axis_on()
         line[0].set_ylabel(
-            str(examples[v.CELL].values[row[0]]), fontsize=style.TEXT - 1.5, color=style.INK
+            style.plain(str(examples[v.CELL].values[row[0]])),
+            fontsize=style.TEXT - 1.5,
+            color=style.INK,
         )
 
 
@@ -148,9 +150,9 @@ def _draw_map(
     ax.imshow(shown, cmap=style.CONTRIBUTIONS, vmin=-limit, vmax=limit, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_color(style.MUTED)
-    ax.set_title(_names(example), fontsize=style.TEXT - 2.5, color=style.INK, pad=2)
+    ax.set_title(style.plain(_names(example)), fontsize=style.TEXT - 2.5, color=style.INK, pad=2)
     ax.set_xlabel(
-        f"{float(example['firing_rate']):.3g} Hz",
+        style.plain(f"{float(example['firing_rate']):.3g} Hz"),
         fontsize=style.TEXT - 2.5,
         color=style.INK,
         labelpad=2,

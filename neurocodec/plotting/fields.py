@@ -58,8 +58,8 @@ def plot_field(
     limit = _limit(image)
     mesh = draw_map(left, image, limit)
     style.tidy(left, title or _name(image), xlabel=_axis_name(image, v.X))
-    left.set_ylabel(_axis_name(image, v.Y), fontsize=style.TEXT, color=style.INK)
-    figure.colorbar(mesh, ax=left, shrink=0.8, label=str(image.attrs.get("units", "")))
+    left.set_ylabel(style.plain(_axis_name(image, v.Y)), fontsize=style.TEXT, color=style.INK)
+    figure.colorbar(mesh, ax=left, shrink=0.8, label=style.plain(str(image.attrs.get("units", ""))))
     draw_course(right, course)
     explained = "" if share is None else f", {100 * float(share):.0f} % of the energy"
     style.tidy(right, f"time course{explained}", xlabel=_axis_name(course, v.LAG))
@@ -122,16 +122,18 @@ def plot_fields(
             draw_course(axes[2 * i + 1, j], courses.isel(place))
             _strip(axes[2 * i : 2 * i + 2, j])
             if i == 0:
-                axes[0, j].set_title(_label(image, across), fontsize=style.TEXT - 1.5)
+                axes[0, j].set_title(style.plain(_label(image, across)), fontsize=style.TEXT - 1.5)
         axes[2 * i, 0].set_ylabel(
-            _label(images.isel({down: i}) if down in images.dims else images, down),
+            style.plain(_label(images.isel({down: i}) if down in images.dims else images, down)),
             fontsize=style.TEXT - 1.5,
             rotation=0,
             ha="right",
             va="center",
         )
     if title:
-        figure.suptitle(title, fontsize=style.TEXT, fontweight="bold", x=0.01, ha="left")
+        figure.suptitle(
+            style.plain(title), fontsize=style.TEXT, fontweight="bold", x=0.01, ha="left"
+        )
     return figure
 
 

@@ -42,8 +42,12 @@ def plot_fit(scores: xr.Dataset) -> Figure:
     for name, (marker, color, label) in LINES.items():
         values = scores[name].values[order]
         shown = f"{label}, median {np.nanmedian(values):.2f}" if np.isfinite(values).any() else ""
-        ax.plot(places, values, marker, color=color, label=shown or f"{label}: not known")
-    ax.set_xticks(places, [str(n) for n in scores[v.CELL].values[order]], rotation=90)
+        ax.plot(
+            places, values, marker, color=color, label=style.plain(shown or f"{label}: not known")
+        )
+    ax.set_xticks(
+        places, style.plain_all([str(n) for n in scores[v.CELL].values[order]]), rotation=90
+    )
     style.tidy(ax, "held-out responses", ylabel="correlation")
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))

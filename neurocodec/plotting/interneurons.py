@@ -72,7 +72,7 @@ def plot_interneurons(
     ax.scatter(found["correlation_selected"], at, s=34, label="where it was chosen", **ring)
     if "ceiling" in found:
         ax.plot(found["ceiling"], at, "|", color=style.INK, markersize=9, label="ceiling")
-    ax.set_yticks(at, names)
+    ax.set_yticks(at, style.plain_all(names))
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.set_xlim(min(0.0, float(np.nanmin(found["correlation"])) - 0.05), 1.02)
     ax.axvline(0, color=style.MUTED, linewidth=0.8)
@@ -141,14 +141,16 @@ def plot_interneuron_maps(
         _draw_maps(line, node.isel({v.INTERNEURON: row}), limit)
         score = float(node["correlation"][row])
         text = "\n".join([*names[row].split(" · "), f"held out {score:.2f}"])
-        line[0].set_ylabel(text, fontsize=style.TEXT - 2, color=style.INK, rotation=0, ha="right")
+        line[0].set_ylabel(
+            style.plain(text), fontsize=style.TEXT - 2, color=style.INK, rotation=0, ha="right"
+        )
     for channel, ax in enumerate(axes[0]):
-        ax.set_title(f"channel {channel}", fontsize=style.TEXT - 1, color=style.INK)
+        ax.set_title(style.plain(f"channel {channel}"), fontsize=style.TEXT - 1, color=style.INK)
     bar = figure.colorbar(axes[0, 0].images[0], ax=axes, shrink=0.5, aspect=30, pad=0.01)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=style.TEXT - 2)
     bar.set_label("correlation", fontsize=style.TEXT - 1, color=style.INK)
-    figure.suptitle(f"{title} of {layer}", x=0.01, ha="left", fontsize=style.TEXT + 1)
+    figure.suptitle(style.plain(f"{title} of {layer}"), x=0.01, ha="left", fontsize=style.TEXT + 1)
     return figure
 
 
@@ -211,16 +213,27 @@ def plot_interneuron_matrix(
             matrix[order], aspect="auto", cmap=style.CORRELATION, vmin=-limit, vmax=limit
         )
         ax.plot(best[order], np.arange(len(order)), ".", color=style.INK, markersize=3)
-        ax.set_title(name.replace("_", "\n"), fontsize=style.TEXT - 1, color=style.INK)
+        ax.set_title(
+            style.plain(_in_lines(name)),
+            fontsize=style.TEXT - 1,
+            color=style.INK,
+        )
         ax.set_yticks([])
         ax.tick_params(labelsize=style.TEXT - 2)
-        ax.set_xlabel(v.MODE if name.startswith(_MODES) else v.CHANNEL, fontsize=style.TEXT - 1)
-    axes[0].set_yticks(np.arange(len(order)), names)
+        ax.set_xlabel(
+            style.plain(v.MODE if name.startswith(_MODES) else v.CHANNEL), fontsize=style.TEXT - 1
+        )
+    axes[0].set_yticks(np.arange(len(order)), style.plain_all(names))
     bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.01)
     bar.outline.set_visible(False)
     bar.set_label("correlation", fontsize=style.TEXT - 1, color=style.INK)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=style.TEXT + 1)
+    figure.suptitle(style.plain(title), x=0.01, ha="left", fontsize=style.TEXT + 1)
     return figure
+
+
+def _in_lines(name: str) -> str:
+    """Name of a layer, and of the rectifier that its units are heard through."""
+    return name.replace("_rectified", "\nrectified")
 
 
 def _blocks(

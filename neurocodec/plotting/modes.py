@@ -70,7 +70,7 @@ def plot_modes(
     figure = figure or style.new_figure(0.2 * len(order) + 1.1)
     left, right = figure.subplots(1, 2, width_ratios=[1, 3])
     draw_dictionary(left, dictionary.isel({v.MODE: order}), "channels of each mode")
-    left.set_yticks(range(len(order)), names)
+    left.set_yticks(range(len(order)), style.plain_all(names))
     left.set_ylabel("mode (part of the time active)", fontsize=style.TEXT)
     draw_loadings(
         right, timeline.within(loadings.isel({v.MODE: order}), time), f"loadings over time{note}"
@@ -104,7 +104,9 @@ def draw_most_used(ax: Axes, loadings: xr.DataArray, title: str) -> None:
     """Draw the loadings (time, mode) of the most used modes, named at the left, over time."""
     used = most_used(loadings, MOST_MODES)
     draw_loadings(ax, loadings.isel({v.MODE: used}), title)
-    ax.set_yticks(range(len(used)), [str(m) for m in loadings[v.MODE].values[used]])
+    ax.set_yticks(
+        range(len(used)), style.plain_all([str(m) for m in loadings[v.MODE].values[used]])
+    )
     style.tidy(ax, xlabel="time (s)", ylabel="mode")
 
 

@@ -92,8 +92,7 @@ def plot_moments(
     figure = figure or style.new_figure(5.4)
     grid = figure.add_gridspec(4, len(chosen), height_ratios=(1.1, 1.5, 1.6, 0.5))
     rate, modes = (figure.add_subplot(grid[i, :]) for i in range(2))
-    draw_rate(rate, timeline.within(rates, time), cell, recorded)
-    rate.set_title(rate.get_title(loc="left") + note, loc="left", fontsize=style.TEXT)
+    draw_rate(rate, timeline.within(rates, time), cell, recorded, note)
     draw_most_used(modes, timeline.within(loadings, time), "loadings of the modes")
     modes.set_xlim(rate.get_xlim())
     rate.tick_params(labelbottom=False)
@@ -158,10 +157,10 @@ def _draw_fields(
         panel = figure.add_subplot(above)
         _draw_moment(panel, figure.add_subplot(below), courses[i], images[i])
         title = f"{times[i]:.2f} s {polarity[i]}".strip()
-        panel.set_title(title, fontsize=style.TEXT - 1.5, color=style.INK)
+        panel.set_title(style.plain(title), fontsize=style.TEXT - 1.5, color=style.INK)
         if i == 0:
             name = f"field of\n{fields[v.CELL].item()}"
-            panel.set_ylabel(name, fontsize=style.TEXT - 1.5, color=style.INK)
+            panel.set_ylabel(style.plain(name), fontsize=style.TEXT - 1.5, color=style.INK)
 
 
 def _draw_moment(panel: Axes, below: Axes, course: xr.DataArray, image: xr.DataArray) -> None:

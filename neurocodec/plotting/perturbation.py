@@ -69,7 +69,7 @@ def plot_channel_scores(
         channels = one[v.CHANNEL].values[order] if v.CHANNEL in one.coords else order
         text = ", ".join(str(c) for c in channels[:count])
         ax.text(
-            *(0.98, 0.92, f"first: {text}"),
+            *(0.98, 0.92, style.plain(f"first: {text}")),
             transform=ax.transAxes,
             ha="right",
             va="top",
@@ -158,7 +158,7 @@ def _draw_groups(ax: Axes, one: xr.Dataset) -> None:
         ends = part["accuracy_interval"].transpose(v.BOUND, v.FRACTION).values
         ax.plot(share, part["accuracy_draw"], ".", color=style.RECORDED, markersize=3)
         ax.fill_between(share, *ends, color=color, alpha=0.15, linewidth=0)
-        ax.plot(share, part["accuracy"], "o-", color=color, markersize=3, label=label)
+        ax.plot(share, part["accuracy"], "o-", color=color, markersize=3, label=style.plain(label))
         ax.axhline(float(part["baseline_accuracy"]), color=color, linestyle="--", linewidth=0.7)
     ax.set_ylim(-0.03, 1.03)
 
@@ -216,7 +216,7 @@ def _draw_mean(ax: Axes, one: xr.Dataset, name: str, color: str) -> None:
     target, off = (one.sel({v.GROUP: where}) for where in _GROUPS)
     ends = target["mean_normalized_accuracy_interval"].transpose(v.BOUND, v.FRACTION).values
     ax.fill_between(share, *ends, color=color, alpha=0.13, linewidth=0)
-    ax.plot(share, target["mean_normalized_accuracy"], "-", color=color, label=name)
+    ax.plot(share, target["mean_normalized_accuracy"], "-", color=color, label=style.plain(name))
     ax.plot(share, off["mean_normalized_accuracy"], ":", color=color, linewidth=1.2)
 
 
@@ -279,7 +279,9 @@ def plot_perturbation_areas(
             _draw_line(ax, area, ends, name, color)
         ax.axhline(0.0, color=style.MUTED, linewidth=0.7)
         style.tidy(ax, f"{KINDS[kind]}{note}", ylabel="area / off-target area")
-    axes[-1].set_xticks(range(len(layers)), layers, rotation=90 if len(layers) > 6 else 0)
+    axes[-1].set_xticks(
+        range(len(layers)), style.plain_all(layers), rotation=90 if len(layers) > 6 else 0
+    )
     style.legend_outside(figure, axes[0])
     return figure
 
@@ -287,7 +289,7 @@ def plot_perturbation_areas(
 def _draw_line(ax: Axes, area: NDArray[Any], ends: NDArray[Any], name: str, color: str) -> None:
     place = np.arange(len(area))
     ax.fill_between(place, ends[:, 0], ends[:, 1], color=color, alpha=0.13, linewidth=0)
-    ax.plot(place, area, "o-", color=color, markersize=3, label=name)
+    ax.plot(place, area, "o-", color=color, markersize=3, label=style.plain(name))
 
 
 def ranking_colors(names: Sequence[str]) -> dict[str, str]:
@@ -300,7 +302,7 @@ def _share_axis(ax: Axes, kind: str) -> None:
     """Label the axis of fractions, wide where they are close to zero."""
     ax.set_xscale("symlog", linthresh=0.05, linscale=0.7)
     shown = [0.0, 0.05, 0.1, 0.2, 0.5, 1.0]
-    ax.set_xticks(shown, [f"{100 * f:g}" for f in shown])
+    ax.set_xticks(shown, style.plain_all([f"{100 * f:g}" for f in shown]))
     ax.minorticks_off()
     ax.set_xlim(-0.003, 1.05)
     style.tidy(ax, "", xlabel=f"channels {KINDS[kind]} (%)")

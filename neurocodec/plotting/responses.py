@@ -84,7 +84,9 @@ def draw_rates(ax: Axes, rates: xr.DataArray, title: str) -> None:
     style.tidy(ax, title)
     style.color_scale(ax, image, "firing rate (Hz)")
     if rates.sizes[v.CELL] <= MOST_NAMES:
-        ax.set_yticks(range(rates.sizes[v.CELL]), cell_names(rates), fontsize=style.TEXT - 2)
+        ax.set_yticks(
+            range(rates.sizes[v.CELL]), style.plain_all(cell_names(rates)), fontsize=style.TEXT - 2
+        )
     draw_types(ax, rates)
 
 
@@ -104,7 +106,14 @@ def draw_types(ax: Axes, data: xr.DataArray) -> None:
     edges = np.flatnonzero(types[1:] != types[:-1]) + 1
     for run in np.split(np.arange(len(types)), edges):
         name = types[run[0]]
-        strip.text(1.6, run.mean(), name, color=colors[name], fontsize=style.TEXT - 1, va="center")
+        strip.text(
+            1.6,
+            run.mean(),
+            style.plain(name),
+            color=colors[name],
+            fontsize=style.TEXT - 1,
+            va="center",
+        )
 
 
 def cell_types(data: xr.DataArray) -> NDArray[np.str_] | None:
@@ -113,7 +122,7 @@ def cell_types(data: xr.DataArray) -> NDArray[np.str_] | None:
 
 
 def draw_rate(
-    ax: Axes, rates: xr.DataArray, cell: str, recorded: xr.DataArray | None = None
+    ax: Axes, rates: xr.DataArray, cell: str, recorded: xr.DataArray | None = None, note: str = ""
 ) -> None:
     """Draw the rate (Hz) of one cell as a line, its recording as an area behind it."""
     names = cell_names(rates)
@@ -125,11 +134,15 @@ def draw_rate(
         truth = timeline.within(recorded.sel({v.CELL: cell}), slice(start, stop))
         about = str(recorded.attrs.get("comment", "recorded"))
         ax.fill_between(
-            timeline.times_of(truth), truth.values, color=style.RECORDED, linewidth=0, label=about
+            timeline.times_of(truth),
+            truth.values,
+            color=style.RECORDED,
+            linewidth=0,
+            label=style.plain(about),
         )
     ax.plot(timeline.times_of(one), one.values, color=style.INK, linewidth=1.0, label="model")
     ax.set(xlim=(start, stop), ylim=(0.0, None))
-    style.tidy(ax, f"{cell}{kind}", ylabel="rate (Hz)")
+    style.tidy(ax, f"{cell}{kind}{note}", ylabel="rate (Hz)")
     if recorded is not None:
         ax.legend(
             loc="lower right",

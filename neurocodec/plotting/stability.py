@@ -119,7 +119,7 @@ def draw_matches(ax: Axes, result: xr.Dataset) -> None:
 def _describe(ax: Axes, dots: str) -> None:
     """Entries of the legend that no single artist stands for."""
     blue = style.CATEGORIES[0]
-    ax.plot([], [], ".", color=blue, label=f"stable and above chance ({dots})")
+    ax.plot([], [], ".", color=blue, label=style.plain(f"stable and above chance ({dots})"))
     ax.plot([], [], ".", color=style.MUTED, label="not both")
     ax.plot([], [], "|", color=style.INK, markeredgewidth=1.6, label="median over fits")
 
@@ -274,7 +274,13 @@ def _draw_legends(figure: Figure, looks: Mapping[str, _Look]) -> None:
         if not look.name:
             continue
         handles = [
-            Line2D([], [], ls="", marker=mark if role == "marker" else "o", label=str(value))
+            Line2D(
+                [],
+                [],
+                ls="",
+                marker=mark if role == "marker" else "o",
+                label=style.plain(str(value)),
+            )
             for mark, value in zip(look.marks, look.values, strict=True)
         ]
         for handle, mark in zip(handles, look.marks, strict=True):
@@ -282,7 +288,7 @@ def _draw_legends(figure: Figure, looks: Mapping[str, _Look]) -> None:
         figure.legend(
             handles=handles,
             loc=place,
-            title=look.name,
+            title=style.plain(look.name),
             frameon=False,
             fontsize=style.TEXT - 1,
             title_fontsize=style.TEXT - 1,

@@ -102,7 +102,7 @@ def plot_layer_statistics(
         draw_over_layers(ax, result, name)
         style.tidy(ax, ylabel=_LABELS[name])
     if note:
-        figure.suptitle(note, fontsize=style.TEXT, color=style.INK, fontweight="bold")
+        figure.suptitle(style.plain(note), fontsize=style.TEXT, color=style.INK, fontweight="bold")
     last = [figure.add_subplot(grid[rows - 1, i]) for i in range(len(below[0]) + below[1])]
     if dimensions is not None:
         _draw_cumulative(last.pop(0), dimensions, chosen)
@@ -159,7 +159,11 @@ def layer_ticks(ax: Axes, names: Sequence[str]) -> None:
     step = -(-len(names) // 8)
     places = list(range(0, len(names), step))
     ax.set_xticks(
-        places, [names[i] for i in places], rotation=60, ha="right", rotation_mode="anchor"
+        places,
+        style.plain_all([names[i] for i in places]),
+        rotation=60,
+        ha="right",
+        rotation_mode="anchor",
     )
     ax.set_xlim(-0.5, len(names) - 0.5)
 
@@ -174,7 +178,7 @@ def _draw_cumulative(ax: Axes, result: xr.Dataset, layers: Sequence[str]) -> Non
                 curve,
                 color=COLORS[kind],
                 linewidth=0.6 * width,
-                label=layer if kind == v.CONTRIBUTION else None,
+                label=style.plain(layer) if kind == v.CONTRIBUTION else None,
             )
     share = labels.provenance(result).get("share", 0.95)
     ax.axhline(share, color=style.MUTED, linewidth=0.6)
@@ -207,9 +211,15 @@ def _draw_signs(ax: Axes, tree: xr.DataTree | None, layer: str, signs: xr.Datase
 
 
 def _draw_legend(figure: Figure, *, both_points: bool) -> None:
-    lines = [Line2D([], [], color=color, label=_NAMES[kind]) for kind, color in COLORS.items()]
+    lines = [
+        Line2D([], [], color=color, label=style.plain(_NAMES[kind]))
+        for kind, color in COLORS.items()
+    ]
     if both_points:
-        lines += [Line2D([], [], color=style.MUTED, ls=s, label=n) for s, n in _POINTS.values()]
+        lines += [
+            Line2D([], [], color=style.MUTED, ls=s, label=style.plain(n))
+            for s, n in _POINTS.values()
+        ]
     figure.legend(
         handles=lines,
         loc="outside lower center",

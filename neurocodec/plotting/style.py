@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -35,10 +35,25 @@ RATES: Final = "Greys"
 CATEGORIES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 """Colours that stay apart for colour-blind readers (Okabe and Ito); they repeat after seven."""
 
+ZERO_WIDTH: Final = "\u200b"
+"""A space that is not seen."""
+
 WIDTH: Final = 9.6
 """Of a figure, in inches."""
 TEXT: Final = 9.5
 """Size of titles and labels in points; tick labels are one point smaller."""
+
+
+def plain(text: object) -> str:
+    """Text for matplotlib that it draws as it is: no mathematics between two dollars."""
+    shown = str(text).replace("$", r"\$")
+    # a label that begins with an underscore would be left out of a legend
+    return f"{ZERO_WIDTH}{shown}" if shown.startswith("_") else shown
+
+
+def plain_all(texts: Iterable[object]) -> list[str]:
+    """Several texts, each as `plain` makes it."""
+    return [plain(text) for text in texts]
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
@@ -57,10 +72,10 @@ def tidy(ax: Axes, title: str = "", *, xlabel: str = "", ylabel: str = "") -> Ax
     ax.spines[["left", "bottom"]].set_color(MUTED)
     ax.tick_params(labelsize=TEXT - 1, color=MUTED, labelcolor=INK, length=3)
     if title:
-        ax.set_title(title, loc="left", fontsize=TEXT, color=INK, fontweight="bold")
+        ax.set_title(plain(title), loc="left", fontsize=TEXT, color=INK, fontweight="bold")
     for set_label, text in ((ax.set_xlabel, xlabel), (ax.set_ylabel, ylabel)):
         if text:
-            set_label(text, fontsize=TEXT, color=INK)
+            set_label(plain(text), fontsize=TEXT, color=INK)
     return ax
 
 
@@ -112,7 +127,7 @@ def color_scale(ax: Axes, image: AxesImage, label: str) -> Axes:
         scale.text(
             x,
             0.4,
-            text,
+            plain(text),
             transform=scale.transAxes,
             ha=side,
             va="center",

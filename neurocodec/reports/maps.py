@@ -98,7 +98,8 @@ def _class_of(one: xr.Dataset) -> tuple[str, str]:
     """Class that a mode follows best, with the correlation, and how many of its images have it."""
     if v.CONCEPT not in one.coords:
         return _NO_CLASS, _NO_CLASS
-    name, found = str(one[v.CONCEPT].item()), one[v.LABEL].values[one["loading"].values > 0]
+    name = str(one[v.CONCEPT].item())
+    found = labels.class_names(one[v.LABEL])[one["loading"].values > 0]
     share = f"{int((found == name).sum())} of {len(found)}"
     return f"{name} {float(one['correlation']):.2f}", share
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.rows.lazy import dask_array, is_lazy, join, later
@@ -136,10 +136,12 @@ def layers_of(
             hint="nc.contributions(...), or nc.open('run.zarr', lazy=True)",
         )
     names = [n for n, node in tree.children.items() if kinds[0] in node.data_vars]
-    for name in layers if layers is not None else ():
+    hint = f"layers={names[:1]}"
+    asked = [] if layers is None else arguments.several("layers", layers, "names", hint=hint)
+    for name in asked:
         if name not in names:
             raise unknown_name(f"layer with {kinds[0]!r}", name, names)
-    chosen = names if layers is None else list(layers)
+    chosen = names if layers is None else asked
     if not chosen:
         known = {str(k) for node in tree.children.values() for k in node.data_vars}
         raise unknown_name("variable of a layer", kinds[0], sorted(known))

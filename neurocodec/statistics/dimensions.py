@@ -16,6 +16,7 @@ from neurocodec.kernels import dimensionality as kernel
 from neurocodec.kernels.class_means import ClassMeans, draw_within
 from neurocodec.kernels.correlation import Comoments
 from neurocodec.kernels.intervals import centred_interval, jackknife_interval
+from neurocodec.labels import class_names
 from neurocodec.rows import lazy
 from neurocodec.rows.layers import KINDS, LayerRows, layers_of
 from neurocodec.rows.matrix import BOTH, PARTS
@@ -112,6 +113,7 @@ def dimensionality(
     """
     bootstrap, confidence = arguments.interval(bootstrap, confidence)
     arguments.one_of("scaling", scaling, get_args(Scaling))
+    share = arguments.number("share", share, "a part of the variance", hint="share=0.95")
     if not 0 < share <= 1:
         raise InputError(came=f"share={share!r}", expected="a part of the variance", hint="0.95")
     rows = layers_of(tree, layers, KINDS, arguments.one_of("sign", sign, PARTS))
@@ -163,7 +165,7 @@ def _codes(
             expected="the class of each sample",
             hint=f"tree.coords[{classes!r}] = ({rows.dim!r}, names), or classes=None",
         )
-    texts = coords[classes].values.astype(str)
+    texts = class_names(coords[classes])
     names, codes = np.unique(texts, return_inverse=True)
     if len(names) and names[0] == "":
         names, codes = names[1:], codes - 1

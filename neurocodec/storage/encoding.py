@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from neurocodec.errors import InputError
 from neurocodec.storage.attributes import PREFIX, Native, dumps, is_utf8, to_native
+from neurocodec.storage.columns import not_plain, plain_column
 
 Result: TypeAlias = xr.DataArray | xr.Dataset | xr.DataTree
 
@@ -127,7 +128,7 @@ def _as_tree(obj: Result) -> xr.DataTree:
         _require_names(obj.variables)  # before DataTree finds fault with them in its own words
         return xr.DataTree(obj)
     taken = {*obj.coords, *obj.dims}
-    own = _is_name(obj.name) and obj.name not in taken
+    own = is_name(obj.name) and obj.name not in taken
     return xr.DataTree(obj.to_dataset(name=obj.name if own else _free_name(taken)))
 
 
@@ -154,7 +155,22 @@ def _encode_node(node: xr.DataTree) -> StoredGroup:
     )
 
 
+def storable_coords(data: xr.DataArray | xr.Dataset, dims: Iterable[str]) -> dict[str, xr.Variable]:
+    """Coordinates along one of these dims, as files give them back; refuses all others."""
+    wanted = {(d,) for d in dims}
+    found = {n: c.variable for n, c in data.coords.items() if c.dims in wanted}
+    _require_plain_indexes(data.coords.to_dataset()[[*found]])
+    _require_names(found)
+    return {str(n): storable(str(n), variable) for n, variable in found.items()}
+
+
+def storable(name: str, variable: xr.Variable) -> xr.Variable:
+    """Variable as files give it back; refuses one that they cannot hold."""
+    return _encode_variable(name, variable).source
+
+
 def _encode_variable(name: str, variable: xr.Variable) -> StoredVariable:
+    variable = plain_column(name, variable)
     attributes = to_native(variable.attrs, f"variable {name!r}")
     dtype = variable.dtype
     stored = _stored_dtype(dtype, name)
@@ -176,16 +192,12 @@ def _stored_dtype(dtype: np.dtype[Any], name: str = "") -> np.dtype[Any]:
         return np.dtype(np.float32)
     if dtype.kind in "iuU" or dtype.char in "fdFD":
         return dtype.newbyteorder("=")
-    raise InputError(
-        came=f"variable {name!r} of dtype {dtype}",
-        expected="numbers, booleans, fixed-width text, datetime64 or timedelta64",
-        hint=f"data.assign({name}=data[{name!r}].astype(str)) for text, .astype(float) for numbers",
-    )
+    raise not_plain(name, dtype, {"c": "complex", "f": "float"}.get(dtype.kind, "str"))
 
 
 def _require_names(names: Iterable[Hashable]) -> None:
     for name in names:
-        if not _is_name(name):
+        if not is_name(name):
             raise InputError(
                 came=f"the name {name!r}",
                 expected="text without spaces and slashes that begins with a letter or a digit,"
@@ -204,7 +216,7 @@ def _require_no_clash(data: xr.Dataset, node: xr.DataTree) -> None:
         )
 
 
-def _is_name(name: object) -> bool:
+def is_name(name: object) -> bool:
     """Whether netCDF takes a name, and gives it back as it is."""
     return (
         isinstance(name, str)

@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 
 import xarray as xr
 
+from neurocodec.arguments import path as checked_path
 from neurocodec.arguments import whole_or_none
 from neurocodec.errors import InputError, NeurocodecError, StorageError
 from neurocodec.storage.decoding import decode, kind_of, tree_of
@@ -45,6 +46,7 @@ def save(obj: Result | Savable, path: PathLike, *, overwrite: bool = True) -> No
     """Write a labelled object to a file, from which `nc.open` gives back an identical one.
 
     Everything comes back: values, dims, coordinates, dtypes, attributes with their types, trees.
+    Text of any kind comes back as fixed-width text, empty where it is missing.
     The file appears whole or not at all: it is written beside the target and then renamed, so
     that a full disk or an interrupt leaves what was there before.
 
@@ -77,7 +79,7 @@ def save(obj: Result | Savable, path: PathLike, *, overwrite: bool = True) -> No
     True
     >>> folder.cleanup()
     """
-    target = Path(path)
+    target = checked_path("path", path, hint="'result.nc'")
     form = format_of(target)
     groups = encode(*_labelled(obj))
     require_free(target, overwrite=overwrite)
@@ -121,7 +123,7 @@ def open(  # noqa: A001 - reads as nc.open
     neurocodec.errors.StorageError: 'missing.nc', which does not exist
       expected: a file written by nc.save
     """
-    source = Path(path)
+    source = checked_path("path", path, hint="'result.nc'")
     form = format_of(source)
     chunks = whole_or_none("chunks", chunks)
     _require_present(source)

@@ -510,3 +510,10 @@ def test_numbers_of_concepts_and_draws_are_whole():
     assert nc.describe_modes(r, best=np.int64(1)).sizes["rank"] == 1
     with pytest.raises(InputError, match="best=True"):
         nc.describe_modes(r, best=True)
+
+
+def test_missing_labels_belong_to_no_class() -> None:
+    names = np.array(["cat", None, np.nan, "dog", ""], dtype=object)
+    found = nc.class_masks(xr.DataArray(names, dims="stimulus"))
+    assert found.category.values.tolist() == ["cat", "dog"]
+    assert found.values.sum(axis=1).tolist() == [1, 0, 0, 1, 0]

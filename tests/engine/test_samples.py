@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from networks import movie
+from networks import images, movie
 
 import neurocodec as nc
 from neurocodec.engine.samples import CPU, Samples, batches, positions_of, samples_at
@@ -157,3 +157,31 @@ def test_the_fingerprint_knows_where_a_movie_is_cut():
     prints = {Samples.of(small(), broken(kind)).sha256 for kind in BROKEN}
     prints |= {Samples.of(small(), broken("unlabelled").drop_vars("segment")).sha256}
     assert len(prints) == 4
+@pytest.mark.parametrize("dim", ["color", "y", "x"])
+def test_baselines_are_aligned_by_their_labels(dim):
+    pixels = {d: np.arange(n) * 0.1 for d, n in (("color", 3), ("y", 8), ("x", 8))}
+    shown = images(3).assign_coords(pixels)
+    samples = Samples.of(nc.Network(torch.nn.Flatten(), []), shown)
+    one = shown[1].drop_vars(["stimulus", "label"])
+    expected = torch.from_numpy(one.values)[None]
+    for given in (one, one[{dim: slice(None, None, -1)}], one.drop_vars(dim), one.T):
+        assert torch.equal(samples.baseline(given), expected)
+    flipped = one[{dim: slice(None, None, -1)}].drop_vars(dim)  # without labels: as it stands
+    assert not torch.equal(samples.baseline(flipped), expected)
+    with pytest.raises(InputError, match=f"the baseline with '{dim}'") as error:
+        samples.baseline(one.assign_coords({dim: one[dim] + 1}))
+    assert eval(error.value.hint, {"data": one}).dims == one.dims  # noqa: S307
+
+
+def test_the_oldest_frame_of_a_baseline_comes_first():
+    samples = Samples.of(flat(4), movie())
+    window = xr.DataArray(movie().values[:4], {"lag": [-3, -2, -1, 0]}, ("lag", "y", "x"))
+    for given in (window, window[::-1], window.transpose("y", "lag", "x")):
+        assert torch.equal(samples.baseline(given)[0], torch.from_numpy(window.values))
+
+
+def test_stored_text_and_numbers_of_samples_are_plain():
+    kinds = {"kind": ("stimulus", np.array(["a", None, "b"], dtype=object))}
+    samples = Samples.of(nc.Network(torch.nn.Flatten(), []), images(3).assign_coords(kinds))
+    assert samples.coords["kind"].dtype.kind == "U"
+    assert samples.coords["kind"].values.tolist() == ["a", "", "b"]

@@ -10,7 +10,7 @@ from torch import nn
 
 import neurocodec as nc
 from neurocodec.adapters.images.images import ImageArray
-from neurocodec.maps.comparison_table import CONTROLS, MAPS
+from neurocodec.maps.comparison_table import CONTROLS, MAPS, require_free
 from neurocodec.maps.controls import random_sets, weights_of
 
 
@@ -340,3 +340,38 @@ def test_nothing_is_refused() -> None:
         compare(net, pictures, masks, "hidden", MODES[:0])
     with pytest.raises(nc.errors.InputError, match="no masks"):
         nc.localisation(pictures[:0], masks[:0])
+
+
+def test_images_without_a_label_are_not_asked_about_one() -> None:
+    net, shown = planted_network(), bright()
+    mask = xr.DataArray(np.arange(64).reshape(8, 8) < 32, dims=("y", "x"))
+    some = np.array(["a", None, "b", np.nan], dtype=object)
+    found = compare(
+        net,
+        shown.assign_coords(label=("stimulus", some)),
+        mask,
+        "hidden",
+        rows([1, 0, 0, 0, 0, 0]),
+        target="label",
+    )
+    expected = compare(
+        net,
+        shown[[0, 2]].assign_coords(label=("stimulus", ["a", "b"])),
+        mask,
+        "hidden",
+        rows([1, 0, 0, 0, 0, 0]),
+        target="label",
+    )
+    assert found.stimulus.values.tolist() == [0, 2]
+    xr.testing.assert_allclose(found.drop_attrs(), expected.drop_attrs())
+
+
+def test_names_of_what_is_compared_are_those_that_coordinates_may_not_have() -> None:
+    shown = bright()
+    mask = xr.DataArray(np.arange(64).reshape(8, 8) < 32, dims=("y", "x"))
+    mode = rows([1, 0, 0, 0, 0, 0])
+    found = compare(planted_network(), shown, mask, "hidden", mode, bootstrap=2)
+    own = {*map(str, found.variables), *map(str, found.dims)} - {*shown.coords} - {"mode"}
+    for name in sorted(own):
+        with pytest.raises(nc.errors.InputError, match=f"'{name}' of the images"):
+            require_free(shown.assign_coords({name: ("stimulus", range(4))}), mode)

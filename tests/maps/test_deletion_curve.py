@@ -252,3 +252,16 @@ def test_images_in_files_and_maps_in_a_file_are_read_as_they_are_needed(tmp_path
     expected = curve(net, stored.load(), maps.load(), target=target)
     np.testing.assert_allclose(found.target, expected.target, rtol=1e-5)
     assert found.source.values.tolist() == ["0.png", "1.png", "2.png"]
+
+
+def test_images_without_a_label_are_refused_with_what_leaves_them_out() -> None:
+    net = linear_network([[1, 1, 0, 0], [0, 0, 0.5, 0.5]], outputs=["upper", "lower"])
+    some = ones(2).assign_coords(label=("stimulus", np.array(["lower", None], object)))
+    maps = xr.concat([CORNER, CORNER], "stimulus")
+    with pytest.raises(nc.errors.InputError, match="1 images without a label") as error:
+        curve(net, some, maps, target="label")
+    kept = eval(error.value.hint, {"images": some, "nc": nc})  # noqa: S307
+    assert curve(net, kept, maps[:1], target="label").target.values.tolist() == [[1, 1, 0.5, 0, 0]]
+    strange = some.assign_coords(label=("stimulus", ["lower", "upper left"]))
+    with pytest.raises(nc.errors.InputError, match="there is no output 'upper left'"):
+        curve(net, strange, maps, target="label")

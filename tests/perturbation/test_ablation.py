@@ -392,3 +392,10 @@ def test_a_batch_norm_is_not_folded_over_a_mask():
     assert folded(net.module) == {nn.Conv2d}
     with nc.ablate(net, "convolution", [0]) as ablated:
         assert folded(ablated.module) == set()
+
+
+def test_labelled_fills_are_of_the_channels_in_their_order():
+    fill = xr.DataArray([1.0, 2.0], {"channel": [0, 1]}, ("channel",))
+    assert finite_fill(fill) == (1.0, 2.0)
+    with pytest.raises(InputError, match="fill= weights of the channels"):
+        finite_fill(fill[::-1])

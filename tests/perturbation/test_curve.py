@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -688,3 +689,11 @@ def test_bad_rankings():
         nc.rankings.from_gradient(xr.Dataset({"contribution": rows}), masks)
     with pytest.raises(InputError, match="draws=0"):
         nc.rankings.at_random(nc.rankings.from_correlation(rows, masks), draws=0)
+
+
+def test_labels_are_taken_by_their_index():
+    two = xr.DataArray([0.0, 0.0], {"stimulus": ["x", "y"]}, ("stimulus",))
+    flipped = pd.Series(["a", "b"], index=["y", "x"])
+    assert label_positions(two, flipped, ["a", "b"]).tolist() == [1, 0]
+    with pytest.raises(InputError, match="labels of shape"):
+        label_positions(two, flipped.rename({"y": "z"}), ["a", "b"])

@@ -619,3 +619,20 @@ def test_numbers_of_draws_may_be_numpys():
 @pytest.mark.parametrize("sign", PARTS)
 def test_every_part_of_contributions_has_a_sparsity(sign):
     assert np.isfinite(nc.statistics.hoyer(make(), sign=sign, bootstrap=0).hoyer).all()
+
+
+def test_samples_without_a_label_belong_to_no_class() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(40, 3))
+    node = xr.Dataset(
+        dict.fromkeys(("contribution", "activation"), (("stimulus", "channel"), rows))
+    )
+    names = np.array(["a", "b"] * 20, dtype=object)
+    names[:4] = [None, np.nan, "", None]
+    found = {}
+    for kind, texts in (("missing", names), ("empty", np.where(np.arange(40) < 4, "", names))):
+        root = xr.Dataset(coords={"label": ("stimulus", texts)})
+        tree = xr.DataTree.from_dict({"/": root, "/conv": node})
+        found[kind] = nc.statistics.dimensionality(tree, bootstrap=0)
+    assert found["missing"].category.values.tolist() == ["a", "b"]
+    xr.testing.assert_identical(found["missing"].drop_attrs(), found["empty"].drop_attrs())

@@ -157,7 +157,7 @@ class Twice(nn.Module):
         n = self.norm(input=c) if by_name else self.norm(c)
         return self._read(z, c, n)
 
-    def _read(self, z: Tensor, c: Tensor, n: Tensor) -> Tensor:  # noqa: C901, PLR0911, PLR0912
+    def _read(self, z: Tensor, c: Tensor, n: Tensor) -> Tensor:  # noqa: PLR0911, PLR0912
         match self.way:
             case "skip":
                 return n + 0.5 * c

@@ -259,7 +259,7 @@ def _values(  # noqa: PLR0911
             return (h if way.name == "SmoothGrad" else above) * g
         case "NormGrad":
             norm = float(g.square().sum().sqrt())
-            return above * (g / (norm if norm else 1.0))
+            return above * (g / (norm or 1.0))
         case "Gradient":
             return g
         case "Activation":

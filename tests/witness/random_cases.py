@@ -236,7 +236,7 @@ def _short(value: Any) -> Any:
     return f"array {np.shape(value)}" if isinstance(value, np.ndarray) else value
 
 
-class Unsuitable(Exception):  # noqa: N818
+class Unsuitable(Exception):
     """The network cannot be looked at: no layer of it acts on the answer."""
 
 
@@ -354,7 +354,7 @@ def _kind(kind: str, axes: int) -> str:
     return "vector" if axes == 2 else kind
 
 
-def _look(rng: Random, case: Case) -> None:  # noqa: C901, PLR0912
+def _look(rng: Random, case: Case) -> None:
     """Choose layers that act on the answer, what is explained, and how."""
     built = case.built
     x = case.inputs[0]

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from blocks import (
     FUNCTIONS,
@@ -69,7 +68,7 @@ class Front(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.way}, level={self.level:.3g}"
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: C901, PLR0911, PLR0912
+    def forward(self, x: Tensor) -> Tensor:  # noqa: PLR0911, PLR0912
         rest = (slice(None), *[None] * (x.ndim - 1))
         match self.way:
             case "standardised":

@@ -10,9 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from trials import Outcome, one_thread, run, run_case  # noqa: E402
-
-from random_cases import case_of  # noqa: E402
+from random_cases import case_of
+from trials import Outcome, one_thread, run, run_case
 
 
 def main() -> int:

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import numpy as np
+import xarray as xr
+
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.sources import Images
 from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError
+from neurocodec.labels import by_index, class_names
 from neurocodec.network import Network
 
 logger = logging.getLogger(__name__)
@@ -36,6 +40,8 @@ class ClassLabel:
     def of(cls, value: Any) -> ClassLabel:
         """Label of a text or a whole number, also of numpy's and torch's."""
         item = value.item() if hasattr(value, "item") and not value.shape else value
+        if str(class_names(value)) == "":
+            return cls(name="")  # of no class
         if is_whole(item):
             return cls(index=int(item))
         if isinstance(item, str):
@@ -54,6 +60,8 @@ def labels_of(images: Images, labels: Labels | None) -> list[ClassLabel] | None:
         return None if images.labels is None else [ClassLabel.of(x) for x in images.labels]
     if isinstance(labels, str | os.PathLike):
         return _by_file(_table(Path(labels).expanduser()), images, f"the table {str(labels)!r}")
+    if isinstance(labels, xr.DataArray) or hasattr(labels, "iloc"):  # a Series of pandas
+        return _by_index(labels, images)
     if isinstance(labels, Mapping):
         table = {str(file): ClassLabel.of(x) for file, x in labels.items()}
         return _by_file(table, images, "labels")
@@ -70,6 +78,16 @@ def labels_of(images: Images, labels: Labels | None) -> list[ClassLabel] | None:
             hint="labels={'file.jpg': 'class', ...}",
         )
     return [ClassLabel.of(x) for x in labels]
+
+
+def _by_index(labels: Any, images: Images) -> list[ClassLabel]:
+    """Labels with the index of the images: their files, or their places."""
+    index = labels.index if hasattr(labels, "iloc") else labels.coords.get(v.STIMULUS)
+    if index is not None and index.dtype.kind in "OUT":
+        pairs = zip(np.asarray(index).tolist(), np.asarray(labels, object).tolist(), strict=True)
+        return _by_file({str(file): ClassLabel.of(x) for file, x in pairs}, images, "labels")
+    places = xr.DataArray(np.arange(len(images)), dims=(v.STIMULUS,))
+    return [ClassLabel.of(x) for x in by_index(labels, places, v.STIMULUS, "labels")]
 
 
 def _table(path: Path) -> dict[str, ClassLabel]:
@@ -160,7 +178,7 @@ def as_categories(
         return [str(label) for label in labels]
     known = _Categories(net)
     found = [known.resolve(x, s) for x, s in zip(labels, sources, strict=True)]
-    others = [str(x) for x, name in zip(labels, found, strict=True) if name is None]
+    others = [str(x) for x, name in zip(labels, found, strict=True) if name is None and str(x)]
     if others:
         logger.warning(
             "%d of %d labels are none of the %d categories of %r, such as %r; they stay",

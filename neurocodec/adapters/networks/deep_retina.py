@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import numpy as np
 from torch import nn
 
+from neurocodec import arguments
 from neurocodec.adapters.networks.torch_files import load_torch_file
 from neurocodec.errors import InputError, StorageError, warn
 from neurocodec.network import Network
@@ -93,7 +94,7 @@ def deep_retina(
     >>> network.outputs, list(network.layers), network.history
     (('7',), ['layer1'], 2)
     """
-    file = Path(path).expanduser()
+    file = arguments.path("path", path).expanduser()
     facts = _facts(load_torch_file(file), file)
     state = _required(facts, "model_state_dict", file)
     if not isinstance(state, Mapping):

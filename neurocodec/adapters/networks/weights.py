@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from neurocodec import arguments
 from neurocodec.adapters.networks.torch_files import load_torch_file
 from neurocodec.errors import InputError, StorageError
 from neurocodec.nn.checkpoint import COUNTER, unwrapped_names
@@ -43,7 +44,7 @@ def is_weight_file(weights: object) -> bool:
 def read_weights(path: str | PathLike[str]) -> State:
     """Name -> tensor of a ".safetensors" file, or of one that `torch.save` wrote."""
     # A state dict under "state_dict", "model" and the like is found.
-    file = Path(path).expanduser()
+    file = arguments.path("weights", path).expanduser()
     loaded = _safetensors(file) if file.suffix == ".safetensors" else load_torch_file(file)
     state = _unwrapped(loaded)
     if not state:

@@ -128,7 +128,7 @@ def read_recording(
     (['recording'], [1.0, 1.0, 1.0])
     """
     frame_rate = None if frame_rate is None else arguments.frame_rate(frame_rate)
-    source = Path(path).expanduser()
+    source = arguments.path("path", path, hint="nc.read_recording('cells.h5')").expanduser()
     if not source.exists():
         raise StorageError(
             came=f"{str(source)!r}, which does not exist", expected=f"a recording: {KINDS}"

@@ -11,6 +11,7 @@ import xarray as xr
 
 from neurocodec import vocabulary as v
 from neurocodec.attribution.completeness import completeness
+from neurocodec.labels import class_names
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.attribution.target import Target
 
@@ -93,8 +94,8 @@ class ImageAnalysis:
         if v.LABEL not in self.responses.coords:
             return None
         names = self.responses[v.CATEGORY].values.astype(str)
-        label = self.responses[v.LABEL].values.astype(str)
-        known = np.isin(label, names)
+        label = class_names(self.responses[v.LABEL])
+        known = np.isin(label, names) & (label != "")
         if not known.any():
             return None
         answer = names[self.responses.values.argmax(axis=1)]

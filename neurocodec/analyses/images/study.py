@@ -26,7 +26,8 @@ class Halves:
     def of(cls, samples: xr.DataArray, fraction: float, seed: int) -> Halves:
         """Hold out the same part of the images of every class; of all where there are none."""
         count = samples.sizes[v.STIMULUS]
-        classes = samples[v.LABEL].values if v.LABEL in samples.coords else np.zeros(count)
+        known = v.LABEL in samples.coords
+        classes = labels.class_names(samples[v.LABEL]) if known else np.zeros(count)
         return cls(held_out_of_each(classes, fraction, seed))
 
     def fitted(self, rows: Any) -> Any:
@@ -56,7 +57,7 @@ class ImageStudy:
         """Labels of the images."""
         if v.LABEL not in self.tree.coords:
             return set()
-        return {str(name) for name in self.tree.coords[v.LABEL].values} - {""}
+        return {*labels.class_names(self.tree.coords[v.LABEL]).tolist()} - {""}
 
     @property
     def has_classes(self) -> bool:

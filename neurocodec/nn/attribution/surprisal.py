@@ -19,6 +19,8 @@ from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.attribution.target import Target
 
 logger = logging.getLogger(__name__)
+OUTPUTS = ("cell", "category")
+"""Dims of the outputs of a network."""
 
 MAX_CONDITION_NUMBER = 1e10
 """A covariance with a larger condition number is called singular."""
@@ -61,11 +63,13 @@ class Mahalanobis(Target):
     heldout: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        outputs = tuple(self.outputs) or _names_of(self.mean)  # a labelled mean knows whose it is
         mean = np.atleast_1d(np.asarray(self.mean, dtype=np.float64))
         covariance = np.atleast_2d(np.asarray(self.covariance, dtype=np.float64))
         _check_covariance(mean, covariance)
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "covariance", covariance)
+        object.__setattr__(self, "outputs", outputs)
 
     @classmethod
     def fit(
@@ -177,13 +181,17 @@ class Surprisal(Mahalanobis):
         return float(np.linalg.slogdet(2 * math.pi * np.asarray(self.covariance))[1])
 
 
+def _names_of(labelled: Any) -> tuple[str, ...]:
+    """Names of the outputs that labelled numbers belong to; none of an array without labels."""
+    known = [d for d in OUTPUTS if d in getattr(labelled, "dims", ()) and d in labelled.coords]
+    return tuple(map(str, labelled[known[-1]].values)) if known else ()
+
+
 def _rows(responses: Any) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    names: tuple[str, ...] = ()
-    for dim in ("cell", "category"):
+    names = _names_of(responses)
+    for dim in OUTPUTS:
         if dim in getattr(responses, "dims", ()):
             responses = responses.transpose(..., dim)
-            if dim in responses.coords:
-                names = tuple(map(str, responses[dim].values))
     rows = np.asarray(responses, dtype=np.float64)
     if rows.ndim != 2 or len(rows) < 2 or not np.isfinite(rows).all():
         raise InputError(

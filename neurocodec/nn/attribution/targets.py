@@ -248,6 +248,15 @@ class Feature(Target):
     vector: tuple[float, ...]
     position: tuple[int, ...] | int | None = None
 
+    def __post_init__(self) -> None:
+        known = list(getattr(self.vector, "coords", {}).get("channel", ()))
+        if [int(channel) for channel in known] != list(range(len(known))):
+            raise InputError(
+                came=f"a vector over the channels {[int(channel) for channel in known][:5]}",
+                expected="the channels of the layer in their order, from 0",
+                hint="vector.sortby('channel')",
+            )
+
     @property
     def layer(self) -> str:
         """Alias of the layer that is read."""

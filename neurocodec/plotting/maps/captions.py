@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from neurocodec import vocabulary as v
+from neurocodec.labels import class_names
 from neurocodec.plotting import style
 
 LARGE_ERROR: Final = 0.01
@@ -60,7 +61,8 @@ def values_caption(maps: xr.Dataset | xr.DataArray) -> str:
 def image_text(one: xr.DataArray | xr.Dataset) -> str:
     """Class and source of one image by its scalar coordinates, or else its number."""
     names = (v.LABEL, v.SOURCE, v.STIMULUS)
-    known = {n: str(one[n].item()) for n in names if n in one.coords and not one[n].ndim}
+    scalars = [n for n in names if n in one.coords and not one[n].ndim]
+    known = {n: str(class_names(one[n])) for n in scalars}  # empty where there is none
     source = shortened(PurePosixPath(known.get(v.SOURCE, "")).name)
     label = textwrap.fill(known.get(v.LABEL, ""), 18)
     lines = [text for text in (label, source) if text]
@@ -75,9 +77,13 @@ def shortened(text: str, most: int = 20) -> str:
 def captioned(figure: Figure, *parts: str, title: str = "") -> Figure:
     """Write a title above and sentences below a figure, which grows by their lines."""
     if title:
-        figure.suptitle(title, fontsize=style.TEXT, fontweight="bold", x=0.01, ha="left")
+        figure.suptitle(
+            style.plain(title), fontsize=style.TEXT, fontweight="bold", x=0.01, ha="left"
+        )
     lines = textwrap.wrap(" ".join(p for p in parts if p), int(figure.get_figwidth() * 17))
     if lines:
-        figure.supxlabel("\n".join(lines), fontsize=SMALL, x=0.01, ha="left", color=style.INK)
+        figure.supxlabel(
+            style.plain("\n".join(lines)), fontsize=SMALL, x=0.01, ha="left", color=style.INK
+        )
     figure.set_figheight(figure.get_figheight() + LINE * (len(lines) + 2 * bool(title)))
     return figure

@@ -56,17 +56,19 @@ def panel_grid(
 
 def head(ax: Axes, text: str) -> None:
     """Write what a column is above its uppermost panel."""
-    ax.set_title(text, fontsize=_size(ax), color=style.INK, pad=3)
+    ax.set_title(style.plain(text), fontsize=_size(ax), color=style.INK, pad=3)
 
 
 def side(ax: Axes, text: str) -> None:
     """Write what a row is at the left of its leftmost panel."""
-    ax.set_ylabel(text, fontsize=SMALL, color=style.INK, rotation=0, ha="right", va="center")
+    ax.set_ylabel(
+        style.plain(text), fontsize=SMALL, color=style.INK, rotation=0, ha="right", va="center"
+    )
 
 
 def below(ax: Axes, text: str) -> None:
     """Write a number under a panel."""
-    ax.set_xlabel(text, fontsize=_size(ax), color=style.MUTED, labelpad=2)
+    ax.set_xlabel(style.plain(text), fontsize=_size(ax), color=style.MUTED, labelpad=2)
 
 
 def _size(ax: Axes) -> float:

@@ -318,7 +318,7 @@ def _scale(figure: Figure, axes: NDArray[Any], array: xr.DataArray, limit: float
     bar = figure.colorbar(
         ScalarMappable(ends, style.CONTRIBUTIONS), ax=axes.ravel().tolist(), shrink=0.5
     )
-    bar.set_label(label, fontsize=captions.SMALL)
+    bar.set_label(style.plain(label), fontsize=captions.SMALL)
     bar.ax.tick_params(labelsize=captions.SMALL)
 
 

@@ -101,7 +101,7 @@ def _draw_means(
         va="bottom",
         ha="left",
     )
-    ax.set_yticks(rows, names)
+    ax.set_yticks(rows, style.plain_all(names))
     ax.set_ylim(len(rows) - 0.5, -0.5)
 
 
@@ -168,10 +168,13 @@ def plot_pixel_curves(
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for ax, (name, curve) in zip(axes, panels.items(), strict=True):
         _draw_curves(ax, curve, confidence)
-        title = str(name or curve.attrs.get("kind", "")).capitalize()
+        kind = str(curve.attrs.get("kind", ""))
+        title = kind.capitalize() if name in ("", kind) else str(name)
         style.tidy(ax, f"{title}{note}", xlabel=str(curve[SHARE].attrs.get("long_name", SHARE)))
     units = next(iter(panels.values()))[v.TARGET].attrs.get("units")
-    axes[0].set_ylabel(style.with_units("target, mean over images", units), fontsize=style.TEXT)
+    axes[0].set_ylabel(
+        style.plain(style.with_units("target, mean over images", units)), fontsize=style.TEXT
+    )
     style.legend_outside(figure, axes[0], 1.0)
     return figure
 
@@ -203,4 +206,4 @@ def _line_names(items: xr.DataArray) -> list[str]:
 def _draw_band(ax: Axes, share: NDArray[Any], ends: NDArray[Any], color: str, name: str) -> None:
     mean, low, high, _ = ends
     ax.fill_between(share, low, high, color=color, alpha=0.15, linewidth=0)
-    ax.plot(share, mean, color=color, linewidth=1.5, label=name)
+    ax.plot(share, mean, color=color, linewidth=1.5, label=style.plain(name))

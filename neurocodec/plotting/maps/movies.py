@@ -237,7 +237,7 @@ def _draw_frame(ax: Axes, frame: xr.DataArray, maps: xr.DataArray, frames: xr.Da
     before = round(time - float(frame[v.TIME]), 6)
     when = f"\nframe {before:.2f} s before" if before else ""
     head(ax, f"{time:.2f} s{when}")
-    ax.set_ylabel(_axis_name(frame, v.Y), fontsize=SMALL, labelpad=1)
+    ax.set_ylabel(style.plain(_axis_name(frame, v.Y)), fontsize=SMALL, labelpad=1)
 
 
 def _axis_name(data: xr.DataArray, dim: str) -> str:
@@ -252,9 +252,9 @@ def _name(axes: NDArray[Any], panels: list[_Panel], array: xr.DataArray) -> None
         ax.set_xticklabels([])
     for ax in axes[:-2:2, 0]:
         ax.set_xticklabels([])
-    axes[-2, 0].set_xlabel(_axis_name(array, v.X), fontsize=SMALL, labelpad=1)
+    axes[-2, 0].set_xlabel(style.plain(_axis_name(array, v.X)), fontsize=SMALL, labelpad=1)
     for ax in axes[-1, 1:]:
-        ax.set_xlabel(_axis_name(array, v.LAG), fontsize=SMALL, labelpad=1)
+        ax.set_xlabel(style.plain(_axis_name(array, v.LAG)), fontsize=SMALL, labelpad=1)
 
 
 def _caption(at: At, quantile: float, whose: str) -> str:

@@ -1,7 +1,9 @@
 """Labels of images, and the categories of a network that they become."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from torch import nn
 
 from neurocodec.adapters.images.labels import ClassLabel, as_categories, labels_of
@@ -25,3 +27,21 @@ def test_names_and_indices_become_categories():
     net = Network(nn.Linear(2, 2), [], outputs=["cat", "dog"])
     labels = [ClassLabel("cat"), ClassLabel(index=1)]
     assert as_categories(labels, ["1.png", "2.png"], net) == ["cat", "dog"]
+
+
+def test_labels_with_an_index_are_taken_by_it():
+    shown = Images(("a.png", "b.png"))
+    by_file = pd.Series(["cat", "dog"], index=["b.png", "a.png"])
+    by_place = pd.Series(["cat", "dog"], index=[1, 0])
+    array = xr.DataArray(["cat", "dog"], {"stimulus": ["b.png", "a.png"]}, ("stimulus",))
+    for labels in (by_file, by_place, array, pd.Series(["dog", "cat"])):
+        assert [str(x) for x in labels_of(shown, labels)] == ["dog", "cat"]
+    with pytest.raises(InputError, match="1 of 2 images without a row"):
+        labels_of(shown, array.assign_coords(stimulus=["x.png", "a.png"]))
+
+
+def test_an_image_may_be_of_no_class(caplog):
+    net = Network(nn.Linear(2, 2), [], outputs=["cat", "dog"])
+    labels = labels_of(Images(("1.png", "2.png", "3.png")), ["cat", None, np.nan])
+    assert as_categories(labels, ["1.png", "2.png", "3.png"], net) == ["cat", "", ""]
+    assert not caplog.records

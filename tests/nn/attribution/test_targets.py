@@ -132,3 +132,16 @@ def test_positions_and_numbers_of_outputs_are_whole_numbers_of_any_kind():
             targets.TopK(k)
     with pytest.raises(UnknownNameError, match="'logits', 'probability'"):
         targets.TopK(of="softmax")
+
+
+def test_labelled_means_belong_to_their_outputs_and_vectors_to_their_channels():
+    mean = xr.DataArray([1.0, 2.0], {"cell": ["b", "a"]}, ("cell",))
+    target = targets.Mahalanobis(mean, np.eye(2))
+    assert target.outputs == ("b", "a")
+    target.bind(["b", "a"])
+    with pytest.raises(InputError, match="in their order"):
+        target.bind(["a", "b"])
+    vector = xr.DataArray([1.0, 2.0], {"channel": [0, 1]}, ("channel",))
+    assert targets.Feature("layer1", vector)(torch.tensor([[3.0, 1.0]])).tolist() == [5.0]
+    with pytest.raises(InputError, match=r"channels \[1, 0\]"):
+        targets.Feature("layer1", vector[::-1])
