@@ -80,8 +80,9 @@ def respond(
                 rows.append(outputs[torch.from_numpy(block.kept)])
                 kept.append(block.kept)
                 shown.update(len(block.kept))
+        facts = session.facts
     coords = read_coords(samples.coords, samples.dim, np.concatenate(kept))
-    return _label_response(net, torch.cat(rows).numpy(), coords)
+    return stamp(_label_response(net, torch.cat(rows).numpy(), coords), "nc.respond", **facts)
 
 
 def _label_response(
@@ -94,5 +95,4 @@ def _label_response(
         **{k: (dim, np.asarray(x)) for k, x in net.output_coords.items()},
     }
     name = "firing_rate" if dim == v.CELL else "response"
-    response = labelled(values, (net.sample_dim, dim), coords, name=name)
-    return stamp(response, "nc.respond", **net.facts)
+    return labelled(values, (net.sample_dim, dim), coords, name=name)

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "neurocodec"
 FIGURE = PACKAGE.parent / "docs" / "figures" / "house.svg"
 
 ORDER = (
-    ("errors", "vocabulary"),
+    ("errors", "vocabulary", "identity"),
     ("arguments", "labels"),
     ("storage", "kernels"),
     ("nn",),
@@ -32,7 +32,7 @@ ORDER = (
 """Each part of the package imports from the rows above it only; parts of a row are strangers."""
 
 GROUPS = {
-    "hall": "errors vocabulary arguments labels network zoo plot __main__",
+    "hall": "errors vocabulary identity arguments labels network zoo plot __main__",
     "machinery": "storage kernels nn engine rows",
     "sources": "stimuli simulation adapters",
     "questions": "attribution modes statistics categories cells fields maps perturbation "
