@@ -27,6 +27,8 @@ PYTHON: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
 AGREEMENT: Final = 1e-4
 """Largest difference of an answer from the one that was kept, relative to the largest number."""
 
+_OPEN: Final = frozenset({"neurocodec", "types", "argparse"})
+"""Modules, beside a user's own, of whose objects all attributes count."""
 _LONG: Final = 64
 """Things in a container from which on they are one mark together."""
 _LARGE: Final = 2**20
@@ -150,7 +152,7 @@ class Walk:
         if isinstance(value, Set):
             return self._put(path, f"set {sorted(map(digest, value))}")
         if isinstance(value, types.MethodType):
-            self._function(path, value.__func__)
+            self.visit(f"{path}.method", value.__func__)
             return self.visit(f"{path}.self", value.__self__)
         if isinstance(value, functools.partial):
             parts = (value.func, value.args, dict(value.keywords))
@@ -238,7 +240,7 @@ class Walk:
         elif _is_labelled(value):
             text += repr(getattr(value, "dims", ""))
             self.visit(f"{path}.values", np.asarray(value))
-        elif _is_own(kind) or _root(kind) == "neurocodec":
+        elif _is_own(kind) or _root(kind) in _OPEN:
             self._class(kind, whole=True)
             for name, part in _attributes(value):
                 self.visit(f"{path}.{name}", part)
@@ -281,11 +283,11 @@ class Walk:
             return
         self._seen[id(kind)] = (kind, "class")
         bases = [base for base in kind.__mro__ if _is_own(base)]
-        for base in bases:
-            for name, value in vars(base).items():
-                plain = isinstance(value, (*_PLAIN, *_HELD)) or _is_tensor(value)
-                if plain and not name.startswith(("__", "_abc_")):
-                    self.visit(f"class {base.__qualname__}.{name}", value)
+        held = {name: value for base in reversed(bases) for name, value in vars(base).items()}
+        for name, value in held.items():
+            plain = isinstance(value, (*_PLAIN, *_HELD)) or _is_tensor(value)
+            if plain and not name.startswith(("__", "_abc_")):
+                self.visit(f"class {kind.__qualname__}.{name}", value)
         names = {n for base in bases for n in vars(base)} if whole else _called(bases)
         for base in bases:
             for name in sorted(names & vars(base).keys()):
@@ -369,7 +371,8 @@ def _is_filled(cell: types.CellType) -> bool:
 
 def _attributes(value: object) -> list[tuple[str, Any]]:
     """Attributes by name, without those that are computed once from the others."""
-    slots, computed = _layout(type(value))
+    kind: Any = type(value)
+    slots, computed = _layout(kind)
     found = {name: getattr(value, name) for name in slots if hasattr(value, name)}
     found |= getattr(value, "__dict__", {})
     return sorted((name, x) for name, x in found.items() if name not in computed)
@@ -492,7 +495,10 @@ class State:
         """Look at a module as it is; quicker after a first look."""
         stored = module.state_dict(keep_vars=True)
         tensors = {k: x for k, x in stored.items() if _is_tensor(x)}
-        walk = Walk({id(x): name for name, x in tensors.items()}, before and before.walk.tensors)
+        walk = Walk(
+            {id(x): name for name, x in tensors.items()},
+            None if before is None else before.walk.tensors,
+        )
         walk.visit("network", module)
         for name in ("_global_forward_pre_hooks", "_global_forward_hooks"):
             hooks = getattr(sys.modules["torch"].nn.modules.module, name)

@@ -7,11 +7,13 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from neurocodec.errors import StorageError
-from neurocodec.storage.files import whole_file, writing_reported
+from neurocodec.storage.files import PARTS, whole_file, writing_reported
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,25 @@ class Claim:
         for name in (HOLDER, LOCK) if remove and self._lock.is_locked else ():
             (self.folder / name).unlink(missing_ok=True)
         self._lock.release()
+
+
+@contextmanager
+def claimed(target: Path | None) -> Iterator[None]:
+    """Claim a folder, or a file by the folder of its parts, for a ``with`` block; None: nothing."""
+    if target is None:
+        yield
+        return
+    folder = target if target.is_dir() else target.with_name(target.name + PARTS)
+    with writing_reported(folder):
+        folder.mkdir(exist_ok=True)
+    claim = Claim(folder, repr(str(target)))
+    try:
+        yield
+    finally:
+        claim.release(remove=True)
+        if folder != target:
+            with suppress(OSError):  # somebody else's parts are in it
+                folder.rmdir()
 
 
 def _holder(folder: Path) -> str:
