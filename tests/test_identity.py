@@ -53,7 +53,7 @@ class Other(Plain):
         return self.act(self.linear(x)) * self.gain - self.offset
 
 
-def changed(name: str, module: Plain) -> None:  # noqa: C901, PLR0912
+def changed(name: str, module: Plain) -> None:  # noqa: PLR0912
     match name:
         case "number":
             module.gain = 2.0000001

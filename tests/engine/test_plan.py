@@ -76,7 +76,7 @@ CHANGES: dict[str, Callable[[Any], object]] = {
     "hook": lambda call: with_hook(call.module, 2.0),
     "target": lambda call: call.other.update(target=Weighted(torch.tensor([1.0, 1.0 + 1e-6]))),
     "names of outputs": lambda call: call.other.update(outputs=["a", "b"]),
-    "what no hash sees": lambda call: os.environ.update(NEUROCODEC_TEST_GAIN="2"),
+    "what no hash sees": lambda _: os.environ.update(NEUROCODEC_TEST_GAIN="2"),
 }
 
 
@@ -101,9 +101,10 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, out: Path, **call: Any) -> None
             raise KeyboardInterrupt
         return real(self, passes, batch)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(type(METHOD), "attribute", attribute)
-        run(out, **call)
+        with pytest.raises(KeyboardInterrupt):
+            run(out, **call)
 
 
 def test_an_interrupted_run_is_not_gone_on_with_for_another_call(
@@ -140,7 +141,8 @@ def test_a_run_knows_itself_whatever_its_passes_change(
 def scaled(values: np.ndarray) -> xr.DataArray:
     """The images, by a function that Dask knows by its name alone."""
     ones = da.ones((5, 3), chunks=(5, 3), dtype="f4")
-    return images().copy(data=ones.map_blocks(lambda block: block * values, token="same"))
+    made = ones.map_blocks(lambda block: block * values, token="same")  # noqa: S106 - no password
+    return images().copy(data=made)
 
 
 def test_a_dask_array_is_told_by_its_numbers(tmp_path: Path) -> None:
