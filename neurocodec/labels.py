@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurocodec import arguments, clock
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
+from neurocodec.identity import digest, without_addresses
 
 PROVENANCE: Final = "neurocodec"
 """Name of the attribute that holds the provenance as one JSON string."""
@@ -396,6 +397,8 @@ def stamp(obj: Labelled, function: str, **facts: Any) -> Labelled:
 def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Facts as JSON holds them: dataclasses as dicts, arrays as lists, other objects as text.
 
+    Tensors, functions and what has no text of its own are told by a SHA-256 of what they hold.
+
     Parameters
     ----------
     facts
@@ -447,7 +450,12 @@ def _plain(value: object) -> object:
         return {"kind": type(value).__name__, **fields}
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    return str(value)
+    text, kind = str(value), type(value)
+    if "0x" in text or hasattr(value, "data_ptr") or kind.__repr__ is object.__repr__:
+        # the text has an address, or of a tensor some digits of some of its numbers
+        name = without_addresses(getattr(value, "__qualname__", kind.__name__))
+        return {"kind": name, "sha256": digest(value)}
+    return text
 
 
 def fingerprint(*parts: NDArray[Any] | xr.DataArray | str | bytes) -> str:

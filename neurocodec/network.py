@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -16,6 +16,7 @@ from torch import nn
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
+from neurocodec.identity import State, summary
 from neurocodec.labels import class_names, fingerprint, require_free_names
 from neurocodec.nn.arrays import contents
 from neurocodec.nn.capture.layer import Item, Layer, as_item
@@ -152,14 +153,22 @@ class Network:
     @property
     def facts(self) -> dict[str, Any]:
         """What the network's numbers depend on, for provenance and before a run is resumed."""
+        return self.facts_in(State.of(self.module))
+
+    def facts_in(self, state: State) -> dict[str, Any]:
+        """The same, of a state in which is known what the passes themselves change."""
+        text = state.text
+        if "text" in state.changed:  # settings that are printed, and that a pass changes
+            text = repr([(n, type(part).__name__) for n, part in self.module.named_modules()])
         return {
             "model": self.name,
-            "module_sha256": fingerprint(repr(self.module)),
+            "module_sha256": fingerprint(text),
             "outputs": self.outputs,
             "select": self.select,
             "perturbation": self.perturbation,
             "history": self.history,
-            "weights_sha256": self.weights_sha256,
+            "weights_sha256": _weights_sha256(self.module, state.changed),
+            "state_sha256": summary({**state.marks, **state.walk.code}),
         }
 
     def select_layers(self, layers: Iterable[str] | None) -> dict[str, Layer]:
@@ -309,10 +318,11 @@ def _output_coords(coords: Mapping[str, Sequence[Any]], dim: str) -> dict[str, S
     return found
 
 
-def _weights_sha256(module: nn.Module) -> str:
+def _weights_sha256(module: nn.Module, changed: Collection[str] = ()) -> str:
     parts: list[Any] = []
     for name, tensor in sorted(module.state_dict().items()):
-        parts += [name, *contents(tensor)]
+        if name not in changed:
+            parts += [name, *contents(tensor)]
     return fingerprint(*parts)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from neurocodec import vocabulary as v
 from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Samples
-from neurocodec.engine.session import Session
+from neurocodec.engine.session import Session, some_of
 from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, labelled, plain, stamp
 from neurocodec.network import Network
@@ -26,6 +26,7 @@ from neurocodec.nn.attribution.method import Attribution, Method
 from neurocodec.nn.attribution.passes import Passes, prefix_holds
 from neurocodec.nn.attribution.reduction import Split, split_sign, sum_positions
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch, Prefix
 
@@ -72,7 +73,7 @@ class ContributionPlan(Plan):
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
         facts = {
-            **self.net.facts,
+            **self.of_network,
             "layers": self.layers,
             "target": {"kind": type(self.target).__name__, "parameters": self.target},
             "method": self.method,
@@ -83,6 +84,11 @@ class ContributionPlan(Plan):
         }
         return plain(facts)
 
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Target and method, which may be of a user's own."""
+        return {"target": self.target, "method": self.method}
+
     def bound(self, session: Session) -> Contributions:
         """Bind the target to the network's outputs."""
         passes = passes_for(session, self.target, self.baseline, given=self.given)
@@ -92,7 +98,7 @@ class ContributionPlan(Plan):
         passes = with_prefix(passes, session, self.method, self.samples)
         told = session.told(self.layers)
         plan = self if told == self.layers else replace(self, layers=told)
-        return Contributions(plan, session.bytes_per_sample, passes)
+        return Contributions(plan, session.bytes_per_sample, passes, session.traced.done)
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,11 @@ class Contributions(Bound):
 
     plan: ContributionPlan
     passes: Passes
+    few: Pass
+
+    def answers(self) -> list[list[float]]:
+        """Target of the few samples that were traced."""
+        return [target_of(self.passes, self.few)]
 
     def rows(self, batch: Batch, into: Arrays) -> Arrays:
         """Compute one batch and reduce it on its device; only the reduced rows leave it."""
@@ -147,6 +158,12 @@ class Contributions(Bound):
         data["/"] = data["/"].assign_coords(coords)
         tree = xr.DataTree.from_dict(data)
         return stamp(tree, "nc.contributions", **self.plan.facts)
+
+
+def target_of(passes: Passes, done: Pass) -> list[float]:
+    """Some numbers of a target at samples that a pass is of."""
+    with torch.no_grad():
+        return some_of(passes.value(done, passes.target.fixed_at(done.outputs)))
 
 
 def require_kinds(target: Target, method: Method) -> None:

@@ -89,13 +89,15 @@ def run_distributed(
     with plan.opened() as bound:
         size = batch_size or bound.batch_size(place.partition(":")[0])
         here = Run(bound, size, progress=progress)
-        one = here.one()
-    run = SharedRun(str(out), facts=plan.facts, size=len(plan.samples))
-    run.prepare(lambda kept: here.template(one, kept), one, chunk_rows=chunk_rows(one, size))
-    if not run.finished:
-        job = Job(uuid.uuid4().hex, plan, size, run.chunk_rows, run.folder, place)
-        _compute_all(client, job, run, count, progress=progress)
-    return run.finish()
+        one, marks, facts = here.one(), bound.identity(), bound.plan.facts
+    with SharedRun(str(out), facts=facts, size=len(plan.samples), identity=marks) as run:
+        run.prepare(
+            lambda kept: here.template(one, kept, marks), one, chunk_rows=chunk_rows(one, size)
+        )
+        if not run.finished:
+            job = Job(uuid.uuid4().hex, plan, size, run.chunk_rows, run.folder, place)
+            _compute_all(client, job, run, count, progress=progress)
+        return run.finish()
 
 
 def _require_client(client: Any, out: str | Path | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import xarray as xr
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from neurocodec.engine.memory import PASSES, Budget
 from neurocodec.engine.samples import Samples
-from neurocodec.engine.session import Session, opened
+from neurocodec.engine.session import Known, Session, opened
+from neurocodec.identity import Identity, Walk
 from neurocodec.labels import require_free_names
 from neurocodec.network import Network
 from neurocodec.nn.capture.layer import Layer
@@ -34,6 +35,17 @@ class Plan(ABC):
     net: Network
     samples: Samples
     layers: dict[str, Layer]
+    known: Known | None = field(default=None, kw_only=True)  # of the network, once it is hooked
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """What else the numbers and labels depend on, by name; code of a user's own counts too."""
+        return {}
+
+    @property
+    def of_network(self) -> dict[str, Any]:
+        """Facts of the network."""
+        return self.net.facts if self.known is None else self.known.facts
 
     def __post_init__(self) -> None:
         require_free_names(self.samples.coords, self.names, "the stimulus")
@@ -57,7 +69,7 @@ class Plan(ABC):
         """Hook the network, and bind the plan to it."""
         few = self.samples.few(self.net.device)
         with opened(self.net, self.captured(), few) as session:
-            yield self.bound(session)
+            yield replace(self, known=session.known).bound(session)
 
     @abstractmethod
     def bound(self, session: Session) -> Bound:
@@ -83,6 +95,25 @@ class Bound(ABC):
 
     def require_memory(self) -> None:  # noqa: B027 - rows are small, unless a plan says otherwise
         """Refuse a result that does not fit into memory, before anything is computed."""
+
+    def answers(self) -> list[list[float]]:
+        """Further answers to the few samples that the network was traced with."""
+        return []
+
+    def identity(self, workers: int | None = None) -> Identity:
+        """What tells the run from others beside its facts; reads a stimulus that no file tells."""
+        known = Identity() if self.plan.known is None else self.plan.known.identity
+        walk, net = Walk(), self.plan.net
+        labels = (net.output_dim, net.outputs, dict(net.output_coords), net.frame_rate)
+        for name, value in {**self.plan.asked, "labels": labels}.items():
+            walk.visit(name, value)
+        self.plan.samples.mark(walk, workers)
+        return replace(
+            known,
+            data=known.data | walk.data,
+            code=known.code | walk.code,
+            answers=known.answers + self.answers(),
+        )
 
     @abstractmethod
     def rows(self, batch: Batch, into: Arrays) -> Arrays:

@@ -82,8 +82,9 @@ def respond(
                 rows.append(outputs[torch.from_numpy(block.kept)])
                 kept.append(block.kept)
                 shown.update(len(block.kept))
+        facts = session.facts
     coords = read_coords(samples.coords, samples.dim, np.concatenate(kept))
-    return _label_response(net, torch.cat(rows).numpy(), coords)
+    return stamp(_label_response(net, torch.cat(rows).numpy(), coords), "nc.respond", **facts)
 
 
 def _label_response(
@@ -95,8 +96,7 @@ def _label_response(
         dim: net.output_names(values.shape[1]),
         **{k: (dim, np.asarray(x)) for k, x in net.output_coords.items()},
     }
-    response = labelled(values, (net.sample_dim, dim), coords, name=_name_of(net))
-    return stamp(response, "nc.respond", **net.facts)
+    return labelled(values, (net.sample_dim, dim), coords, name=_name_of(net))
 
 
 def _name_of(net: Network) -> str:

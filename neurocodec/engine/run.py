@@ -24,6 +24,8 @@ from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Block, bar, batches
 from neurocodec.engine.stored import read_coords
 from neurocodec.errors import InputError
+from neurocodec.identity import Identity, summary
+from neurocodec.labels import provenance, stamp
 from neurocodec.storage.formats import CHUNK_BYTES
 from neurocodec.storage.parts import KEPT
 
@@ -147,8 +149,8 @@ class Run:
 
     def streamed(self, out: Path) -> xr.DataTree:
         """Write rows as they come; go on where an earlier call with the same facts stopped."""
-        total = len(self.plan.samples)
-        with storage.RunWriter(out, facts=self.plan.facts, size=total) as run:
+        total, identity = len(self.plan.samples), self.bound.identity(self.workers)
+        with storage.RunWriter(out, facts=self.plan.facts, size=total, identity=identity) as run:
             missing = [(rows.start, rows.stop) for rows in run.missing(self.size)]
             for block, rows in self.computed(missing, estimated=True):
                 found = {**rows, KEPT: block.kept} if self.plan.samples.skips else rows
@@ -158,7 +160,8 @@ class Run:
                 return run.finish(xr.DataTree())
             one = self.one()
             chunk = chunk_rows(one, self.size) if self.plan.chunked_by_batches else None
-            return run.finish(self.template(one, run.kept()), chunk_rows=chunk)
+            template = self.template(one, run.kept(), identity)
+            return run.finish(template, chunk_rows=chunk)
 
     def computed(
         self,
@@ -201,13 +204,15 @@ class Run:
         batch = self.plan.samples.batch(0, 1, self.plan.net.device)
         return self.bound.rows(batch, {})
 
-    def template(self, one: Arrays, kept: NDArray[np.bool_]) -> xr.DataTree:
-        """Result with all its labels, whose numbers take no memory."""
+    def template(self, one: Arrays, kept: NDArray[np.bool_], identity: Identity) -> xr.DataTree:
+        """Result with all its labels, whose numbers take no memory; it says what it was made of."""
         samples = self.plan.samples
         coords = read_coords(samples.coords, samples.dim, kept)
         size = int(kept.sum())
         shapes = {name: np.broadcast_to(r[0], (size, *r.shape[1:])) for name, r in one.items()}
-        return self.bound.label(shapes, coords)
+        tree = self.bound.label(shapes, coords)
+        facts = {**provenance(tree), "identity_sha256": summary({**identity.data, **identity.code})}
+        return stamp(tree, **facts)
 
     def _estimate(self, rows: Arrays, seconds: float) -> Estimate:
         return Estimate.of(

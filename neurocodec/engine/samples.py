@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
 from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
+from neurocodec.identity import Walk
 from neurocodec.labels import fingerprint, in_order_of
 from neurocodec.network import Network
 from neurocodec.nn.arrays import tensor_of
@@ -203,6 +205,22 @@ class Samples:
             return fingerprint(self.values.numpy(), *labels)
         return fingerprint(self.stored.sha256, self.few(CPU).numpy(), *labels)
 
+    def mark(self, walk: Walk, workers: int | None = None) -> None:
+        """Mark what tells the samples from others beside `sha256`; read, where no file is known."""
+        walk.visit("stimulus", {name: (c.dims, c.attrs) for name, c in self.coords.items()})
+        if self.stored is not None:
+            walk.visit("stimulus.preprocessing", self.stored.preprocessing)
+            content = self.stored.content or self._read_sha256(workers)
+            walk.visit("stimulus.content", content)
+
+    def _read_sha256(self, workers: int | None) -> str:
+        """Fingerprint of all numbers, which are read once for it."""
+        logger.info("reading the stimulus once, to know it again when this run goes on")
+        digest = hashlib.sha256()
+        for block in self._rows(workers):
+            digest.update(fingerprint(*(x.numpy() for x in block.values), block.kept).encode())
+        return digest.hexdigest()
+
     def baseline(self, wanted: Any) -> Tensor:
         """Where paths start, of shape (1, ...): zeros, the mean, a number, or a given sample."""
         one = self.few(CPU)[:1]
@@ -241,24 +259,28 @@ class Samples:
 
     def mean(self) -> Tensor:
         """Mean sample, of shape (1, ...): mean image, or a window of the mean frame."""
-        mean = self._mean() if self.stored is None else self._stored_mean(self.stored)
+        mean = self._mean() if self.stored is None else self._stored_mean()
         return mean if self.history is None else mean.repeat(self.history, 1, 1)[None]
 
     def _mean(self) -> Tensor:
         values = self.values if self.kept is None else self.values[torch.from_numpy(self.kept)]
         return values.mean(0, keepdim=True)
 
-    def _stored_mean(self, stored: StoredSamples) -> Tensor:
+    def _rows(self, workers: int | None = None) -> Iterator[Block]:
+        """All images of what is stored, or frames once each, in blocks."""
+        stored = None if self.stored is None else replace(self.stored, overlap=0, places=None)
+        rows = replace(self, history=None, stored=stored, chosen=None)
+        ranges = [(i, min(i + MEAN_ROWS, len(rows))) for i in range(0, len(rows), MEAN_ROWS)]
+        with rows.blocks(ranges, workers, CPU) as blocks:
+            yield from blocks
+
+    def _stored_mean(self) -> Tensor:
         """Sums in double precision, over rows in blocks; the frames of a movie once each."""
-        plain = replace(stored, overlap=0, places=None)
-        rows = replace(self, history=None, stored=plain, chosen=None)
         total = torch.zeros_like(self.values[:1], dtype=torch.float64, device=CPU)
         count = 0
-        ranges = [(i, min(i + MEAN_ROWS, len(rows))) for i in range(0, len(rows), MEAN_ROWS)]
-        with rows.blocks(ranges, None, CPU) as blocks:
-            for block in blocks:
-                total += block.values[torch.from_numpy(block.kept)].double().sum(0)
-                count += int(block.kept.sum())
+        for block in self._rows():
+            total += block.values[torch.from_numpy(block.kept)].double().sum(0)
+            count += int(block.kept.sum())
         return (total / count).to(self.values.dtype)
 
 

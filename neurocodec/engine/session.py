@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from neurocodec.identity import Identity, State
 from neurocodec.network import Network
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
@@ -20,6 +21,34 @@ from neurocodec.nn.perturbation.replay import START
 BY_NUMBER_OF_AXES: Final = {2: "vector", 3: "tokens", 4: "maps"}
 """Layouts that go without saying in what identifies a run."""
 
+_changed: Final[WeakKeyDictionary[nn.Module, frozenset[str]]] = WeakKeyDictionary()
+"""Module -> what its passes were seen to change: a cache that is full already changes no more."""
+_ANSWERS: Final = 64
+"""Numbers of an answer that are kept, at equal distances, at most."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a network's numbers depend on, seen before and after its first passes."""
+
+    facts: dict[str, Any]
+    identity: Identity
+
+    @classmethod
+    def of(cls, net: Network, before: State, answers: Tensor) -> Known:
+        """Look at the module again; what its passes have changed is no part of what it is."""
+        state = before.after(net.module, _changed.get(net.module, frozenset()))
+        _changed[net.module] = frozenset(state.changed)
+        marks = Identity(state.marks, state.walk.code, state.changed, [some_of(answers)])
+        return cls(net.facts_in(state), marks)
+
+
+def some_of(answers: Tensor) -> list[float]:
+    """Some numbers of an answer, at equal distances, and their sum, to know it again by."""
+    flat = answers.detach().double().cpu().flatten()
+    step = -(-max(1, flat.numel()) // _ANSWERS)
+    return [*flat[::step].tolist(), float(flat.sum())]
+
 
 @dataclass(frozen=True)
 class Session:
@@ -29,6 +58,7 @@ class Session:
     capture: Capture
     few: Tensor  # the samples that were traced
     traced: Trace
+    known: Known
     prefixes: list[Prefix | None] = field(default_factory=list)  # found once, if it was asked for
 
     @property
@@ -36,10 +66,10 @@ class Session:
         """Names of the network's outputs; numbers where it has none."""
         return self.net.output_names(self.traced.done.outputs.shape[1])
 
-    @cached_property
+    @property
     def facts(self) -> dict[str, Any]:
-        """Facts of the network, which stays as it is while it is borrowed."""
-        return self.net.facts
+        """Facts of the network, without what its own passes change."""
+        return self.known.facts
 
     @property
     def bytes_per_sample(self) -> int:
@@ -67,8 +97,11 @@ class Session:
 @contextmanager
 def hooked(net: Network, layers: Mapping[str, Layer], few: Tensor) -> Iterator[Session]:
     """Borrow a network, hook its layers, and see how a few samples run; give everything back."""
+    before = State.of(net.module)
     with Capture(net.module, layers, net.select).attached() as capture:
-        session = Session(net, capture, few, trace(capture, few))
+        traced = trace(capture, few)
+        known = Known.of(net, before, traced.done.outputs)
+        session = Session(net, capture, few, traced, known)
         for alias in layers.keys() - {START}:
             session.channels(alias)  # or it is refused here, before anything long
         yield session

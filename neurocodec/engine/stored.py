@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike, NDArray
 
+from neurocodec.engine.origins import content_of
 from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, provenance, require_finite
 
@@ -66,11 +67,27 @@ class StoredSamples:
     @property
     def from_files(self) -> bool:
         """Whether it is decoded from files of images, not read from one file or a Dask graph."""
+        data = self._behind
+        own = not type(data).__module__.startswith(("xarray.", "dask."))
+        return own and self.facts.get("function") == FROM_FILES
+
+    @property
+    def _behind(self) -> Any:
+        """Object that reads the numbers, below the views of xarray."""
         data = self.variable._data  # noqa: SLF001 - no public way to see what is behind it
         while hasattr(data, "array"):
             data = data.array
-        own = not type(data).__module__.startswith(("xarray.", "dask."))
-        return own and self.facts.get("function") == FROM_FILES
+        return data
+
+    @property
+    def preprocessing(self) -> Any:
+        """What is done to an image that is read, where that is known."""
+        return getattr(self._behind, "preprocessing", None)
+
+    @cached_property
+    def content(self) -> str | None:
+        """Fingerprint of the files that it is in; None where none are known."""
+        return None if self.variable.chunks is not None else content_of(self.variable)
 
     def in_threads(self) -> StoredSamples:
         """Read the same rows without processes, as in a worker of Dask, which has threads."""

@@ -21,11 +21,12 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.memory import Budget, require_memory
 from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Samples
-from neurocodec.engine.session import Session, hooked
+from neurocodec.engine.session import Session, hooked, some_of
 from neurocodec.errors import InputError
 from neurocodec.fields.choice import Axis, Choice
 from neurocodec.labels import fingerprint, labelled, lag_coordinate, plain, stamp
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch, Prefix
 from neurocodec.nn.capture.tracing import close
@@ -61,8 +62,8 @@ class FieldPlan(Plan):
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
-        of_network = self.net.facts
-        known = ["model", "module_sha256", "weights_sha256", "history"]
+        of_network = self.of_network
+        known = ["model", "module_sha256", "weights_sha256", "state_sha256", "history"]
         known += [name for name in ("perturbation", "select") if of_network[name]]
         layer = self.choice.layer
         facts = {
@@ -81,6 +82,12 @@ class FieldPlan(Plan):
         outputs = {self.net.output_dim, *self.net.output_coords, v.CHANNEL, v.MODE}
         return {*DIMS, *chain.from_iterable(DIMS.values()), *outputs}
 
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """What is differentiated, and the labels of pixels and times."""
+        labels = {d: c.values for d, c in self.movie.coords.items() if d in (v.Y, v.X)}
+        return {"fields": (self.choice, labels)}
+
     def captured(self) -> dict[str, Layer]:
         """Layers of the call, and the first convolution of the windows where there may be one."""
         for name, part in self.net.module.named_modules():
@@ -94,7 +101,7 @@ class FieldPlan(Plan):
         """Hook the network, and take the quick way back to the windows where that is exact."""
         few = self.samples.few(self.net.device)
         with hooked(self.net, self.captured(), few) as session:
-            plainly = self.bound(session)
+            plainly = replace(self, known=session.known).bound(session)
             first, expected = plainly.probe()
             with local_gradients(session.capture.module), session.quickened():
                 quick = plainly.quick(session)
@@ -119,7 +126,8 @@ class FieldPlan(Plan):
         kept = (lags if self.rank is None else self.rank) * math.prod(space)
         fields = self.itemsize * cells.size * parts.size * kept
         passes = FieldPasses(session.capture, values, through)
-        return Fields(self, max(fields, session.bytes_per_sample), passes, cells, parts)
+        size = max(fields, session.bytes_per_sample)
+        return Fields(self, size, passes, cells, parts, session.traced.done)
 
     @property
     def itemsize(self) -> int:
@@ -144,6 +152,12 @@ class Fields(Bound):
     passes: FieldPasses
     values: Axis
     parts: Axis
+    few: Pass
+
+    def answers(self) -> list[list[float]]:
+        """What is differentiated, at the few samples that were traced."""
+        with torch.no_grad():
+            return [some_of(self.passes.values(self.few))]
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

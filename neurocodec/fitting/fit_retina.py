@@ -23,6 +23,7 @@ from neurocodec.nn.retina.linear_nonlinear import fit_linear_nonlinear
 from neurocodec.nn.retina.model import Readout, RetinaCNN, RetinaConfig
 from neurocodec.nn.retina.spikes import predict
 from neurocodec.nn.retina.training import Blocks, History, TrainingConfig, train_retina
+from neurocodec.storage.claims import claimed
 from neurocodec.storage.files import PathLike, existing_folder
 from neurocodec.zoo import retina_network
 
@@ -197,16 +198,17 @@ def _train(
     progress: bool,
 ) -> History:
     blocks = split_blocks(data.blocks, data.borders)
-    return train_retina(
-        module,
-        torch.from_numpy(data.frames),
-        torch.from_numpy(data.rates / np.float32(data.frame_rate)),
-        dataclasses.replace(config, chunk=_chunk(blocks, module.config.history)),
-        bin_width=1 / data.frame_rate,
-        blocks=blocks,
-        checkpoint=folder and folder / CHECKPOINT,
-        progress=progress,
-    )
+    with claimed(folder):
+        return train_retina(
+            module,
+            torch.from_numpy(data.frames),
+            torch.from_numpy(data.rates / np.float32(data.frame_rate)),
+            dataclasses.replace(config, chunk=_chunk(blocks, module.config.history)),
+            bin_width=1 / data.frame_rate,
+            blocks=blocks,
+            checkpoint=folder and folder / CHECKPOINT,
+            progress=progress,
+        )
 
 
 def _finished(fit: RetinaFit, folder: Path) -> RetinaFit:

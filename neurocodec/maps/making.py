@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,7 +13,7 @@ from neurocodec import arguments
 from neurocodec.attribution.plan import with_layer_of
 from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples, checked_dims, samples_at
-from neurocodec.engine.session import Session, opened
+from neurocodec.engine.session import Known, Session, opened
 from neurocodec.errors import InputError
 from neurocodec.maps.channels import TOP, ChannelChoice, Channels, Modes, Weights
 from neurocodec.maps.plan import MapPlan, require_space
@@ -69,7 +69,7 @@ def plan_of(
     making: Making,
     *,
     times: Any = None,
-    network: Mapping[str, Any] | None = None,
+    known: Known | None = None,
 ) -> MapPlan:
     """Maps of a stimulus, as they are asked for; all that does not fit is refused here."""
     choice = asked.choice(net)
@@ -89,7 +89,7 @@ def plan_of(
         sign=making.sign,
         steps=steps,
         stimuli=stimuli,
-        network=network,
+        known=known,
     )
 
 
@@ -107,8 +107,8 @@ class MapMaker:
 
     def maps(self, stimuli: xr.DataArray, asked: Asked, target: Target) -> xr.Dataset:
         """Maps as `nc.contribution_maps` makes them."""
-        known = self.session.facts
-        plan = plan_of(self.session.net, stimuli, asked, target, self.making, network=known)
+        known = self.session.known
+        plan = plan_of(self.session.net, stimuli, asked, target, self.making, known=known)
         bound = plan.bound(self.session)
         size = self.batch_size or bound.batch_size()
         return Run(bound, size, workers=0, progress=False).in_memory().to_dataset()

@@ -19,6 +19,7 @@ from neurocodec.attribution.plan import (
     passes_for,
     require_finite_target,
     require_kinds,
+    target_of,
     with_layer_of,
     with_prefix,
 )
@@ -33,6 +34,7 @@ from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad
 from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.maps.through_channels import Decomposed, MapPasses, Mapped, not_decomposed
@@ -55,7 +57,6 @@ class MapPlan(Plan):
     sign: Sign  # which signs have a map each
     steps: int  # of the path integral of `ActGrad`
     stimuli: xr.DataArray  # what the samples were made from, for the labels of its pixels
-    network: Mapping[str, Any] | None = None  # its facts, where they are known already
 
     def __post_init__(self) -> None:
         require_kinds(self.target, self.method)
@@ -74,7 +75,7 @@ class MapPlan(Plan):
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
         facts = {
-            **(self.network or self.net.facts),
+            **self.of_network,
             "layers": self.layers,
             "target": {"kind": type(self.target).__name__, "parameters": self.target},
             "method": self.method,
@@ -93,6 +94,13 @@ class MapPlan(Plan):
         own = {v.CONTRIBUTION_MAP, v.CONTRIBUTION, v.MAP_ERROR, v.TARGET, *EXTRAS}
         return {*own, v.CHANNEL, v.MODE, v.SIGN, *self.pixel_dims}
 
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Target, method and channels, and the labels of pixels."""
+        choice = None if self.choice is None else self.choice.facts
+        labels = {d: self.stimuli[d].values for d in self.pixel_dims if d in self.stimuli.coords}
+        return {"target": self.target, "method": self.method, "maps": (choice, labels)}
+
     def captured(self) -> dict[str, Layer]:
         """Layers to hook: the one that is mapped, and the one that the target reads."""
         return with_layer_of(self.target, self.layers, self.net)
@@ -101,11 +109,11 @@ class MapPlan(Plan):
         """Bind the target to the network's outputs, and the choice to the layer's channels."""
         passes = passes_for(session, self.target, self.baseline, given=self.given)
         if self.choice is None:
-            return Maps(self, session.bytes_per_sample, passes, None)
+            return Maps(self, session.bytes_per_sample, passes, None, session.traced.done)
         passes = with_prefix(passes, session, self.method, self.samples)
         chosen = self.choice.among(session.channels(self.choice.layer))
         each = session.bytes_per_sample + 2 * self.maps_of(chosen) * self.map_bytes
-        return Maps(self, each, passes, chosen)
+        return Maps(self, each, passes, chosen, session.traced.done)
 
     def maps_of(self, chosen: Chosen | None) -> int:
         """Maps that are made of one sample."""
@@ -135,6 +143,11 @@ class Maps(Bound):
     plan: MapPlan
     passes: Passes
     chosen: Chosen | None  # weights of the channels; None for the whole network
+    few: Pass
+
+    def answers(self) -> list[list[float]]:
+        """Target of the few samples that were traced."""
+        return [target_of(self.passes, self.few)]
 
     def require_memory(self) -> None:
         """Refuse a result that does not fit into memory, before anything is computed."""

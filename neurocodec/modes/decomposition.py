@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from neurocodec import labels, storage
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, StorageError
+from neurocodec.identity import Identity, Walk
 from neurocodec.modes.coders import Coder
 from neurocodec.modes.fitted import Fitted, as_tree, labelled_loadings, state_of
 from neurocodec.rows import matrix as row
@@ -122,7 +123,9 @@ class Decomposition(ABC):
     def _streamed(self, rows: Rows, out: str | PathLike[str]) -> xr.DataArray:
         fitted, size = self._fitted(), len(rows)
         facts = self._facts("transform", data=fingerprint_of(rows))
-        with _writer(out, facts, size) as run:
+        walk = Walk()
+        walk.visit("modes", (fitted.coder, fitted.scale))  # of which the dictionary is a part only
+        with _writer(out, facts, size, Identity(walk.data)) as run:
             block = block_size(self.memory, rows.features + fitted.coder.modes)
             for part in run.missing(block):
                 encoded = _encode(fitted, rows.matrix(part.start, part.stop))
@@ -344,10 +347,12 @@ def _checked_loadings(loadings: object, dictionary: xr.DataArray) -> tuple[xr.Da
     return z, dim
 
 
-def _writer(out: str | PathLike[str], facts: dict[str, str], size: int) -> storage.RunWriter:
+def _writer(
+    out: str | PathLike[str], facts: dict[str, str], size: int, identity: Identity
+) -> storage.RunWriter:
     """Start or go on with a run, and say what tells loadings from others."""
     try:
-        return storage.RunWriter(out, facts=facts, size=size)
+        return storage.RunWriter(out, facts=facts, size=size, identity=identity)
     except StorageError as error:
         if not Path(out).parent.is_dir():
             raise

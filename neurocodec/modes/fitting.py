@@ -21,6 +21,7 @@ from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.fit import fit
 from neurocodec.nn.sparse.loop import Checkpoint
 from neurocodec.nn.sparse.source import Resident, Source, Streamed
+from neurocodec.storage.claims import claimed
 
 
 def fit_together(
@@ -34,7 +35,8 @@ def fit_together(
     """Fit rows of one shape side by side, or one file's rows; settings differ as in `fit_modes`."""
     where = checkpoint_of(checkpoint, configs, prepared, device)
     source, held = _source(prepared, device), _held(prepared, device)
-    found = fit(source, held, configs, checkpoint=where, progress=progress)
+    with claimed(None if where is None else where.path):
+        found = fit(source, held, configs, checkpoint=where, progress=progress)
     made = []
     for config, rows, result in zip(configs, prepared, found, strict=True):
         coder = SparseCoder.of(result.model, device)

@@ -29,6 +29,7 @@ from neurocodec.modes.fit_modes import (
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.rows.blocks import Data, Rows, fingerprint_of, opened
+from neurocodec.storage.claims import claimed
 
 _log = logging.getLogger(__name__)
 
@@ -122,12 +123,14 @@ def sweep(
             data=[fingerprint_of(Rows.of(rows, s)) for s in grid.get("sign", [base.sign])],
             contributions=origin,
         )
-        found = empty if out is None else _started(empty, arguments.path("out", out))
-        for point, here, title in _missing(found, configs):
-            fits = fit_all(rows, here, like=like, progress=progress, title=title, told=told)
-            _enter(found, point, fits, cosine)
-            if out is not None:
-                storage.save(found, out)
+        path = None if out is None else arguments.path("out", out)
+        with claimed(path):
+            found = empty if path is None else _started(empty, path)
+            for point, here, title in _missing(found, configs):
+                fits = fit_all(rows, here, like=like, progress=progress, title=title, told=told)
+                _enter(found, point, fits, cosine)
+                if path is not None:
+                    storage.save(found, path)
     return found
 
 

@@ -1,5 +1,6 @@
 """Results in and out of files: whole or not there, exact, resumable.
 
+- `claims`: one writer at a time: a lock that goes with the process that has it
 - `columns`: text of any kind, categories and nullable numbers, as numpy's own
 - `decoding`: the labelled object that a file holds, from its groups of plain arrays
 - `encoding`: any labelled object as groups of plain arrays, the same for every file format

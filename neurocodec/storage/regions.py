@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec.errors import InputError, StorageError
+from neurocodec.identity import Identity
 from neurocodec.storage.encoding import encode, stored_values
 from neurocodec.storage.files import (
     PathLike,
@@ -42,14 +42,21 @@ class SharedRun(RunFolder):
 
     _others = ("rows-*", "the same call without client=")
 
-    def __init__(self, path: PathLike, *, facts: Mapping[str, Any], size: int) -> None:
+    def __init__(
+        self,
+        path: PathLike,
+        *,
+        facts: Mapping[str, Any],
+        size: int,
+        identity: Identity | None = None,
+    ) -> None:
         if Path(path).suffix != ".zarr":
             raise InputError(
                 came=f"out={str(path)!r}",
                 expected="a Zarr store, into which several processes can write",
                 hint=f"out={str(Path(path).with_suffix('.zarr'))!r}",
             )
-        super().__init__(path, facts=facts, size=size)
+        super().__init__(path, facts=facts, size=size, identity=identity)
 
     @property
     def folder(self) -> Path:
@@ -107,7 +114,7 @@ class SharedRun(RunFolder):
                     store.rename(self._path)  # killed before: it goes on; after: it is finished
             else:
                 self._compact(kept)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._remove_folder()
             self.finished = True
         tree: xr.DataTree = open(self._path, lazy=True)
         return tree

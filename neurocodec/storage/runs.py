@@ -6,18 +6,18 @@ then they are put together, part by part, into the result, and the folder goes.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from neurocodec.identity import Identity
 from neurocodec.storage.encoding import encode
 from neurocodec.storage.files import (
     PathLike,
@@ -47,20 +47,24 @@ class RunWriter(RunFolder):
     """Writes the rows of a long run in any order, and knows which are still to be computed.
 
     Killed and made again with the same arguments, it goes on from the parts on disk; at most ten
-    seconds are computed again. One process at a time may write a run.
+    seconds are computed again. One process or thread at a time may write a run.
     """
 
     _others = ("ranges-*", "the same call with client=")
 
-    def __init__(self, path: PathLike, *, facts: Mapping[str, Any], size: int) -> None:
-        super().__init__(path, facts=facts, size=size)
+    def __init__(
+        self,
+        path: PathLike,
+        *,
+        facts: Mapping[str, Any],
+        size: int,
+        identity: Identity | None = None,
+    ) -> None:
+        super().__init__(path, facts=facts, size=size, identity=identity)
         self._buffer: list[tuple[int, Arrays]] = []
         self._writer = ThreadPoolExecutor(1, "neurocodec-write")
         self._pending: tuple[tuple[int, int], Future[None]] | None = None
         self._flushed = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,
@@ -73,6 +77,7 @@ class RunWriter(RunFolder):
                 self._flush()
         finally:
             self._writer.shutdown(wait=True)
+            self._release()
 
     def missing(self, block_size: int) -> list[slice]:
         """Ranges of samples that are still to be computed, in order."""
@@ -123,7 +128,7 @@ class RunWriter(RunFolder):
             self._format.create(scratch, groups, chunk_rows) as arrays,
         ):
             copy_parts(groups, arrays, parts, kept)
-        shutil.rmtree(self._folder)
+        self._remove_folder()
         self.finished = True
 
     def _covered(self) -> list[tuple[int, int]]:

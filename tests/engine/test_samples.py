@@ -157,6 +157,8 @@ def test_the_fingerprint_knows_where_a_movie_is_cut():
     prints = {Samples.of(small(), broken(kind)).sha256 for kind in BROKEN}
     prints |= {Samples.of(small(), broken("unlabelled").drop_vars("segment")).sha256}
     assert len(prints) == 4
+
+
 @pytest.mark.parametrize("dim", ["color", "y", "x"])
 def test_baselines_are_aligned_by_their_labels(dim):
     pixels = {d: np.arange(n) * 0.1 for d, n in (("color", 3), ("y", 8), ("x", 8))}

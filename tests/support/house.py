@@ -11,9 +11,14 @@ PACKAGE = Path(__file__).parents[2] / "neurocodec"
 FIGURE = PACKAGE.parent / "docs" / "figures" / "house.svg"
 
 ORDER = (
+<<<<<<< HEAD
     ("errors", "vocabulary"),
     ("arguments", "clock"),
     ("labels",),
+=======
+    ("errors", "vocabulary", "identity"),
+    ("arguments", "labels"),
+>>>>>>> b
     ("storage", "kernels"),
     ("nn",),
     ("network", "stimuli", "simulation"),
@@ -33,7 +38,11 @@ ORDER = (
 """Each part of the package imports from the rows above it only; parts of a row are strangers."""
 
 GROUPS = {
+<<<<<<< HEAD
     "hall": "errors vocabulary arguments clock labels network zoo plot __main__",
+=======
+    "hall": "errors vocabulary identity arguments labels network zoo plot __main__",
+>>>>>>> b
     "machinery": "storage kernels nn engine rows",
     "sources": "stimuli simulation adapters",
     "questions": "attribution modes statistics categories cells fields maps perturbation "

@@ -1,0 +1,264 @@
+"""What a run is told by: every tensor, number and piece of code; not where they lie."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import subprocess
+import sys
+import threading
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from places import importable
+from torch import nn
+
+from neurocodec.identity import Identity, State, Walk, digest
+
+GAIN = 2.0
+
+
+def marks_of(module: nn.Module) -> dict[str, str]:
+    return State.of(module.eval()).marks
+
+
+class Plain(nn.Module):
+    """Reads everything that a module can hold besides its parameters."""
+
+    steepness = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.gain = 2.0
+        self.offset = torch.zeros(2)
+        self.nested = {"a": [torch.zeros(2), np.zeros(3)], "b": (1, "text")}
+        self.register_buffer("hidden", torch.zeros(2), persistent=False)
+        self.act = torch.relu
+        self.settings = types.SimpleNamespace(power=2)
+        self.free = [nn.Linear(2, 2)]
+        self.function = functools.partial(torch.clamp, max=1.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.linear(x)) * self.gain + self.offset
+
+
+class Other(Plain):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.linear(x)) * self.gain - self.offset
+
+
+def changed(name: str, module: Plain) -> None:  # noqa: PLR0912
+    match name:
+        case "number":
+            module.gain = 2.0000001
+        case "tensor":
+            module.offset[1] = 1e-9
+        case "nested tensor":
+            module.nested["a"][0][0] = 1
+        case "nested array":
+            module.nested["a"][1][2] = 1
+        case "nested text":
+            module.nested["b"] = (1, "texts")
+        case "buffer":
+            module.hidden[0] = 1
+        case "function":
+            module.act = torch.tanh
+        case "object":
+            module.settings.power = 3
+        case "module in a list":
+            module.free[0].weight.data[0, 0] += 1
+        case "keyword":
+            module.function = functools.partial(torch.clamp, max=2.0)
+        case "setting of torch's":
+            module.linear.in_features = 4
+        case "new attribute":
+            module.more = 1
+        case "class":
+            module.__class__ = type("Plain", (Plain,), {"steepness": 2.0})
+        case "hook":
+            module.linear.register_forward_hook(lambda _m, _a, out: out * 2)
+        case "forward":
+            module.forward = types.MethodType(lambda self, x: self.linear(x) * 3, module)
+
+
+CHANGES = [
+    *("number", "tensor", "nested tensor", "nested array", "nested text", "buffer", "function"),
+    *("object", "module in a list", "keyword", "setting of torch's", "new attribute", "class"),
+    *("hook", "forward"),
+]
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_changes_in_a_module_changes_its_marks(name: str) -> None:
+    torch.manual_seed(0)
+    module = Plain()
+    before = marks_of(module)
+    assert marks_of(module) == before
+    changed(name, module)
+    assert marks_of(module) != before
+
+
+def test_code_of_forward_is_told_apart() -> None:
+    marks = [State.of(kind()).walk.code for kind in (Plain, Other)]
+    assert marks[0]["Plain.forward"] == marks[1]["Plain.forward"]
+    assert "Other.forward" in marks[1]
+
+
+def hook_of(gain: float) -> Callable[..., torch.Tensor]:
+    return lambda _module, _args, output: output * gain
+
+
+def test_a_hook_is_told_by_its_closure_and_its_code() -> None:
+    def marked(hook: object) -> tuple[dict[str, str], dict[str, str]]:
+        module = nn.Linear(1, 1)
+        module.register_forward_hook(hook)
+        walk = State.of(module).walk
+        return walk.data, walk.code
+
+    one, same, other = (marked(hook_of(x)) for x in (1.0, 1.0, 2.0))
+    assert one == same
+    assert one[0] != other[0]
+    assert one[1] == other[1]
+    first = marked(lambda _m, _a, out: out * 2)[1]
+    second = marked(lambda _m, _a, out: out * 3)[1]
+    assert first != second
+
+
+def scaled(x: torch.Tensor) -> torch.Tensor:
+    return x * GAIN
+
+
+def test_globals_that_code_reads_are_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(scaled)
+    monkeypatch.setitem(globals(), "GAIN", 3.0)
+    assert digest(scaled) != before
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    tensor: torch.Tensor
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (torch.ones(5000), torch.cat([torch.ones(2500), torch.zeros(1), torch.ones(2499)])),
+        (torch.tensor(0.123456789), torch.tensor(0.12345679 + 1e-7)),
+        (torch.ones(2, dtype=torch.bfloat16), torch.zeros(2, dtype=torch.bfloat16)),
+        (torch.eye(2).to_sparse(), torch.ones(2, 2).to_sparse()),
+        (torch.ones(2), torch.ones(2, dtype=torch.float64)),
+        (torch.ones(2), torch.ones(1, 2)),
+    ],
+    ids=["large", "digits", "bfloat16", "sparse", "type", "shape"],
+)
+def test_tensors_are_told_by_their_bytes(one: torch.Tensor, other: torch.Tensor) -> None:
+    assert digest(Holder(one)) == digest(Holder(one.clone()))
+    assert digest(Holder(one)) != digest(Holder(other))
+
+
+def test_a_view_of_a_tensor_is_that_tensor() -> None:
+    values = torch.arange(6.0).reshape(2, 3)
+    assert digest(values.T) == digest(values.T.contiguous())
+    assert digest(values.T) != digest(values)
+
+
+class Counting(nn.Module):
+    """Counts its calls, keeps what it has seen, and makes a table when it is first needed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.calls = 0
+        self.cache: dict[tuple[int, ...], torch.Tensor] = {}
+        self.table: torch.Tensor | None = None
+        self.gain = 1.0
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        self.seen += 1
+        if self.table is None:
+            self.table = torch.ones(2)
+        self.cache.setdefault(tuple(x.shape), torch.ones(2))
+        self.last = x
+        return self.linear(x) * self.gain * self.table
+
+
+def identity_of(module: Counting, size: int) -> Identity:
+    before = State.of(module)
+    module(torch.zeros(size, 3))
+    state = before.after(module)
+    return Identity(state.marks, state.walk.code, state.changed)
+
+
+def test_what_a_pass_changes_is_no_part_of_a_module() -> None:
+    torch.manual_seed(0)
+    module = Counting()
+    cold = identity_of(module, 2)
+    module(torch.zeros(7, 3))
+    warm = identity_of(module, 2)
+    assert not warm.differences(cold)
+    assert not cold.differences(warm)
+    module.gain = 1.5
+    assert identity_of(module, 2).differences(cold) == ["network.gain is other than it was"]
+
+
+def test_what_is_added_or_taken_away_is_told() -> None:
+    one, two = Identity({"network.a": "1"}), Identity({"network.a": "1", "network.hook": "2"})
+    assert two.differences(one) == ["network.hook was not there"]
+    assert one.differences(two) == ["network.hook is other than it was"]
+    assert not one.differences(Identity(two.data, changed=("network.hook",)))
+
+
+def test_code_is_compared_in_one_version_of_python_only() -> None:
+    one = Identity(code={"forward": "1"})
+    assert one.differences(Identity(code={"forward": "2"}))
+    assert not one.differences(Identity(code={"forward": "2"}, python="2.7"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "same"), [([[1.0, 2.00001]], True), ([[1.0, 2.1]], False), ([[1.0]], False)]
+)
+def test_answers_may_differ_by_rounding(answers: list[list[float]], same: bool) -> None:
+    assert (not Identity(answers=answers).differences(Identity(answers=[[1.0, 2.0]]))) is same
+
+
+def everything() -> str:
+    """Digest of a module with all that differs between processes."""
+    torch.manual_seed(0)
+    module = Plain()
+    module.register_forward_hook(hook_of(2.0))
+    module.log, module.lock, module.words = logging.getLogger("x"), threading.Lock(), {*"abcdefgh"}
+    module.itself, module.text, module.bound = [module], repr(object()), module.forward
+    state = State.of(module)
+    return digest([state.marks, state.walk.code])
+
+
+def test_marks_are_the_same_in_every_process() -> None:
+    code = "import sys, test_identity; sys.stdout.write(test_identity.everything())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**importable(Path(__file__).parent), "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == everything()
+
+
+def test_locks_threads_and_circles_are_no_obstacle() -> None:
+    circle: list[object] = [threading.Lock(), threading.current_thread(), sys.stderr]
+    circle.append(circle)
+    assert digest(circle) == digest(circle)
+
+
+def test_a_long_list_is_one_mark() -> None:
+    walk = Walk()
+    walk.visit("list", [np.zeros(1)] * 1000)
+    assert len(walk.data) == 2
