@@ -11,14 +11,9 @@ PACKAGE = Path(__file__).parents[2] / "neurocodec"
 FIGURE = PACKAGE.parent / "docs" / "figures" / "house.svg"
 
 ORDER = (
-<<<<<<< HEAD
-    ("errors", "vocabulary"),
+    ("errors", "vocabulary", "identity"),
     ("arguments", "clock"),
     ("labels",),
-=======
-    ("errors", "vocabulary", "identity"),
-    ("arguments", "labels"),
->>>>>>> b
     ("storage", "kernels"),
     ("nn",),
     ("network", "stimuli", "simulation"),
@@ -38,11 +33,7 @@ ORDER = (
 """Each part of the package imports from the rows above it only; parts of a row are strangers."""
 
 GROUPS = {
-<<<<<<< HEAD
-    "hall": "errors vocabulary arguments clock labels network zoo plot __main__",
-=======
-    "hall": "errors vocabulary identity arguments labels network zoo plot __main__",
->>>>>>> b
+    "hall": "errors vocabulary identity arguments clock labels network zoo plot __main__",
     "machinery": "storage kernels nn engine rows",
     "sources": "stimuli simulation adapters",
     "questions": "attribution modes statistics categories cells fields maps perturbation "
