@@ -26,6 +26,11 @@ def chance(rng: Random, share: float) -> bool:
     return bool(rng.random() < share)
 
 
+def strength(rng: Random) -> float:
+    """How much of what is hidden from autograd comes through: all, or less than a check sees."""
+    return pick(rng, [1.0, 1.0, 1.0, 1e-6])
+
+
 def threshold(rng: Random) -> float:
     """Well away from 0, of the size of the numbers that are compared with it."""
     return float(rng.uniform(0.2, 1.5)) * pick(rng, [1, 1, 1, -1])
@@ -137,17 +142,20 @@ class Twice(nn.Module):
         "weights again",
         "accumulated",
         "item",
+        "detached where large",
+        "compared where large",
     )
 
     def __init__(self, mix: nn.Module, norm: nn.Module, way: str | None, rng: Random) -> None:
         super().__init__()
         self.mix, self.norm, self.way = mix, norm, way
         self.keyword = pick(rng, [*[None] * 27, "mix", "norm", "both"])
-        self.level = threshold(rng)
+        self.level, self.strength = threshold(rng), strength(rng)
         self.register_buffer("table", torch.from_numpy(rng.normal(size=64)).float())
 
     def extra_repr(self) -> str:
-        return f"read also: {self.way}, keyword: {self.keyword}"
+        numbers = f"level={self.level:.3g}, strength={self.strength:g}"
+        return f"read also: {self.way}, keyword: {self.keyword}, {numbers}"
 
     def forward(self, z: Tensor) -> Tensor:
         c = self.mix(input=z) if self.keyword in ("mix", "both") else self.mix(z)
@@ -155,7 +163,10 @@ class Twice(nn.Module):
             c.mul_(1.3)
         by_name = self.keyword in ("norm", "both") and isinstance(self.norm, nn.BatchNorm2d)
         n = self.norm(input=c) if by_name else self.norm(c)
-        return self._read(z, c, n)
+        if self.way in (None, "changed before"):
+            return n
+        read = self._read(z, c, n)
+        return read if self.strength == 1 else n + self.strength * (read - n)
 
     def _read(self, z: Tensor, c: Tensor, n: Tensor) -> Tensor:  # noqa: PLR0911, PLR0912
         match self.way:
@@ -197,6 +208,10 @@ class Twice(nn.Module):
             case "item":
                 gains = [0.5 if one.mean().item() > self.level else 1.5 for one in c]
                 return n * torch.tensor(gains, dtype=n.dtype)[_rest(n)]
+            case "detached where large":
+                return n + torch.relu(c.detach() - 2 * abs(self.level))
+            case "compared where large":
+                return n * (1 + 1.0 * (c > 2 * abs(self.level)))
             case _:
                 return n
 

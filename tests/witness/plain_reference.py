@@ -217,6 +217,7 @@ class Found:
 
     values: Tensor
     activation: Tensor
+    size: float  # of activation and gradient, which a difference of close numbers is rounded to
     y: float
     change: float | None  # y(x) - y(x'), where the contributions should sum to it
 
@@ -238,7 +239,9 @@ def contributions(
     found = {}
     for alias in end.gradient:
         values = _values(reference, way, alias, value, (first, end), given=given)
-        found[alias] = Found(values, end.hidden[alias], float(end.value), promised)
+        h, g = end.hidden[alias], end.gradient[alias]
+        size = float(h.abs().max() * g.abs().max())
+        found[alias] = Found(values, h, size, float(end.value), promised)
     return found
 
 

@@ -110,6 +110,7 @@ class Case:
     explained: Explained
     way: Way
     samples: xr.DataArray
+    focus: str = "any"
     single: bool = False  # the toolkit computes in float32
     asked: str = "contributions"
     options: dict[str, Any] = field(default_factory=dict)
@@ -121,7 +122,7 @@ class Case:
     def tags(self) -> list[str]:
         """What the case has, for counting what failures have in common."""
         found = [self.asked, self.method_name, f"target: {self.explained.name}", *self.built.tags]
-        found += [f"at: {p.at}" for p in self.places.values() if p.at == "input"]
+        found += [f"{alias} at input" for alias, p in self.places.items() if p.at == "input"]
         for name in ("token", "heads", "item"):
             if any(getattr(p, name) is not None for p in self.places.values()):
                 found.append(f"layer with {name}=")
@@ -202,6 +203,10 @@ class Case:
         count = len(values) - self.built.history + 1
         return [values[i : i + self.built.history][None].contiguous() for i in range(count)]
 
+    def answer(self, which: int) -> int:
+        """Class of a sample."""
+        return int(self.looking_at({}).run(self.inputs[which])[0].argmax())
+
     @cached_property
     def start(self) -> Tensor:
         """Where paths start, (1, ...)."""
@@ -254,33 +259,41 @@ def _case(seed: int, attempt: int) -> Case:
     rng = np.random.default_rng([seed, attempt])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
-        built = random_network(rng)
-        samples = _samples(rng, built)
+        focus = pick(rng, ["any"] * 5 + ["prefix"] * 3 + ["folded"] * 2)
+        built = random_network(rng, focus)
+        samples = _samples(rng, built, focus)
         asked = pick(rng, [name for name, times in ASKED.items() for _ in range(times)])
+        if focus == "prefix" and asked != "curve":
+            asked = pick(rng, ["contributions", "contributions", "contributions", "fields"])
+        if asked == "maps" and len(built.shape) < 2:
+            asked = "contributions"
         if asked == "fields" and (built.history is None or len(built.shape) != 3):
             asked = "contributions"
         if asked == "curve" and built.history is not None:
             asked = "ablated"
         case = Case(seed, built, {}, Explained("Sum"), Way("ActGrad"), samples, asked=asked)
+        case.focus = focus
         _look(rng, case)
     return case
 
 
-def _samples(rng: Random, built: Built) -> xr.DataArray:
+def _samples(rng: Random, built: Built, focus: str) -> xr.DataArray:
     """Alike, or dark with one that is bright and that is not among those that are traced."""
     light = pick(rng, ["alike", "one bright", "one bright", "mixed"])
+    light = "one bright" if focus != "any" and chance(rng, 0.5) else light
     count = 6 if light == "one bright" and chance(rng, 0.6) else pick(rng, [1, 2, 3])
     frames = count if built.history is None else count + built.history - 1
     shape = built.shape if built.history is None else built.shape[1:]
     values = rng.normal(size=(frames, *shape))
     if light == "one bright":
-        scale = np.full(frames, 0.15)
+        scale = np.full(frames, 0.06)
         scale[frames - 1 - (frames > 1) : frames - (frames > 1)] = 2.0
     elif light == "mixed":
         scale = rng.choice([0.1, 0.5, 2.0], frames)
     else:
         scale = np.ones(frames)
-    values = values * scale.reshape(-1, *[1] * len(shape)) + pick(rng, [0.0, 0.0, 0.4, 1.0])
+    level = pick(rng, [0.0, 0.0, 0.4, 1.0]) if light != "one bright" else 0.0
+    values = values * scale.reshape(-1, *[1] * len(shape)) + level
     first = "stimulus" if built.history is None else "time"
     names = {1: ("y",), 2: ("y", "x"), 3: ("color", "y", "x")}[len(shape)]
     dims = (first, *(names if built.history is None else ("y", "x")))
@@ -363,7 +376,8 @@ def _look(rng: Random, case: Case) -> None:
     places = _candidates(built, seen)
     if not places:
         raise Unsuitable
-    first = [p for p in places if p.module.startswith("parts.0")]
+    starts = ("parts.0", "parts.1") if case.focus == "prefix" else ("parts.0",)
+    first = [p for p in places if p.module.startswith(starts)]
     wanted: list[Place] = []
     for _ in range(int(rng.integers(1, 4))):
         near = first if first and chance(rng, 0.5) else places
@@ -379,6 +393,8 @@ def _look(rng: Random, case: Case) -> None:
     if not case.places or (case.places.keys() == {READ}):
         raise Unsuitable
     case.layouts = {a: _layout(rng, p, built, seen) for a, p in case.places.items()}
+    if case.asked == "curve" and len({int(case.answer(i)) for i in range(len(case.inputs))}) < 2:
+        case.asked = "ablated"  # there are no images of another class
     case.way = _way(rng, case)
     case.options = _options(rng, case)
     if case.asked == "ablated":
@@ -464,6 +480,7 @@ def _explained(rng: Random, outputs: Tensor) -> Explained:
 
 def _way(rng: Random, case: Case) -> Way:
     known = ["ActGrad", "InputGrad"] + ["IntegratedGradients"] * 7
+    known += ["IntegratedGradients"] * (9 if case.focus == "prefix" else 0)
     if case.asked != "maps":
         known += ["NormGrad", "Gradient", "SmoothGrad"]
     if case.asked == "responses":
@@ -473,7 +490,7 @@ def _way(rng: Random, case: Case) -> Way:
         return Way(name, steps=int(rng.integers(1, 4)))
     if name != "IntegratedGradients":
         return Way(name)
-    path = pick(rng, ["input", "input", "input", "hidden"])
+    path = pick(rng, ["input", "input", "input", "hidden" if case.focus == "any" else "input"])
     steps = int(rng.integers(1, 3 if case.asked == "maps" else 5))
     way = Way(name, steps, path, pick(rng, ["trapezoid", "trapezoid", "right"]))
     if chance(rng, 0.06) and case.asked == "contributions" and len(case.layers) == 1:
@@ -489,7 +506,7 @@ def _options(rng: Random, case: Case) -> dict[str, Any]:
         options["baseline"] = rng.normal(size=shape)
     if case.asked in ("contributions", "ablated"):
         deep = any(p.kind == "maps" for p in case.places.values()) and len(case.built.shape) == 3
-        volumes = any("conv3d" in t for t in case.built.tags)
+        volumes = case.built.module.volumes
         whole = chance(rng, 0.3) and not (deep and volumes)
         options["reduce"] = "none" if whole else "channel"
         options["split"] = pick(rng, ["before", "before", "after"])

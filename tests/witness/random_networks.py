@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from blocks import (
     FUNCTIONS,
@@ -26,6 +27,7 @@ from blocks import (
     activation,
     chance,
     pick,
+    strength,
     threshold,
 )
 from torch import Tensor, nn
@@ -33,17 +35,10 @@ from torch import Tensor, nn
 Kind = Literal["vector", "tokens", "maps"]
 
 
-class Front(nn.Module):
-    """What happens to the input before the first layer."""
+class Front:
+    """What happens to the input before the first layer; no module, as only layers are."""
 
-    AFFINE = (
-        "nothing",
-        "standardised",
-        "in channels-last",
-        "changed in place",
-        "padded",
-        "flipped",
-    )
+    AFFINE = ("nothing", "standardised", "in channels-last", "changed in place", "padded", "flipped")
     OTHER = (
         "masked by itself",
         "gain by detach",
@@ -60,15 +55,20 @@ class Front(nn.Module):
     )
 
     def __init__(self, way: str, rng: Random) -> None:
-        super().__init__()
         self.way, self.level = way, threshold(rng)
-        self.register_buffer("mean", torch.tensor(float(rng.normal())))
-        self.register_buffer("table", torch.from_numpy(rng.uniform(0.5, 1.5, 512)).float())
+        whole = way in self.AFFINE or way == "squares beside"
+        self.strength = 1.0 if whole else strength(rng)
+        self.mean = float(rng.normal())
+        self.table = torch.from_numpy(rng.uniform(0.5, 1.5, 512))
 
-    def extra_repr(self) -> str:
-        return f"{self.way}, level={self.level:.3g}"
+    def __repr__(self) -> str:
+        return f"{self.way}, level={self.level:.3g}, strength={self.strength:g}"
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: PLR0911, PLR0912
+    def __call__(self, x: Tensor) -> Tensor:
+        found = self._changed(x)
+        return found if self.strength == 1 else x + self.strength * (found - x)
+
+    def _changed(self, x: Tensor) -> Tensor:  # noqa: C901, PLR0911, PLR0912
         rest = (slice(None), *[None] * (x.ndim - 1))
         match self.way:
             case "standardised":
@@ -101,12 +101,9 @@ class Front(nn.Module):
             case "squares beside":
                 return torch.cat([x, x.square()], 1)
             case "argmax":
-                return (
-                    x
-                    * self.table[
-                        (x + 0.01 * self.table[: x[0].numel()].view_as(x[0])).flatten(1).argmax(1)
-                    ][rest]
-                )
+                table = self.table.to(x)
+                place = (x.flatten(1) + 0.01 * table[: x[0].numel()]).argmax(1)
+                return x * table[place][rest]
             case "counted":
                 return x - 0.01 * (x > self.level).long().flatten(1).sum(1)[rest]
             case "clipped in place":
@@ -127,18 +124,24 @@ class Side(nn.Module):
         "table by argmax",
         "answer masked",
         "answer gated",
+        "input read beside where bright",
+        "answers swapped where bright",
     )
 
     def __init__(self, way: str, inputs: int, outputs: int, rng: Random) -> None:
         super().__init__()
-        self.way, self.level = way, threshold(rng)
+        self.way, self.level, self.strength = way, threshold(rng), strength(rng)
         self.read = nn.Linear(inputs, outputs)
         self.register_buffer("table", torch.from_numpy(rng.uniform(0.5, 1.5, inputs)).float())
 
     def extra_repr(self) -> str:
-        return f"{self.way}, level={self.level:.3g}"
+        return f"{self.way}, level={self.level:.3g}, strength={self.strength:g}"
 
-    def forward(self, y: Tensor, x: Tensor) -> Tensor:  # noqa: PLR0911
+    def forward(self, y: Tensor, x: Tensor) -> Tensor:
+        found = self._changed(y, x)
+        return found if self.strength == 1 else y + self.strength * (found - y)
+
+    def _changed(self, y: Tensor, x: Tensor) -> Tensor:  # noqa: PLR0911
         flat = x.flatten(1)
         match self.way:
             case "gate by the input's maximum":
@@ -155,6 +158,10 @@ class Side(nn.Module):
                 return y * self.table[(flat + 0.01 * self.table).argmax(1)][:, None]
             case "answer masked":
                 return y * (y < self.level)
+            case "input read beside where bright":
+                return y + self.read(flat) * (flat.amax(1) > abs(self.level))[:, None]
+            case "answers swapped where bright":
+                return torch.where((flat.amax(1) > abs(self.level))[:, None], y.flip(1), y)
             case "answer gated":
                 return y * (y.detach().amax(1) < self.level)[:, None]
             case _:
@@ -167,24 +174,33 @@ class RandomNetwork(nn.Module):
     def __init__(self, front: Front, parts: list[nn.Module], head: nn.Module) -> None:
         super().__init__()
         self.front, self.parts, self.head = front, nn.Sequential(*parts), head
+        self.volumes = False  # whether the windows get an axis of channels
+        self.between: dict[int, str] = {}  # functions after some parts
         self.side: Side | None = None
         self.rerun: tuple[int, int] | None = None  # a part that runs again, after another
-        self.late = False  # the first part runs again at the end, on what it took before
+        # the first part runs again at the end, on what it took before: always, or where bright
+        self.late: str | None = None
         self.returns = "tensor"
 
     def extra_repr(self) -> str:
-        return f"rerun: {self.rerun}, late: {self.late}, returns: {self.returns}"
+        front = f"front: {self.front}, between: {self.between}, volumes: {self.volumes}"
+        return f"{front}, rerun: {self.rerun}, late: {self.late}, returns: {self.returns}"
 
     def forward(self, x: Tensor) -> Any:
         given = x.clone() if self.side is not None and self.front.way == "changed in place" else x
         z = self.front(x)
+        z = z.unsqueeze(1) if self.volumes else z
         kept = 0.5 * z + 0.1 if self.late else z
         for place, part in enumerate(self.parts):
             z = part(z)
+            z = FUNCTIONS[self.between[place]](z) if place in self.between else z
             if self.rerun is not None and self.rerun[1] == place:
                 z = self.parts[self.rerun[0]](z)
         y = self.head(z)
-        y = y + torch.tanh(self.parts[0](kept)).flatten(1).mean(1)[:, None] if self.late else y
+        if self.late is not None:
+            again = torch.tanh(self.parts[0](kept)).flatten(1).mean(1)[:, None]
+            seen = kept.flatten(1).amax(1) > 0.4
+            y = y + (again * seen[:, None] if self.late == "where bright" else again)
         y = y if self.side is None else self.side(y, given)
         return {"tensor": y, "tuple": (y, z), "dict": {"y": y, "z": z}}[self.returns]
 
@@ -214,6 +230,7 @@ class _Builder:
     parts: list[nn.Module] = field(default_factory=list)
     layouts: dict[nn.Module, Kind] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
+    between: dict[int, str] = field(default_factory=dict)
     shapes: list[tuple[int, ...]] = field(init=False)  # before and after each part
 
     def __post_init__(self) -> None:
@@ -259,24 +276,35 @@ def _stirred(part: nn.Module, rng: Random) -> nn.Module:
     return part
 
 
-def random_network(rng: Random) -> Built:
-    """Build a network of two to six parts, in evaluation mode and float64."""
+def random_network(rng: Random, focus: str = "any") -> Built:
+    """Build a network of two to six parts, in evaluation mode and float64.
+
+    With the focus "prefix" it begins with affine parts, with "folded" with a convolution and a
+    batch norm, each with or without something that forbids the shortcut.
+    """
     family = pick(rng, ["images"] * 5 + ["movie"] * 3 + ["signals", "vectors", "volumes", "tokens"])
     history = int(rng.integers(3, 6)) if family in ("movie", "volumes") else None
     shape = _shape(rng, family, history)
-    front = Front(_front(rng), rng)
+    front = Front(_front(rng, 0.75 if focus == "prefix" else 0.5), rng)
     x = torch.from_numpy(rng.normal(size=(2, *shape)))
     with torch.no_grad():
-        z = front.double()(x.clone())
+        z = front(x.clone())
+        z = z.unsqueeze(1) if family == "volumes" else z
     kind: Kind = "vector" if family == "vectors" else "maps"
     build = _Builder(rng, z, kind, tags=[f"front: {front.way}"])
-    _first(build, family)
+    if focus == "prefix":
+        _affine(build, family)
+    elif focus == "folded" and len(shape) == 3 and family != "volumes":
+        _folded(build)
+    else:
+        _first(build, family)
     for _ in range(int(rng.integers(1, 5))):
         _middle(build)
     outputs = int(rng.integers(2, 5))
     head = _head(build, outputs)
     module = RandomNetwork(front, build.parts, head).double().eval()
-    _finish(module, build, rng, math.prod(shape), outputs)
+    module.volumes, module.between = family == "volumes", build.between
+    _finish(module, build, math.prod(shape), outputs)
     return Built(module, shape, history, outputs, build.layouts, build.tags)
 
 
@@ -294,10 +322,10 @@ def _shape(rng: Random, family: str, history: int | None) -> tuple[int, ...]:
             return (int(rng.integers(1, 4)), height, narrow)
 
 
-def _front(rng: Random) -> str:
-    if chance(rng, 0.5):
+def _front(rng: Random, share: float) -> str:
+    if not chance(rng, share):
         return "nothing"
-    return pick(rng, Front.AFFINE if chance(rng, 0.5) else Front.OTHER)
+    return pick(rng, Front.AFFINE if chance(rng, 1 - share) else Front.OTHER)
 
 
 def _first(build: _Builder, family: str) -> None:
@@ -308,7 +336,6 @@ def _first(build: _Builder, family: str) -> None:
     elif family == "signals":
         build.add(_signal_part(build), "conv1d")
     elif family == "volumes":
-        build.add(Call("one channel", lambda z: z.unsqueeze(1)), "unsqueeze")
         build.add(_volume_part(build), "conv3d")
         build.add(Call("depth to channels", lambda z: z.flatten(1, 2)), "flatten depth")
     elif family == "tokens" and min(z.shape[2:]) >= 2:
@@ -319,6 +346,45 @@ def _first(build: _Builder, family: str) -> None:
         build.add(_window_part(build), "window conv")
     else:
         build.add(_map_part(build), "conv2d")
+
+
+def _affine(build: _Builder, family: str) -> None:
+    """One to three affine parts, in which there may be something that is not."""
+    rng, dims = build.rng, build.z.ndim
+    if family == "volumes":
+        build.add(nn.Conv3d(1, 2, (2, 2, 2)), "affine conv3d")
+        build.add(Call("depth to channels", lambda z: z.flatten(1, 2)), "flatten depth")
+    elif dims == 4:
+        size = tuple(int(rng.integers(1, min(5, n) + 1)) for n in build.z.shape[2:])
+        out = int(rng.integers(2, 5))
+        plain = nn.Conv2d(build.z.shape[1], out, size)
+        build.add(plain if chance(rng, 0.6) else _convolution(build), "affine conv2d")
+        if chance(rng, 0.4):
+            build.add(nn.BatchNorm2d(build.channels), "affine norm")
+        if chance(rng, 0.2) and min(build.z.shape[2:]) > 1:
+            build.add(nn.AvgPool2d(2), "affine pool")
+    elif dims == 3:
+        build.add(nn.Conv1d(build.z.shape[1], 4, 3), "affine conv1d")
+    else:
+        build.add(nn.Linear(build.z.shape[1], 6), "affine linear")
+    if chance(rng, 0.3):
+        name = pick(rng, [*FUNCTIONS])
+        build.tags.append(f"between: {name}")
+        build.between[len(build.parts) - 1] = name
+        build.z = FUNCTIONS[name](build.z.clone())
+    if build.z.ndim > 3 and chance(rng, 0.4):
+        build.add(_convolution(build), "affine conv2d")
+
+
+def _folded(build: _Builder) -> None:
+    """A convolution and a batch norm that others may read too."""
+    conv = _convolution(build)
+    shape = _shape_after(conv, build.z)
+    ways = [w for w in Twice.WAYS if w != "mix again" or shape == build.z.shape]
+    way = pick(build.rng, [None, *ways])
+    build.tags.append(f"folded, read also: {way}")
+    unit = Twice(conv, nn.BatchNorm2d(shape[1]), way, build.rng)
+    build.add(nn.Sequential(unit, activation(build.rng)), "conv2d")
 
 
 def _window_part(build: _Builder) -> nn.Module:
@@ -448,7 +514,9 @@ def _token_part(build: _Builder) -> nn.Module:
         case "mixer":
             return TokenMixer(tokens, channels)
     inner = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, channels), activation(rng))
-    return Residual(inner, pick(rng, ["sum", "gain", "in place", "detached", "mask"]))
+    way = pick(rng, ["sum", "gain", "in place", "detached", "mask"])
+    build.tags.append(f"residual: {way}")
+    return Residual(inner, way)
 
 
 def _to_tokens(build: _Builder) -> None:
@@ -484,11 +552,7 @@ def _flattened(rng: Random) -> nn.Module:
 
 def _map_middle(build: _Builder) -> None:
     rng, (_, channels, height, width) = build.rng, build.z.shape
-    ways = (
-        ["part"] * 5
-        + ["residual"] * 3
-        + ["again", "again", "pair", "pair", "squeeze", "squeeze", "function"]
-    )
+    ways = ["part"] * 5 + ["residual"] * 3 + ["again", "again", "pair", "pair", "squeeze", "squeeze", "function"]
     ways += ["shuffle"] * 2 + ["pool"] * 2 + ["upsampled"]
     ways = [*ways] * 2 + ["keyword"]
     match pick(rng, ways):
@@ -565,8 +629,9 @@ def _head(build: _Builder, outputs: int) -> nn.Module:
     return _stirred(nn.Sequential(*parts), rng)
 
 
-def _finish(module: RandomNetwork, build: _Builder, rng: Random, inputs: int, outputs: int) -> None:
+def _finish(module: RandomNetwork, build: _Builder, inputs: int, outputs: int) -> None:
     """Other ways to the answer, parts that run again, what the network returns."""
+    rng = build.rng
     build.tags = [t for t in build.tags if t != "norm: Identity"]
     if chance(rng, 0.35):
         module.side = Side(pick(rng, Side.WAYS), inputs, outputs, rng).double()
@@ -579,7 +644,7 @@ def _finish(module: RandomNetwork, build: _Builder, rng: Random, inputs: int, ou
         module.rerun = pick(rng, same)
         build.tags.append("a part runs again")
     elif chance(rng, 0.08):
-        module.late = True
+        module.late = pick(rng, ["always", "where bright"])
         build.tags.append("the first part runs again")
     module.returns = pick(rng, ["tensor"] * 8 + ["tuple", "dict"])
     module.head.double()
@@ -588,3 +653,4 @@ def _finish(module: RandomNetwork, build: _Builder, rng: Random, inputs: int, ou
             if isinstance(part, nn.Conv2d):
                 part.to(memory_format=torch.channels_last)
         build.tags.append("channels-last weights")
+

@@ -10,13 +10,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from random_cases import case_of
-from trials import Outcome, one_thread, run, run_case
+from random_cases import case_of  # noqa: E402
+from trials import Outcome, run_case  # noqa: E402
 
 
-def main() -> int:
+def main(given: list[str] | None = None) -> int:
     """Run cases, tell those that differ as they come, and count them at the end."""
-    options = _options()
+    options = _options(given)
     if options.show:
         print(case_of(options.first).described())  # noqa: T201
     seeds = range(options.first, options.first + options.cases)
@@ -30,12 +30,12 @@ def main() -> int:
     return int(any(o.kind in ("differs", "crashed") for o in done))
 
 
-def _options() -> argparse.Namespace:
+def _options(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=300)
     parser.add_argument("--first", type=int, default=0, metavar="SEED")
     parser.add_argument("--show", action="store_true", help="describe the first case")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def _count(done: list[Outcome], seconds: float) -> None:
@@ -61,5 +61,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    _ = one_thread, run
     sys.exit(main())

@@ -211,10 +211,9 @@ def _rows(case: Case, alias: str, one: Any) -> dict[str, Any]:
     else:
         reduced = torch.stack([_sum(values.clamp(min=0)), _sum(values.clamp(max=0))])
     rows[f"{alias}/{name}"] = reduced
-    if whole or case.options["split"] == "before":
-        rows[f"scale of {alias}/{name}"] = np.asarray(max(float(values.abs().max()), 1e-300))
-    else:
-        rows[f"scale of {alias}/{name}"] = np.asarray(float(values.abs().sum()) + 1e-300)
+    total = whole or case.options["split"] == "before"
+    size = float(values.abs().max() if total else values.abs().sum())
+    rows[f"scale of {alias}/{name}"] = np.asarray(max(size, 1e-3 * one.size, 1e-300))
     if one.change is not None:
         rows[f"{alias}/completeness_error"] = np.asarray(float(reduced.sum()) - one.change)
         size = float(values.abs().sum()) + abs(one.change) + abs(one.y)
