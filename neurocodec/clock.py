@@ -59,7 +59,9 @@ def seconds(time: xr.Variable, since: str | None = None) -> xr.Variable:
         values = values / np.timedelta64(1, "s")
     else:
         dates = values[~np.isnat(values)]
-        first = np.datetime64(since) if since else (dates[0] if dates.size else np.datetime64(0))
+        first = (
+            np.datetime64(since) if since else (dates[0] if dates.size else np.datetime64(0, "ns"))
+        )
         attrs[SINCE] = str(first)
         values = (values - first) / np.timedelta64(1, "s")
     return xr.Variable(time.dims, values, {**attrs, "units": v.SECONDS})

@@ -44,7 +44,8 @@ class Network:
         Alias -> module name or `Layer`; a list takes the module names as aliases.
     history
         Frames in a window, for a network that sees a movie (its input is (sample, history, y,
-        x), the oldest frame first); None for still images.
+        x), the oldest frame first); None for still images. No window reaches over a gap between
+        the times of frames, or a change of the movie's coordinate `segment`.
     outputs
         Names of the outputs; None numbers them.
     output_dim

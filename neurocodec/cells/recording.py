@@ -43,9 +43,9 @@ def _with_segments(movie: xr.Dataset | xr.DataTree) -> xr.DataArray:
 
 def in_seconds(movie: Movie) -> Movie:
     """Movie or recording with `time` in seconds, see `neurocodec.clock`."""
-    if not isinstance(movie, xr.DataTree):
+    if isinstance(movie, xr.DataArray):
         return clock.in_seconds(movie)
-    plain = movie.to_dataset()
+    plain = movie.to_dataset() if isinstance(movie, xr.DataTree) else movie
     made = clock.in_seconds(plain)
     return movie if made is plain else made
 

@@ -95,8 +95,7 @@ def fitting_data(
     # the choice of segments, but the test part's stimulus does, unless all or numbered ones are
     # taken.
     _check(segments, smoothing)
-    training, test = _parts(recording)
-    training, test = clock.in_seconds(training), None if test is None else clock.in_seconds(test)
+    training, test = _in_seconds(*_parts(recording))
     frames, frame_rate = frames_of(training), frame_rate_of(training)
     history = history or max(1, round(0.4 * frame_rate))
     stretches, ends = stretches_of(training), list[Stretch]()
@@ -140,6 +139,10 @@ def fitting_data(
         test_stretches=tuple(itertools.pairwise(edges)),
         borders=tuple(a for a, _, _ in used),
     )
+
+
+def _in_seconds(training: xr.Dataset, test: xr.Dataset | None) -> tuple[Any, Any]:
+    return clock.in_seconds(training), None if test is None else clock.in_seconds(test)
 
 
 def _by_number(label: Any) -> tuple[bool, Any]:

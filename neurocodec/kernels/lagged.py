@@ -59,7 +59,7 @@ def circular_shifts(
 ) -> NDArray[np.intp]:
     """Shifts of a recording for its chance level, spread evenly over its length."""
     span = size - 2 * margin
-    if count > span:
+    if count > max(span, 0):
         raise InputError(
             came=f"{count} circular shifts of {size} responses, none shorter than {margin}",
             expected=f"at most {max(span, 0)} for a recording of this length",
