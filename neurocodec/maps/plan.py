@@ -27,6 +27,7 @@ from neurocodec.engine.session import Session
 from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, labelled, lag_coordinate, plain, stamp
 from neurocodec.maps.channels import ChannelChoice, Chosen
+from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.methods import ActGrad
 from neurocodec.nn.attribution.passes import Passes

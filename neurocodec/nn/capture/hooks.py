@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from neurocodec.errors import CaptureError, unknown_name
 from neurocodec.nn.capture.axes import ChannelAxes
 from neurocodec.nn.capture.layer import Item, Layer, answer, pick, put
+from neurocodec.nn.capture.switches import plainly
 
 
 @dataclass
@@ -35,7 +36,8 @@ def borrowed(module: nn.Module) -> Iterator[nn.Module]:
     Mode of every submodule, `requires_grad` of every parameter and the random state are restored,
     also after an exception. The fused attention path, which skips submodules, is off meanwhile.
     """
-    modes = [(m, m.training) for m in module.modules()]
+    # a frozen TorchScript module has no mode
+    modes = [(m, m.training) for m in module.modules() if hasattr(m, "training")]
     flags = [(p, p.requires_grad) for p in module.parameters()]
     fastpath = torch.backends.mha.get_fastpath_enabled()
     _refuse_batch_statistics(module)
@@ -47,7 +49,9 @@ def borrowed(module: nn.Module) -> Iterator[nn.Module]:
         torch.backends.mha.set_fastpath_enabled(False)
         if _cuda_devices(module):
             stack.enter_context(full_precision())
-        module.eval()
+        stack.enter_context(plainly())
+        with suppress(NotImplementedError):  # of torch.export, whose graphs have one mode
+            module.eval()
         for parameter, _ in flags:
             parameter.requires_grad = False
         yield module
@@ -86,7 +90,8 @@ def _refuse_batch_statistics(module: nn.Module) -> None:
             )
 
 
-def _refuse_script(part: nn.Module, name: str) -> None:
+def refuse_script(part: nn.Module, name: str) -> None:
+    """Refuse a layer that hooks cannot be put on."""
     if isinstance(part, torch.jit.ScriptModule):
         raise CaptureError(
             came=f"layer {name!r} in TorchScript, which does not call hooks",
@@ -128,7 +133,7 @@ class Capture:
         for layer in self.layers.values():
             if layer.module not in parts:
                 raise unknown_name("layer", layer.module, (n for n in parts if n))
-            _refuse_script(parts[layer.module], layer.module)
+            refuse_script(parts[layer.module], layer.module)
         with ExitStack() as stack:
             stack.enter_context(borrowed(self.module))
             for alias, layer in self.layers.items():

@@ -115,9 +115,10 @@ def quickened(capture: Capture, traced: Trace, x: Tensor) -> Iterator[None]:
 @contextmanager
 def _logged(module: nn.Module, log: _Log) -> Iterator[None]:
     with ExitStack() as stack:
-        stack.callback(module.register_forward_pre_hook(log.restart).remove)
+        if not isinstance(module, torch.jit.ScriptModule):  # which takes no hooks
+            stack.callback(module.register_forward_pre_hook(log.restart).remove)
         for name, part in module.named_modules():
-            if name:
+            if name and not isinstance(part, torch.jit.ScriptModule):
                 hook = part.register_forward_hook(
                     lambda part, _args, output, name=name: log.note(name, part, output)
                 )

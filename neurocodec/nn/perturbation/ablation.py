@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.capture.axes import ChannelAxes
+from neurocodec.nn.capture.hooks import refuse_script
 from neurocodec.nn.capture.layer import Layer, pick, put
 
 
@@ -158,6 +159,8 @@ def twin(module: nn.Module) -> nn.Module:
 
 def masked(module: nn.Module, mask: ChannelMask) -> nn.Module:
     """Copy a module, with a mask on one of its layers; it shares all numbers with the plain one."""
+    for part in module.modules():
+        refuse_script(part, mask.layer.module)  # nor is it copied without its numbers
     copied = twin(module)
     MaskHook(mask).attach(copied)
     return copied

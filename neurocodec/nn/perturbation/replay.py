@@ -131,6 +131,8 @@ def finished_before(capture: Capture, x: Tensor) -> Skipped:
     seen = _Finished(capture)
     with ExitStack() as stack:
         for name, part in capture.module.named_modules():
+            if isinstance(part, torch.jit.ScriptModule):  # which takes no hooks
+                continue
             hook = part.register_forward_hook(
                 lambda part, args, output, name=name: seen.note(name, part, args, output)
             )
