@@ -17,7 +17,6 @@ from neurocodec.nn.capture.prefix import Prefix
 from neurocodec.nn.capture.tracing import Trace, quickened, trace
 from neurocodec.nn.perturbation.replay import START
 
-
 BY_NUMBER_OF_AXES: Final = {2: "vector", 3: "tokens", 4: "maps"}
 """Layouts that go without saying in what identifies a run."""
 

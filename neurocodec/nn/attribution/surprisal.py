@@ -138,8 +138,7 @@ class Mahalanobis(Target):
     def _tensors(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
         if (dtype, device) not in self._made:
             mean, whitening = (
-                tensor_of(x, dtype, device)
-                for x in (np.asarray(self.mean), self._whitening)
+                tensor_of(x, dtype, device) for x in (np.asarray(self.mean), self._whitening)
             )
             self._made[dtype, device] = mean, whitening
         return self._made[dtype, device]

@@ -103,7 +103,9 @@ class ChannelAxes(TorchDispatchMode):
 class _Call:
     """One operation, with what is known of what it took; other tensors are constants."""
 
-    def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], known: Any) -> None:
+    def __init__(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], known: Any
+    ) -> None:
         self.schema = func._schema  # noqa: SLF001
         self.name = self.schema.name.partition("::")[2].strip("_")
         self.args, self.kwargs, self.known = args, kwargs, known
@@ -242,7 +244,7 @@ def _aligned(where: Where, old: Size, new: Size) -> Where:
         before, size = old[axis], new[axis + shift]
         if before == size or not high:
             found.add((axis + shift, low, high))
-        elif before != 1 or shift == 0 and size == 1:
+        elif before != 1 or (shift == 0 and size == 1):
             found.add((axis + shift, 1, size))
     return frozenset(found)
 

@@ -71,7 +71,7 @@ class Layer:
             if value is not None:
                 object.__setattr__(self, what, whole(f"Layer({what}=...)", value, least))
         object.__setattr__(self, "item", as_item("item", self.item))
-        if self.heads is not None and ( self.layout in ("vector", "maps")):
+        if self.heads is not None and (self.layout in ("vector", "maps")):
             raise CaptureError(
                 came=f"heads={self.heads} with layout={self.layout!r} at {self.module!r}",
                 expected="a number of heads, at least 1, of tokens",

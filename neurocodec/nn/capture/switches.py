@@ -54,7 +54,7 @@ def _without_checkpoints() -> ExitStack:
     return stack
 
 
-def _run(function: Callable[..., Any], _preserve: bool, *args: Any) -> Any:  # noqa: FBT001
+def _run(function: Callable[..., Any], _preserve: bool, *args: Any) -> Any:
     return function(*args)
 
 
@@ -64,4 +64,8 @@ def _nothing_around(*_args: Any, **_options: Any) -> Iterator[None]:
 
 def _without_compilation() -> Any:
     # whoever compiled a module has imported the compiler, which takes a second
-    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    return (
+        torch.compiler.set_stance("force_eager")
+        if "torch._dynamo" in sys.modules
+        else nullcontext()
+    )
