@@ -99,6 +99,7 @@ def load_dataset(
     >>> load_dataset("simulated-retina", duration=1.0).firing_rate.sizes["time"]
     100
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     recipe = _read_toml(_folder("datasets", name) / RECIPE)
     # An unknown split goes on to simulate_retina, which names those that exist.
     chosen = recipe["splits"].get(split, recipe["splits"]["test"])

@@ -203,6 +203,7 @@ def concept_scores(
     >>> found["summary/median"].values.round(2).tolist(), found["summary/n_above"].values.tolist()
     ([[0.48, 0.48]], [[1, 1]])
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     bootstrap, confidence = arguments.interval(bootstrap, confidence)
     permutations = arguments.whole("permutations", permutations, 0)
     best = arguments.whole("best", best)

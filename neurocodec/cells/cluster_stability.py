@@ -93,6 +93,7 @@ def cluster_stability(
     >>> found.cluster.values.tolist(), found.stability.values.tolist()
     ([0, 0, 1, 1], [1.0, 1.0, 1.0, 1.0])
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     resamples = arguments.whole("resamples", resamples, hint="resamples=50")
     dim = labels.sample_dim(loadings)
     loadings, rates = loadings.transpose(dim, ...), rates.transpose(dim, ...)

@@ -96,6 +96,7 @@ def cluster_cells(
     >>> int(found.n_clusters), found.cluster.values.tolist()
     (2, [0, 0, 1, 1])
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     arguments.one_of("method", method, _METHODS)
     references = arguments.whole("references", references, 0, hint="references=20")
     patterns, known = cell_patterns(corr, standardise=standardise)
@@ -254,6 +255,7 @@ def cluster_agreement(
     >>> float(cluster_agreement(xr.DataArray([1, 1, 0], dims="cell"), types))
     1.0
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     left, right = clustering_of(a), clustering_of(b)
     permutations = arguments.whole("permutations", permutations, 0, hint="permutations=1000")
     labels.require_same(left, right, v.CELL, "the clusterings")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neurocodec import clock
 from neurocodec import vocabulary as v
+from neurocodec.arguments import is_whole
 from neurocodec.engine.samples import bar
 from neurocodec.errors import InputError, unknown_name, warn
 from neurocodec.kernels.triggered import TriggeredSums
@@ -106,7 +107,7 @@ def spike_triggered_average(
 
 def _require_history(history: int, stimulus: xr.DataArray) -> None:
     frames = stimulus.sizes[v.TIME]
-    if not isinstance(history, int | np.integer) or not 1 <= history <= frames:
+    if not is_whole(history) or not 1 <= history <= frames:
         raise InputError(
             came=f"history={history!r} for a stimulus of {frames} frames",
             expected=f"a whole number from 1 to {frames}",

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.kernels.field_regression import (
@@ -93,6 +93,7 @@ def field_variance(
     >>> round(float(found.explained[0]), 6), bool(found.p_value[0] < 0.05)
     (1.0, True)
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     _require_options(regressor, ridge, folds, shuffles)
     temporal, spatial = _components(fields)
     regressors = _regressors(loadings, spatial, regressor, threshold)

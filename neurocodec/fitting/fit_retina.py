@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.arguments import one_of, whole_or_none
 from neurocodec.fitting.data import FittingData, fitting_data
@@ -139,6 +139,7 @@ def fit_retina(
     >>> fit.scores.correlation.sizes["cell"], fit.network.outputs
     (2, ('a', 'b'))
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     one_of("readout", readout, get_args(Readout))
     history = whole_or_none("history", history, hint="history=40")
     place = None if device is None else device_named(device)

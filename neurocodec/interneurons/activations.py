@@ -94,7 +94,8 @@ def _leaves(net: Network, x: Tensor) -> list[tuple[str, nn.Module, int]]:
     with ExitStack() as stack:
         module = stack.enter_context(borrowed(net.module))
         for name, part in module.named_modules():
-            if next(part.children(), None) is None:
+            script = isinstance(part, torch.jit.ScriptModule)  # which takes no hooks
+            if next(part.children(), None) is None and not script:
 
                 def note(part: nn.Module, _args: Any, output: Any, name: str = name) -> None:
                     ran.append((name, part, getattr(output, "ndim", 0)))

@@ -150,6 +150,7 @@ def compare_interneurons(
     >>> found.best_layer.values.tolist(), bool((found.correlation > 0.7).all())
     (['layer2', 'layer2'], True)
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     batch_size = arguments.batch_size(batch_size)
     require_network(net)
     chance = arguments.whole("chance", chance, 0, hint="chance=100")

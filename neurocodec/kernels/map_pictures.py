@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import median_filter
 
+from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError
 
 
@@ -60,7 +61,7 @@ def size_limit(pictures: ArrayLike, quantile: float) -> NDArray[np.floating]:
 
 def smoothed(pictures: ArrayLike, size: int) -> NDArray[np.floating]:
     """Median over squares of size by size pixels, odd, of pictures (..., y, x); 1 for none."""
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1 or not size % 2:
+    if not is_whole(size) or size < 1 or not size % 2:
         raise InputError(
             came=f"a median filter of {size!r} pixels",
             expected="an odd whole number of pixels",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
+from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError
 
 RECENT = 0.5
@@ -68,7 +69,7 @@ def recent_sign(courses: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def require_rank(rank: int, lags: int) -> None:
     """Refuse a rank that is no whole number from 1 to the number of lags."""
-    if isinstance(rank, bool) or not isinstance(rank, int | np.integer) or not 1 <= rank <= lags:
+    if not is_whole(rank) or not 1 <= rank <= lags:
         raise InputError(
             came=f"rank={rank!r}",
             expected=f"a whole number from 1 to {lags}, the number of lags",

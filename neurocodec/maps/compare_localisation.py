@@ -136,6 +136,7 @@ def compare_localisation(
     >>> found.mean_localisation.sel(map="modes").item()
     1.0
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     for what, value, known in (("sign", sign, get_args(OneSign)), ("part of a map", of, PARTS)):
         arguments.one_of(what, value, known)
     draws = arguments.whole("draws", draws, hint="draws=20")

@@ -187,6 +187,7 @@ def deletion_curve(
     >>> curve.target.values.tolist(), curve.curve_area.values.tolist()
     ([[1.0, 0.0, 0.0, 0.0, 0.0]], [0.125])
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     batch_size = arguments.whole("batch_size", batch_size)
     arguments.one_of("kind of curve", kind, get_args(Kind))
     arguments.one_of("part of a map", of, PARTS)

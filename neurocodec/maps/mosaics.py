@@ -80,6 +80,7 @@ def mosaics(
     >>> bool(pictures.values[0, 0][masks.values[0]] == asked)
     True
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     images = require_dims(images, (v.STIMULUS, v.COLOR, v.Y, v.X), "images")
     classes = _classes(images)
     grid = arguments.whole("grid", grid, 2, hint="grid=2, for four tiles")

@@ -170,6 +170,7 @@ def perturbation_curve(
     >>> curve.accuracy.sel(group="target", category="a").values.ravel().tolist()
     [1.0, 0.0]
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     batch_size = arguments.batch_size(batch_size)
     require_classifier(net, stimulus)
     bootstrap, confidence = arguments.interval(bootstrap, confidence, least=1)

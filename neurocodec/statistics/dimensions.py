@@ -111,6 +111,7 @@ def dimensionality(
     >>> found.components.sel(points="class_mean", kind="activation").values.tolist()
     [2.0]
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     bootstrap, confidence = arguments.interval(bootstrap, confidence)
     arguments.one_of("scaling", scaling, get_args(Scaling))
     share = arguments.number("share", share, "a part of the variance", hint="share=0.95")

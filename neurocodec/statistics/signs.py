@@ -81,6 +81,7 @@ def sign_correlation(
     >>> sign_correlation(tree).sign_correlation.values.round(6).tolist()
     [1.0]
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     arguments.one_of("way to correlate, over=", over, _OVER)
     bootstrap, confidence = arguments.interval(bootstrap, confidence)
     rows = [one for (one,) in layers_of(tree, layers, [v.CONTRIBUTION], SPLIT).values()]

@@ -71,6 +71,7 @@ def hoyer(
     >>> found.hoyer.values.round(6).tolist(), found.difference.values.round(6).tolist()
     ([[1.0, 0.0]], [1.0])
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     bootstrap, confidence = arguments.interval(bootstrap, confidence)
     facts = {"bootstrap": bootstrap, "confidence": confidence, "seed": seed}
     rows = layers_of(tree, layers, KINDS, arguments.one_of("sign", sign, PARTS))

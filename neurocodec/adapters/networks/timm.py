@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from neurocodec import arguments
 from neurocodec.adapters.networks.categories import imagenet_labels, require
 from neurocodec.adapters.networks.layers import Kind, Layers, find_layers
 from neurocodec.adapters.networks.weights import State, is_weight_file, load_weights
@@ -81,6 +82,7 @@ def timm(
     >>> list(net.layers), net.outputs[281]
     (['blocks.0.heads', 'blocks.1.heads'], 'tabby')
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     library = require("timm")
     name, tag = _known(library, name, weights)
     module = _build(library, name, tag, seed, options)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import nn
 
+from neurocodec import arguments
 from neurocodec.adapters.networks.categories import imagenet_labels, require
 from neurocodec.adapters.networks.layers import Kind, Layers, find_layers
 from neurocodec.adapters.networks.weights import is_weight_file, load_weights
@@ -94,6 +95,7 @@ def torchvision(
     >>> net.name, list(net.layers)[-2:], net.outputs[281]
     ('resnet18 (random weights, seed 0)', ['layer4.0', 'layer4.1'], 'tabby')
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     models = require("torchvision.models")
     one_of("network in torchvision", name, models.list_models(module=models))
     entry = _entry(models, name, weights)

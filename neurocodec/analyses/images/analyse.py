@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import xarray as xr
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.analyses.images.findings import RESPONSES, STATISTICS, ImageAnalysis
 from neurocodec.analyses.images.maps import map_modes
@@ -153,6 +153,7 @@ def analyse_images(
     >>> found.statistics["hoyer"]["hoyer"].sizes
     Frozen({'layer': 1, 'kind': 2})
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     wanted = list(net.select_layers(layers))
     chosen = _target(target, net)
     method = method or IntegratedGradients(steps=IMAGE_STEPS)

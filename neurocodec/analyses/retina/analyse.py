@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import xarray as xr
 
-from neurocodec import labels
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.analyses.options import MOMENTS, RETINA_EXPANSION, RETINA_STEPS
 from neurocodec.analyses.retina.dynamics import follow_fields
@@ -144,6 +144,7 @@ def analyse_retina(
     >>> found.correlation["layer2"].sizes
     Frozen({'mode': 4, 'cell': 4})
     """
+    seed = arguments.whole("seed", seed, 0, hint="seed=0")
     wanted = list(net.select_layers(layers))
     fit_target = _target_rule(target, net.outputs)
     method = method or IntegratedGradients(steps=RETINA_STEPS)

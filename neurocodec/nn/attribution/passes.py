@@ -88,7 +88,8 @@ class Passes:
             if gradient is None:
                 raise CaptureError(
                     came=f"the target does not depend on layer {alias!r}",
-                    expected="layers between the input and what the target reads",
+                    expected="layers between the input and what the target reads, that run with"
+                    " gradients (not in torch.no_grad or quantised)",
                     hint="layers=[...] without it",
                 )
         gradients = {a: g for a, g in zip(aliases, found, strict=True) if g is not None}
@@ -98,7 +99,11 @@ class Passes:
     def _differentiate(value: Tensor, hidden: list[Tensor]) -> tuple[Tensor | None, ...]:
         if not value.requires_grad:
             return (None,) * len(hidden)
-        return torch.autograd.grad(value.sum(), hidden, allow_unused=True)
+        known = [h for h in hidden if h.requires_grad]
+        if not known:
+            return (None,) * len(hidden)
+        found = iter(torch.autograd.grad(value.sum(), known, allow_unused=True))
+        return tuple(next(found) if h.requires_grad else None for h in hidden)
 
     def path(self, batch: Batch, target: Target) -> Path:
         """Straight path from the baseline to the inputs of a batch."""

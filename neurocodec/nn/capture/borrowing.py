@@ -10,13 +10,14 @@ shares the numbers of all parameters and costs some milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from neurocodec.errors import CaptureError
+from neurocodec.nn.capture.switches import plainly
 from neurocodec.nn.capture.twins import twin
 from neurocodec.nn.settings import FUSED_ATTENTION, RANDOM, full_precision, usual
 
@@ -35,6 +36,7 @@ def borrowed(module: nn.Module) -> Iterator[nn.Module]:
         stack.enter_context(RANDOM.held())
         stack.enter_context(FUSED_ATTENTION.put(False))  # noqa: FBT003 - the value that is set
         stack.enter_context(full_precision())
+        stack.enter_context(plainly())
         yield copied(module)
 
 
@@ -42,7 +44,8 @@ def borrowed(module: nn.Module) -> Iterator[nn.Module]:
 def copied(module: nn.Module) -> nn.Module:
     """Copy a module, in evaluation mode and frozen; it shares the numbers of all parameters."""
     own = twin(module, ((p, _frozen(p)) for p in module.parameters()))
-    own.eval()
+    with suppress(NotImplementedError):  # of torch.export, whose graphs have one mode
+        own.eval()
     for parameter in own.parameters():  # of what was copied whole
         parameter.requires_grad_(requires_grad=False)
     return own

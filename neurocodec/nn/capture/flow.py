@@ -191,6 +191,7 @@ class Recorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.flow = Flow()
+        self.known = True
         self.stack: list[str] = [""]
         self._now: dict[int, int] = {}  # storage -> its present value
         self._kept: list[StorageWeakRef] = []  # so that no storage gets the address of another
@@ -270,7 +271,8 @@ class Recorder(TorchDispatchMode):
         """Note the answer; nothing is known where captured numbers were written over later."""
         self.flow.output = self.seen(output)
         now = {*self._now.values()}
-        self.flow.known = all(seen.value in now for seen in self.flow.layers.values())
+        written = any(seen.value not in now for seen in self.flow.layers.values())
+        self.flow.known = self.known and not written
 
 
 class Recorded(Protocol):
@@ -317,6 +319,9 @@ def recorded(recorder: Recorder, capture: Recorded) -> Iterator[None]:
 
     with ExitStack() as stack:
         for name, part in capture.module.named_modules():
+            if isinstance(part, torch.jit.ScriptModule):
+                recorder.known = False  # it takes no hooks, and may run otherwise
+                continue
             stack.callback(part.register_forward_pre_hook(enter(name)).remove)
             stack.callback(part.register_forward_hook(leave(name), prepend=True).remove)
         stack.callback(setattr, capture, "recorder", None)

@@ -31,7 +31,8 @@ class Pass:
         return {alias: h.detach() for alias, h in self.hidden.items()}
 
 
-def _refuse_script(part: nn.Module, name: str) -> None:
+def refuse_script(part: nn.Module, name: str) -> None:
+    """Refuse a layer that hooks cannot be put on."""
     if isinstance(part, torch.jit.ScriptModule):
         raise CaptureError(
             came=f"layer {name!r} in TorchScript, which does not call hooks",
@@ -85,7 +86,7 @@ class Capture:
         for layer in self.layers.values():
             if layer.module not in parts:
                 raise unknown_name("layer", layer.module, (n for n in parts if n))
-            _refuse_script(parts[layer.module], layer.module)
+            refuse_script(parts[layer.module], layer.module)
         with ExitStack() as stack:
             stack.callback(setattr, self, "module", self.module)
             self.lent = self.module

@@ -180,9 +180,10 @@ def _ran(module: nn.Module) -> Iterator[list[str]]:
     """Names of modules in the order in which they ran in the last pass."""
     ran: list[str] = []
     with ExitStack() as stack:
-        stack.callback(module.register_forward_pre_hook(lambda *_: ran.clear()).remove)
+        if not isinstance(module, torch.jit.ScriptModule):  # which takes no hooks
+            stack.callback(module.register_forward_pre_hook(lambda *_: ran.clear()).remove)
         for name, part in module.named_modules():
-            if name:
+            if name and not isinstance(part, torch.jit.ScriptModule):
                 hook = part.register_forward_hook(lambda *_, name=name: ran.append(name))
                 stack.callback(hook.remove)
         yield ran

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.capture.axes import ChannelAxes
+from neurocodec.nn.capture.hooks import refuse_script
 from neurocodec.nn.capture.layer import Layer, pick, put
 from neurocodec.nn.capture.twins import twin
 
@@ -148,6 +149,8 @@ class MaskHook:
 
 def masked(module: nn.Module, mask: ChannelMask) -> nn.Module:
     """Copy a module, with a mask on one of its layers; it shares all numbers with the plain one."""
+    for part in module.modules():
+        refuse_script(part, mask.layer.module)  # nor is it copied without its numbers
     copied = twin(module)
     MaskHook(mask).attach(copied)
     return copied

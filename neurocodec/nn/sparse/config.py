@@ -131,13 +131,14 @@ class SparseConfig:
 
     def _require_ranges(self) -> None:
         for name in ("candidates", "epochs", "batch_size"):
-            whole(name, getattr(self, name))
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
         for name in ("active", "hidden", "patience"):
-            whole_or_none(name, getattr(self, name))
-        if not is_whole(self.seed) or not 0 <= self.seed < 2**63:
+            object.__setattr__(self, name, whole_or_none(name, getattr(self, name)))
+        if not is_whole(self.seed) or not 0 <= int(self.seed) < 2**63:
             raise InputError(
                 came=f"seed={self.seed!r}", expected="a whole number of at least 0, below 2**63"
             )
+        object.__setattr__(self, "seed", int(self.seed))
         if not isinstance(self.nonnegative, bool):
             raise InputError(came=f"nonnegative={self.nonnegative!r}", expected="True or False")
         between("threshold", self.threshold)

@@ -28,6 +28,8 @@ CASES = {
     "shufflenet_v2_x0_5": ["stage2.1", "stage3.0.branch2.3", "conv5"],
 }
 
+CHANNELS_LAST = {"features.3.1.block.2"}  # a layer norm between two permutations
+
 
 def photographs(n=3, size=64):
     values = np.random.default_rng(0).normal(size=(n, 3, size, size)).astype("float32")
