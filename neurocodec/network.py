@@ -12,7 +12,8 @@ from torch import nn
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.identity import State, summary
+from neurocodec.identity.state import State
+from neurocodec.identity.walk import summary
 from neurocodec.labels import fingerprint
 from neurocodec.nn.capture.layer import Item, Layer
 from neurocodec.nn.device import device_named
