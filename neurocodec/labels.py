@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurocodec import arguments, clock
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.identity import digest, without_addresses
+from neurocodec.identity.walk import digest, without_addresses
 
 PROVENANCE: Final = "neurocodec"
 """Name of the attribute that holds the provenance as one JSON string."""

@@ -16,7 +16,8 @@ from torch import nn
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.identity import State, summary
+from neurocodec.identity.state import State
+from neurocodec.identity.walk import summary
 from neurocodec.labels import class_names, fingerprint, require_free_names
 from neurocodec.nn.arrays import contents
 from neurocodec.nn.capture.layer import Item, Layer, as_item

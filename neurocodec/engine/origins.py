@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import xarray as xr
 
-from neurocodec.identity import Walk, summary
+from neurocodec.identity.walk import Walk, summary
 
 READ: Final = 2**28
 """Bytes of files, together, up to which they are told by their content; larger ones are told by

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from neurocodec.engine.memory import PASSES, Budget
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import Known, Session, opened
-from neurocodec.identity import Identity, Walk
+from neurocodec.identity.marks import Identity
+from neurocodec.identity.walk import Walk
 from neurocodec.labels import require_free_names
 from neurocodec.network import Network
 from neurocodec.nn.capture.layer import Layer

@@ -24,7 +24,8 @@ from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Block, bar, batches
 from neurocodec.engine.stored import read_coords
 from neurocodec.errors import InputError
-from neurocodec.identity import Identity, summary
+from neurocodec.identity.marks import Identity
+from neurocodec.identity.walk import summary
 from neurocodec.labels import provenance, stamp
 from neurocodec.storage.formats import CHUNK_BYTES
 from neurocodec.storage.parts import KEPT

@@ -22,7 +22,7 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
 from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.identity import Walk
+from neurocodec.identity.walk import Walk
 from neurocodec.labels import fingerprint, in_order_of
 from neurocodec.network import Network
 from neurocodec.nn.arrays import tensor_of

@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from neurocodec.identity import Identity, State
+from neurocodec.identity.marks import Identity
+from neurocodec.identity.state import State
 from neurocodec.network import Network
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from neurocodec import labels, storage
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, StorageError
-from neurocodec.identity import Identity, Walk
+from neurocodec.identity.marks import Identity
+from neurocodec.identity.walk import Walk
 from neurocodec.modes.coders import Coder
 from neurocodec.modes.fitted import Fitted, as_tree, labelled_loadings, state_of
 from neurocodec.rows import matrix as row

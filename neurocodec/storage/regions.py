@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec.errors import InputError, StorageError
-from neurocodec.identity import Identity
+from neurocodec.identity.marks import Identity
 from neurocodec.storage.encoding import encode, stored_values
 from neurocodec.storage.files import (
     PathLike,

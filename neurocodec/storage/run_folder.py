@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
 from neurocodec.errors import StorageError
-from neurocodec.identity import Identity
+from neurocodec.identity.marks import Identity
 from neurocodec.storage.attributes import PREFIX, dumps
 from neurocodec.storage.claims import FILES, Claim
 from neurocodec.storage.files import (

@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from neurocodec.identity import Identity
+from neurocodec.identity.marks import Identity
 from neurocodec.storage.encoding import encode
 from neurocodec.storage.files import (
     PathLike,

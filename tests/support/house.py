@@ -33,8 +33,8 @@ ORDER = (
 """Each part of the package imports from the rows above it only; parts of a row are strangers."""
 
 GROUPS = {
-    "hall": "errors vocabulary identity arguments clock labels network zoo plot __main__",
-    "machinery": "storage kernels nn engine rows",
+    "hall": "errors vocabulary arguments clock labels network zoo plot __main__",
+    "machinery": "identity storage kernels nn engine rows",
     "sources": "stimuli simulation adapters",
     "questions": "attribution modes statistics categories cells fields maps perturbation "
     "interneurons fitting",

@@ -38,7 +38,14 @@ Kind = Literal["vector", "tokens", "maps"]
 class Front:
     """What happens to the input before the first layer; no module, as only layers are."""
 
-    AFFINE = ("nothing", "standardised", "in channels-last", "changed in place", "padded", "flipped")
+    AFFINE = (
+        "nothing",
+        "standardised",
+        "in channels-last",
+        "changed in place",
+        "padded",
+        "flipped",
+    )
     OTHER = (
         "masked by itself",
         "gain by detach",
@@ -552,7 +559,11 @@ def _flattened(rng: Random) -> nn.Module:
 
 def _map_middle(build: _Builder) -> None:
     rng, (_, channels, height, width) = build.rng, build.z.shape
-    ways = ["part"] * 5 + ["residual"] * 3 + ["again", "again", "pair", "pair", "squeeze", "squeeze", "function"]
+    ways = (
+        ["part"] * 5
+        + ["residual"] * 3
+        + ["again", "again", "pair", "pair", "squeeze", "squeeze", "function"]
+    )
     ways += ["shuffle"] * 2 + ["pool"] * 2 + ["upsampled"]
     ways = [*ways] * 2 + ["keyword"]
     match pick(rng, ways):
@@ -653,4 +664,3 @@ def _finish(module: RandomNetwork, build: _Builder, inputs: int, outputs: int) -
             if isinstance(part, nn.Conv2d):
                 part.to(memory_format=torch.channels_last)
         build.tags.append("channels-last weights")
-

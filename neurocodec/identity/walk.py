@@ -1,37 +1,37 @@
-"""What tells one run from another: numbers, texts and code that it can reach, without addresses."""
+"""Everything that can be reached from a value: numbers, texts and code, without addresses."""
 
 from __future__ import annotations
 
-import dataclasses
-import dis
 import enum
 import functools
 import hashlib
-import inspect
 import re
 import sys
-import sysconfig
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
 from pathlib import PurePath
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from neurocodec.identity.code import (
+    code_text,
+    full_name,
+    functions_in,
+    globals_of,
+    is_own,
+    package_of,
+    reached_by_a_pass,
+)
+
 ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 """Places in memory in the text of an object, which are others in every process."""
-PYTHON: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
-"""Version of Python, which decides what code is compiled to."""
-AGREEMENT: Final = 1e-4
-"""Largest difference of an answer from the one that was kept, relative to the largest number."""
-
 _OPEN: Final = frozenset({"neurocodec", "types", "argparse"})
 """Modules, beside a user's own, of whose objects all attributes count."""
 _LONG: Final = 64
 """Things in a container from which on they are one mark together."""
-_LARGE: Final = 2**20
+LARGE: Final = 2**20
 """Bytes from which on a tensor is taken to be the same while its version is."""
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes, type(...), range, slice)
 _HELD: Final = (list, tuple, dict, set, frozenset, np.ndarray, np.generic)
@@ -40,7 +40,6 @@ _TOLD: Final = frozenset({"datetime", "decimal", "fractions", "operator", "re", 
 _HOOKS: Final = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _PASSING: Final = ("neurocodec.nn.capture", "neurocodec.nn.fast")
 """Modules whose hooks and forms of a layer are there for the length of a run."""
-_RUN_BY_TORCH: Final = ("forward", "__call__", "__getattr__", "__getattribute__")
 
 
 def without_addresses(text: str) -> str:
@@ -58,49 +57,6 @@ def digest(value: object) -> str:
 def summary(marks: Mapping[str, str]) -> str:
     """SHA-256 over marks."""
     return hashlib.sha256(repr(sorted(marks.items())).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Marks of what a run depends on, and its answers to a few samples."""
-
-    data: dict[str, str] = field(default_factory=dict)  # path -> mark
-    code: dict[str, str] = field(default_factory=dict)  # function or class -> mark
-    changed: tuple[str, ...] = ()  # paths that a pass changes by itself, with all below them
-    answers: list[list[float]] = field(default_factory=list)  # one list for each way to answer
-    python: str = PYTHON
-
-    def differences(self, there: Identity) -> list[str]:
-        """What is other than it was, in words."""
-        free = {*self.changed, *there.changed}
-        pairs = [(self.data, there.data)]
-        # of another version of Python the same code has other marks; answers are compared
-        pairs += [(self.code, there.code)] if self.python == there.python else []
-        found = [
-            f"{path} {'was not there' if path not in old else 'is other than it was'}"
-            for new, old in pairs
-            for path in sorted({*new, *old})
-            if new.get(path) != old.get(path) and free.isdisjoint(_above(path))
-        ]
-        if not found and not _agree(self.answers, there.answers):
-            found.append("answers to the same few samples are others")
-        return found
-
-
-def _above(path: str) -> Iterator[str]:
-    """A path and all that it is part of."""
-    yield path
-    for place, letter in enumerate(path):
-        if letter in ".[":
-            yield path[:place]
-
-
-def _agree(here: list[list[float]], there: list[list[float]]) -> bool:
-    """Whether answers differ by rounding alone."""
-    if [len(a) for a in here] != [len(a) for a in there]:
-        return False
-    pairs = [(np.asarray(a), np.asarray(b)) for a, b in zip(here, there, strict=True) if a]
-    return all(np.abs(a - b).max() <= AGREEMENT * np.abs(b).max() for a, b in pairs)
 
 
 Tensors: TypeAlias = dict[tuple[int, int], tuple[object, str]]
@@ -130,7 +86,7 @@ class Walk:
             return self._put(path, f"{_name(type(value))} {value.name}")
         if isinstance(value, _PLAIN) and not isinstance(value, np.generic):
             return self._put(path, f"{type(value).__name__} {without_addresses(repr(value))}")
-        if _is_tensor(value):
+        if is_tensor(value):
             return self._put(path, self._of_tensor(value))
         if isinstance(value, np.ndarray | np.generic):
             return self._array(path, np.asarray(value))
@@ -197,7 +153,7 @@ class Walk:
     def _of_tensor(self, value: Any) -> str:
         if id(value) in self._known:
             return f"is {self._known[id(value)]}"
-        large = value.device.type != "meta" and value.numel() * value.element_size() > _LARGE
+        large = value.device.type != "meta" and value.numel() * value.element_size() > LARGE
         key = (id(value), -1 if value.is_inference() else value._version)  # noqa: SLF001
         if large and key[1] >= 0 and key in self.tensors:
             return self.tensors[key][1]
@@ -210,7 +166,7 @@ class Walk:
         """A module of torch: its class, what hangs on it, its attributes and its parts."""
         kind = type(module)
         own = {k: x for k, x in _attributes(module) if k not in _of_every_module()}
-        if _root(kind) == "torch":  # settings that no pass changes: one mark for all of them
+        if package_of(kind) == "torch":  # settings that no pass changes: one mark for all of them
             plain = {k: x for k, x in own.items() if type(x) in _PLAIN or _is_short(x)}
             self._put(path, without_addresses(f"{_name(kind)} {sorted(plain.items())}"))
             own = {k: x for k, x in own.items() if k not in plain}
@@ -218,13 +174,13 @@ class Walk:
             self._put(path, _name(kind))
             self._class(kind, whole=False)
         for name, value in own.items():
-            if not _passes(value):
+            if not is_passing(value):
                 self.visit(f"{path}.{name}", value)
         for name, tensor in {**module._parameters, **module._buffers}.items():  # noqa: SLF001
             if tensor is not None and id(tensor) not in self._known:
                 self.visit(f"{path}.{name}", tensor)
         for kind_of_hook in _HOOKS:
-            hooks = [h for h in getattr(module, kind_of_hook, {}).values() if not _passes(h)]
+            hooks = [h for h in getattr(module, kind_of_hook, {}).values() if not is_passing(h)]
             for place, hook in enumerate(hooks):
                 self.visit(f"{path}.{kind_of_hook[1:-1]}[{place}]", hook)
         for name, part in module._modules.items():  # noqa: SLF001
@@ -235,46 +191,46 @@ class Walk:
         text = f"{_name(kind)} {getattr(value, '__name__', '')}"
         if hasattr(value, "__wrapped__"):
             self.visit(f"{path}.function", value.__wrapped__)
-        elif _root(kind) in _TOLD or kind.__name__.lower().endswith("dtype"):
+        elif package_of(kind) in _TOLD or kind.__name__.lower().endswith("dtype"):
             text += without_addresses(repr(value))
         elif _is_labelled(value):
             text += repr(getattr(value, "dims", ""))
             self.visit(f"{path}.values", np.asarray(value))
-        elif _is_own(kind) or _root(kind) in _OPEN:
+        elif is_own(kind) or package_of(kind) in _OPEN:
             self._class(kind, whole=True)
             for name, part in _attributes(value):
                 self.visit(f"{path}.{name}", part)
-        elif _root(kind) not in sys.stdlib_module_names:  # files, threads, locks and the like
+        elif package_of(kind) not in sys.stdlib_module_names:  # files, threads, locks and the like
             for name, part in _attributes(value):
-                if _is_tensor(part) or isinstance(part, bool | int | float | np.ndarray):
+                if is_tensor(part) or isinstance(part, bool | int | float | np.ndarray):
                     self.visit(f"{path}.{name}", part)
         self._put(path, text)
 
     def _function(self, path: str, function: types.FunctionType) -> None:
         """Code where it is the user's, and what it has of its surroundings."""
-        self._put(path, function.__qualname__ if _is_own(function) else _full_name(function))
-        if _root(function) in sys.stdlib_module_names:
+        self._put(path, function.__qualname__ if is_own(function) else full_name(function))
+        if package_of(function) in sys.stdlib_module_names:
             return
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         held = {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
         held |= {"defaults": function.__defaults__ or (), **(function.__kwdefaults__ or {})}
         held |= vars(function)
-        if not _is_own(function):
-            held = {k: x for k, x in held.items() if type(x) in _PLAIN or _is_tensor(x)}
+        if not is_own(function):
+            held = {k: x for k, x in held.items() if type(x) in _PLAIN or is_tensor(x)}
         for name, value in held.items():
             if name != "__wrapped__" and value != ():
                 self.visit(f"{path}.{name}", value)
         self._compiled(function)
 
     def _compiled(self, function: types.FunctionType) -> None:
-        if not _is_own(function) or function.__code__.co_filename == "<string>":
+        if not is_own(function) or function.__code__.co_filename == "<string>":
             return
-        mark = _mark(_code_text(function.__code__, function.__doc__))
+        mark = _mark(code_text(function.__code__, function.__doc__))
         marks = self._code.setdefault(function.__qualname__, set())
         if mark in marks:
             return
         marks.add(mark)
-        for name, value in _globals_of(function):
+        for name, value in globals_of(function):
             self.visit(f"global {name}", value)
 
     def _class(self, kind: type, *, whole: bool) -> None:
@@ -282,16 +238,16 @@ class Walk:
         if id(kind) in self._seen and self._seen[id(kind)][1] == "class":
             return
         self._seen[id(kind)] = (kind, "class")
-        bases = [base for base in kind.__mro__ if _is_own(base)]
+        bases = [base for base in kind.__mro__ if is_own(base)]
         held = {name: value for base in reversed(bases) for name, value in vars(base).items()}
         for name, value in held.items():
-            plain = isinstance(value, (*_PLAIN, *_HELD)) or _is_tensor(value)
+            plain = isinstance(value, (*_PLAIN, *_HELD)) or is_tensor(value)
             if plain and not name.startswith(("__", "_abc_")):
                 self.visit(f"class {kind.__qualname__}.{name}", value)
-        names = {n for base in bases for n in vars(base)} if whole else _called(bases)
+        names = {n for base in bases for n in vars(base)} if whole else reached_by_a_pass(bases)
         for base in bases:
             for name in sorted(names & vars(base).keys()):
-                for function in _functions_in(vars(base)[name]):
+                for function in functions_in(vars(base)[name]):
                     self._function(f"class {base.__qualname__}.{name}", function)
 
 
@@ -304,10 +260,6 @@ def _mark(*content: str | memoryview) -> str:
 
 def _name(kind: type) -> str:
     return kind.__qualname__
-
-
-def _full_name(thing: Any) -> str:
-    return f"{thing.__module__}.{thing.__qualname__}"
 
 
 @functools.cache
@@ -327,38 +279,20 @@ def _is_short(value: object) -> bool:
     return type(value) in _PLAIN
 
 
-def _root(thing: Any) -> str:
-    return str(getattr(thing, "__module__", None) or "").partition(".")[0]
-
-
-@functools.cache
-def _is_installed(module: str) -> bool:
-    """Whether a module is a library's: what its code is, is said by its version."""
-    if module in sys.stdlib_module_names or module in {"neurocodec", "builtins"}:
-        return True
-    file = getattr(sys.modules.get(module), "__file__", None) or ""
-    paths = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
-    return any(file.startswith(path) for path in paths) or "site-packages" in file
-
-
-def _is_own(thing: Any) -> bool:
-    """Whether a class or function is the user's."""
-    return thing is not object and not _is_installed(_root(thing))
-
-
-def _passes(value: object) -> bool:
+def is_passing(value: object) -> bool:
     """Whether a hook or a form of a layer is there for the length of a run only."""
     inner = value.func if isinstance(value, functools.partial) else value
     return str(getattr(inner, "__module__", "")).startswith(_PASSING)
 
 
-def _is_tensor(value: object) -> bool:
+def is_tensor(value: object) -> bool:
+    """Whether a value is a tensor; without torch there are none."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
 def _is_labelled(value: object) -> bool:
-    return _root(type(value)) in {"xarray", "pandas"} and hasattr(value, "__array__")
+    return package_of(type(value)) in {"xarray", "pandas"} and hasattr(value, "__array__")
 
 
 def _is_filled(cell: types.CellType) -> bool:
@@ -404,134 +338,3 @@ def tensor_mark(value: Any) -> str:
         plain = plain.dequantize()
     flat = plain.resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
     return _mark(head, flat.view(torch.uint8).numpy().data)
-
-
-def _code_text(code: types.CodeType, doc: str | None = None) -> str:
-    """What code does: not where it is written, nor what is said of it."""
-    held = [c for c in code.co_consts if doc is None or c != doc]
-    constants = [
-        _code_text(c) if isinstance(c, types.CodeType) else (type(c).__name__, digest(c))
-        for c in held
-    ]
-    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-    return repr((code.co_code, code.co_names, code.co_freevars, counts, constants))
-
-
-def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _nested(constant)
-
-
-def _globals_of(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """What a function reads of its module, and of the user's own modules that it names there."""
-    known = function.__globals__
-    for code in _nested(function.__code__):
-        module: Any = None
-        for step in dis.get_instructions(code):
-            if step.opname in {"LOAD_GLOBAL", "LOAD_NAME"} and step.argval in known:
-                value = known[step.argval]
-                module = value if isinstance(value, types.ModuleType) else None
-                if module is None and not _is_library(value):
-                    yield step.argval, value
-            elif step.opname in {"LOAD_ATTR", "LOAD_METHOD"} and module is not None:
-                inner = getattr(module, step.argval, None)
-                if not _is_installed(module.__name__.partition(".")[0]) and not _is_library(inner):
-                    yield f"{module.__name__}.{step.argval}", inner
-                module = None
-            else:
-                module = None
-
-
-def _is_library(value: object) -> bool:
-    """Whether it is a module, or a function or class of a library."""
-    if isinstance(value, types.ModuleType):
-        return True
-    named = isinstance(value, type | types.FunctionType | types.BuiltinFunctionType)
-    return named and not _is_own(value)
-
-
-def _called(bases: Sequence[type]) -> set[str]:
-    """Names of methods that a pass through a module can reach."""
-    found: set[str] = set()
-    new = {*_RUN_BY_TORCH}
-    while new:
-        found |= new
-        codes = (
-            code
-            for base in bases
-            for name in new & vars(base).keys()
-            for function in _functions_in(vars(base)[name])
-            for code in _nested(function.__code__)
-        )
-        new = {name for code in codes for name in code.co_names} - found
-    return found
-
-
-def _functions_in(value: Any) -> list[types.FunctionType]:
-    """Functions behind a method, property or the like."""
-    if isinstance(value, property):
-        inner = [value.fget, value.fset]
-    elif isinstance(value, functools.cached_property):
-        inner = [value.func]
-    else:
-        inner = [inspect.unwrap(getattr(value, "__func__", value)) if callable(value) else value]
-        inner = [getattr(x, "__func__", x) for x in inner]
-    return [x for x in inner if isinstance(x, types.FunctionType)]
-
-
-@dataclass(frozen=True)
-class State:
-    """Everything of a module that its answers can depend on, but for what `state_dict` holds."""
-
-    walk: Walk
-    text: str  # its parts, as it is printed
-    kept: dict[str, object]  # buffer that `state_dict` holds -> what tells if it was changed
-    changed: tuple[str, ...] = ()  # paths that a pass has changed
-
-    @classmethod
-    def of(cls, module: Any, before: State | None = None) -> State:
-        """Look at a module as it is; quicker after a first look."""
-        stored = module.state_dict(keep_vars=True)
-        tensors = {k: x for k, x in stored.items() if _is_tensor(x)}
-        walk = Walk(
-            {id(x): name for name, x in tensors.items()},
-            None if before is None else before.walk.tensors,
-        )
-        walk.visit("network", module)
-        for name in ("_global_forward_pre_hooks", "_global_forward_hooks"):
-            hooks = getattr(sys.modules["torch"].nn.modules.module, name)
-            walk.visit(name, [h for h in hooks.values() if not _passes(h)])
-        kept = {k: _content(x) for k, x in tensors.items() if not _is_parameter(x)}
-        return cls(walk, without_addresses(repr(module)), kept)
-
-    def after(self, module: Any, known: Set[str] = frozenset()) -> State:
-        """The same, with what is other after a pass noted as changed by passes; `known` before."""
-        now = State.of(module, self)
-        pairs: list[tuple[Mapping[str, object], Mapping[str, object]]] = [
-            (self.walk.data, now.walk.data),
-            (self.kept, now.kept),
-            ({"text": self.text}, {"text": now.text}),
-        ]
-        moved = {k for a, b in pairs for k in {*a, *b} if a.get(k) != b.get(k)}
-        return dataclasses.replace(self, changed=tuple(sorted(moved | known)))
-
-    @property
-    def marks(self) -> dict[str, str]:
-        """Marks of what no pass has changed."""
-        free = {*self.changed}
-        return {k: x for k, x in self.walk.data.items() if free.isdisjoint(_above(k))}
-
-
-def _content(tensor: Any) -> object:
-    """Bytes of a tensor, or of a large one its version, which is quick to compare."""
-    small = tensor.numel() * tensor.element_size() <= _LARGE and tensor.device.type != "meta"
-    try:
-        return tensor.detach().cpu().numpy().tobytes() if small else (id(tensor), tensor._version)  # noqa: SLF001
-    except (TypeError, RuntimeError):  # of types that numpy has not, sparse, or in inference mode
-        return tensor_mark(tensor)
-
-
-def _is_parameter(tensor: Any) -> bool:
-    return isinstance(tensor, sys.modules["torch"].nn.Parameter)
