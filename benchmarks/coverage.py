@@ -96,9 +96,10 @@ def trees(layers: dict[str, dict[str, Any]], coords: dict[str, Any] | None = Non
 def weights(random: Random, size: int) -> Array:
     """Contributions (image, channel) that are sparser in some images than in others."""
     power = 1.0 + 2.0 * random.random((size, 1))
-    return random.choice([-1.0, 1.0], (size, CHANNELS)) * random.exponential(
-        size=(size, CHANNELS)
-    ) ** power
+    return (
+        random.choice([-1.0, 1.0], (size, CHANNELS))
+        * random.exponential(size=(size, CHANNELS)) ** power
+    )
 
 
 def plain_hoyer(x: Array) -> Array:
@@ -180,7 +181,7 @@ BOTH = ("contribution", "activation")
 def of_class_means(n: int, repeats: int, random: Random) -> Array:
     """The same of the means of ten classes of n samples each, over samples of these classes."""
     centre = 2.0 * np.random.default_rng(5).standard_normal((CATEGORIES, 1, CHANNELS))
-    draw = lambda: (centre + random.standard_normal((CATEGORIES, n, CHANNELS)))  # noqa: E731
+    draw = lambda: centre + random.standard_normal((CATEGORIES, n, CHANNELS))  # noqa: E731
     dims = ("stimulus", "channel")
     layers = {
         f"/layer{i}": {k: (dims, draw().reshape(-1, CHANNELS)) for k in BOTH}
