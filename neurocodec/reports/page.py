@@ -119,7 +119,7 @@ def completeness_rows(analysis: Analysis) -> list[Part]:
         {
             "layer": str(row[v.LAYER].item()),
             **dict(zip(names, row.values.tolist(), strict=True)),
-            "around": share_around(analysis.tree[str(row[v.LAYER].item())]),
+            "around": share_around(analysis.tree.children[str(row[v.LAYER].item())]),
         }
         for row in analysis.completeness
     ]

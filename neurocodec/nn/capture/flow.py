@@ -86,7 +86,9 @@ class Call:
     @property
     def by_sample(self) -> bool:
         """Whether as many samples come out as go in."""
-        return bool(self.reads and self.makes) and self.reads.shape[:1] == self.makes.shape[:1]
+        if self.reads is None or self.makes is None:
+            return False
+        return self.reads.shape[:1] == self.makes.shape[:1]
 
 
 @dataclass
@@ -189,7 +191,7 @@ class Recorder(TorchDispatchMode):
     """Writes down the flow of a pass."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.flow = Flow()
         self.known = True
         self.stack: list[str] = [""]
@@ -338,7 +340,7 @@ def _storage(tensor: Tensor) -> int:
 
 def _geometry(tensor: Tensor, value: int) -> Seen:
     with torch._C.DisableTorchFunction():  # noqa: SLF001
-        return Seen(value, tuple(tensor.shape), tensor.stride(), tensor.storage_offset())
+        return Seen(value, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
 
 
 def _tells_python(func: Any, tensors: list[Tensor]) -> bool:

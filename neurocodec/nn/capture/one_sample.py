@@ -36,7 +36,7 @@ class RightForOne(TorchFunctionMode):
             return func(given, *args[1:], **kwargs)
         result = func(plain_layout(given), *args[1:], **kwargs)
         if isinstance(result, Tensor) and result.requires_grad:
-            result.register_hook(plain_layout)
+            result.register_hook(plain_layout)  # type: ignore[no-untyped-call]
         return result
 
 
