@@ -1,4 +1,4 @@
-"""Checks of plain arguments: whole numbers, shares, one of a few names, bytes, intervals, paths."""
+"""Checks of plain arguments: whole numbers, shares, one of a few names, bytes, intervals."""
 
 from __future__ import annotations
 

@@ -307,10 +307,12 @@ def by_index(values: Any, data: xr.DataArray, dim: str, what: str) -> NDArray[An
     shape, found = np.shape(values), np.asarray(values, dtype=object)
     for name in (dim, "source") if index is not None and found.ndim == 1 else ():
         known = name in data.coords and data.coords[name].dims == (dim,)
+        if not known and name != dim:
+            continue
         wanted = data.coords[name].values.tolist() if known else list(range(size))
         if index == wanted:
             return found
-        if (known or name == dim) and len({*index}) == len(index) and {*wanted} <= {*index}:
+        if len({*index}) == len(index) and {*wanted} <= {*index}:
             place = {label: i for i, label in enumerate(index)}
             return np.asarray(found[[place[label] for label in wanted]])
     series = not isinstance(values, xr.DataArray)

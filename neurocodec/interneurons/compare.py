@@ -153,24 +153,9 @@ def compare_interneurons(
     """
     seed = arguments.whole("seed", seed, 0, hint="seed=0")
     batch_size = arguments.batch_size(batch_size)
-    require_network(net)
     chance = arguments.whole("chance", chance, 0, hint="chance=100")
     level = _in_range("quantile", quantile, 1.0)
-    data = RecordedInterneurons.of(net, recording, variable)
-    own = {
-        *v.VARIABLES,
-        *net.layers,
-        FOLD,
-        SHIFT,
-        v.LAYER,
-        v.CHANNEL,
-        v.MODE,
-        v.Y,
-        v.X,
-        v.LAG,
-        v.TIME,
-    }
-    labels.require_free_names(data.coords, own, "the recording")
+    data = _recorded(net, recording, variable)
     lags = round(_in_range("max_lag", max_lag) * data.rate)
     frames = round(_in_range("block", block) * data.rate)
     halves, shifts = _time(net, data, lags=lags, block=frames, chance=chance, seed=seed)
@@ -208,6 +193,17 @@ def compare_interneurons(
         seed=seed,
         data_sha256=labels.fingerprint(data.traces, data.samples.values.numpy()),
     )
+
+
+def _recorded(
+    net: Network, recording: xr.Dataset | xr.DataTree, variable: str | None
+) -> RecordedInterneurons:
+    """Recording of interneurons, none of whose coordinates has the name of a score."""
+    data = RecordedInterneurons.of(require_network(net), recording, variable)
+    dims = {FOLD, SHIFT, v.LAYER, v.CHANNEL, v.MODE, v.TOKEN, v.Y, v.X}
+    own = {*v.VARIABLES, *dims, *net.layers}
+    labels.require_free_names(data.coords, own, "the recording")
+    return data
 
 
 def _in_range(name: str, value: float, largest: float = np.inf) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -249,13 +250,17 @@ class Feature(Target):
     position: tuple[int, ...] | int | None = None
 
     def __post_init__(self) -> None:
-        known = list(getattr(self.vector, "coords", {}).get("channel", ()))
-        if [int(channel) for channel in known] != list(range(len(known))):
+        coords = getattr(self.vector, "coords", None)
+        if coords is None:
+            return
+        known = np.asarray(coords["channel"]).tolist() if "channel" in coords else []
+        if known != list(range(len(known))):
             raise InputError(
-                came=f"a vector over the channels {[int(channel) for channel in known][:5]}",
+                came=f"a vector over the channels {known[:5]}",
                 expected="the channels of the layer in their order, from 0",
                 hint="vector.sortby('channel')",
             )
+        object.__setattr__(self, "vector", tuple(np.asarray(self.vector, float).tolist()))
 
     @property
     def layer(self) -> str:
