@@ -44,7 +44,7 @@ def copied(module: nn.Module) -> nn.Module:
     own = twin(module, ((p, _frozen(p)) for p in module.parameters()))
     own.eval()
     for parameter in own.parameters():  # of what was copied whole
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
     return own
 
 
