@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import inspect
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 
 class NeurocodecError(Exception):
@@ -68,6 +70,21 @@ class NeurocodecWarning(UserWarning):
     """A result was computed, but the data or settings give a reason to doubt it."""
 
 
+_collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collected() -> Iterator[list[str]]:
+    """Keep the warnings of this thread, which `warn` would give, for the one who asked."""
+    # Not by warnings.catch_warnings, which changes the filters of all threads.
+    found: list[str] = []
+    token = _collected.set(found)
+    try:
+        yield found
+    finally:
+        _collected.reset(token)
+
+
 def warn(message: str) -> None:
     """Warn of a doubtful result, at the line outside neurocodec that led to it.
 
@@ -84,6 +101,10 @@ def warn(message: str) -> None:
     >>> str(found[0].message)
     'few rows'
     """
+    kept = _collected.get()
+    if kept is not None:
+        kept.append(message)
+        return
     frame, level = inspect.currentframe(), 1
     while frame is not None and str(frame.f_globals.get("__name__")).startswith("neurocodec."):
         frame, level = frame.f_back, level + 1

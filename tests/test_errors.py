@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 
 import pytest
 from hypothesis import given
@@ -13,9 +14,12 @@ from neurocodec.errors import (
     CaptureError,
     InputError,
     NeurocodecError,
+    NeurocodecWarning,
     StorageError,
     UnknownNameError,
+    collected,
     unknown_name,
+    warn,
 )
 
 KINDS = (NeurocodecError, InputError, CaptureError, StorageError, UnknownNameError)
@@ -84,3 +88,21 @@ def test_no_name_exists() -> None:
 @given(st.text(), st.lists(st.text() | st.integers(), max_size=20))
 def test_any_name_makes_a_message(name: str, known: list[str | int]) -> None:
     assert repr(name) in str(unknown_name("cell", name, known))
+
+
+def test_warnings_are_collected_for_one_thread_and_given_in_all_others() -> None:
+    told: list[str] = []
+
+    def other() -> None:
+        with pytest.warns(NeurocodecWarning, match="of another"):
+            warn("of another")
+        told.append("other")
+
+    with collected() as found:
+        warn("few rows")
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert (found, told) == (["few rows"], ["other"])
+    with pytest.warns(NeurocodecWarning, match="again"):
+        warn("again")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import count
@@ -17,7 +16,7 @@ from tqdm.auto import tqdm
 
 from neurocodec import arguments
 from neurocodec.arguments import is_whole
-from neurocodec.errors import InputError, NeurocodecWarning, warn
+from neurocodec.errors import InputError, collected, warn
 from neurocodec.modes.fitting import fit_together
 from neurocodec.modes.preparation import Prepared
 from neurocodec.modes.sparse import SparseModes
@@ -224,24 +223,20 @@ def prepare_all(
         rows = (id(array), c.sign, c.seed, c.validation, c.nonnegative, one.memory)
         key = (*rows, c.expansion, c.active)  # which the warnings are about
         if key not in known:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
+            with collected() as messages:
                 known[key] = one.prepare(array, origin)
-            _pass_on(caught, told)
+            _pass_on(messages, told)
         found.append(known[key])
     return found
 
 
-def _pass_on(caught: Sequence[warnings.WarningMessage], told: set[str]) -> None:
-    """Give each warning of ours once, whatever the numbers in it, and all others as they came."""
-    for one in caught:
-        if not issubclass(one.category, NeurocodecWarning):
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-            continue
-        kind = re.sub(r"\d+", "", str(one.message))
+def _pass_on(messages: Sequence[str], told: set[str]) -> None:
+    """Give each warning once, whatever the numbers in it."""
+    for message in messages:
+        kind = re.sub(r"\d+", "", message)
         if kind not in told:
             told.add(kind)
-            warn(str(one.message))
+            warn(message)
 
 
 def _groups(modes: Sequence[SparseModes], prepared: Sequence[Prepared]) -> list[list[int]]:

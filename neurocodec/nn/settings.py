@@ -71,7 +71,8 @@ class Setting(Shared, Generic[T]):
 
 def random_state() -> tuple[Any, ...]:
     """Global random states: of torch, of Python, of NumPy."""
-    on_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    on_devices = torch.cuda.get_rng_state_all() if begun else []
     return (
         torch.get_rng_state(),
         on_devices,

@@ -47,7 +47,7 @@ def copied(module: nn.Module) -> nn.Module:
     with suppress(NotImplementedError):  # of torch.export, whose graphs have one mode
         own.eval()
     for parameter in own.parameters():  # of what was copied whole
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
     return own
 
 

@@ -75,10 +75,15 @@ def reading_only(module: nn.Module) -> Iterator[None]:
         yield
 
 
-class _ReadingOnly(TorchDispatchMode):
+class _ReadingOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, shared: set[int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.shared = shared - {0}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Spare the seconds that torch takes to load its compiler, which it would keep out."""
+        return False
 
     def __torch_dispatch__(
         self,

@@ -8,15 +8,17 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-_PLAIN = (str, bytes, int, float, complex, type, BuiltinFunctionType, torch.Size)
-_PLAIN += (torch.dtype, torch.device, torch.fx.Graph)
+_PLAIN: Final[tuple[type, ...]] = (
+    *(str, bytes, int, float, complex, type, BuiltinFunctionType),
+    *(torch.Size, torch.dtype, torch.device, torch.fx.Graph),
+)
 """What does not change, or is not used when a module runs."""
-_UNCOPIED = ("_compiled_call_impl", "dynamo_ctx")
+_UNCOPIED: Final = ("_compiled_call_impl", "dynamo_ctx")
 """Attributes of compiled modules: a copy is run as it was written."""
 
 
@@ -82,7 +84,8 @@ class _Copies:
             vars(body).update({name: self.of(value) for name, value in kept.items()})
             if "dynamo_ctx" in vars(part):  # made by torch.compile
                 vars(body)["forward"] = self.of(part._orig_mod)  # noqa: SLF001
-        return self.known[id(whole)]
+        copied: nn.Module = self.known[id(whole)]
+        return copied
 
     def _called(self, value: Any) -> Any:
         if isinstance(value, MethodType):

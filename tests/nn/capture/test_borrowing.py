@@ -2,13 +2,16 @@
 
 import random
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from module_state import assert_same, state
 from networks import convolutional, images, net_contribution, seeded, two_layers, vectors
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 import neurocodec as nc
 from neurocodec.errors import CaptureError
@@ -178,3 +181,48 @@ def test_a_recurrent_network_keeps_its_numbers():
         expected = module(torch.from_numpy(rows().values))
     found = nc.respond(nc.Network(module, []), rows())
     np.testing.assert_allclose(found.values, expected, rtol=1e-6)
+
+
+@contextmanager
+def default(dtype):
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+class Watching(TorchFunctionMode):
+    def __torch_function__(self, function, _types, args=(), kwargs=None):
+        return function(*args, **(kwargs or {}))
+
+
+SET = {
+    "float64": lambda: default(torch.float64),
+    "float16": lambda: default(torch.float16),
+    "meta": lambda: torch.device("meta"),
+    "no gradients": torch.no_grad,
+    "inference": torch.inference_mode,
+    "bfloat16": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "function mode": Watching,
+    "numpy": lambda: np.errstate(all="raise"),
+    "printing": lambda: np.printoptions(precision=1, threshold=2),
+}
+
+
+@pytest.mark.parametrize("name", SET)
+def test_numbers_do_not_depend_on_what_a_user_has_set(name):
+    net = nc.Network(convolutional(), ["3"])
+    method = nc.methods.SmoothGrad(sigma=0.1, samples=2, seed=0)
+
+    def ask():
+        tree = nc.contributions(
+            net, images(2), target=nc.targets.TopK(), method=method, progress=False
+        )
+        return nc.respond(net, images(2)), tree["3"].to_dataset()
+
+    plain = ask()
+    with SET[name]():
+        found = ask()
+    for a, b in zip(found, plain, strict=True):
+        xr.testing.assert_identical(a, b)
