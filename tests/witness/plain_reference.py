@@ -139,9 +139,7 @@ class Reference:
             hook = part.register_forward_hook(after)
         stack.callback(hook.remove)
 
-    def point(
-        self, x: Tensor, value: Value, replaced: Mapping[str, Tensor] | None = None
-    ) -> Point:
+    def point(self, x: Tensor, value: Value, replaced: Mapping[str, Tensor] | None = None) -> Point:
         """The value and its derivative in every place, where there is one."""
         outputs, hidden = self.run(x, replaced)
         y = value(outputs, hidden)
@@ -264,7 +262,7 @@ def _values(  # noqa: PLR0911
             return (h if way.name == "SmoothGrad" else above) * g
         case "NormGrad":
             norm = float(g.square().sum().sqrt())
-            return above * (g / (norm if norm else 1.0))
+            return above * (g / (norm or 1.0))
         case "Gradient":
             return g
         case "Activation":
@@ -296,7 +294,7 @@ def _line_integral(points: list[Point], way: Way, alias: str) -> Tensor:
     return total
 
 
-def channel_map(
+def channel_map(  # noqa: PLR0917
     reference: Reference,
     way: Way,
     value_at: Callable[[Tensor], Value],
@@ -363,9 +361,7 @@ def _scaled(part: Any, z: Tensor) -> Tensor:
 
 
 def _batch_norm(part: Any, input: Tensor) -> Tensor:  # noqa: A002
-    mean, variance = (
-        _per_channel(s, input, 0.0) for s in (part.running_mean, part.running_var)
-    )
+    mean, variance = (_per_channel(s, input, 0.0) for s in (part.running_mean, part.running_var))
     return _scaled(part, (input - mean) / (variance + part.eps) ** 0.5)
 
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from blocks import (
     FUNCTIONS,
@@ -38,7 +37,14 @@ Kind = Literal["vector", "tokens", "maps"]
 class Front:
     """What happens to the input before the first layer; no module, as only layers are."""
 
-    AFFINE = ("nothing", "standardised", "in channels-last", "changed in place", "padded", "flipped")
+    AFFINE = (
+        "nothing",
+        "standardised",
+        "in channels-last",
+        "changed in place",
+        "padded",
+        "flipped",
+    )
     OTHER = (
         "masked by itself",
         "gain by detach",
@@ -68,7 +74,7 @@ class Front:
         found = self._changed(x)
         return found if self.strength == 1 else x + self.strength * (found - x)
 
-    def _changed(self, x: Tensor) -> Tensor:  # noqa: C901, PLR0911, PLR0912
+    def _changed(self, x: Tensor) -> Tensor:  # noqa: PLR0911, PLR0912
         rest = (slice(None), *[None] * (x.ndim - 1))
         match self.way:
             case "standardised":
@@ -425,7 +431,9 @@ def _convolution(build: _Builder, out: int | None = None, *, same: bool = False)
     return conv.to(memory_format=torch.channels_last) if chance(rng, 0.15) else conv
 
 
-def _norm(build: _Builder, channels: int, shape: tuple[int, ...]) -> nn.Module:
+def _norm(  # noqa: PLR0911
+    build: _Builder, channels: int, shape: tuple[int, ...]
+) -> nn.Module:
     rng, dims = build.rng, len(shape) - 2
     several = math.prod(shape[2:]) > 1
     batch = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[dims]
@@ -552,7 +560,11 @@ def _flattened(rng: Random) -> nn.Module:
 
 def _map_middle(build: _Builder) -> None:
     rng, (_, channels, height, width) = build.rng, build.z.shape
-    ways = ["part"] * 5 + ["residual"] * 3 + ["again", "again", "pair", "pair", "squeeze", "squeeze", "function"]
+    ways = (
+        ["part"] * 5
+        + ["residual"] * 3
+        + ["again", "again", "pair", "pair", "squeeze", "squeeze", "function"]
+    )
     ways += ["shuffle"] * 2 + ["pool"] * 2 + ["upsampled"]
     ways = [*ways] * 2 + ["keyword"]
     match pick(rng, ways):
@@ -653,4 +665,3 @@ def _finish(module: RandomNetwork, build: _Builder, inputs: int, outputs: int) -
             if isinstance(part, nn.Conv2d):
                 part.to(memory_format=torch.channels_last)
         build.tags.append("channels-last weights")
-

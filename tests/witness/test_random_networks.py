@@ -47,8 +47,7 @@ def test_the_reference_agrees_with_finite_differences() -> None:
                 near(found, (up - down) / (2 * step), case)
                 direction = x - start
                 after, before = (
-                    case.reference.run(x + s * direction)[1][alias].detach()
-                    for s in (step, -step)
+                    case.reference.run(x + s * direction)[1][alias].detach() for s in (step, -step)
                 )
                 tangent = case.reference.tangent(x, alias, direction)
                 near(tangent.numpy(), ((after - before) / (2 * step)).numpy(), case)
