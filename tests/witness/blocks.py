@@ -69,12 +69,12 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "masked from below": lambda z: z * (z > -0.4),
     "masked by where": lambda z: torch.where(z > 0.3, z, 0.2 * z),
     "masked_fill_": lambda z: z.masked_fill_(z < -0.3, 0.1),
-    "written by index": lambda z: _written(z),
     "gain by detach": lambda z: z / (1 + z.detach().square().flatten(1).mean(1)[_rest(z)]),
     "part rounded": lambda z: z + 0.3 * torch.round(2 * z + 0.1),
     "gate by its maximum": lambda z: z * (z.flatten(1).amax(1) > 0.4)[_rest(z)],
     "sorted": lambda z: z.sort(1).values,
     "cumulated": lambda z: z.cumsum(1),
+    "written by index": lambda z: _written(z),  # noqa: PLW0108
     "rolled": lambda z: z.roll(1, 1) + z.flip(1),
 }
 MODULES: dict[str, Callable[[], nn.Module]] = {
@@ -235,7 +235,7 @@ class Residual(nn.Module):
     def extra_repr(self) -> str:
         return self.way
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor) -> Tensor:  # noqa: PLR0911
         match self.way:
             case "gain":
                 return self.inner(z) * torch.sigmoid(z)

@@ -294,7 +294,7 @@ def _line_integral(points: list[Point], way: Way, alias: str) -> Tensor:
     return total
 
 
-def channel_map(
+def channel_map(  # noqa: PLR0917
     reference: Reference,
     way: Way,
     value_at: Callable[[Tensor], Value],

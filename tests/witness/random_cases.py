@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -117,6 +116,12 @@ class Case:
     auto: dict[str, Any] = field(default_factory=dict)  # of a method with steps="auto"
     mask: Mask | None = None
     layouts: dict[str, str | None] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)  # of every module, in one pass
+
+    @property
+    def layers(self) -> list[str]:
+        """Aliases of the layers that are asked for, without the one that a target reads."""
+        return [alias for alias in self.places if alias != READ]
 
     @property
     def tags(self) -> list[str]:
@@ -166,8 +171,6 @@ class Case:
             token=place.token,
             heads=place.heads,
         )
-
-    calls: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def reference(self) -> Reference:
@@ -227,8 +230,7 @@ class Case:
         lines = [
             f"seed {self.seed}: {self.asked}, {self.method}, {self.explained}",
             f"options: { {k: _short(v) for k, v in self.options.items()} }",
-            f"samples: {dict(self.samples.sizes)}, history {self.built.history}, "
-            f"{'float32' if self.single else 'float64'}",
+            f"samples: {dict(self.samples.sizes)}, history {self.built.history}",
             *[f"{a}: {p}, layout={self.layouts[a]}" for a, p in self.places.items()],
             *([] if self.mask is None else [str(self.mask)]),
             f"tags: {self.tags}",
@@ -522,12 +524,3 @@ def _mask(rng: Random, case: Case) -> None:
     chosen = tuple(sorted(int(c) for c in channels))
     case.mask = Mask(place, chosen, fill, kept=chance(rng, 0.4))
     case.options["layer"] = alias
-
-
-def layers_of(case: Case) -> list[str]:
-    """Aliases of the layers that are asked for, without the one that a target reads."""
-    return [alias for alias in case.places if alias != READ]
-
-
-Case.layers = property(layers_of)  # type: ignore[attr-defined]
-del inspect

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from blocks import (
     FUNCTIONS,
@@ -75,7 +74,7 @@ class Front:
         found = self._changed(x)
         return found if self.strength == 1 else x + self.strength * (found - x)
 
-    def _changed(self, x: Tensor) -> Tensor:  # noqa: C901, PLR0911, PLR0912
+    def _changed(self, x: Tensor) -> Tensor:  # noqa: PLR0911, PLR0912
         rest = (slice(None), *[None] * (x.ndim - 1))
         match self.way:
             case "standardised":
@@ -432,7 +431,9 @@ def _convolution(build: _Builder, out: int | None = None, *, same: bool = False)
     return conv.to(memory_format=torch.channels_last) if chance(rng, 0.15) else conv
 
 
-def _norm(build: _Builder, channels: int, shape: tuple[int, ...]) -> nn.Module:
+def _norm(  # noqa: PLR0911
+    build: _Builder, channels: int, shape: tuple[int, ...]
+) -> nn.Module:
     rng, dims = build.rng, len(shape) - 2
     several = math.prod(shape[2:]) > 1
     batch = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[dims]

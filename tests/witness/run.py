@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from random_cases import case_of  # noqa: E402
-from trials import Outcome, run_case  # noqa: E402
+from random_cases import case_of
+from trials import Outcome, run_case
 
 
 def main(given: list[str] | None = None) -> int:

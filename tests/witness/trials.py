@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from plain_reference import Reference, Way, channel_map, contributions
-from random_cases import READ, Case, case_of
+import xarray as xr
+from plain_reference import Reference, channel_map, contributions
+from random_cases import Case, case_of
 from torch import Tensor
 
 import neurocodec as nc
@@ -82,10 +83,10 @@ def run(case: Case) -> Outcome:
             at = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
             return Outcome(case.seed, "crashed", f"{type(error).__name__} at {at}: {error}", case)
     tolerance = SINGLE_TOLERANCE if case.single else TOLERANCE
-    difference = _compared(case, found, expected)
+    difference = _compared(found, expected)
     if difference.size <= tolerance:
         return Outcome(case.seed, "same", f"{difference.size:.2g}", case)
-    if _at_kink(case, expected, tolerance):
+    if _at_kink(case, expected, found):
         return Outcome(case.seed, "kink", difference.where, case)
     return Outcome(case.seed, "differs", difference.where, case)
 
@@ -110,7 +111,7 @@ def _expected(case: Case, reference: Reference) -> Callable[[Any], Numbers]:
     return lambda found: EXPECT[case.asked](case, reference, found)
 
 
-def _compared(case: Case, found: Numbers, expected: Callable[[Any], Numbers]) -> Difference:
+def _compared(found: Numbers, expected: Callable[[Any], Numbers]) -> Difference:
     difference = Difference()
     wanted = expected(found)
     for name, values in wanted.items():
@@ -124,35 +125,27 @@ def _compared(case: Case, found: Numbers, expected: Callable[[Any], Numbers]) ->
     return difference
 
 
-def _at_kink(case: Case, expected: Callable[[Any], Numbers], tolerance: float) -> bool:
+def _at_kink(case: Case, expected: Callable[[Any], Numbers], found: Numbers) -> bool:
     """Whether what is expected changes when the input changes by little more than rounding."""
-    found = ASK_KINK(case)
     plain = expected(found)
+    tolerance, amount = (SINGLE_TOLERANCE, 1e-5) if case.single else (TOLERANCE, 1e-12)
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        amount = 1e-5 if case.single else 1e-12
-
-        def moved(x: Tensor, rng: Any = rng, amount: float = amount) -> Tensor:
-            noise = torch.from_numpy(rng.normal(size=tuple(x.shape)))
-            return x + amount * noise
-
         near = replace(case)
-        near.__dict__["inputs"] = [moved(x) for x in case.inputs]
-        near.__dict__["start"] = moved(case.start)
-        near.__dict__["reference"] = case.reference
+        near.inputs = [_moved(x, amount, rng) for x in case.inputs]
+        near.start = _moved(case.start, amount, rng)
         other = EXPECT[case.asked](near, case.reference, found)
         difference = Difference()
         for name, values in plain.items():
             if not name.startswith("scale of "):
                 difference.of(name, other[name], values, plain.get(f"scale of {name}"))
-        if difference.size > (tolerance if case.single else 1e-3 * tolerance * 1e3):
+        if difference.size > tolerance:
             return True
     return False
 
 
-def ASK_KINK(case: Case) -> Numbers:
-    """Steps that were taken, where they are the toolkit's choice."""
-    return ASK[case.asked](case) if case.auto else {}
+def _moved(x: Tensor, amount: float, rng: np.random.Generator) -> Tensor:
+    return x + amount * torch.from_numpy(rng.normal(size=tuple(x.shape)))
 
 
 # contributions
@@ -325,8 +318,7 @@ def _expect_fields(case: Case, reference: Reference, found: Numbers) -> Numbers:
 
 def _ask_curve(case: Case) -> Numbers:
     alias, count = case.layers[0], _channels(case)
-    names, labels, scores = _ranking(case, count)
-    options = dict(kind=["ablate", "preserve"], fractions=[0.0, 0.5, 1.0], bootstrap=1, draws=1)
+    _, labels, scores = _ranking(case, count)
     curve = nc.perturbation_curve(
         case.network,
         case.samples,
@@ -334,44 +326,40 @@ def _ask_curve(case: Case) -> Numbers:
         scores,
         labels=labels,
         batch_size=case.options["batch_size"],
+        kind=["ablate", "preserve"],
+        fractions=[0.0, 0.5, 1.0],
+        bootstrap=1,
+        draws=1,
         progress=False,
-        **options,
     )
     target = curve.accuracy.sel(group="target").isel(ranking=0)
     target = target.transpose("category", "kind", "fraction")
-    del names
     return {"accuracy": target.values, "n": curve.n_channels.values.ravel()[None]}
 
 
 def _expect_curve(case: Case, reference: Reference, found: Numbers) -> Numbers:
-    alias, count = case.layers[0], _channels(case)
+    del reference
+    count = _channels(case)
     names, labels, scores = _ranking(case, count)
     counts = [int(c) for c in found["n"].ravel()[:3]]
-    place = case.places[alias]
     rows = []
     for name, order in zip(names, scores.values, strict=True):
         own = [x for x, label in zip(case.inputs, labels, strict=True) if label == name]
         ranked = np.argsort(-order)
-        row = []
-        for kept in (False, True):
-            for n in counts:
-                right = 0
-                for x in own:
-                    right += int(_replaced(reference, case, x, place, ranked[:n], kept)) == int(
-                        name
-                    )
-                row.append(right / len(own))
+        row = [
+            np.mean([_answer(case, x, ranked[:n], kept=kept) == int(name) for x in own])
+            for kept in (False, True)
+            for n in counts
+        ]
         rows.append(np.asarray(row).reshape(2, -1))
     return {"accuracy": np.asarray(rows)}
 
 
-def _replaced(
-    reference: Reference, case: Case, x: Tensor, place: Any, channels: Any, kept: bool
-) -> int:
-    alias = case.layers[0]
-    _, hidden = reference.run(x)
-    h = hidden[alias].detach().clone()
-    units = place.units(h)
+def _answer(case: Case, x: Tensor, channels: Any, *, kept: bool) -> int:
+    """Class of a sample, where channels (or all others) are replaced by zeros."""
+    alias, reference = case.layers[0], case.reference
+    h = reference.run(x)[1][alias].detach().clone()
+    units = case.places[alias].units(h)
     for channel in range(len(units)):
         if (channel in channels) != kept:
             units[channel] = 0.0
@@ -384,8 +372,6 @@ def _channels(case: Case) -> int:
 
 
 def _ranking(case: Case, count: int) -> tuple[list[str], list[str], Any]:
-    import xarray as xr
-
     answers = [str(int(case.reference.run(x)[0].argmax())) for x in case.inputs]
     names = sorted(set(answers))
     rng = np.random.default_rng(case.seed)
@@ -413,4 +399,3 @@ EXPECT: dict[str, Callable[[Case, Reference, Numbers], Numbers]] = {
     "fields": _expect_fields,
     "curve": _expect_curve,
 }
-_ = READ, Way
