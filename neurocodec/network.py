@@ -239,10 +239,10 @@ def _require_weights(module: Any) -> None:
         )
     tensors = [*module.named_parameters(), *module.named_buffers()]
     for name, tensor in tensors:
-        lazy = isinstance(tensor, nn.parameter.UninitializedTensorMixin)
+        lazy = nn.parameter.is_lazy(tensor)
         if lazy or tensor.is_meta:
             raise InputError(
-                came=f"{name!r}, {'not made yet' if lazy else 'on the meta device'}, without numbers",
+                came=f"{name!r} without numbers, {'not made yet' if lazy else 'on device meta'}",
                 expected="a module with its weights; lazy ones are made by a first pass",
                 hint=""
                 if lazy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar, Token
 from typing import Any, Final, Self, TypeAlias
@@ -35,7 +35,7 @@ OPAQUE: Final = ("as_strided", "diagonal", "cdist", "outer", "kron")
 _active: ContextVar[ChannelAxes | None] = ContextVar("channel_axes", default=None)
 
 
-class ChannelAxes(TorchDispatchMode):
+class ChannelAxes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Watches one pass of a module, and tells of each tensor in it which axis has the channels.
 
     Convolutions and batch norms put them at axis 1, linear layers and embeddings at the last; other
@@ -43,9 +43,9 @@ class ChannelAxes(TorchDispatchMode):
     """
 
     def __init__(self, module: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.module = module
-        self._known = WeakTensorKeyDictionary()
+        self._known: Any = WeakTensorKeyDictionary()
         self._stack = ExitStack()
         self._token: Token[ChannelAxes | None] | None = None
 
@@ -60,12 +60,12 @@ class ChannelAxes(TorchDispatchMode):
             if isinstance(part, nn.Linear):
                 self._stack.callback(part.register_forward_hook(self._linear, prepend=True).remove)
         self._token = _active.set(self)
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
         """Stop, and take the hooks off."""
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         if self._token is not None:
             _active.reset(self._token)
         self._stack.close()
@@ -129,17 +129,17 @@ class _Call:
 
     def _moved(self, out: Tensor) -> Where:
         name, first = self.name, self.taken[0]
-        if not out.ndim or not out.numel():
-            return NOWHERE
-        if name in OPAQUE and not (self.changes and out.shape == first.shape):  # of average pools
+        lost = name in OPAQUE and not (self.changes and out.shape == first.shape)  # but in pools
+        if lost or not out.ndim or not out.numel():
             return NOWHERE
         if name in PRODUCTS:
             return self._product(out)
-        if "layer_norm" in name and len(self._argument("normalized_shape")) == 1:
+        if "layer_norm" in name and len(self.argument("normalized_shape")) == 1:
             return self._declared(out, -1)
-        if "pool" in name:
-            return self._declared(out, 1)
-        if name in VIEWS:
+        return self._declared(out, 1) if "pool" in name else self._carried(first, out)
+
+    def _carried(self, first: Tensor, out: Tensor) -> Where:
+        if self.name in VIEWS:
             return frozenset(p for part in self._of(first) for p in _viewed(part, first, out))
         places = self._places(first, out)
         if places is None:
@@ -158,7 +158,7 @@ class _Call:
     def _unknown(self) -> bool:
         return not any(map(self._of, self.taken))
 
-    def _argument(self, name: str, default: Any = None) -> Any:
+    def argument(self, name: str, default: Any = None) -> Any:
         for place, argument in enumerate(self.schema.arguments):
             if argument.name == name:
                 given = self.args[place] if place < len(self.args) else argument.default_value
@@ -189,23 +189,45 @@ class _Call:
 
     def _places(self, first: Tensor, out: Tensor) -> dict[int, int] | None:
         """New place of each axis, where the operation moves or drops axes; else None."""
-        name, count = self.name, first.ndim
-        if name in ("permute", "permute_copy"):
-            return {axis % count: place for place, axis in enumerate(self._argument("dims"))}
-        if name in ("transpose", "t", "transpose_copy", "t_copy", "swapaxes", "adjoint"):
-            a = self._argument("dim0", 0) % count
-            b = self._argument("dim1", -1) % count
-            return {axis: {a: b, b: a}.get(axis, axis) for axis in range(count)}
-        if name in ("unsqueeze", "unsqueeze_copy", "stack"):
-            new = self._argument("dim") % out.ndim
-            return {axis: axis + (axis >= new) for axis in range(count)}
-        if name in ("select", "unbind", "select_copy"):
-            return _without(count, [self._argument("dim")])
-        if name in ("squeeze", "squeeze_copy"):
-            return _without(count, _squeezed(first.shape, self._argument("dim")))
-        if self._argument("keepdim") is False and out.ndim < count:
-            return _without(count, self._argument("dim"))
-        return {} if name == "index" and out.ndim != count else None
+        rule = MOVES.get(self.name.removesuffix("_copy"))
+        if rule is not None:
+            return rule(self, first, out)
+        if self.argument("keepdim") is False and out.ndim < first.ndim:
+            return _without(first.ndim, self.argument("dim"))
+        return {} if self.name == "index" and out.ndim != first.ndim else None
+
+
+def _permuted(call: _Call, first: Tensor, _out: Tensor) -> dict[int, int]:
+    return {axis % first.ndim: place for place, axis in enumerate(call.argument("dims"))}
+
+
+def _swapped(call: _Call, first: Tensor, _out: Tensor) -> dict[int, int]:
+    one, other = (call.argument(f"dim{i}", -i) % first.ndim for i in (0, 1))
+    return {axis: {one: other, other: one}.get(axis, axis) for axis in range(first.ndim)}
+
+
+def _pushed(call: _Call, first: Tensor, out: Tensor) -> dict[int, int]:
+    new = call.argument("dim") % out.ndim
+    return {axis: axis + (axis >= new) for axis in range(first.ndim)}
+
+
+def _selected(call: _Call, first: Tensor, _out: Tensor) -> dict[int, int]:
+    return _without(first.ndim, call.argument("dim"))
+
+
+def _squeezed(call: _Call, first: Tensor, _out: Tensor) -> dict[int, int]:
+    dims = _listed(call.argument("dim"), first.ndim)
+    return _without(first.ndim, [dim for dim in dims if first.shape[dim] == 1])
+
+
+MOVES: Final[dict[str, Callable[[_Call, Tensor, Tensor], dict[int, int]]]] = {
+    "permute": _permuted,
+    **dict.fromkeys(("transpose", "t", "swapaxes"), _swapped),
+    **dict.fromkeys(("unsqueeze", "stack"), _pushed),
+    **dict.fromkeys(("select", "unbind"), _selected),
+    "squeeze": _squeezed,
+}
+"""Operations that move axes, and where to."""
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
@@ -255,14 +277,12 @@ def _placed(where: Where, places: Mapping[int, int]) -> Iterator[Part]:
 
 def _without(count: int, dims: int | Sequence[int] | None) -> dict[int, int]:
     """New places of the axes that stay where some are dropped."""
-    listed = range(count) if dims is None else [dims] if isinstance(dims, int) else dims
-    gone = {dim % count for dim in listed} if count else set()
+    gone = {dim % count for dim in _listed(dims, count)} if count else set()
     return {axis: i for i, axis in enumerate(a for a in range(count) if a not in gone)}
 
 
-def _squeezed(shape: Size, dims: int | Sequence[int] | None) -> list[int]:
-    listed = range(len(shape)) if dims is None else [dims] if isinstance(dims, int) else dims
-    return [dim for dim in listed if shape and shape[dim] == 1]
+def _listed(dims: int | Sequence[int] | None, count: int) -> Sequence[int]:
+    return range(count) if dims is None else [dims] if isinstance(dims, int) else dims
 
 
 def _strides(shape: Size) -> list[int]:
