@@ -40,7 +40,7 @@ class Network:
     Parameters
     ----------
     module
-        The torch module; it is borrowed during a run and given back as it was.
+        The torch module; runs use a copy that shares its weights, and it stays as it is.
     layers
         Alias -> module name or `Layer`; a list takes the module names as aliases.
     history
