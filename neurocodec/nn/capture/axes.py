@@ -79,6 +79,11 @@ class ChannelAxes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         axes = {axis for axis, _, _ in self._known.get(tensor, NOWHERE)} - {0}
         return axes.pop() if len(axes) == 1 else None
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Spare the seconds that torch takes to load its compiler, which it would keep out."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:

@@ -205,6 +205,11 @@ class Recorder(TorchDispatchMode):
             self._set(tensor, frozenset(), affine=True)
         self.flow.input = self._set(x, frozenset({INPUT}), affine=True)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Spare the seconds that torch takes to load its compiler, which it would keep out."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and write it down."""
         kwargs = kwargs or {}
