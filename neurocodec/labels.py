@@ -303,9 +303,10 @@ def by_index(values: Any, data: xr.DataArray, dim: str, what: str) -> NDArray[An
     ...          "stimulus", "labels").tolist()
     [2, 1]
     """
-    size, index = data.sizes[dim], _index_of(values, dim)
+    size, given = data.sizes[dim], _index_of(values, dim)
+    index = given or []
     shape, found = np.shape(values), np.asarray(values, dtype=object)
-    for name in (dim, "source") if index is not None and found.ndim == 1 else ():
+    for name in (dim, "source") if given is not None and found.ndim == 1 else ():
         known = name in data.coords and data.coords[name].dims == (dim,)
         if not known and name != dim:
             continue
@@ -316,13 +317,13 @@ def by_index(values: Any, data: xr.DataArray, dim: str, what: str) -> NDArray[An
             place = {label: i for i, label in enumerate(index)}
             return np.asarray(found[[place[label] for label in wanted]])
     series = not isinstance(values, xr.DataArray)
-    counted = series and index == [*range(len(index or ()))]  # as if none had been given
-    if (index is not None and not counted) or shape != (size,):
-        other = "" if index is None else f" with the index {index[:3]}"
+    counted = series and index == [*range(len(index))]  # as if none had been given
+    if (given is not None and not counted) or shape != (size,):
+        other = "" if given is None else f" with the index {index[:3]}"
         raise InputError(
             came=f"{what} of shape {shape}{other} for {size} samples",
             expected="one for each of the samples, in their order or with their index",
-            hint=f"{what}=list({what}), to take them in their order" * (shape == (size,)),
+            hint=f"{what}=list({what})" * (shape == (size,)),
         )
     return found
 

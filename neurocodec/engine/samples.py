@@ -246,10 +246,12 @@ class Samples:
 
     def _in_order(self, baseline: xr.DataArray) -> xr.DataArray:
         """Baseline whose axes go as those of the samples: by name, and by label where both have."""
-        for dim in (d for d in (v.LAG, v.TIME) if d in baseline.coords and d in baseline.dims):
-            baseline = baseline.sortby(dim)  # of a window the oldest frame first
-        for dim in (d for d in self.pixels if d in baseline.coords and d in baseline.dims):
-            baseline = in_order_of(baseline, self.pixels[dim].values, dim, "the baseline")
+        for dim in (d for d in baseline.dims if d in baseline.coords):
+            if dim in (v.LAG, v.TIME):
+                baseline = baseline.sortby(dim)  # of a window the oldest frame first
+            elif dim in self.pixels:
+                wanted = self.pixels[str(dim)].values
+                baseline = in_order_of(baseline, wanted, str(dim), "the baseline")
         return baseline.transpose(..., *(d for d in self.dims if d in baseline.dims))
 
     @property

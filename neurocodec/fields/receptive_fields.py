@@ -104,7 +104,8 @@ def receptive_fields(
     >>> fields.irf.dims, bool(np.allclose(fields.irf[0, 0], module[0].weight.detach()[0]))
     (('time', 'cell', 'lag', 'y', 'x'), True)
     """
-    if require_network(net).history is None:
+    require_network(net)
+    if net.history is None:
         raise InputError(
             came=f"{net.name!r}, a network of still images",
             expected="one that sees a movie: nc.Network(..., history=40)",

@@ -118,9 +118,10 @@ def require_free(images: xr.DataArray, modes: xr.DataArray) -> None:
     """Refuse coordinates of images and modes that have the name of what is told of them."""
     means = {f"mean_{name}" for name in SCORES} | {"localisation_difference", "mode_difference"}
     own = {*SCORES, *means, *(f"{name}_interval" for name in means), *OF_MODES, "mask_area"}
-    dims = {v.MAP, AGAINST, "control", v.BOUND}
-    require_free_names(images.coords, own | dims | {v.MODE}, "the images")
-    require_free_names(modes.coords, own | dims | {*images.coords, *images.dims}, "the modes")
+    own |= {v.MAP, AGAINST, "control", v.BOUND}
+    require_free_names(images.coords, own | {v.MODE}, "the images")
+    shared = {*map(str, images.coords), *map(str, images.dims)}
+    require_free_names(modes.coords, own | shared, "the modes")
 
 
 def _with_interval(

@@ -67,7 +67,7 @@ class ImageGroups:
 
 
 def category_positions(
-    found: xr.DataArray | Sequence[Any],  # names or positions of categories
+    found: xr.DataArray | Sequence[Any] | NDArray[Any],  # names or positions of categories
     names: Sequence[str],  # of the categories
 ) -> NDArray[np.intp]:
     """Positions of labels among the categories; -1 where a label is none of them."""

@@ -22,7 +22,7 @@ from neurocodec.network import Network
 
 logger = logging.getLogger(__name__)
 
-Labels: TypeAlias = Sequence[Any] | Mapping[str, Any] | str | os.PathLike[str]
+Labels: TypeAlias = Sequence[Any] | Mapping[str, Any] | str | os.PathLike[str] | xr.DataArray
 
 FILE: Final = "file"
 NAMES: Final = ("label", "class_name")
