@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from neurocodec import arguments
 from neurocodec.errors import InputError, UnknownNameError
@@ -61,3 +62,16 @@ def test_names_offer_near_ones():
     assert arguments.one_of("sign", "net", ("both", "net")) == "net"
     with pytest.raises(UnknownNameError, match="'both'"):
         arguments.one_of("sign", "bath", ("both", "net"))
+
+
+@pytest.mark.parametrize("make", [int, np.uint8, np.array, torch.tensor])
+def test_whole_numbers_are_python_s_numpy_s_and_torch_s(make):
+    assert arguments.whole("n", make(3)) == 3
+    assert type(arguments.whole("n", make(3))) is int
+    assert arguments.number("x", make(3), "a number") == 3.0
+
+
+@pytest.mark.parametrize("value", [np.array([3]), torch.tensor([3]), torch.tensor(True), 3.0, "3"])
+def test_what_holds_a_whole_number_is_none(value):
+    with pytest.raises(InputError, match="n="):
+        arguments.whole("n", value)

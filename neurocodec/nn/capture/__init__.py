@@ -1,6 +1,8 @@
 """Looking into a module that is borrowed, and giving it back as it was.
 
 - `attention`: multi-head attention whose heads can be hooked: torch's own, written out as modules
+- `axes`: which axis of an activation holds the channels: followed through every operation of one
+  pass
 - `hooks`: a module borrowed, its layers hooked, everything given back
 - `layer`: where in a module an activation is read, and how it is taken out of what the module
   returns
@@ -8,4 +10,4 @@
 - `tracing`: one small pass that finds out how a network runs before anything long is started
 """
 
-__all__ = ["attention", "hooks", "layer", "prefix", "tracing"]
+__all__ = ["attention", "axes", "hooks", "layer", "prefix", "tracing"]
