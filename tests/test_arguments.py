@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from neurocodec import arguments
 from neurocodec.errors import InputError, UnknownNameError
@@ -68,3 +69,14 @@ def test_frame_rates(value):
     with pytest.raises(InputError, match="frames per second, above 0"):
         arguments.frame_rate(value)
     assert arguments.frame_rate(np.int64(100)) == 100.0
+@pytest.mark.parametrize("make", [int, np.uint8, np.array, torch.tensor])
+def test_whole_numbers_are_python_s_numpy_s_and_torch_s(make):
+    assert arguments.whole("n", make(3)) == 3
+    assert type(arguments.whole("n", make(3))) is int
+    assert arguments.number("x", make(3), "a number") == 3.0
+
+
+@pytest.mark.parametrize("value", [np.array([3]), torch.tensor([3]), torch.tensor(True), 3.0, "3"])
+def test_what_holds_a_whole_number_is_none(value):
+    with pytest.raises(InputError, match="n="):
+        arguments.whole("n", value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -22,7 +22,7 @@ from neurocodec.engine.memory import Budget, require_memory
 from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import Session, hooked, some_of
-from neurocodec.errors import InputError
+from neurocodec.errors import CaptureError, InputError
 from neurocodec.fields.choice import Axis, Choice
 from neurocodec.labels import fingerprint, labelled, lag_coordinate, plain, stamp
 from neurocodec.nn.attribution.target import Target
@@ -100,7 +100,8 @@ class FieldPlan(Plan):
     def opened(self) -> Iterator[Fields]:
         """Hook the network, and take the quick way back to the windows where that is exact."""
         few = self.samples.few(self.net.device)
-        with hooked(self.net, self.captured(), few) as session:
+        with ExitStack() as stack:
+            session = self._hooked(stack, few)
             plainly = replace(self, known=session.known).bound(session)
             first, expected = plainly.probe()
             with local_gradients(session.capture.module), session.quickened():
@@ -110,6 +111,16 @@ class FieldPlan(Plan):
                     return
             logger.info("the quick way back through the convolutions is not exact here: off")
             yield plainly
+
+    def _hooked(self, stack: ExitStack, few: Tensor) -> Session:
+        """Hook the first convolution too, where it can be: nobody asked for it."""
+        captured = self.captured()
+        try:
+            return stack.enter_context(hooked(self.net, captured, few))
+        except CaptureError:
+            if FIRST not in captured:
+                raise
+            return stack.enter_context(hooked(self.net, self.layers, few))
 
     def bound(self, session: Session) -> Fields:
         """Bind what is differentiated to the network's outputs and layers."""

@@ -25,6 +25,11 @@ def test_what_is_written_is_read(tmp_path):
         read_tensors(file)
 
 
+def test_a_digest_knows_types_that_numpy_does_not():
+    one, other = torch.ones(2).bfloat16(), torch.zeros(2).bfloat16()
+    assert digest(one) == digest(one.clone()) != digest(other)
+
+
 def test_a_prefix_is_put_before_every_name():
     assert [*prefixed("best.", {"w": torch.ones(1)})] == ["best.w"]
 

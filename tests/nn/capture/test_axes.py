@@ -5,10 +5,11 @@ import pytest
 import torch
 import xarray as xr
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 import neurocodec as nc
 from neurocodec.errors import CaptureError
+from neurocodec.labels import provenance
 from neurocodec.nn.capture.axes import ChannelAxes
 
 vision = pytest.importorskip("torchvision")
@@ -93,7 +94,11 @@ CASES = {
     "shuffled": (nn.Sequential(CONV, Does(shuffled), nn.ReLU()), IMAGE, 1),
     "residual": (Does(lambda s, x: x + F.relu(s.conv(x)), conv=nn.Conv2d(3, 3, 1)), IMAGE, 1),
     "excited": (nn.Sequential(CONV, Does(excite, conv=nn.Conv2d(4, 4, 1))), IMAGE, 1),
-    "gated in space": (nn.Sequential(LAST, LIN, to(0, 3, 1, 2), Does(gate, conv=nn.Conv2d(2, 1, 1))), IMAGE, 1),
+    "gated in space": (
+        nn.Sequential(LAST, LIN, to(0, 3, 1, 2), Does(gate, conv=nn.Conv2d(2, 1, 1))),
+        IMAGE,
+        1,
+    ),
     "attention": (Does(attend, qkv=nn.Linear(3, 18), look=nn.Identity()), (2, 6, 3), 2),
     "torch's attention": (
         Does(
@@ -229,6 +234,6 @@ def test_a_run_is_known_by_a_layout_that_the_number_of_axes_does_not_say(tmp_pat
     net = nc.Network(module, ["0", "1"])
     options = {"target": nc.targets.Output("1"), "progress": False}
     tree = nc.contributions(net, stimulus, out=tmp_path / "x.nc", **options)
-    layers = nc.provenance(tree)["layers"] if hasattr(nc, "provenance") else None
-    assert layers is None or (layers["0"]["layout"], layers["1"]["layout"]) == (None, "tokens")
+    layers = provenance(tree)["layers"]
+    assert (layers["0"]["layout"], layers["1"]["layout"]) == (None, "tokens")
     assert tree["1"].sizes["channel"] == 3

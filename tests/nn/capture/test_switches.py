@@ -72,6 +72,7 @@ def test_a_module_that_was_compiled_and_has_run_is_looked_into():
     np.testing.assert_allclose(found, numbers(Plain(), METHODS[0]), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("make", [torch.jit.script, torch.fx.symbolic_trace, lambda m: m])
 def test_other_forms_of_a_module_answer_alike(make):
     module = Plain().eval()
