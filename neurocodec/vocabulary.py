@@ -98,7 +98,7 @@ VARIABLES: Final = {
     for t in (
         Term(
             "above_chance",
-            "whether a mode is stable, comes back in other rows, and not in shuffled ones",
+            "whether a mode is stable, and shuffled rows have none like it",
             DIMENSIONLESS,
         ),
         Term(
@@ -209,8 +209,6 @@ VARIABLES: Final = {
         Term("silhouette", "mean silhouette of a clustering", DIMENSIONLESS),
         Term("spatial", "spatial component of a receptive field"),
         Term("spike_count", "number of spikes in a bin", DIMENSIONLESS),
-        Term("split_chance", "split cosine that chance hardly reaches", DIMENSIONLESS),
-        Term("split_cosine", "cosine with which a mode comes back in other rows", DIMENSIONLESS),
         Term("sta", "spike-triggered average"),
         Term("stability", "median over fits of the matched cosine of a mode", DIMENSIONLESS),
         Term("steps", "steps along the path from baseline to sample", DIMENSIONLESS),

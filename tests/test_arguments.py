@@ -69,6 +69,8 @@ def test_frame_rates(value):
     with pytest.raises(InputError, match="frames per second, above 0"):
         arguments.frame_rate(value)
     assert arguments.frame_rate(np.int64(100)) == 100.0
+
+
 @pytest.mark.parametrize("make", [int, np.uint8, np.array, torch.tensor])
 def test_whole_numbers_are_python_s_numpy_s_and_torch_s(make):
     assert arguments.whole("n", make(3)) == 3

@@ -25,8 +25,6 @@ _ROUNDS: Final = 100
 """Times that a consensus is made anew, at most."""
 _STILL: Final = 1e-9
 """A consensus is stable where no mode turns by more than this (1 - cosine)."""
-_BEYOND: Final = 0.95
-"""Part of what broken halves have in common by chance that a mode's recurrence must exceed."""
 
 
 def unit_rows(modes: ArrayLike) -> NDArray[np.float64]:
@@ -179,35 +177,6 @@ def found_share(
 def _share(a: NDArray[Any], b: NDArray[Any], cosine: float) -> float:
     """Part of the modes of `a` that `b` has; 0 where one has none."""
     return float((match_modes(a, b)[1] >= cosine).mean()) if len(a) and len(b) else 0.0
-
-
-def recurrence(
-    modes: NDArray[np.float64],
-    halves: Sequence[Sequence[NDArray[Any]]],  # two: modes of the rows, then of broken ones
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cosine with which modes of one half of the rows come back in the other, and that of chance.
-
-    Where the channels have nothing to do with each other, the other half is one more broken half.
-    """
-    closest = [
-        _closest_in(modes, own[0], other)
-        for own, other in zip(halves, reversed(halves), strict=True)
-    ]
-    cosine, broken = np.split(np.mean(closest, axis=0), [1])
-    # how far one broken half exceeds the mean of the others, over all modes: for each mode by
-    # itself there are too few of them
-    others = (broken.sum(axis=0) - broken) / (len(broken) - 1)
-    return cosine[0], broken.mean(axis=0) + np.quantile(broken - others, _BEYOND)
-
-
-def _closest_in(
-    modes: NDArray[np.float64], own: NDArray[Any], others: Sequence[NDArray[Any]]
-) -> NDArray[np.float64]:
-    """Cosine (other, mode) of what is each mode in `own` with the closest one of each other."""
-    index = match_modes(modes, own)[0]
-    found = [cosine_similarity(own, x).max(axis=1, initial=0.0) for x in others]
-    # one more column, which `UNMATCHED` takes
-    return np.pad(np.stack(found), ((0, 0), (0, 1)))[:, index]
 
 
 def mean_off_diagonal(square: NDArray[np.float64]) -> float:

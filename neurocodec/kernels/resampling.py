@@ -36,13 +36,6 @@ def shuffle_columns(matrix: NDArray[Any], seed: int | list[int]) -> NDArray[Any]
     return np.random.default_rng(seed).permuted(matrix, axis=0)
 
 
-def shift_columns(matrix: NDArray[Any], seed: int | list[int]) -> NDArray[Any]:
-    """Turn each column by itself in a circle: its course stays, what goes together does not."""
-    size = len(matrix)
-    shifts = np.random.default_rng(seed).integers(size, size=matrix.shape[1])
-    return np.take_along_axis(matrix, (np.arange(size)[:, None] + shifts) % size, axis=0)
-
-
 def gaussian_rows(rows: NDArray[np.float64], seed: int | list[int]) -> NDArray[np.float64]:
     """As many rows from one Gaussian with the mean and covariance of the rows that came."""
     mean = rows.mean(axis=0)

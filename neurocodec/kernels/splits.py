@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 _BLOCKS = 10
 """Number of blocks that are held out of a series, where it is long enough."""
-_STRETCHES = 4
-"""Number of stretches of a series that go to its two halves in turn."""
 
 
 def held_out(size: int, fraction: float, seed: int, *, series: bool) -> NDArray[np.bool_]:
@@ -43,22 +41,6 @@ def held_out_of_each(groups: ArrayLike, fraction: float, seed: int) -> NDArray[n
         count = min(round(fraction * len(rows)), len(rows) - 1)
         mask[random.permutation(rows)[:count]] = True
     return mask
-
-
-def two_halves(
-    size: int, seed: int | list[int], *, series: bool
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions of two halves of one size: random rows, or of a series every second stretch."""
-    half = size // 2
-    if not series:
-        drawn = np.random.default_rng(seed).permutation(size)
-        return np.sort(drawn[:half]), np.sort(drawn[half : 2 * half])
-    # few and long ones: rows on both sides of a cut are nearly copies of each other
-    length = max(1, half * 2 // _STRETCHES)
-    place = np.arange(2 * half) // length % 2
-    first, second = (np.flatnonzero(place == part) for part in (0, 1))
-    least = min(len(first), len(second))
-    return first[:least], second[:least]
 
 
 def _parts(total: int, parts: int) -> list[int]:

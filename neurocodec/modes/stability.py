@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError, NeurocodecWarning
+from neurocodec.errors import InputError
 from neurocodec.kernels.matching import (
     UNMATCHED,
     Consensus,
@@ -23,12 +22,11 @@ from neurocodec.kernels.matching import (
     found_share,
     mean_off_diagonal,
     nearest_cosine,
-    recurrence,
     replication,
 )
-from neurocodec.kernels.resampling import resample_training, shift_columns, shuffle_columns
-from neurocodec.kernels.splits import held_out, two_halves
-from neurocodec.modes.fit_modes import alive_atoms, check_all, fit_all, seed_list, settings_of
+from neurocodec.kernels.resampling import resample_training, shuffle_columns
+from neurocodec.kernels.splits import held_out
+from neurocodec.modes.fit_modes import alive_atoms, fit_all, seed_list, settings_of
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.rows import matrix as row
@@ -36,10 +34,8 @@ from neurocodec.rows.blocks import Data, opened
 
 _OTHER: Final = "fit_other"
 
-_RESAMPLED, _SHUFFLED, _HALVED = 1, 2, 3
+_RESAMPLED, _SHUFFLED = 1, 2
 """Streams of random numbers beside those of the fits."""
-_BROKEN: Final = 3
-"""Broken copies of each half of the rows."""
 
 Dictionaries: TypeAlias = list[NDArray[np.float64]]
 """Alive modes (modes, features) of each fit."""
@@ -67,18 +63,13 @@ def mode_stability(
     breaks all combinations, and modes are fitted to that. Channels that are sparse and
     independent have stable modes as well, of one channel each; and of many modes for few
     channels some are near every direction. Therefore `chance` is the largest cosine of a mode
-    with any mode of any fit to shuffled rows. Fits with other seeds share their rows, and the
-    noise in them, so that in few rows modes of mere noise are stable, and no shuffled rows have
-    the same. Therefore modes are fitted to two halves of the rows as well (random ones, or of a
-    movie four stretches in turn): `split_cosine` is the cosine of a mode of one half with the
-    closest mode of the *other* half, mean over both ways, and `split_chance` what it must exceed.
-    That is the mean over three broken other halves (each channel permuted by itself, or shifted
-    in a circle for a movie), plus what 95 % of the broken halves exceed the mean of the others
-    by. Where channels are independent, the other half is but one more broken one. A mode is
-    above chance where
+    with any mode of any fit to shuffled rows, and a mode is above chance where
 
-        stability >= cosine  and  stability > chance + (1 - cosine) / 2
-        and  split_cosine > split_chance.
+        stability >= cosine  and  stability > chance + (1 - cosine) / 2.
+
+    The margin is needed since fits with other seeds share their rows, and the noise in them,
+    while shuffled rows are others: stable modes of independent channels exceed their chance,
+    but only by a little.
 
     How to read the shares: `replicated_share` is the part of the modes of one seed that another
     has, `found_in_shuffled_share` the part that a fit to shuffled rows has, matched alike. Modes
@@ -107,8 +98,7 @@ def mode_stability(
         Number of further fits, each to training rows drawn with replacement: in blocks for a
         movie, one by one for still images.
     shuffles
-        Number of times that the channels are permuted; two fits each. Eight fits to halves of
-        the rows come beside them.
+        Number of times that the channels are permuted; two fits each.
     cosine
         Matched modes count as the same from here on.
     progress
@@ -120,8 +110,7 @@ def mode_stability(
         Per mode of the consensus, sorted by `stability`: `dictionary` (mode, channel) in the
         units of the data at its typical strength, `matched_cosine` (fit, mode; 0 where a fit has
         none), `stability` (its median over fits), `replicated` (part of the fits at `cosine` or
-        above), `chance`, `split_cosine`, `split_chance`, `above_chance`, `nearest_cosine` (with
-        another mode of the consensus).
+        above), `chance`, `above_chance`, `nearest_cosine` (with another mode of the consensus).
         Per fit, with coords `seed` and `kind` ("seed" or "bootstrap"): `r2`, `l0`, `alive`,
         `distinct_share` (part of the alive modes, when of modes within cosine 0.99 of each other
         one is counted), and `pairwise_replicated` (fit, fit_other), the part of one fit's modes
@@ -150,13 +139,11 @@ def mode_stability(
     with opened(data, layer) as (array, origin):
         rows = row.select_rows(array, config.sign).compute()
     how = _How(modes, progress, set())
-    parts = _halves(rows, config, chosen, how)
     fits = _fits(rows, config, chosen, bootstrap, how)
     atoms = [_alive(fit) for fit in fits]
     shuffled = _shuffled(rows, config, chosen, shuffles, how)
     agreed = consensus_modes(atoms)
-    again = recurrence(agreed.modes, _of_halves(parts, config, chosen, how))
-    of_modes = _of_modes(agreed, atoms, fits[0].dictionary, shuffled, again, cosine)
+    of_modes = _of_modes(agreed, atoms, fits[0].dictionary, shuffled, cosine)
     above = float(of_modes["above_chance"].mean())
     shares = _shares(atoms[: len(chosen)], shuffled, cosine, above)
     found = xr.Dataset({**of_modes, **_of_fits(fits, atoms, cosine), **shares})
@@ -233,46 +220,6 @@ def _shuffled(
     return [atoms[2 * i : 2 * i + 2] for i in range(shuffles)]
 
 
-def _halves(
-    rows: xr.DataArray, config: SparseConfig, seeds: list[int], how: _How
-) -> list[xr.DataArray]:
-    """Two halves of the rows, each large enough to be fitted."""
-    places = two_halves(len(rows), [seeds[0], _HALVED], series=rows.dims[0] == v.TIME)
-    parts = [rows[place] for place in places]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NeurocodecWarning)  # what there is to say is of all rows
-        for part in (rows, *parts):
-            _check(part, config, how, "a half of the rows" if part is not rows else "the rows")
-    return parts
-
-
-def _check(rows: xr.DataArray, config: SparseConfig, how: _How, what: str) -> None:
-    """Refuse what cannot be fitted before the first fit, and say of a half that it is one."""
-    try:
-        check_all(rows, [config], like=how.like)
-    except InputError as error:
-        raise type(error)(
-            came=f"{error.came}, in {what}", expected=error.expected, hint=error.hint
-        ) from error
-
-
-def _of_halves(
-    parts: list[xr.DataArray], config: SparseConfig, seeds: list[int], how: _How
-) -> list[Dictionaries]:
-    """Modes of each half, then of its broken copies; the halves have different seeds."""
-    arrays, configs = list[xr.DataArray](), list[SparseConfig]()
-    for i, part in enumerate(parts):
-        flat = part.values.reshape(len(part), -1)
-        change = shift_columns if part.dims[0] == v.TIME else shuffle_columns
-        drawn = (change(flat, [seeds[0], _HALVED, i, k]) for k in range(_BROKEN))
-        arrays += [part, *(part.copy(data=x.reshape(part.shape)) for x in drawn)]
-        configs += _with_seeds(config, [seeds[i]] * (1 + _BROKEN))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NeurocodecWarning)
-        atoms = [alive_atoms(fit) for fit in how.fit(arrays, configs, "halves")]
-    return [atoms[: 1 + _BROKEN], atoms[1 + _BROKEN :]]
-
-
 def _alive(fit: SparseModes) -> NDArray[np.float64]:
     atoms = alive_atoms(fit)
     if not len(atoms):
@@ -289,15 +236,12 @@ def _of_modes(
     atoms: Dictionaries,
     like: xr.DataArray,
     shuffled: list[Dictionaries],
-    again: tuple[NDArray[np.float64], NDArray[np.float64]],
     cosine: float,
 ) -> dict[str, xr.DataArray]:
     """Variables that have the dim `mode`, the most stable one first."""
     stability = np.median(agreed.cosine, axis=0)
     chance = _chance(agreed.modes, shuffled)
-    split, split_chance = again
     above = (stability >= cosine) & (stability > chance + (1 - cosine) / 2)
-    above &= split > split_chance
     order = np.argsort(-stability, kind="stable")
     strong = agreed.modes * _strength(agreed, atoms)[:, None]
     mode = (v.MODE,)
@@ -306,8 +250,6 @@ def _of_modes(
         "stability": (stability[order], mode),
         "replicated": ((agreed.cosine >= cosine).mean(axis=0)[order], mode),
         "chance": (chance[order], mode),
-        "split_cosine": (split[order], mode),
-        "split_chance": (split_chance[order], mode),
         "above_chance": (above[order], mode),
         "nearest_cosine": (nearest_cosine(agreed.modes)[order], mode),
     }

@@ -13,7 +13,7 @@ from neurocodec.kernels.intervals import (
 
 
 def test_a_draw_has_as_many_rows_as_there_are():
-    (counts,) = draw_counts(5, 2, 0)
+    (counts,) = draw_counts(5, 2, 0, series=False)
     assert counts.shape == (2, 5)
     assert counts.sum(axis=1).tolist() == [5.0, 5.0]
 

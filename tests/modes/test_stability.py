@@ -226,10 +226,7 @@ def test_figures_follow_from_the_matches(found):
     np.testing.assert_allclose(found.stability, np.median(found.matched_cosine, axis=0))
     np.testing.assert_allclose(found.replicated, (found.matched_cosine >= 0.9).mean("fit"))
     np.testing.assert_array_equal(
-        found.above_chance,
-        (found.stability >= 0.9)
-        & (found.stability > found.chance + 0.05)
-        & (found.split_cosine > found.split_chance),
+        found.above_chance, (found.stability >= 0.9) & (found.stability > found.chance + 0.05)
     )
     assert float(found.above_chance_share) == pytest.approx(found.above_chance.mean())
     atoms = found.dictionary.values.astype(float)
