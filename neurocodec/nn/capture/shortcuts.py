@@ -20,13 +20,13 @@ BATCH_NORMS: Final = {
 }
 
 
-def foldable(flow: Flow, capture: Capture) -> dict[nn.Conv2d, nn.BatchNorm2d]:
+def foldable(flow: Flow, capture: Capture) -> dict[nn.Module, nn.Module]:
     """Convolutions with the batch norm that alone reads what they make; each runs once."""
     if not flow.proves:
         return {}
     parts = dict(capture.module.named_modules())
     readers = Counter(v for step in flow.steps for v in {seen.value for _, seen in step.reads})
-    found = {}
+    found = dict[nn.Module, nn.Module]()
     for i, norm in enumerate(flow.steps):
         if norm.name not in BATCH_NORMS:
             continue

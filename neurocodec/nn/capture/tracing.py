@@ -159,7 +159,7 @@ def quickened(capture: Capture, traced: Trace, x: Tensor) -> Iterator[None]:
     if len(x) > 1:
         plain.append((x, differentiated(capture, x)))
     with ExitStack() as stack:
-        stack.enter_context(rewritten(capture.module, {**foldable(flow, capture)}))
+        stack.enter_context(rewritten(capture.module, foldable(flow, capture)))
         if not all(_agrees(capture, *pair) for pair in plain):
             logger.info("the faster form of the convolutions differs from the plain network: off")
             stack.close()
