@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -43,9 +44,20 @@ def part_of(path: Path) -> str:
     return name_of(path).split(".")[0]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All of a module, parsed and walked once."""
+    return tuple(ast.walk(parsed(path)))
+
+
 def imports(path: Path) -> Iterator[str]:
     """Dotted names of all modules that a module imports, also inside its functions."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -105,29 +117,28 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     TopologicalSorter(graph).prepare()  # raises CycleError
 
 
-def code_lines(text: str) -> int:
+def code_lines(path: Path) -> int:
     """Lines that are neither blank nor comment, docstring or import."""
     told: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(path):
         if isinstance(node, ast.Import | ast.ImportFrom) or (
             isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         ):
             told.update(range(node.lineno, (node.end_lineno or 0) + 1))
-    lines = enumerate((line.strip() for line in text.splitlines()), start=1)
+    lines = enumerate(map(str.strip, path.read_text("utf-8").splitlines()), start=1)
     return sum(number not in told and line[:1] not in {"", "#"} for number, line in lines)
 
 
 @each_module
 def test_modules_are_short_and_say_what_they_are(path: Path) -> None:
-    text = path.read_text("utf-8")
-    assert code_lines(text) <= 350
-    assert ast.get_docstring(ast.parse(text))
+    assert code_lines(path) <= 350
+    assert ast.get_docstring(parsed(path))
     assert path.stem not in {"utils", "helpers", "misc", "common"}
 
 
 @each_module
 def test_no_function_is_long(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef):
             assert body_length(node) <= 45, node.name
 
@@ -139,14 +150,14 @@ def body_length(function: ast.FunctionDef) -> int:
 
 
 def test_the_median_function_is_short() -> None:
-    trees = (ast.walk(ast.parse(p.read_text("utf-8"))) for p in MODULES)
-    lengths = sorted(body_length(n) for t in trees for n in t if isinstance(n, ast.FunctionDef))
+    every = (node for path in MODULES for node in nodes(path))
+    lengths = sorted(body_length(n) for n in every if isinstance(n, ast.FunctionDef))
     assert lengths[len(lengths) // 2] < 10
 
 
 @each_module
 def test_no_checks_by_assert_and_no_prints(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         assert not isinstance(node, ast.Assert), f"line {node.lineno}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id != "print" or part_of(path) == "cli", f"line {node.lineno}"
@@ -219,7 +230,7 @@ each_door = pytest.mark.parametrize("room", DOORS)
 
 def front_of(room: str) -> dict[str, str]:
     """Front files and wings of a room, as its door lists them: name -> what it is for."""
-    doc = ast.get_docstring(ast.parse(DOORS[room].read_text("utf-8"))) or ""
+    doc = ast.get_docstring(parsed(DOORS[room])) or ""
     return dict(re.findall(r"^- `(\w+)/?`: (.*)", doc, flags=re.MULTILINE))
 
 
@@ -229,8 +240,8 @@ def test_doors_say_what_a_room_is_for_and_list_its_front_files(room: str) -> Non
     assert all((folder / f"{n}.py").exists() or f"{room}.{n}" in DOORS for n in front)
     wings = {d.rpartition(".")[2] for d in DOORS if d.rpartition(".")[0] == room}
     assert wings <= {*front}
-    tree = ast.parse(DOORS[room].read_text("utf-8"))
-    handing = any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
+    tree = parsed(DOORS[room])
+    handing = any(isinstance(node, ast.ImportFrom) for node in nodes(DOORS[room]))
     if front and not handing:
         listed = [ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign)]
         assert listed == [sorted(front)]
@@ -365,7 +376,7 @@ def definitions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Definiti
 def test_helpers_are_documented_in_a_line_or_two(path: Path) -> None:
     """Sections of parameters are for what a user reaches; a helper's are read by nobody."""
     module = f"neurocodec.{name_of(path)}".removesuffix(".")
-    for name, node in definitions(ast.parse(path.read_text("utf-8"))):
+    for name, node in definitions(parsed(path)):
         doc = ast.get_docstring(node) or ""
         if (module, name) not in REACHED:
             assert len(doc.splitlines()) <= 5, name
@@ -374,6 +385,6 @@ def test_helpers_are_documented_in_a_line_or_two(path: Path) -> None:
 
 @each_module
 def test_every_public_function_is_documented(path: Path) -> None:
-    for node in ast.parse(path.read_text("utf-8")).body:
+    for node in parsed(path).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             assert ast.get_docstring(node), node.name

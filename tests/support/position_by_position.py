@@ -42,17 +42,23 @@ class Way:
 
 @dataclass(frozen=True)
 class Part:
-    """A module (a copy, in float64), one of its submodules, and what is explained."""
+    """A module (a copy, in `dtype`), one of its submodules, and what is explained."""
 
     module: nn.Module
     layer: str
     value: Value
     tokens: bool = False
+    dtype: torch.dtype = torch.float64
 
     @classmethod
-    def of(cls, module: nn.Module, layer: str, value: Value, *, tokens: bool = False) -> Part:
-        copied = copy.deepcopy(module).double().eval().requires_grad_(requires_grad=False)
-        return cls(copied, layer, value, tokens)
+    def of(cls, module: nn.Module, layer: str, value: Value, **options: Any) -> Part:
+        made = cls(copy.deepcopy(module), layer, value, **options)
+        made.module.to(made.dtype).eval().requires_grad_(requires_grad=False)
+        return made
+
+    def sample(self, x: Any) -> Tensor:
+        """One sample as the module takes it."""
+        return torch.as_tensor(x).to(self.dtype)[None]
 
     def run(self, x: Tensor, replacement: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Value and activation at x, with the graph; the activation may be replaced."""
@@ -134,8 +140,8 @@ class Units:
     """Maps and contributions of the units of one layer for one sample."""
 
     def __init__(self, part: Part, x: Tensor, way: Way, baseline: Any = None) -> None:
-        x = x.double()[None]
-        x0 = torch.zeros_like(x) if baseline is None else torch.as_tensor(baseline).double()[None]
+        x = part.sample(x)
+        x0 = torch.zeros_like(x) if baseline is None else part.sample(baseline)
         single = way.name == "InputGrad"
         at = [1.0] if single else [k / way.steps for k in range(way.steps + 1)]
         self.difference = (x - x0)[0]
@@ -185,13 +191,13 @@ def maps(
             found[i, int(own <= 0)] += row
             sums[i, int(own <= 0)] += own
     with torch.no_grad():
-        return Maps(found, sums, float(part.run(x.double()[None])[0]))
+        return Maps(found, sums, float(part.run(part.sample(x))[0]))
 
 
 def whole(part: Part, x: Tensor, way: Way, baseline: Any = None) -> np.ndarray:
     """The map of the whole network: input times (mean) gradient (eq. 6, 7, 13)."""
-    x = x.double()[None]
-    x0 = torch.zeros_like(x) if baseline is None else torch.as_tensor(baseline).double()[None]
+    x = part.sample(x)
+    x0 = torch.zeros_like(x) if baseline is None else part.sample(baseline)
     total = torch.zeros_like(x)
     for k, weight in enumerate(way.weights()):
         if weight:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from neurocodec.nn.sparse.coding import largest_eigenvalue, unit_rows
+from neurocodec.nn.sparse.coding import largest_eigenvalue, product, unit_rows
 
 _TINY = 1e-8
 
@@ -62,8 +62,10 @@ class OnlineDictionary:
         self.cross.mul_(1.0 - forget).add_(turned @ rows)
         bound = self.second.sum(dim=-1, keepdim=True)
         step = torch.where(bound > _TINY, 1.0 / bound.clamp_min(_TINY), 0.0)
+        multiply = product(self.second, self.atoms)
         for _ in range(iterations):
-            moved = torch.addcmul(self.atoms, step, self.cross - self.second @ self.atoms)
+            left = self.cross - multiply(self.second, self.atoms)
+            moved = torch.addcmul(self.atoms, step, left)
             self.atoms = self._constrained(moved)
 
     def restart(self, fit: int, dead: Tensor, atoms: Tensor) -> None:
@@ -74,9 +76,10 @@ class OnlineDictionary:
         self.atoms[fit, dead] = unit_rows(atoms)
 
     def _constrained(self, moved: Tensor) -> Tensor:
-        moved = moved.clamp_min(0.0) if self.nonnegative else moved
-        vanished = torch.linalg.vector_norm(moved, dim=-1, keepdim=True) <= _TINY
-        return torch.where(vanished, self.atoms, unit_rows(moved))
+        moved = moved.clamp_min_(0.0) if self.nonnegative else moved
+        norm = torch.linalg.vector_norm(moved, dim=-1, keepdim=True)
+        vanished = norm <= _TINY
+        return torch.where(vanished, self.atoms, moved.div_(norm))
 
 
 def residual_directions(
