@@ -75,7 +75,20 @@ _collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 
 @contextmanager
 def collected() -> Iterator[list[str]]:
-    """Keep the warnings of this thread, which `warn` would give, for the one who asked."""
+    """Keep the warnings of this thread, which `warn` would give, for the one who asked.
+
+    Returns
+    -------
+    list of str
+        Messages, as they come, in a ``with`` block.
+
+    Examples
+    --------
+    >>> with collected() as messages:
+    ...     warn("few rows")
+    >>> messages
+    ['few rows']
+    """
     # Not by warnings.catch_warnings, which changes the filters of all threads.
     found: list[str] = []
     token = _collected.set(found)

@@ -29,7 +29,7 @@ OUTSIDE = {
 }
 """Libraries that these parts may use, beside Python's own."""
 INSIDE = {
-    "kernels": {"errors", "kernels"},
+    "kernels": {"errors", "arguments", "kernels"},
     "nn": {"errors", "vocabulary", "arguments", "kernels", "nn"},
 }
 """Parts of the package that do not load xarray."""

@@ -162,8 +162,7 @@ def analyse_images(
     _require_known(net, wanted, perturb, categories)
     concepts = _concepts(net, superclasses, hierarchy)
     settings = SparseModes(expansion=expansion, seed=seed, device=device, progress=False)
-    images = _numbered(images)
-    stages = Stages(out)
+    images, stages = _numbered(images), Stages(out)
     computing: dict[str, Any] = {"batch_size": batch_size, "device": device}
     computing |= {"workers": workers, "progress": progress}
     tree = contributions(

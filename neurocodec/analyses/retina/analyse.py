@@ -157,8 +157,7 @@ def analyse_retina(
     # made before anything is computed, so that a wrong setting or device costs no time
     fits = {layer: SparseModes(expansion=expansion, seed=seed, **where) for layer in wanted}
     rates = respond(net, stimulus, batch_size=batch_size or 64, **where)
-    recorded = recorded_rates(movie, rates)
-    rates = with_types(rates, recorded)
+    rates = with_types(rates, recorded := recorded_rates(movie, rates))
     fitted = fit_target(rates)
     tree = contributions(
         net,
