@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import neurocodec as nc
 
 ALIASES = ("one", "two", "three")
-READ = "read by the target"
+READ = "read_by_the_target"
 ASKED = {
     "contributions": 12,
     "maps": 2,

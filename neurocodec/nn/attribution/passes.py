@@ -11,7 +11,7 @@ from torch import Tensor
 
 from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.capture.hooks import Capture, Pass
+from neurocodec.nn.capture.hooks import Capture, Pass, gradients
 from neurocodec.nn.capture.prefix import Batch, Prefix
 from neurocodec.nn.capture.tracing import agree, same_slopes
 
@@ -102,7 +102,7 @@ class Passes:
         known = [h for h in hidden if h.requires_grad]
         if not known:
             return (None,) * len(hidden)
-        found = iter(torch.autograd.grad(value.sum(), known, allow_unused=True))
+        found = iter(gradients(value.sum(), known))
         return tuple(next(found) if h.requires_grad else None for h in hidden)
 
     def path(self, batch: Batch, target: Target) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +29,22 @@ class Pass:
     def detached(self) -> dict[str, Tensor]:
         """Hidden activations without their graph."""
         return {alias: h.detach() for alias, h in self.hidden.items()}
+
+
+def gradients(
+    of: Tensor, ends: Tensor | Sequence[Tensor], given: Any = None, **options: Any
+) -> tuple[Tensor | None, ...]:
+    """`torch.autograd.grad`; a network that has none, as it works in place, is told so."""
+    try:
+        return torch.autograd.grad(of, ends, given, allow_unused=True, **options)
+    except RuntimeError as error:
+        if "inplace operation" not in str(error):
+            raise
+        raise CaptureError(
+            came="a network that writes over numbers which its own gradients need",
+            expected="operations that leave the numbers of others as they are",
+            hint="y = y + x in its forward, in place of y += x, or inplace=False",
+        ) from error
 
 
 def refuse_script(part: nn.Module, name: str) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from neurocodec.errors import CaptureError, InputError
-from neurocodec.nn.capture.hooks import Capture, Pass
+from neurocodec.nn.capture.hooks import Capture, Pass, gradients
 from neurocodec.nn.capture.prefix import Batch, Prefix
 from neurocodec.nn.fields.adjoint import Adjoint, Separated, separate
 
@@ -123,7 +123,7 @@ class FieldPasses:
 def _gradient(value: Tensor, base: Tensor, given: Tensor | None = None) -> Tensor:
     found: tuple[Tensor | None, ...] = (None,)
     if value.requires_grad:
-        found = torch.autograd.grad(value, base, given, retain_graph=True, allow_unused=True)
+        found = gradients(value, base, given, retain_graph=True)
     if found[0] is None:
         raise CaptureError(
             came="a value that does not depend on the stimulus by way of the layer that was given",

@@ -13,6 +13,7 @@ from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.reduction import split_sign
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.hooks import gradients
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.vocabulary import Sign
 
@@ -97,7 +98,7 @@ class WaysBack:
             value = self.passes.value(done, target)
         gradient = None
         if value.requires_grad:
-            gradient = torch.autograd.grad(value.sum(), hidden, allow_unused=True)[0]
+            gradient = gradients(value.sum(), hidden)[0]
         if gradient is None:
             raise CaptureError(
                 came=f"a target that does not depend on layer {self.alias!r}",
@@ -145,11 +146,11 @@ class WaysBack:
 
 def _gradients(front: Front, starts: list[Tensor]) -> Tensor:
     """Gradients at the input for several gradients at the layer, (start, sample, ...)."""
-    options = {"retain_graph": True, "allow_unused": True}
+    options = {"retain_graph": True}
     if len(starts) == 1:
-        found = torch.autograd.grad(front.hidden, front.leaf, starts[0], **options)[0]
+        found = gradients(front.hidden, front.leaf, starts[0], **options)[0]
         return torch.zeros_like(front.leaf)[None] if found is None else found[None]
-    found = torch.autograd.grad(
+    found = gradients(
         front.hidden, front.leaf, torch.stack(starts), is_grads_batched=True, **options
     )[0]
     return front.leaf.new_zeros(len(starts), *front.leaf.shape) if found is None else found

@@ -14,6 +14,7 @@ from neurocodec.nn.attribution.methods import ActGrad, InputGrad
 from neurocodec.nn.attribution.passes import Passes, Point
 from neurocodec.nn.attribution.tangents import differentiable_attention
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.hooks import gradients
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.maps.through_channels import (
     Mapped,
@@ -62,7 +63,7 @@ class Saliency:
             value = self.passes.value(self.passes.capture.run(leaf), target)
         found = None
         if value.requires_grad:
-            found = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
+            found = gradients(value.sum(), leaf)[0]
         if found is None:
             raise CaptureError(
                 came="a target that does not depend on the input",
