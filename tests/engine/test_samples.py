@@ -187,3 +187,14 @@ def test_stored_text_and_numbers_of_samples_are_plain():
     samples = Samples.of(nc.Network(torch.nn.Flatten(), []), images(3).assign_coords(kinds))
     assert samples.coords["kind"].dtype.kind == "U"
     assert samples.coords["kind"].values.tolist() == ["a", "", "b"]
+
+
+@pytest.mark.parametrize("history", [None, 2])
+def test_the_few_samples_are_also_the_darkest_and_the_brightest(history):
+    values = np.zeros((20, 3, 3), "float32")
+    values[7], values[13] = -1, 2
+    dims = ("time", "y", "x") if history else ("stimulus", "y", "x")
+    net = nc.Network(torch.nn.Flatten(), [], history=history, input_shape=None)
+    few = Samples.of(net, xr.DataArray(values, dims=dims)).few(CPU)
+    ends = few[:, -1] if history else few
+    assert ends.flatten(1).mean(1).unique().tolist() == [-1, 0, 2]

@@ -435,3 +435,24 @@ def test_a_run_of_the_intact_network_is_not_taken_for_one_of_a_perturbed(tmp_pat
         pytest.raises(StorageError, match="perturbation"),
     ):
         fields(perturbed, stimulus, out=out)
+
+
+@pytest.mark.parametrize("calls", [0, 2])
+def test_a_convolution_that_does_not_run_or_runs_twice_stops_nothing(calls):
+    class Module(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.end = nn.Conv2d(4, 4, 1), nn.Linear(4 * 36, 2)
+
+        def forward(self, x):
+            for _ in range(calls):
+                x = self.first(x)
+            return self.end(x.flatten(1))
+
+    module = Module().double()
+    frames = np.random.default_rng(0).normal(size=(5, 6, 6))
+    net = nc.Network(module, [], history=4)
+    found = nc.receptive_fields(net, xr.DataArray(frames, dims=("time", "y", "x")), progress=False)
+    x = torch.from_numpy(frames[:4])[None].requires_grad_()
+    expected = torch.autograd.grad(module(x)[0, 1], x)[0][0]
+    np.testing.assert_allclose(found.irf[0, 1], expected, atol=1e-12)
