@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from neurocodec.identity.marks import Identity
 from neurocodec.identity.state import State
 from neurocodec.network import Network
+from neurocodec.nn.capture.borrowing import copied
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Prefix
@@ -36,10 +37,11 @@ class Known:
     identity: Identity
 
     @classmethod
-    def of(cls, net: Network, before: State, answers: Tensor) -> Known:
-        """Look at the module again; what its passes have changed is no part of what it is."""
-        state = before.after(net.module, _changed.get(net.module, frozenset()))
-        _changed[net.module] = frozenset(state.changed)
+    def of(cls, net: Network, before: State, changed: Iterable[str], answers: Tensor) -> Known:
+        """What passes have changed in a copy is no part of what the module is."""
+        found = {*changed, *_changed.get(net.module, ())}
+        _changed[net.module] = frozenset(found)
+        state = replace(before, changed=tuple(sorted(found)))
         marks = Identity(state.marks, state.walk.code, state.changed, [some_of(answers)])
         return cls(net.facts_in(state), marks)
 
@@ -100,8 +102,10 @@ def hooked(net: Network, layers: Mapping[str, Layer], few: Tensor) -> Iterator[S
     """Borrow a network, hook its layers, and see how a few samples run; give everything back."""
     before = State.of(net.module)
     with Capture(net.module, layers, net.select).attached() as capture:
-        traced = trace(capture, few)
-        known = Known.of(net, before, traced.done.outputs)
+        fresh = copied(net.module)  # that passes may change, with no hooks of ours
+        start = State.of(fresh, before)
+        traced = trace(capture, few, fresh)
+        known = Known.of(net, before, start.after(fresh).changed, traced.done.outputs)
         session = Session(net, capture, few, traced, known)
         for alias in layers.keys() - {START}:
             session.channels(alias)  # or it is refused here, before anything long

@@ -138,6 +138,13 @@ def test_a_run_knows_itself_whatever_its_passes_change(
     xr.testing.assert_identical(found, run(out, again))
 
 
+def test_a_run_knows_itself_after_the_module_was_used_elsewhere(tmp_path: Path) -> None:
+    module = Gained()
+    whole = run(tmp_path / "run.nc", module)
+    module(torch.ones(1, 3))
+    xr.testing.assert_identical(whole, run(tmp_path / "run.nc", module))
+
+
 def scaled(values: np.ndarray) -> xr.DataArray:
     """The images, by a function that Dask knows by its name alone."""
     ones = da.ones((5, 3), chunks=(5, 3), dtype="f4")

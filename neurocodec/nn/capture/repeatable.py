@@ -25,11 +25,13 @@ MOST_ROUNDINGS = 1024
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 
 
-def require_repeatable(capture: Capture, x: Tensor, plain: Tensor) -> None:
+def require_repeatable(
+    capture: Capture, x: Tensor, plain: Tensor, fresh: nn.Module | None = None
+) -> None:
     """Refuse noise, and state carried from pass to pass; `plain` is what a first one gave."""
     if capture.lent is None or not bool(plain.isfinite().all()):
         return
-    if _same(plain, _answer(capture, x, before=x[-1:] / 2)):
+    if _same(plain, _answer(capture, x, fresh, before=x[-1:] / 2)):
         return
     start = random_state()
     first, second = _answer(capture, x), _answer(capture, x)
@@ -49,9 +51,14 @@ def require_repeatable(capture: Capture, x: Tensor, plain: Tensor) -> None:
     )
 
 
-def _answer(capture: Capture, x: Tensor, before: Tensor | None = None) -> Tensor:
+def _answer(
+    capture: Capture,
+    x: Tensor,
+    fresh: nn.Module | None = None,
+    before: Tensor | None = None,
+) -> Tensor:
     """Answer of a fresh copy without hooks, perhaps to other samples first."""
-    fresh = copied(capture.lent or capture.module)
+    fresh = copied(capture.lent or capture.module) if fresh is None else fresh
     with torch.no_grad():
         if before is not None:
             with suppress(Exception):  # samples that are not the user's: it may refuse them

@@ -65,16 +65,16 @@ class Trace:
         return max(captured, self.saved_bytes)
 
 
-def trace(capture: Capture, x: Tensor) -> Trace:
+def trace(capture: Capture, x: Tensor, fresh: nn.Module | None = None) -> Trace:
     """Run a few samples through an attached capture and see what runs, in which order.
 
     Refuses what cannot be captured rightly: layers that never run, answers that the hooks change,
-    samples whose answer depends on those beside them.
+    samples whose answer depends on those beside them. `fresh` is a copy to pass them through.
     """
     with _ran(capture.module) as ran:
         with reading_only(capture.module):
             plain = _run(capture.plain, x)
-        require_repeatable(capture, x, plain)
+        require_repeatable(capture, x, plain, fresh)
         flow, saved, alone = _run(partial(inspect, capture), x)
         done = alone.done if len(x) == 1 else capture.look(x)
     if not bool(done.outputs.isfinite().all()):
