@@ -22,7 +22,7 @@ from neurocodec.labels import class_names, fingerprint, require_free_names
 from neurocodec.nn.arrays import contents
 from neurocodec.nn.capture.layer import Item, Layer, as_item
 from neurocodec.nn.device import device_named
-from neurocodec.storage.encoding import is_name, storable_coords
+from neurocodec.storage.encoding import storable_coords
 
 Preprocessing: TypeAlias = Callable[[Any], Any]
 """Takes a `PIL.Image.Image`, returns a tensor or array (color, y, x)."""
@@ -233,9 +233,11 @@ def _require_weights(module: Any) -> None:
     """Refuse what is no module, and one whose weights have no numbers."""
     if not isinstance(module, nn.Module):
         raise InputError(
-            came=f"a module of type {type(module).__name__}",
+            came=f"module={module!r:.60}",
             expected="a torch.nn.Module",
-            hint="nc.Network(program.module(), layers=[])" * hasattr(module, "module"),
+            hint="nc.Network(program.module(), layers=[])"
+            if hasattr(module, "module")
+            else "nc.Network(torch.nn.Linear(2, 1), layers=[])",
         )
     tensors = [*module.named_parameters(), *module.named_buffers()]
     for name, tensor in tensors:
@@ -272,11 +274,10 @@ def _named_layers(
     for alias, layer in found.items():
         if layer.module not in parts:
             raise unknown_name("layer", layer.module, (n for n in parts if n))
-        if not is_name(alias) or alias in RESERVED:
+        if not isinstance(alias, str) or not alias or "/" in alias or alias in RESERVED:
             raise InputError(
                 came=f"layer alias {alias!r}",
-                expected="a name that files hold, which begins with a letter or a digit, without"
-                f" spaces or '/', and is none of {RESERVED}",
+                expected=f"a name, without '/', that is none of {RESERVED}",
                 hint=f"layers={{'layer1': {layer.module!r}}}",
             )
         if layer.layout is None and isinstance(parts[layer.module], ONE_DIMENSIONAL):

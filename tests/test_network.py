@@ -14,19 +14,37 @@ def module():
     return nn.Sequential(nn.Linear(2, 2), nn.ReLU())
 
 
-@pytest.mark.parametrize("alias", ["_orig_mod.1", "my layer", "a/b", "", "target", "e\u0301", 3])
-def test_layers_have_names_that_files_hold(alias):
+@pytest.mark.parametrize("alias", ["a/b", "", "target", 3])
+def test_layers_have_names_that_are_no_paths(alias):
     with pytest.raises(InputError, match="layer alias") as error:
         nc.Network(module(), {alias: "1"})
     net = eval(f"nc.Network(module(), {error.value.hint})")  # noqa: S307 - what it says to type
     assert list(net.layers) == ["layer1"]
 
 
-def test_layers_of_a_compiled_module_need_an_alias():
-    whole = nn.ModuleDict({"_orig_mod": module()})
-    with pytest.raises(InputError, match=r"layer1.*_orig_mod\.1"):
-        nc.Network(whole, ["_orig_mod.1"])
-    assert list(nc.Network(whole, {"relu": "_orig_mod.1"}).layers) == ["relu"]
+PASSES = []
+
+
+class Counting(nn.Module):
+    def forward(self, x):
+        PASSES.append(len(x))
+        return x
+
+
+@pytest.mark.parametrize("alias", ["_orig_mod.1", "my layer", "e\u0301"])
+def test_names_that_files_do_not_hold_are_refused_where_there_is_a_file(alias, tmp_path):
+    whole = nn.Sequential(nn.Linear(2, 2), Counting())
+    images = xr.DataArray(np.ones((3, 2), "float32"), dims=("stimulus", "feature"))
+    asked = {"target": nc.targets.Sum(), "progress": False}
+    net = nc.Network(whole, {alias: "1"})
+    assert alias in nc.contributions(net, images, **asked)
+    assert PASSES
+    PASSES.clear()
+    with pytest.raises(InputError, match="layer alias") as error:
+        nc.contributions(net, images, out=tmp_path / "run.nc", **asked)
+    assert not PASSES
+    again = eval(f"nc.Network(whole, {error.value.hint})", {"nc": nc, "whole": whole})  # noqa: S307
+    nc.contributions(again, images, out=tmp_path / "run.nc", **asked).close()
 
 
 def test_each_output_has_a_name_of_its_own():

@@ -127,7 +127,7 @@ def contributions(
         return run_distributed(
             plan, out, client, batch_size=batch_size, device=device, progress=progress
         )
-    with Run.opened(plan, batch_size, workers, progress=progress) as run:
+    with Run.opened(plan, batch_size, workers, progress=progress, out=out) as run:
         return run.result(out)
 
 

@@ -84,6 +84,7 @@ def run_distributed(
 ) -> xr.DataTree:
     """Run a plan on the workers of a Dask client, into a `.zarr` that they all see."""
     count = _require_client(client, out)
+    plan.require_storable()
     plan = replace(plan, net=plan.net.on("cpu"), samples=_without_forks(plan))
     place = device or str(plan.net.device)
     with plan.opened() as bound:
@@ -91,9 +92,7 @@ def run_distributed(
         here = Run(bound, size, progress=progress)
         one, marks, facts = here.one(), bound.identity(), bound.plan.facts
     with SharedRun(str(out), facts=facts, size=len(plan.samples), identity=marks) as run:
-        run.prepare(
-            lambda kept: here.template(one, kept, marks), one, chunk_rows=chunk_rows(one, size)
-        )
+        run.prepare(lambda kept: here.template(one, kept), one, chunk_rows=chunk_rows(one, size))
         if not run.finished:
             job = Job(uuid.uuid4().hex, plan, size, run.chunk_rows, run.folder, place)
             _compute_all(client, job, run, count, progress=progress)

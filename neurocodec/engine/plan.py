@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from neurocodec.engine.memory import PASSES, Budget
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import Known, Session, opened
+from neurocodec.errors import InputError
 from neurocodec.identity.marks import Identity
 from neurocodec.identity.walk import Walk
 from neurocodec.labels import require_free_names
 from neurocodec.network import Network
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch
+from neurocodec.storage.encoding import is_name
 
 Arrays = dict[str, NDArray[Any]]
 """Rows of every variable, by name."""
@@ -51,6 +53,17 @@ class Plan(ABC):
     def __post_init__(self) -> None:
         require_free_names(self.samples.coords, self.names, "the stimulus")
 
+    def require_storable(self) -> None:
+        """Refuse layers whose names files cannot hold, before anything is computed."""
+        for alias, layer in self.layers.items():
+            if not is_name(alias):
+                raise InputError(
+                    came=f"layer alias {alias!r} of a result that is to be stored",
+                    expected="a name that files hold, which begins with a letter or a digit, and"
+                    " has no spaces",
+                    hint=f"layers={{'layer1': {layer.module!r}}}",
+                )
+
     @property
     @abstractmethod
     def names(self) -> set[str]:
@@ -68,8 +81,9 @@ class Plan(ABC):
     @contextmanager
     def opened(self) -> Iterator[Bound]:
         """Hook the network, and bind the plan to it."""
-        few = self.samples.few(self.net.device)
-        with opened(self.net, self.captured(), few) as session:
+        device = self.net.device
+        few, lights = self.samples.few(device), self.samples.lights(device)
+        with opened(self.net, self.captured(), few, lights) as session:
             yield replace(self, known=session.known).bound(session)
 
     @abstractmethod

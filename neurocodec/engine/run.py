@@ -24,9 +24,6 @@ from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Block, bar, batches
 from neurocodec.engine.stored import read_coords
 from neurocodec.errors import InputError
-from neurocodec.identity.marks import Identity
-from neurocodec.identity.walk import summary
-from neurocodec.labels import provenance, stamp
 from neurocodec.storage.formats import CHUNK_BYTES
 from neurocodec.storage.parts import KEPT
 
@@ -110,9 +107,17 @@ class Run:
     @classmethod
     @contextmanager
     def opened(
-        cls, plan: Plan, batch_size: int | None, workers: int | None = None, *, progress: bool
+        cls,
+        plan: Plan,
+        batch_size: int | None,
+        workers: int | None = None,
+        *,
+        progress: bool,
+        out: str | Path | None = None,
     ) -> Iterator[Self]:
-        """Hook the network of a plan for the length of a ``with`` block."""
+        """Hook the network of a plan for the length of a ``with`` block; `out` as for `result`."""
+        if out is not None:
+            plan.require_storable()
         with plan.opened() as bound:
             yield cls(bound, batch_size or bound.batch_size(), workers, progress)
 
@@ -161,7 +166,7 @@ class Run:
                 return run.finish(xr.DataTree())
             one = self.one()
             chunk = chunk_rows(one, self.size) if self.plan.chunked_by_batches else None
-            template = self.template(one, run.kept(), identity)
+            template = self.template(one, run.kept())
             return run.finish(template, chunk_rows=chunk)
 
     def computed(
@@ -205,15 +210,13 @@ class Run:
         batch = self.plan.samples.batch(0, 1, self.plan.net.device)
         return self.bound.rows(batch, {})
 
-    def template(self, one: Arrays, kept: NDArray[np.bool_], identity: Identity) -> xr.DataTree:
-        """Result with all its labels, whose numbers take no memory; it says what it was made of."""
+    def template(self, one: Arrays, kept: NDArray[np.bool_]) -> xr.DataTree:
+        """Result with all its labels, whose numbers take no memory."""
         samples = self.plan.samples
         coords = read_coords(samples.coords, samples.dim, kept)
         size = int(kept.sum())
         shapes = {name: np.broadcast_to(r[0], (size, *r.shape[1:])) for name, r in one.items()}
-        tree = self.bound.label(shapes, coords)
-        facts = {**provenance(tree), "identity_sha256": summary({**identity.data, **identity.code})}
-        return stamp(tree, **facts)
+        return self.bound.label(shapes, coords)
 
     def _estimate(self, rows: Arrays, seconds: float) -> Estimate:
         return Estimate.of(

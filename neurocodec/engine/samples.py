@@ -162,23 +162,24 @@ class Samples:
             yield (self._mended(start, *block) for (start, _), block in read)
 
     def few(self, device: torch.device) -> Tensor:
-        """Copies of a few samples that differ, to trace a network with."""
+        """Copies of the first, a middle and the last sample, to trace a network with."""
         if self.history is None:
             return self._few_images.to(device, copy=True)
-        return torch.cat([self.batch(i, i + 1, device).x for i in self._few_places])
+        places = sorted({0, len(self) // 2, len(self) - 1})
+        return torch.cat([self.batch(i, i + 1, device).x for i in places])
 
     @cached_property
     def _few_images(self) -> Tensor:
-        return torch.cat([self._near(i) for i in self._few_places])
+        places = sorted({0, len(self) // 2, len(self) - 1})
+        return torch.cat([self._near(i) for i in places])
 
-    @cached_property
-    def _few_places(self) -> list[int]:
-        """The first, a middle and the last one; in memory also the darkest and the brightest."""
-        places = {0, len(self) // 2, len(self) - 1}
-        if self.stored is None and len(self):
-            light = self.values.flatten(1).sum(1)[torch.from_numpy(self.ends)]
-            places |= {int(light.argmin()), int(light.argmax())}
-        return sorted(places)
+    def lights(self, device: torch.device) -> Tensor | None:
+        """The darkest and the brightest sample of a stimulus in memory."""
+        if self.stored is not None or not len(self):
+            return None
+        light = self.values.flatten(1).sum(1).numpy()[self.ends]
+        places = (int(light.argmin()), int(light.argmax()))
+        return torch.cat([self.batch(i, i + 1, device).x for i in places])
 
     def _mended(self, start: int, values: NDArray[Any], kept: NDArray[np.bool_]) -> Block:
         found = torch.from_numpy(values)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
 
 from neurocodec.identity.marks import Identity
@@ -62,6 +63,7 @@ class Session:
     few: Tensor  # the samples that were traced
     traced: Trace
     known: Known
+    lights: Tensor | None = None  # further samples, the darkest and the brightest
     prefixes: list[Prefix | None] = field(default_factory=list)  # found once, if it was asked for
 
     @property
@@ -93,7 +95,8 @@ class Session:
     @contextmanager
     def quickened(self) -> Iterator[None]:
         """Compute the convolutions in their faster form, where that agrees with what was traced."""
-        with quickened(self.capture, self.traced, self.few):
+        x = self.few if self.lights is None else torch.cat([self.few, self.lights])
+        with quickened(self.capture, self.traced, x):
             yield
 
 
@@ -113,7 +116,11 @@ def hooked(net: Network, layers: Mapping[str, Layer], few: Tensor) -> Iterator[S
 
 
 @contextmanager
-def opened(net: Network, layers: Mapping[str, Layer], few: Tensor) -> Iterator[Session]:
+def opened(
+    net: Network, layers: Mapping[str, Layer], few: Tensor, lights: Tensor | None = None
+) -> Iterator[Session]:
     """Hook a network as `hooked` does, and let it compute in its faster form."""
-    with hooked(net, layers, few) as session, session.quickened():
-        yield session
+    with hooked(net, layers, few) as session:
+        session = replace(session, lights=lights)
+        with session.quickened():
+            yield session

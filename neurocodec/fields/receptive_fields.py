@@ -115,7 +115,7 @@ def receptive_fields(
         require_rank(rank, net.history)
     names = None if cells is None else _cell_names(cells)
     plan = _plan(net.on(device), movie, times, Choice(of, names, through, layer), rank)
-    with Run.opened(plan, batch_size, progress=progress) as run:
+    with Run.opened(plan, batch_size, progress=progress, out=out) as run:
         return run.result(out).to_dataset()
 
 

@@ -154,7 +154,7 @@ def contribution_maps(
     made = Making(method or InputGrad(), sign, steps, baseline)
     chosen = Asked(layer, channels, modes, weights, top)
     plan = plan_of(require_network(net).on(device), stimuli, chosen, target, made, times=times)
-    with Run.opened(plan, batch_size, workers, progress=progress) as run:
+    with Run.opened(plan, batch_size, workers, progress=progress, out=out) as run:
         found = run.result(out).to_dataset()
     _tell_misses(plan, found)
     return found

@@ -86,7 +86,9 @@ def _wraps(prefix: str, named: Iterable[str], own: Iterable[str]) -> bool:
     inner = {name.removeprefix(prefix) for name in named if name.startswith(prefix)}
     whole = len(inner) == len({*named} - {AVERAGED})
     foreign = not any(name.startswith(prefix) for name in wanted)
-    return bool(inner) and (wanted <= inner or (whole and foreign))
+    if not inner or wanted <= inner:
+        return bool(inner)
+    return foreign and (whole or any(_wraps(deeper, inner, own) for deeper in PREFIXES))
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -144,8 +144,11 @@ def usual(device: str | torch.device = "cpu") -> Iterator[None]:
     """Let torch compute, in this thread, as if no mode and no default device had been set."""
     # The default type is not one of these: it is set for all threads at once.
     place = torch.device(device)
+    without = not (torch.is_grad_enabled() or torch.is_inference_mode_enabled())
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(mode=False))
+        stack.enter_context(torch.inference_mode(mode=False))  # which turns gradients on
+        if without:
+            stack.enter_context(torch.no_grad())
         for kind in sorted({"cpu", place.type} - {"meta"}):
             if torch.amp.is_autocast_available(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))

@@ -201,7 +201,7 @@ class Recorder(TorchDispatchMode):
     def start(self, module: nn.Module, x: Tensor) -> None:
         """Begin with what a module has, and its input; forget a pass that is being repeated."""
         self.flow, self.stack, self._now, self._kept = Flow(), [""], {}, []
-        for tensor in _own_tensors(module):
+        for tensor in self._tensors([*_own_tensors(module)]):
             self._set(tensor, frozenset(), affine=True)
         self.flow.input = self._set(x, frozenset({INPUT}), affine=True)
 
@@ -225,19 +225,25 @@ class Recorder(TorchDispatchMode):
         return tuple(
             (name, self.seen(leaf, fresh=fresh))
             for name, value in given
-            for leaf in tree_leaves(value)
-            if isinstance(leaf, Tensor)
+            for leaf in self._tensors(value)
         )
+
+    def _tensors(self, values: Any) -> list[Tensor]:
+        """Tensors among values; nothing is proved with those that have no storage of their own."""
+        found = [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+        usable = [t for t in found if t.layout == torch.strided and not t.is_nested]
+        self.known &= len(usable) == len(found)
+        return usable
 
     def _note(self, func: Any, args: Any, kwargs: Any, reads: Any, result: Any) -> None:
         flow, name = self.flow, str(func).removeprefix("aten.")
-        tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        tensors = self._tensors(result)
         if _tells_python(func, tensors):
             flow.left |= {seen.value for _, seen in reads}
         base = name.partition(".")[0]
         flow.layout |= bool({name, base} & LAYOUT_OPERATIONS)
         new = [t for t in tensors if _storage(t) not in self._now]
-        made = [*_changed(func, args, kwargs), *new]
+        made = [*self._tensors(_changed(func, args, kwargs)), *new]
         if not made:
             return  # a view is the numbers that it is of
         taken = [] if base in CONSTANT else [(n, s.value) for n, s in reads]
@@ -256,6 +262,11 @@ class Recorder(TorchDispatchMode):
         if storage in self._now:
             return _geometry(tensor, self._now[storage])
         return self._set(tensor, frozenset() if fresh else frozenset({INPUT}), affine=fresh)
+
+    def seen_alone(self, value: Any) -> Seen | None:
+        """A value that is one tensor."""
+        found = self._tensors(value) if isinstance(value, Tensor) else []
+        return self.seen(found[0]) if found else None
 
     def _set(self, tensor: Tensor, sources: frozenset[str], *, affine: bool) -> Seen:
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - not asked by the network
@@ -317,9 +328,8 @@ def recorded(recorder: Recorder, capture: Recorded) -> Iterator[None]:
     def leave(name: str) -> Any:
         def note(_part: nn.Module, args: Any, output: Any) -> None:
             recorder.stack.pop()
-            one = len(args) == 1 and isinstance(args[0], Tensor)
-            reads = recorder.seen(args[0]) if one else None
-            makes = recorder.seen(output) if isinstance(output, Tensor) else None
+            reads = recorder.seen_alone(args[0] if len(args) == 1 else None)
+            makes = recorder.seen_alone(output)
             recorder.flow.calls.append(Call(name, reads, makes))
 
         return note

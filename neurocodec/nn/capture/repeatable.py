@@ -29,7 +29,7 @@ def require_repeatable(
     capture: Capture, x: Tensor, plain: Tensor, fresh: nn.Module | None = None
 ) -> None:
     """Refuse noise, and state carried from pass to pass; `plain` is what a first one gave."""
-    if capture.lent is None or not bool(plain.isfinite().all()):
+    if capture.lent is None or not plain.is_floating_point() or not bool(plain.isfinite().all()):
         return
     if _same(plain, _answer(capture, x, fresh, before=x[-1:] / 2)):
         return
