@@ -120,7 +120,7 @@ def opened(
     net: Network, layers: Mapping[str, Layer], few: Tensor, lights: Tensor | None = None
 ) -> Iterator[Session]:
     """Hook a network as `hooked` does, and let it compute in its faster form."""
-    with hooked(net, layers, few) as session:
-        session = replace(session, lights=lights)
+    with hooked(net, layers, few) as plain:
+        session = replace(plain, lights=lights)
         with session.quickened():
             yield session
