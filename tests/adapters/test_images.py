@@ -463,7 +463,7 @@ def test_labels_that_have_no_order_or_are_no_labels(folder):
     for wrong in ({"a", "b", "c", "d"}, 3, (x for x in "abcd")):
         with pytest.raises(nc.errors.InputError, match="no order or no length"):
             nc.images(folder, labels=wrong, preprocessing=plain)
-    for wrong in (None, float("nan"), 1.0, ("cat", "feline")):
+    for wrong in (1.0, ("cat", "feline")):
         with pytest.raises(nc.errors.InputError, match="the label "):
             nc.images(folder, labels=["cat", "cat", "dog", wrong], preprocessing=plain)
 
