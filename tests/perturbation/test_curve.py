@@ -653,7 +653,7 @@ def test_bad_input():
         ({"images": stimulus.drop_vars("label")}, "without labels"),
         ({"images": stimulus[20:]}, "no image of 'a'"),
         ({"images": stimulus[:20], "scores": truth[:1]}, "no image outside of 'a'"),
-        ({"labels": ["a"]}, "for 120 images"),
+        ({"labels": ["a"]}, "for 120 samples"),
         ({"labels": ["z"] * 120}, "'z'"),
         ({"kind": "delete"}, "'delete'"),
         ({"kind": []}, "both"),

@@ -21,8 +21,9 @@ OWN = {"sign", "kind", "group", "bound", "points", "map", "against", "control", 
 NAMED = ("cell", "interneuron", "category", "concept")
 """Dims along which users have names."""
 PLOTS = [name for name in nc.plotting.__all__ if name.startswith("plot_")]
+PLOTS.remove("plot_overview")  # of parts of the others, and slow
 NAMELESS = {
-    *("plot_field", "plot_localisation", "plot_modes", "plot_movie_maps", "plot_overview"),
+    *("plot_field", "plot_localisation", "plot_modes", "plot_movie_maps"),
     *("plot_mode_images", "plot_pixel_curves", "plot_silhouette", "plot_stability"),
     *("plot_stimulus", "plot_sweep"),
 }
