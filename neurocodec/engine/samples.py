@@ -87,7 +87,7 @@ class Samples:
             return cls(shape, *common, stored=stored, chosen=chosen)
         raw = stimulus.transpose(*dims).values
         kept = checked(raw, dims, 0, skips=skips_broken(stimulus))
-        values = _mended(tensor_of(raw, net.dtype), kept)
+        values = _mended(tensor_of(raw, net.dtype, CPU), kept)
         return cls(values, *common, kept=None if kept.all() else kept, chosen=chosen)
 
     def at(self, places: NDArray[np.intp]) -> Self:

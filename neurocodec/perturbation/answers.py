@@ -103,7 +103,7 @@ def _remainder(
     net: Network, alias: str, layers: dict[str, Layer], few: Tensor, stack: ExitStack
 ) -> tuple[Remainder, Session]:
     session = stack.enter_context(engine.opened(net, layers, few))
-    return Remainder.of(session.capture, alias, few), session
+    return Remainder.of(session.capture, alias, few, session.traced.flow), session
 
 
 def answer_pairs(

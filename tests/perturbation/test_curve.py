@@ -211,8 +211,8 @@ def test_the_largest_parts_are_skipped_and_none_that_runs_again():
     net = network("2", module)
     with Capture(module, net.layers).attached() as capture:
         rest = Remainder.of(capture, "hidden", torch.from_numpy(images(3).values))
-    assert rest.skipped is not None
-    assert [part for part, _ in rest.skipped] == [module[0], module[2]]
+        assert rest.skipped is not None
+        assert [part for part, _ in rest.skipped] == [capture.module[0], capture.module[2]]
     check_against_loops(net, 5)
 
 

@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from neurocodec.nn.capture.flow import Flow
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.shortcuts import skippable
@@ -35,9 +36,9 @@ class Remainder:
     skipped: Skipped | None  # a replay lets them return zeros; None where it is a whole pass
 
     @classmethod
-    def of(cls, capture: Capture, alias: str, x: Tensor) -> Remainder:
-        """Find what can be skipped; proved by the flow of a pass, checked by its numbers."""
-        flow = inspect(capture, x)[0]
+    def of(cls, capture: Capture, alias: str, x: Tensor, flow: Flow | None = None) -> Remainder:
+        """Find what can be skipped; proved by the flow of a plain pass, checked by its numbers."""
+        flow = inspect(capture, x)[0] if flow is None else flow
         if flow.goes_round():
             return cls(capture, alias, None)
         full = capture.look(x)

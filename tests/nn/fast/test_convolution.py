@@ -19,16 +19,19 @@ from neurocodec.nn.fast import convolution
 def both_ways(module, x, normalised=None):
     """Output and input gradient, plain and rewritten."""
     found = []
-    for pairs in (None, normalised or {}):
+    names = {part: name for name, part in module.named_modules()}
+    for folded in (None, normalised or {}):
         leaf = x.clone().requires_grad_()
-        with borrowed(module):
-            if pairs is None:
-                y = module(leaf)
+        with borrowed(module) as own:
+            if folded is None:
+                y = own(leaf)
             else:
-                with convolution.rewritten(module, pairs):
-                    y = module(leaf)
+                parts = own.get_submodule
+                pairs = {parts(names[a]): parts(names[b]) for a, b in folded.items()}
+                with convolution.rewritten(own, pairs):
+                    y = own(leaf)
                     y.square().sum().backward()
-            if pairs is None:
+            if folded is None:
                 y.square().sum().backward()
         found.append((y.detach(), leaf.grad))
     return found
@@ -79,11 +82,10 @@ def test_a_folded_norm_leaves_the_answer_as_it_is():
 
 
 def test_pairs_are_found_and_captured_convolutions_keep_their_norm():
-    module = convolutional()
     x = torch.from_numpy(images(2).values)
     for name, folded in (("1", True), ("0", False)):
-        with Capture(module, {"a": Layer(name)}).attached() as capture:
-            traced = trace(capture, x)
+        with Capture(convolutional(), {"a": Layer(name)}).attached() as capture:
+            traced, module = trace(capture, x), capture.module
             assert foldable(traced.flow, capture) == ({module[0]: module[1]} if folded else {})
             with quickened(capture, traced, x):
                 assert "forward" in module[0].__dict__
@@ -114,7 +116,7 @@ def test_a_convolution_that_is_used_twice_keeps_its_norm():
         traced = trace(capture, x)
         assert not foldable(traced.flow, capture)
         with quickened(capture, traced, x):
-            assert "forward" not in module.norm.__dict__
+            assert "forward" not in capture.module.norm.__dict__
             assert agree(capture.look(x), traced.done)
 
 
@@ -126,15 +128,15 @@ def test_a_rewriting_that_does_not_agree_is_dropped():
         wrong = Pass(traced.done.outputs[:1] + 1, traced.alone.done.hidden)
         other = replace(traced, alone=replace(traced.alone, done=wrong))
         with quickened(capture, other, x):
-            assert "forward" not in module[0].__dict__
-            assert "forward" not in module[1].__dict__
+            assert "forward" not in capture.module[0].__dict__
+            assert "forward" not in capture.module[1].__dict__
 
 
 def test_prefix_is_skipped_with_zeros_and_comes_back():
     stimulus = torch.randn(3, 6, 12, 12, generator=torch.Generator().manual_seed(0))
-    module = retina()
-    with Capture(module, {"layer1": Layer("0"), "layer2": Layer("5")}).attached() as capture:
-        traced = trace(capture, stimulus)
+    layers = {"layer1": Layer("0"), "layer2": Layer("5")}
+    with Capture(retina(), layers).attached() as capture:
+        traced, module = trace(capture, stimulus), capture.module
         prefix = Prefix.of(capture, traced)
         with prefix.skipped():
             assert not module[0].forward(stimulus).any()
