@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Value = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 """Outputs (output,) and activations by alias, of one sample, to the number that is explained."""
@@ -179,7 +180,8 @@ class Reference:
     def tangent(self, x: Tensor, alias: str, direction: Tensor) -> Tensor:
         """Derivative of an activation along a direction, by differentiating a gradient."""
         x = x.detach().clone().requires_grad_()
-        h = self.run(x)[1][alias]
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+            h = self.run(x)[1][alias]
         given = torch.zeros_like(h).requires_grad_()
         with torch.enable_grad():
             back = torch.autograd.grad(h, x, given, create_graph=True, allow_unused=True)[0]
