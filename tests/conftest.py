@@ -10,7 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one test process per core: threads wo
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 else:
     # for the workers, before they start: glibc keeps the memory of large arrays for the next ones,
-    # in place of a page fault for every 4 KiB of each array; a third of the time of convolutions
+    # in place of a page fault for every 4 KiB of each array
     os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**32))
 

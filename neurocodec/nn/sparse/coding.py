@@ -77,7 +77,7 @@ def largest_eigenvalue(gram: Tensor, iterations: int = 20) -> Tensor:
 
 
 def product(left: Tensor, right: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """Matrix product for tensors like these: `@` costs three times as much where they are small."""
+    """Matrix product for tensors like these: `@` costs more where they are small."""
     same = left.dim() == right.dim() == 3 and len(left) == len(right)
     return torch.bmm if same else torch.matmul
 
