@@ -175,7 +175,7 @@ class Samples:
 
     def lights(self, device: torch.device) -> Tensor | None:
         """The darkest and the brightest sample of a stimulus in memory."""
-        if self.stored is not None or not len(self):
+        if self.stored is not None or len(self) < 2:
             return None
         light = self.values.flatten(1).sum(1).numpy()[self.ends]
         places = (int(light.argmin()), int(light.argmax()))

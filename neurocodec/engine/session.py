@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from neurocodec.identity.marks import Identity
 from neurocodec.identity.state import State
+from neurocodec.labels import fingerprint
 from neurocodec.network import Network
 from neurocodec.nn.capture.borrowing import copied
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Prefix
-from neurocodec.nn.capture.tracing import Trace, quickened, trace
+from neurocodec.nn.capture.tracing import Proof, Trace, quickened, trace, trace_again
 from neurocodec.nn.perturbation.replay import START
 
 BY_NUMBER_OF_AXES: Final = {2: "vector", 3: "tokens", 4: "maps"}
@@ -26,6 +27,10 @@ BY_NUMBER_OF_AXES: Final = {2: "vector", 3: "tokens", 4: "maps"}
 
 _changed: Final[WeakKeyDictionary[nn.Module, frozenset[str]]] = WeakKeyDictionary()
 """Module -> what its passes were seen to change: a cache that is full already changes no more."""
+_proofs: Final[WeakKeyDictionary[nn.Module, dict[str, Proof]]] = WeakKeyDictionary()
+"""Module -> what is proved of it, by its state, the layers and the shape of the samples."""
+_PROOFS: Final = 8
+"""Proofs that are kept of one module."""
 _ANSWERS: Final = 64
 """Numbers of an answer that are kept, at equal distances, at most."""
 
@@ -38,13 +43,14 @@ class Known:
     identity: Identity
 
     @classmethod
-    def of(cls, net: Network, before: State, changed: Iterable[str], answers: Tensor) -> Known:
-        """What passes have changed in a copy is no part of what the module is."""
-        found = {*changed, *_changed.get(net.module, ())}
-        _changed[net.module] = frozenset(found)
-        state = replace(before, changed=tuple(sorted(found)))
-        marks = Identity(state.marks, state.walk.code, state.changed, [some_of(answers)])
-        return cls(net.facts_in(state), marks)
+    def of(cls, net: Network, before: State) -> Known:
+        """What earlier passes have changed in a copy is no part of what the module is."""
+        state = replace(before, changed=tuple(sorted(_changed.get(net.module, ()))))
+        return cls(net.facts_in(state), Identity(state.marks, state.walk.code, state.changed))
+
+    def answering(self, answers: Tensor) -> Known:
+        """The same, with some numbers of the answers to a few samples."""
+        return replace(self, identity=replace(self.identity, answers=[some_of(answers)]))
 
 
 def some_of(answers: Tensor) -> list[float]:
@@ -95,9 +101,31 @@ class Session:
     @contextmanager
     def quickened(self) -> Iterator[None]:
         """Compute the convolutions in their faster form, where that agrees with what was traced."""
-        x = self.few if self.lights is None else torch.cat([self.few, self.lights])
-        with quickened(self.capture, self.traced, x):
+        several = self.few if self.lights is None else self.lights
+        with quickened(self.capture, self.traced, self.few, several):
             yield
+
+
+def _traced(net: Network, capture: Capture, few: Tensor, before: State) -> tuple[Trace, Known]:
+    """See how a few samples run, in full, unless that is proved: of this state, layers and shape."""
+    proofs, known = _proofs.setdefault(net.module, {}), Known.of(net, before)
+    asked = (dict(capture.layers), (*few.shape[1:],), few.dtype, few.device)
+    proof = proofs.get(fingerprint(repr((known.facts, asked))))
+    if proof is not None:
+        traced = trace_again(capture, few, proof)
+        return traced, known.answering(traced.done.outputs)
+    fresh = copied(net.module)  # that passes may change, with no hooks of ours
+    start = State.of(fresh, before)
+    traced = trace(capture, few, fresh)
+    new = {*start.after(fresh).changed} - {*known.identity.changed}
+    if new:
+        _changed[net.module] = frozenset(new | {*known.identity.changed})
+        known = Known.of(net, before)
+    if traced.flow.proves:
+        while len(proofs) >= _PROOFS:
+            proofs.pop(next(iter(proofs)))
+        proofs[fingerprint(repr((known.facts, asked)))] = traced.proof
+    return traced, known.answering(traced.done.outputs)
 
 
 @contextmanager
@@ -105,10 +133,7 @@ def hooked(net: Network, layers: Mapping[str, Layer], few: Tensor) -> Iterator[S
     """Borrow a network, hook its layers, and see how a few samples run; give everything back."""
     before = State.of(net.module)
     with Capture(net.module, layers, net.select).attached() as capture:
-        fresh = copied(net.module)  # that passes may change, with no hooks of ours
-        start = State.of(fresh, before)
-        traced = trace(capture, few, fresh)
-        known = Known.of(net, before, start.after(fresh).changed, traced.done.outputs)
+        traced, known = _traced(net, capture, few, before)
         session = Session(net, capture, few, traced, known)
         for alias in layers.keys() - {START}:
             session.channels(alias)  # or it is refused here, before anything long

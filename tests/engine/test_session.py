@@ -3,12 +3,18 @@
 import pytest
 import torch
 from module_state import assert_same, state
-from networks import convolutional, retina
+from networks import convolutional, retina, seeded
 from torch import nn
 
 import neurocodec as nc
+from neurocodec.engine import session
 from neurocodec.engine.session import hooked, opened
 from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.capture.tracing import trace
+
+
+def images(count, side=8):
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
 def test_a_session_knows_outputs_channels_and_what_a_pass_keeps():
@@ -41,3 +47,124 @@ def test_one_session_serves_many_passes_with_the_numbers_of_the_plain_network():
         for _ in range(3):
             found = session.capture.look(x)
             torch.testing.assert_close(found.outputs, expected, rtol=1e-5, atol=1e-6)
+
+
+class Scaled(nn.Module):
+    """A convolution and its norm, times a plain attribute, plus a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.end = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2))
+        self.register_buffer("shift", torch.zeros(2), persistent=False)
+        self.factor = 1.0
+
+    def forward(self, x):
+        return self.factor * self.end(self.norm(self.convolution(x))) + self.shift
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    found = []
+
+    def counted(*args):
+        found.append(args)
+        return trace(*args)
+
+    monkeypatch.setattr(session, "trace", counted)
+    return found
+
+
+@pytest.fixture
+def scaled():
+    return nc.Network(seeded(Scaled).eval(), ["norm", "end.0"])
+
+
+def answers(net, layers, x):
+    with opened(net, layers, x) as now:
+        return now.capture.look(x), now.traced, now.bytes_per_sample
+
+
+@torch.no_grad()
+def _weights(module):
+    module.convolution.weight.mul_(2)
+
+
+@torch.no_grad()
+def _running_mean(module):
+    module.norm.running_mean.add_(1)
+
+
+def _kept_weights(module):
+    module.end[2].weight = nn.Parameter(module.end[2].weight.detach() * 2)
+
+
+CHANGES = {
+    "weights in place": _weights,
+    "weights anew": _kept_weights,
+    "a buffer": _running_mean,
+    "a buffer that is not saved": lambda module: module.shift.add_(1),
+    "an attribute": lambda module: vars(module).update(factor=3.0),
+    "a hook": lambda module: module.norm.register_forward_hook(lambda _m, _a, y: y + y.relu()),
+    "a part": lambda module: module.add_module("norm", nn.Sequential(module.norm, nn.Tanh())),
+    "a forward": lambda module: vars(module.norm).update(forward=torch.relu),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_is_proved_holds_for_that_state_alone(scaled, looks, change):
+    x = images(3)
+    first, *_ = answers(scaled, scaled.layers, x)
+    torch.testing.assert_close(first.outputs, scaled.module(x).detach())
+    change(scaled.module)
+    second, *_ = answers(scaled, scaled.layers, x)
+    torch.testing.assert_close(second.outputs, scaled.module(x).detach())
+    assert len(looks) == 2
+
+
+def test_the_same_state_is_looked_at_once_and_gives_the_same(scaled, looks):
+    x = images(3)
+    (first, traced, size), (other, again, same) = (
+        answers(scaled, scaled.layers, x[:n]) for n in (3, 2)
+    )
+    assert len(looks) == 1
+    assert traced.proof is again.proof
+    assert again.proof.faster
+    assert size == same
+    torch.testing.assert_close(other.outputs, first.outputs[:2])
+
+
+@pytest.mark.parametrize("what", ["layers", "shape", "dtype"])
+def test_other_layers_shapes_and_types_are_looked_at_anew(scaled, looks, what):
+    x, layers = images(3), scaled.layers
+    answers(scaled, layers, x)
+    if what == "layers":
+        layers = {"norm": Layer("norm", at="input")}
+    elif what == "shape":
+        scaled.module.end[2] = nn.Linear(4 * 64, 2)
+        x = images(3, side=10)
+    else:
+        scaled.module.double()
+        x = x.double()
+    found, *_ = answers(scaled, layers, x)
+    torch.testing.assert_close(found.outputs, scaled.module(x).detach())
+    assert len(looks) == 2
+
+
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.end = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, x):
+        h = self.convolution(x)
+        h = h.relu() if bool(x.mean() > 0) else h.abs()
+        return self.end(h.mean((2, 3)))
+
+
+def test_a_network_that_chooses_its_way_is_looked_at_each_time(looks):
+    net = nc.Network(seeded(Gated).eval(), ["convolution"])
+    for x in (images(1).abs(), -images(1).abs()):
+        found, *_ = answers(net, net.layers, x)
+        torch.testing.assert_close(found.outputs, net.module(x).detach())
+    assert len(looks) == 2

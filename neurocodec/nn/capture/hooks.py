@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +29,11 @@ class Pass:
     def detached(self) -> dict[str, Tensor]:
         """Hidden activations without their graph."""
         return {alias: h.detach() for alias, h in self.hidden.items()}
+
+    @property
+    def first(self) -> Pass:
+        """The same of the first sample."""
+        return Pass(self.outputs[:1], {alias: h[:1] for alias, h in self.hidden.items()})
 
 
 def gradients(
@@ -123,6 +128,13 @@ class Capture:
         if not self._looked:
             self.plain(x[:1])
         return self._once(x.clone() if self.changes_input else x, replace)
+
+    def recall(
+        self, layers: Mapping[str, Layer], protected: Set[str], *, changes_input: bool
+    ) -> None:
+        """Take over what was seen of the same module before, in place of a plain pass."""
+        self.layers, self.protected = layers, {*protected}
+        self._looked, self.changes_input = True, changes_input
 
     def _once(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
         self._forget()

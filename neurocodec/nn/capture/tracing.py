@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from neurocodec.errors import CaptureError, InputError, NeurocodecError
 from neurocodec.nn.capture.flow import Flow, Recorder, recorded
 from neurocodec.nn.capture.hooks import Capture, Pass
+from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.repeatable import reading_only, require_repeatable
 from neurocodec.nn.capture.shortcuts import foldable
 from neurocodec.nn.fast.convolution import is_rewritable, rewritten
@@ -44,14 +45,30 @@ class Differentiated:
     gradients: dict[str, Tensor]  # at the captured layers, and at the input by the name ""
 
 
+@dataclass
+class Proof:
+    """What a first look proves of a network in one state, for all samples of one shape."""
+
+    flow: Flow  # of one sample
+    saved_bytes: int  # what a backward pass of one sample to the input keeps
+    layers: Mapping[str, Layer]  # with the layouts that were found
+    protected: frozenset[str]  # aliases of what is changed in place further on
+    changes_input: bool
+    faster: bool | None = None  # whether the faster form agreed, in answers and gradients
+
+
 @dataclass(frozen=True)
 class Trace:
     """What ran in one pass."""
 
-    flow: Flow  # of one sample
-    saved_bytes: int  # what a backward pass of one sample to the input keeps
-    alone: Differentiated  # one sample
+    proof: Proof
     done: Pass  # of the traced samples
+    alone: Differentiated | None = None  # one sample; None where an earlier proof holds
+
+    @property
+    def flow(self) -> Flow:
+        """The flow of data."""
+        return self.proof.flow
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -62,7 +79,7 @@ class Trace:
     def bytes_per_sample(self) -> int:
         """Size of what one sample's pass keeps: captured activations, or more for a gradient."""
         captured = sum(h[0].numel() * h.element_size() for h in self.done.hidden.values())
-        return max(captured, self.saved_bytes)
+        return max(captured, self.proof.saved_bytes)
 
 
 def trace(capture: Capture, x: Tensor, fresh: nn.Module | None = None) -> Trace:
@@ -77,14 +94,20 @@ def trace(capture: Capture, x: Tensor, fresh: nn.Module | None = None) -> Trace:
         require_repeatable(capture, x, plain, fresh)
         flow, saved, alone = _run(partial(inspect, capture), x)
         done = alone.done if len(x) == 1 else capture.look(x)
-    if not bool(done.outputs.isfinite().all()):
-        raise InputError(
-            came="a network that answers with NaN or infinity", expected="finite numbers"
-        )
+    _require_finite(done)
     _require_all(capture, done, ran)
     _require_unchanged(plain, done)
     _require_samples(x, done, alone.done)
-    return Trace(flow, saved, alone, done)
+    protected = frozenset(capture.protected)
+    return Trace(Proof(flow, saved, capture.layers, protected, capture.changes_input), done, alone)
+
+
+def trace_again(capture: Capture, x: Tensor, proof: Proof) -> Trace:
+    """Run a few samples through a network of which everything else is proved."""
+    capture.recall(proof.layers, proof.protected, changes_input=proof.changes_input)
+    done = _run(capture.look, x)
+    _require_finite(done)
+    return Trace(proof, done)
 
 
 def inspect(capture: Capture, x: Tensor) -> tuple[Flow, int, Differentiated]:
@@ -149,18 +172,28 @@ def _same_slope(x: Tensor, y: Tensor) -> bool:
 
 
 @contextmanager
-def quickened(capture: Capture, traced: Trace, x: Tensor) -> Iterator[None]:
-    """Compute the convolutions in their faster form, where that is proved, and agrees."""
-    flow = traced.flow
-    if not flow.proves or flow.layout or not any(map(is_rewritable, capture.module.modules())):
+def quickened(capture: Capture, traced: Trace, few: Tensor, several: Tensor) -> Iterator[None]:
+    """Compute the convolutions in their faster form, where that is proved, and agrees.
+
+    The first time gradients are compared too, of the first of the traced samples and of several;
+    where an earlier proof holds, the answers alone.
+    """
+    flow, proof = traced.flow, traced.proof
+    possible = flow.proves and not flow.layout and proof.faster is not False
+    if not possible or not any(map(is_rewritable, capture.module.modules())):
         yield
         return
-    plain = [(x[:1], traced.alone)]
-    if len(x) > 1:
-        plain.append((x, differentiated(capture, x)))
+    plain = list[tuple[Tensor, Differentiated]]()
+    if proof.faster is None:
+        plain.append((few[:1], traced.alone or differentiated(capture, few[:1])))
+        if len(several) > 1:
+            plain.append((several, differentiated(capture, several)))
     with ExitStack() as stack:
         stack.enter_context(rewritten(capture.module, foldable(flow, capture)))
-        if not all(_agrees(capture, *pair) for pair in plain):
+        proof.faster = all(_agrees(capture, *pair) for pair in plain) and (
+            bool(plain) or agree(capture.look(few[:1]), traced.done.first)
+        )
+        if not proof.faster:
             logger.info("the faster form of the convolutions differs from the plain network: off")
             stack.close()
         yield
@@ -207,6 +240,13 @@ def _run(passing: Callable[[Tensor], Result], x: Tensor) -> Result:
             came=f"samples of shape {tuple(x.shape[1:])}, which the network refuses: {kind}{error}",
             expected="stimuli of the shape that the network was made for",
         ) from error
+
+
+def _require_finite(done: Pass) -> None:
+    if not bool(done.outputs.isfinite().all()):
+        raise InputError(
+            came="a network that answers with NaN or infinity", expected="finite numbers"
+        )
 
 
 def _require_all(capture: Capture, done: Pass, ran: list[str]) -> None:

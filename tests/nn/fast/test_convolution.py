@@ -87,7 +87,7 @@ def test_pairs_are_found_and_captured_convolutions_keep_their_norm():
         with Capture(convolutional(), {"a": Layer(name)}).attached() as capture:
             traced, module = trace(capture, x), capture.module
             assert foldable(traced.flow, capture) == ({module[0]: module[1]} if folded else {})
-            with quickened(capture, traced, x):
+            with quickened(capture, traced, x, x):
                 assert "forward" in module[0].__dict__
                 assert ("forward" in module[1].__dict__) is folded
                 assert agree(capture.look(x), traced.done)
@@ -115,7 +115,7 @@ def test_a_convolution_that_is_used_twice_keeps_its_norm():
     with Capture(module, {"end": Layer("end")}).attached() as capture:
         traced = trace(capture, x)
         assert not foldable(traced.flow, capture)
-        with quickened(capture, traced, x):
+        with quickened(capture, traced, x, x):
             assert "forward" not in capture.module.norm.__dict__
             assert agree(capture.look(x), traced.done)
 
@@ -127,7 +127,7 @@ def test_a_rewriting_that_does_not_agree_is_dropped():
         traced = trace(capture, x)
         wrong = Pass(traced.done.outputs[:1] + 1, traced.alone.done.hidden)
         other = replace(traced, alone=replace(traced.alone, done=wrong))
-        with quickened(capture, other, x):
+        with quickened(capture, other, x, x):
             assert "forward" not in capture.module[0].__dict__
             assert "forward" not in capture.module[1].__dict__
 
