@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor, nn
 
 from neurocodec.identity.marks import Identity
@@ -107,7 +106,7 @@ class Session:
 
 
 def _traced(net: Network, capture: Capture, few: Tensor, before: State) -> tuple[Trace, Known]:
-    """See how a few samples run, in full, unless that is proved: of this state, layers and shape."""
+    """See how a few samples run, in full unless it is proved of this state, layers and shape."""
     proofs, known = _proofs.setdefault(net.module, {}), Known.of(net, before)
     asked = (dict(capture.layers), (*few.shape[1:],), few.dtype, few.device)
     proof = proofs.get(fingerprint(repr((known.facts, asked))))
