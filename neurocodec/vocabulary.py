@@ -98,7 +98,7 @@ VARIABLES: Final = {
     for t in (
         Term(
             "above_chance",
-            "whether a mode is stable, and shuffled rows have none like it",
+            "whether a mode is stable, no accident, and unlike those of shuffled rows",
             DIMENSIONLESS,
         ),
         Term(
@@ -139,6 +139,16 @@ VARIABLES: Final = {
         Term("alive", "part of the modes that are active on some row", DIMENSIONLESS),
         Term("alive_share", "part of the modes that are active on some row", DIMENSIONLESS),
         Term("chance", "cosine of a mode with the closest mode of shuffled rows", DIMENSIONLESS),
+        Term(
+            "variance_ratio",
+            "variance along a mode over that of independent channels",
+            DIMENSIONLESS,
+        ),
+        Term(
+            "chance_variance_ratio",
+            "variance ratio that 95 % of the modes of shuffled rows stay below",
+            DIMENSIONLESS,
+        ),
         Term(
             "chance_replicated_share",
             "part of the modes of shuffled rows replicated across seeds",

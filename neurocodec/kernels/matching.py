@@ -25,6 +25,8 @@ _ROUNDS: Final = 100
 """Times that a consensus is made anew, at most."""
 _STILL: Final = 1e-9
 """A consensus is stable where no mode turns by more than this (1 - cosine)."""
+_AT_ONCE: Final = 256
+"""Modes that rows are projected on at once."""
 
 
 def unit_rows(modes: ArrayLike) -> NDArray[np.float64]:
@@ -177,6 +179,25 @@ def found_share(
 def _share(a: NDArray[Any], b: NDArray[Any], cosine: float) -> float:
     """Part of the modes of `a` that `b` has; 0 where one has none."""
     return float((match_modes(a, b)[1] >= cosine).mean()) if len(a) and len(b) else 0.0
+
+
+def variance_ratio(modes: ArrayLike, rows: ArrayLike) -> NDArray[np.float64]:
+    """Variance of rows (sample, channel) along each mode, over that of independent channels.
+
+    var(sum_c d_c x_c) / sum_c d_c^2 var(x_c); 1 for a mode of one channel, NaN for constant ones.
+    """
+    units, centred = unit_rows(modes), np.asarray(rows, dtype=np.float64)
+    centred = centred - centred.mean(axis=0)
+    together = [(centred @ part.T).var(axis=0) for part in _parts(units)]
+    alone = units**2 @ centred.var(axis=0)
+    ratio = np.full(len(units), np.nan)
+    np.divide(np.concatenate(together), alone, out=ratio, where=alone > 0)
+    return ratio
+
+
+def _parts(modes: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """So many modes at once that their loadings of all rows stay small."""
+    return [modes[i : i + _AT_ONCE] for i in range(0, len(modes), _AT_ONCE)] or [modes]
 
 
 def mean_off_diagonal(square: NDArray[np.float64]) -> float:

@@ -36,6 +36,15 @@ def shuffle_columns(matrix: NDArray[Any], seed: int | list[int]) -> NDArray[Any]
     return np.random.default_rng(seed).permuted(matrix, axis=0)
 
 
+def break_columns(matrix: NDArray[Any], seed: int | list[int], *, series: bool) -> NDArray[Any]:
+    """Permute each column by itself; of a series turn it in a circle, so that its course stays."""
+    if not series:
+        return shuffle_columns(matrix, seed)
+    size = len(matrix)
+    turns = np.random.default_rng(seed).integers(size, size=matrix.shape[1])
+    return np.take_along_axis(matrix, (np.arange(size)[:, None] + turns) % size, axis=0)
+
+
 def gaussian_rows(rows: NDArray[np.float64], seed: int | list[int]) -> NDArray[np.float64]:
     """As many rows from one Gaussian with the mean and covariance of the rows that came."""
     mean = rows.mean(axis=0)

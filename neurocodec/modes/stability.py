@@ -23,8 +23,9 @@ from neurocodec.kernels.matching import (
     mean_off_diagonal,
     nearest_cosine,
     replication,
+    variance_ratio,
 )
-from neurocodec.kernels.resampling import resample_training, shuffle_columns
+from neurocodec.kernels.resampling import break_columns, resample_training
 from neurocodec.kernels.splits import held_out
 from neurocodec.modes.fit_modes import alive_atoms, fit_all, seed_list, settings_of
 from neurocodec.modes.sparse import SparseModes
@@ -36,6 +37,8 @@ _OTHER: Final = "fit_other"
 
 _RESAMPLED, _SHUFFLED = 1, 2
 """Streams of random numbers beside those of the fits."""
+_BELOW: Final = 0.95
+"""Part of the modes of shuffled rows whose variance ratio a mode above chance exceeds."""
 
 Dictionaries: TypeAlias = list[NDArray[np.float64]]
 """Alive modes (modes, features) of each fit."""
@@ -59,17 +62,27 @@ def mode_stability(
     fit is compared with the mean of the *other* fits, so that fits which have nothing in common
     do not look alike because they are part of their own mean.
 
-    Chance: each channel is permuted over the rows by itself, which keeps what it does alone and
-    breaks all combinations, and modes are fitted to that. Channels that are sparse and
-    independent have stable modes as well, of one channel each; and of many modes for few
-    channels some are near every direction. Therefore `chance` is the largest cosine of a mode
-    with any mode of any fit to shuffled rows, and a mode is above chance where
+    Chance: each channel is permuted over the rows by itself (of a movie turned in a circle, as
+    neighbouring frames go together), which keeps what it does alone and breaks all combinations,
+    and modes are fitted to that. Channels that are sparse and independent have stable modes as
+    well, of one channel each; and of many modes for few channels some are near every direction.
+    Therefore `chance` is the largest cosine of a mode with any mode of any fit to shuffled rows.
 
-        stability >= cosine  and  stability > chance + (1 - cosine) / 2.
+    All fits share their rows, and the noise in them: in few rows channels go together by
+    accident, and modes of that are stable as well, and others than those of shuffled rows.
+    Therefore the rows must vary more along a mode d than accident allows: `variance_ratio` is
 
-    The margin is needed since fits with other seeds share their rows, and the noise in them,
-    while shuffled rows are others: stable modes of independent channels exceed their chance,
-    but only by a little.
+        var(sum_c d_c x_c) / sum_c d_c^2 var(x_c),
+
+    1 where its channels are independent (the variance ratio of Schluter 1984). Modes of shuffled
+    rows were fitted to the accidents of those rows with the same freedom; `chance_variance_ratio`
+    is what 95 % of them stay below. A mode is above chance where
+
+        stability >= cosine  and  stability > chance + (1 - cosine) / 2
+        and  variance_ratio > chance_variance_ratio.
+
+    Of independent channels no more than 5 % of the modes are, of any distribution and any number
+    of rows (`docs/benchmarks.md` has the figures).
 
     How to read the shares: `replicated_share` is the part of the modes of one seed that another
     has, `found_in_shuffled_share` the part that a fit to shuffled rows has, matched alike. Modes
@@ -110,12 +123,14 @@ def mode_stability(
         Per mode of the consensus, sorted by `stability`: `dictionary` (mode, channel) in the
         units of the data at its typical strength, `matched_cosine` (fit, mode; 0 where a fit has
         none), `stability` (its median over fits), `replicated` (part of the fits at `cosine` or
-        above), `chance`, `above_chance`, `nearest_cosine` (with another mode of the consensus).
+        above), `chance`, `variance_ratio`, `above_chance`, `nearest_cosine` (with another mode of
+        the consensus).
         Per fit, with coords `seed` and `kind` ("seed" or "bootstrap"): `r2`, `l0`, `alive`,
         `distinct_share` (part of the alive modes, when of modes within cosine 0.99 of each other
         one is counted), and `pairwise_replicated` (fit, fit_other), the part of one fit's modes
         that the other has. In all: `replicated_share`, its mean over pairs of seeds,
-        `found_in_shuffled_share`, `above_chance_share` and `chance_replicated_share`.
+        `chance_variance_ratio`, `found_in_shuffled_share`, `above_chance_share` and
+        `chance_replicated_share`.
 
     Raises
     ------
@@ -141,12 +156,19 @@ def mode_stability(
     how = _How(modes, progress, set())
     fits = _fits(rows, config, chosen, bootstrap, how)
     atoms = [_alive(fit) for fit in fits]
-    shuffled = _shuffled(rows, config, chosen, shuffles, how)
+    broken = _broken(rows, chosen, shuffles)
+    shuffled = _shuffled(broken, config, chosen, how)
+    accident = _accident(broken, shuffled)
     agreed = consensus_modes(atoms)
-    of_modes = _of_modes(agreed, atoms, fits[0].dictionary, shuffled, cosine)
+    ratio = variance_ratio(agreed.modes, rows.values.reshape(len(rows), -1))
+    chance = _Chance(_chance(agreed.modes, shuffled), ratio, accident)
+    of_modes = _of_modes(agreed, atoms, fits[0].dictionary, chance, cosine)
     above = float(of_modes["above_chance"].mean())
     shares = _shares(atoms[: len(chosen)], shuffled, cosine, above)
-    found = xr.Dataset({**of_modes, **_of_fits(fits, atoms, cosine), **shares})
+    limit = labels.labelled(accident, (), name="chance_variance_ratio")
+    found = xr.Dataset(
+        {**of_modes, **_of_fits(fits, atoms, cosine), **shares, "chance_variance_ratio": limit}
+    )
     return labels.stamp(
         found.assign_coords(_fit_coords(chosen, bootstrap)),
         "nc.mode_stability",
@@ -158,6 +180,15 @@ def mode_stability(
         data=labels.fingerprint(rows),
         contributions=origin,
     )
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """What modes of the consensus have to do with chance."""
+
+    cosine: NDArray[np.float64]  # of each with the closest mode of shuffled rows
+    ratio: NDArray[np.float64]  # variance ratio of each
+    limit: float  # that modes of shuffled rows stay below
 
 
 @dataclass(frozen=True)
@@ -201,23 +232,36 @@ def _cycled(seeds: list[int], count: int) -> list[int]:
     return [seeds[i % len(seeds)] for i in range(count)]
 
 
+def _broken(rows: xr.DataArray, seeds: list[int], shuffles: int) -> list[xr.DataArray]:
+    """Rows of which each channel keeps what it does, but not with which others."""
+    flat, series = rows.values.reshape(len(rows), -1), rows.dims[0] == v.TIME
+    drawn = (
+        break_columns(flat, [seeds[0], _SHUFFLED, i], series=series) for i in range(shuffles)
+    )
+    return [rows.copy(data=values.reshape(rows.shape)) for values in drawn]
+
+
 def _shuffled(
-    rows: xr.DataArray,
-    config: SparseConfig,
-    seeds: list[int],
-    shuffles: int,
-    how: _How,
+    broken: list[xr.DataArray], config: SparseConfig, seeds: list[int], how: _How
 ) -> list[Dictionaries]:
     """Modes of shuffled rows: of two seeds for each shuffle."""
-    flat = rows.values.reshape(len(rows), -1)
-    broken = [
-        rows.copy(data=shuffle_columns(flat, [seeds[0], _SHUFFLED, i]).reshape(rows.shape))
-        for i in range(shuffles)
-    ]
     arrays = [array for array in broken for _ in seeds[:2]]
-    fits = how.fit(arrays, _with_seeds(config, seeds[:2]) * shuffles, "shuffled rows")
+    fits = how.fit(arrays, _with_seeds(config, seeds[:2]) * len(broken), "shuffled rows")
     atoms = [alive_atoms(fit) for fit in fits]
-    return [atoms[2 * i : 2 * i + 2] for i in range(shuffles)]
+    return [atoms[2 * i : 2 * i + 2] for i in range(len(broken))]
+
+
+def _accident(broken: list[xr.DataArray], shuffled: list[Dictionaries]) -> float:
+    """Variance ratio that modes of independent channels stay below; 1 where there are none."""
+    ratios = [
+        variance_ratio(atoms, array.values.reshape(len(array), -1))
+        for array, pair in zip(broken, shuffled, strict=True)
+        for atoms in pair
+    ]
+    known = np.concatenate(ratios)
+    known = known[np.isfinite(known)]
+    # a value of one of them: between two it would be exceeded too often where there are few
+    return float(np.quantile(known, _BELOW, method="higher")) if len(known) else 1.0
 
 
 def _alive(fit: SparseModes) -> NDArray[np.float64]:
@@ -235,13 +279,13 @@ def _of_modes(
     agreed: Consensus,
     atoms: Dictionaries,
     like: xr.DataArray,
-    shuffled: list[Dictionaries],
+    chance: _Chance,
     cosine: float,
 ) -> dict[str, xr.DataArray]:
     """Variables that have the dim `mode`, the most stable one first."""
     stability = np.median(agreed.cosine, axis=0)
-    chance = _chance(agreed.modes, shuffled)
-    above = (stability >= cosine) & (stability > chance + (1 - cosine) / 2)
+    above = (stability >= cosine) & (stability > chance.cosine + (1 - cosine) / 2)
+    above &= chance.ratio > chance.limit
     order = np.argsort(-stability, kind="stable")
     strong = agreed.modes * _strength(agreed, atoms)[:, None]
     mode = (v.MODE,)
@@ -249,7 +293,8 @@ def _of_modes(
         "matched_cosine": (agreed.cosine[:, order], (v.FIT, v.MODE)),
         "stability": (stability[order], mode),
         "replicated": ((agreed.cosine >= cosine).mean(axis=0)[order], mode),
-        "chance": (chance[order], mode),
+        "chance": (chance.cosine[order], mode),
+        "variance_ratio": (chance.ratio[order], mode),
         "above_chance": (above[order], mode),
         "nearest_cosine": (nearest_cosine(agreed.modes)[order], mode),
     }

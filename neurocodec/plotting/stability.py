@@ -57,7 +57,8 @@ def plot_stability(result: xr.Dataset, *, note: str = "", figure: Figure | None 
         largest; right its cosine with the other fits, one dot per fit and a tick at the median,
         over a bar that reaches as far as the closest mode of shuffled rows. A vertical line is at
         the cosine from which a mode is stable. Modes above chance are coloured: those whose tick
-        is beyond the line, and beyond the bar by the margin of `nc.mode_stability`.
+        is beyond the line, and beyond the bar by the margin of `nc.mode_stability`, and along
+        which rows vary more than by accident.
 
     Raises
     ------
