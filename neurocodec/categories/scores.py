@@ -15,7 +15,7 @@ from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.kernels.class_correlation import Masks, bootstrap_medians, largest
 from neurocodec.kernels.correlation import unit_columns
-from neurocodec.kernels.intervals import interval
+from neurocodec.kernels.intervals import interval, level_of_chance
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.rows.layers import KINDS, layers_of
 from neurocodec.rows.matrix import NET, select_rows
@@ -182,8 +182,9 @@ def concept_scores(
         The node "summary" has, by layer and kind ("contribution_mode", "activation_mode",
         "contribution_channel", "activation_channel"; of modes, what was given): `n_units` that
         vary, `n_above` the threshold, `median` of the largest correlations with
-        `median_interval` (bound), and `chance_maximum`, the largest correlation of any unit that
-        `confidence` of the permutations stay below. The nodes "/layer/kind" have the tables of
+        `median_interval` (bound), and `chance_maximum`, which the largest correlation of any unit
+        exceeds by chance with 1 - `confidence` at most (NaN where permutations are too few to say:
+        20 are needed for 0.95). The nodes "/layer/kind" have the tables of
         `nc.describe_modes`, with `p_value`: the part of permutations in which any unit reaches
         the correlation, so that a p-value of 0.05 is for all units of the layer together.
 
@@ -323,8 +324,8 @@ def _scored(
         "n_units": len(alive),
         "n_above": int((alive > options.threshold).sum()),
         "median": np.median(alive) if len(alive) else np.nan,
-        "median_interval": interval(medians, options.confidence),
-        "chance_maximum": np.quantile(chance, options.confidence) if shuffled else np.nan,
+        "median_interval": interval(medians, options.confidence, len(alive)),
+        "chance_maximum": level_of_chance(chance, options.confidence),
     }
     return table.assign(p_value=labels.labelled(p, (unit,), coords, name="p_value")), summary
 

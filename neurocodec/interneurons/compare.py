@@ -107,7 +107,8 @@ def compare_interneurons(
     chance
         Number of circular shifts of the recording; 0 leaves the chance level out.
     quantile
-        Of the shifted recordings' correlations, which is reported as the chance level.
+        Of the chance level, which one more shifted recording exceeds with 1 - `quantile` at most;
+        NaN where `chance` is too small to say.
     seed
         Of the shifts.
     batch_size

@@ -19,6 +19,7 @@ from neurocodec.engine.session import hooked
 from neurocodec.interneurons.activations import RECTIFIED
 from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.interneurons.search import Found, Search
+from neurocodec.kernels.intervals import level_of_chance
 from neurocodec.kernels.lagged import Choice, exceedance
 from neurocodec.labels import labelled
 from neurocodec.network import Network
@@ -127,7 +128,7 @@ class Named:
         return arrays | (self._chance(mean, null) if len(null) else {})
 
     def _chance(self, mean: NDArray[np.float64], null: NDArray[np.float64]) -> Variables:
-        level = np.quantile(null, self.quantile, axis=0)
+        level = level_of_chance(null, self.quantile)
         shifts = xr.Variable(SHIFT, self.search.shifts / self.data.rate, {"units": v.SECONDS})
         return {
             "chance_correlation": self._named(level, "chance_correlation", quantile=self.quantile),

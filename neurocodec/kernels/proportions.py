@@ -6,18 +6,32 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.stats import t as student
 
 
 def wilson_interval(
-    proportion: ArrayLike, count: ArrayLike, confidence: float = 0.95
+    proportion: ArrayLike,
+    count: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    spread: ArrayLike = 0.0,  # variance of the proportion that comes on top of that of the images
+    freedom: ArrayLike = 1.0,  # degrees of freedom from which the spread is known
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lower and upper end of Wilson's score interval of proportions of `count` images."""
     # (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n) with z the normal
     # quantile (Wilson 1927). Unlike a bootstrap it has a width where all or none are right; p may
-    # be a mean over draws, between the multiples of 1/n.
+    # be a mean over draws, between the multiples of 1/n. What comes on top is as if there were
+    # fewer images (Kish 1965, Survey sampling), and z Student's t with the degrees of freedom
+    # (v + s)^2 / (s^2 / f) of a variance v that is known and s that is not (Satterthwaite 1946).
     p, n = np.asarray(proportion, np.float64), np.asarray(count, np.float64)
-    z = float(ndtri(0.5 + confidence / 2))
+    top, known = np.asarray(spread, np.float64), p * (1 - p) / n
+    both = known + top
+    few, own = top > 0, np.asarray(freedom, np.float64)
+    n = np.where(few, p * (1 - p) / np.where(few, both, 1.0), n)
+    degrees = np.where(few, own * (both / np.where(few, top, 1.0)) ** 2, np.inf)
+    z = student.ppf(0.5 + confidence / 2, degrees)
+    # with all or none right there are no fewer images
+    n = np.where(n > 0, n, count)
     centre = p + z**2 / (2 * n)
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n

@@ -235,9 +235,7 @@ def _cycled(seeds: list[int], count: int) -> list[int]:
 def _broken(rows: xr.DataArray, seeds: list[int], shuffles: int) -> list[xr.DataArray]:
     """Rows of which each channel keeps what it does, but not with which others."""
     flat, series = rows.values.reshape(len(rows), -1), rows.dims[0] == v.TIME
-    drawn = (
-        break_columns(flat, [seeds[0], _SHUFFLED, i], series=series) for i in range(shuffles)
-    )
+    drawn = (break_columns(flat, [seeds[0], _SHUFFLED, i], series=series) for i in range(shuffles))
     return [rows.copy(data=values.reshape(rows.shape)) for values in drawn]
 
 

@@ -134,8 +134,9 @@ def perturbation_curve(
         Over `ranking`, `kind`, `category` (or `concept`), `fraction`, `group` ("target",
         "off_target"), `draw`, `bound` ("low", "high"):
 
-        - `accuracy` (mean over draws) with `accuracy_interval` (Wilson, of `n` images), each
-          draw in `accuracy_draw`, unperturbed `baseline_accuracy` on the same images;
+        - `accuracy` (mean over draws) with `accuracy_interval` (Wilson, of `n` images; of a random
+          ranking with several draws wider by how much these differ), each draw in
+          `accuracy_draw`, unperturbed `baseline_accuracy` on the same images;
         - `normalized_accuracy`: accuracy / baseline; `mean_normalized_accuracy` over the
           categories (those with a baseline above 0) with its interval from resamples of
           categories and of images in them;
@@ -197,7 +198,8 @@ def perturbation_curve(
         for where, each in zip(GROUPS, map(enumerate, (shown.of_target, shown.off)), strict=True)
     )
     share = rankings.counts / rankings.channels
-    summary = Summary(tallies, rankings.kinds, share, confidence, bootstrap, seed)
+    orders = tuple(one.sizes[v.DRAW] for one in rankings.scores.values())
+    summary = Summary(tallies, rankings.kinds, share, confidence, bootstrap, seed, orders)
     facts = {
         **net.facts,
         "layer": layer,

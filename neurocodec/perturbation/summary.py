@@ -64,13 +64,31 @@ class Tally:
         """Accuracy of the unperturbed network, mean over draws."""
         return float((self.plain.sum(-1) / self.shown.sum(-1)).mean())
 
-    def resampled(self, resamples: int, random: np.random.Generator) -> NDArray[np.float64]:
+    def resampled(
+        self, resamples: int, random: np.random.Generator, orders: tuple[int, ...] = ()
+    ) -> NDArray[np.float64]:
         """Normalised accuracy (kind, ranking, fraction, resample) of images drawn again."""
         weights = resample_weights(self.shown.shape[1], resamples, random)
         shown = self.shown.sum(0)
         plain = resampled_proportions(self.plain.sum(0), shown, weights)
         right = resampled_proportions(self.right.sum(3), shown, weights)
+        for i, count in enumerate(orders):
+            if count > 1:
+                right[:, i] = self._of_orders(i, count, weights, random)
         return _ratio(right, plain)
+
+    def _of_orders(
+        self, ranking: int, orders: int, weights: NDArray[np.float64], random: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Accuracy (kind, fraction, resample) with the random orders drawn again, too."""
+        each = [
+            resampled_proportions(self.right[:, ranking, :, i], shown, weights)
+            for i, shown in enumerate(self.shown)
+        ]
+        # one less than there are, so that they vary as much as they do (Rao and Wu 1988)
+        picked = random.multinomial(orders - 1, np.full(orders, 1 / orders), size=len(weights))
+        picked = picked[:, np.arange(len(each)) % orders]
+        return np.asarray(np.einsum("dkfr,rd->kfr", each, picked / picked.sum(1, keepdims=True)))
 
 
 def tally(
@@ -105,13 +123,15 @@ class Summary:
     confidence: float  # of all intervals
     resamples: int  # of images and of categories
     seed: int
+    orders: tuple[int, ...] = ()  # of each ranking: how many random ones; one where not told
 
     def variables(self) -> dict[str, tuple[str, NDArray[Any]]]:
         """Return every variable of the result: its dims in one text, and its values."""
         draws = self._every("accuracy")
         accuracy, baseline = draws.mean(3), self._every("baseline")
         count = np.stack([[t.shown.shape[1] for t in some] for some in self.tallies], axis=-1)
-        ends = wilson_interval(accuracy, count, self.confidence)
+        spread, freedom = self._of_orders(draws)
+        ends = wilson_interval(accuracy, count, self.confidence, spread=spread, freedom=freedom)
         relative = _ratio(accuracy, np.broadcast_to(baseline, accuracy.shape))
         usual = "kind ranking fraction category group"
         found = {
@@ -124,6 +144,21 @@ class Summary:
             "category_area": ("kind ranking category", self._area(np.moveaxis(relative, 2, -2))),
         }
         return found | self._over_categories(relative)
+
+    def _of_orders(
+        self, draws: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Variance of mean accuracies that random orders make, and its degrees of freedom."""
+        images = np.stack([[t.shown.sum(1).mean() for t in s] for s in self.tallies], axis=-1)
+        mean = draws.mean(3)
+        spread, freedom = np.zeros(mean.shape), np.ones((draws.shape[1], 1, 1, 1))
+        for i, orders in enumerate(self.orders):
+            if orders > 1:
+                found = draws[:, i, :, :orders].var(axis=2, ddof=1)
+                # a draw varies by its images, too, which the interval has already
+                found = found - mean[:, i] * (1 - mean[:, i]) / images
+                spread[:, i], freedom[i] = np.maximum(found, 0) / orders, orders - 1
+        return spread, freedom
 
     def _every(self, name: str) -> NDArray[np.float64]:
         """(..., category, group) of an attribute of the tallies."""
@@ -156,11 +191,13 @@ class Summary:
     def _resampled_means(self) -> Iterator[NDArray[np.float64]]:
         """(kind, ranking, fraction, resample) for target, then for off-target images."""
         random = np.random.default_rng([self.seed, 3])
+        # random orders differ from category to category: where there are several, these tell
+        orders = self.orders if len(self.tallies[0]) == 1 else ()
         weights = resample_weights(len(self.tallies[0]), self.resamples, random)
         for some in self.tallies:
             total, number = np.zeros(()), np.zeros(())
             for category, one in enumerate(some):
-                values = one.resampled(self.resamples, random)
+                values = one.resampled(self.resamples, random, orders)
                 there = np.isfinite(values)
                 total = total + np.where(there, values, 0) * weights[:, category]
                 number = number + there * weights[:, category]
@@ -176,7 +213,9 @@ class Summary:
 
     def _ends(self, draws: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
         """Percentiles over the resamples along an axis, as (..., bound)."""
-        return np.moveaxis(interval(np.moveaxis(draws, axis, 0), self.confidence), 0, -1)
+        some = [tally.shown.shape[1] for tallies in self.tallies for tally in tallies]
+        size = min(some) if len(self.tallies[0]) == 1 else len(self.tallies[0])
+        return np.moveaxis(interval(np.moveaxis(draws, axis, 0), self.confidence, size), 0, -1)
 
 
 def _ratio(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
-from neurocodec.kernels.intervals import draw_counts, interval, mean_intervals
+from neurocodec.kernels.intervals import (
+    draw_counts,
+    interval,
+    jackknife_interval,
+    mean_intervals,
+    without_stretches,
+)
 from neurocodec.kernels.signs import WeightedParts, row_correlation
 from neurocodec.rows import lazy
 from neurocodec.rows.layers import SPLIT, LayerRows, layers_of
@@ -137,14 +143,16 @@ def _by_channel(
         for found, one in zip(values, rows, strict=True):
             state = one.reduce(_Weighted(weights), WeightedParts.merge)
             found.append(lazy.apply(_channelwise, state, shape=(len(weights), 2), over=over))
-    made = [
-        lazy.apply(_with_interval, found, shape=(4,), confidence=confidence) for found in values
-    ]
+    how = {"confidence": confidence, "size": None if series else size}
+    made = [lazy.apply(_with_interval, found, shape=(4,), **how) for found in values]
     return lazy.stack(made, axis=1)
 
 
 def _draws(size: int, draws: int, seed: int, *, series: bool) -> Iterator[NDArray[np.float64]]:
-    for part in draw_counts(size, draws, seed, series=series):
+    if series:
+        yield from [without_stretches(size)] if draws else []
+        return
+    for part in draw_counts(size, draws, seed):
         for i in range(0, len(part), _DRAWS):
             yield part[i : i + _DRAWS]
 
@@ -172,7 +180,13 @@ def _channelwise(state: WeightedParts, *, over: str) -> NDArray[np.float64]:
     return np.stack([values, number], axis=1)
 
 
-def _with_interval(found: list[NDArray[np.float64]], *, confidence: float) -> NDArray[np.float64]:
-    """Value, interval and number, of which the first weighting has the value."""
+def _with_interval(
+    found: list[NDArray[np.float64]], *, confidence: float, size: int | None
+) -> NDArray[np.float64]:
+    """Value, interval and number, of which the first weighting has the value; no size: a series."""
     values, number = np.concatenate(found).T
-    return np.array([values[0], *interval(values[1:], confidence), number[0]])
+    if size is None:
+        ends = jackknife_interval(values[0], values[1:], confidence)
+    else:
+        ends = interval(values[1:], confidence, size, value=values[0])
+    return np.array([values[0], *ends, number[0]])

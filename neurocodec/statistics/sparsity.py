@@ -45,10 +45,12 @@ def hoyer(
     layers
         Their names; all where None.
     bootstrap
-        Number of times that samples are drawn again, the same ones for all layers; of a movie,
-        blocks of frames are drawn.
+        Number of times that images are drawn again, the same ones for all layers; 0 for no
+        intervals. Of a movie, whose frames go together with their neighbours, five stretches are
+        left out one by one instead (jackknife).
     confidence
-        Of the intervals (percentiles of the means of resampled values).
+        Of the intervals: percentiles of the means of images drawn again, corrected for bias,
+        skewness and few images (BCa, expanded).
     seed
         Of the draws.
 

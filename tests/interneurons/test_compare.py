@@ -113,7 +113,7 @@ def test_p_values_of_noise_are_those_of_chance():
     p = found.p_value.values
     assert 0.03 < (p <= 0.1).mean() < 0.19
     assert 0.38 < (p <= 0.5).mean() < 0.62
-    level = found.null_correlation.quantile(0.95, "circular_shift")
+    level = np.sort(found.null_correlation, axis=1)[:, 37]  # 2 of 40 are at or above it
     np.testing.assert_allclose(found.chance_correlation, level)
     assert found.null_correlation.sizes["circular_shift"] == 39
 

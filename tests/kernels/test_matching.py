@@ -19,6 +19,7 @@ from neurocodec.kernels.matching import (
     nearest_cosine,
     replication,
     unit_rows,
+    variance_ratio,
 )
 
 seeds = st.integers(0, 2**32 - 1)
@@ -218,3 +219,17 @@ def test_found_share_is_a_mean_over_pairs_also_with_fits_without_modes():
 
 def test_mean_off_diagonal_leaves_a_fit_with_itself_out():
     assert mean_off_diagonal(np.array([[1.0, 0.5], [0.25, 1.0]])) == 0.375
+
+
+def test_rows_vary_twice_as_much_along_two_channels_that_are_one():
+    a, b = np.random.default_rng(0).standard_normal((2, 50))
+    b -= (b @ a) / (a @ a) * a  # what is left goes with a by nothing but its mean
+    a, b = a - a.mean(), b - b.mean()
+    b -= (b @ a) / (a @ a) * a
+    rows = 3 + np.stack([a, a, -a, b, np.zeros(50)], axis=1)
+    modes = np.zeros((5, 5))
+    modes[[0, 0, 1, 1, 2, 3, 3, 4], [0, 1, 0, 2, 0, 0, 3, 4]] = [1, 1, 1, 1, 4, 1, 2, 1]
+    np.testing.assert_allclose(variance_ratio(modes, rows), [2, 0, 1, 1, np.nan], atol=1e-12)
+    many = np.tile(modes[:4], (100, 1))
+    np.testing.assert_allclose(variance_ratio(many, rows), np.tile([2, 0, 1, 1], 100), atol=1e-12)
+    assert variance_ratio(np.zeros((0, 5)), rows).shape == (0,)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from neurocodec.kernels.resampling import (
     bootstrap_rows,
+    break_columns,
     gaussian_rows,
     resample_training,
     shuffle_columns,
@@ -74,3 +75,13 @@ def test_shuffled_columns_sort_into_what_they_were():
 def test_gaussian_rows_stay_in_the_plane_of_the_rows():
     drawn = gaussian_rows(np.array([[1.0, 2.0], [3.0, 6.0], [5.0, 10.0]]), seed=0)
     np.testing.assert_allclose(drawn[:, 1], 2 * drawn[:, 0])
+
+
+def test_columns_of_a_series_are_turned_and_those_of_images_permuted():
+    rows = np.arange(40).reshape(20, 2)
+    turned = break_columns(rows, 3, series=True)
+    for before, after in zip(rows.T, turned.T, strict=True):
+        shift = int(np.flatnonzero(before == after[0])[0])
+        np.testing.assert_array_equal(after, np.roll(before, -shift))
+    permuted = break_columns(rows, 3, series=False)
+    np.testing.assert_array_equal(permuted, shuffle_columns(rows, 3))

@@ -89,9 +89,43 @@ def test_combinations_are_not_found_in_shuffled_rows(found):
     assert found.found_in_shuffled_share < 0.2
 
 
+@pytest.mark.parametrize("kind", ["uniform", "exponential", "sparse"])
+def test_accidents_of_few_rows_are_not_above_chance(kind):
+    """All fits share them, and shuffled rows have others: 12 to 38 % of the modes were."""
+    random = np.random.default_rng(3)
+    rows = {
+        "uniform": random.random((150, 6)),
+        "exponential": random.exponential(size=(150, 6)),
+        "sparse": random.exponential(size=(150, 6)) * (random.random((150, 6)) < 0.2),
+    }[kind]
+    modes = nc.SparseModes(expansion=8, epochs=30)
+    result = nc.mode_stability(labelled_rows(rows), modes, seeds=2, progress=False)
+    alike = (result.stability >= 0.9) & (result.stability > result.chance + 0.05)
+    assert kind != "uniform" or alike.mean() > 0.1  # what stability alone would say
+    assert result.above_chance.mean() <= 0.05
+
+
+def test_slow_channels_that_have_nothing_to_do_with_each_other_are_not_above_chance():
+    """Neighbouring frames are no independent rows: slow channels go together by accident."""
+    noise = np.random.default_rng(0).standard_normal((700, 6))
+    for i in range(1, len(noise)):
+        noise[i] += 0.95 * noise[i - 1]
+    rows = np.maximum(noise[100:], 0.0)
+    quick = nc.SparseModes(**QUICK)
+    result = nc.mode_stability(labelled_rows(rows, "time"), quick, seeds=2, progress=False)
+    permuted = nc.mode_stability(labelled_rows(rows), quick, seeds=2, progress=False)
+    assert float(result.chance_variance_ratio) > float(permuted.chance_variance_ratio) + 0.05
+    assert result.above_chance.mean() <= 0.1
+
+
 def by_hand(rows, seed):
     fit = nc.SparseModes(expansion=1, epochs=8, seed=seed, progress=False).fit(rows)
     return fit.dictionary.values[(fit.loadings > 0).any("stimulus").values]
+
+
+def ratio_by_hand(atoms, rows):
+    covariance = np.cov(np.asarray(rows, dtype=float).T)
+    return [d @ covariance @ d / (d**2 @ np.diag(covariance)) for d in np.asarray(atoms)]
 
 
 def test_chance_is_the_closest_mode_of_any_fit_to_shuffled_rows():
@@ -103,6 +137,12 @@ def test_chance_is_the_closest_mode_of_any_fit_to_shuffled_rows():
     closest = [cosine_similarity(result.dictionary, atoms).max(axis=1) for atoms in shuffled]
     np.testing.assert_allclose(result.chance, np.max(closest, axis=0), atol=1e-4)
     assert np.ptp(closest, axis=0).max() > 0.01  # a least or a mean would be another
+    ratio = [ratio_by_hand(result.dictionary, rows)]
+    ratio += [ratio_by_hand(shuffled[i], broken[i // 2]) for i in range(4)]
+    np.testing.assert_allclose(result.variance_ratio, ratio[0], rtol=1e-5)
+    below = np.sort(np.concatenate(ratio[1:]))
+    limit = below[int(np.ceil(0.95 * (len(below) - 1)))]
+    assert float(result.chance_variance_ratio) == pytest.approx(limit, rel=1e-5)
     real = [by_hand(rows, seed) for seed in (4, 9)]
     shares = [(match_modes(a, b)[1] >= 0.6).mean() for a in real for b in shuffled]
     assert len({*shares}) > 1
@@ -226,7 +266,10 @@ def test_figures_follow_from_the_matches(found):
     np.testing.assert_allclose(found.stability, np.median(found.matched_cosine, axis=0))
     np.testing.assert_allclose(found.replicated, (found.matched_cosine >= 0.9).mean("fit"))
     np.testing.assert_array_equal(
-        found.above_chance, (found.stability >= 0.9) & (found.stability > found.chance + 0.05)
+        found.above_chance,
+        (found.stability >= 0.9)
+        & (found.stability > found.chance + 0.05)
+        & (found.variance_ratio > found.chance_variance_ratio),
     )
     assert float(found.above_chance_share) == pytest.approx(found.above_chance.mean())
     atoms = found.dictionary.values.astype(float)

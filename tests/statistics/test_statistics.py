@@ -234,8 +234,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_draws_count_rows_and_are_the_same_for_more_draws() -> None:
-    few = np.concatenate([*draw_counts(50, 3, 7, series=False)])
-    many = np.concatenate([*draw_counts(50, 9, 7, series=False)])
+    few = np.concatenate([*draw_counts(50, 3, 7)])
+    many = np.concatenate([*draw_counts(50, 9, 7)])
     assert (few.sum(axis=1) == 50).all()
     np.testing.assert_array_equal(few, many[:3])
     values = np.random.default_rng(0).standard_normal((50, 4))
@@ -245,7 +245,7 @@ def test_draws_count_rows_and_are_the_same_for_more_draws() -> None:
 def test_nan_is_left_out_of_every_draw() -> None:
     values = np.random.default_rng(0).standard_normal((30, 2))
     values[::4, 1] = np.nan
-    (counts,) = draw_counts(30, 5, 0, series=False)
+    (counts,) = draw_counts(30, 5, 0)
     found = bootstrap_means(values, 5, 0)
     for draw, count in enumerate(counts.astype(int)):
         expected = np.nanmean(np.repeat(values, count, axis=0), axis=0)
@@ -391,7 +391,7 @@ def test_class_means_of_blocks_are_those_of_the_whole(mean) -> None:
 
 def test_weighted_correlations_of_blocks_are_numpys() -> None:
     values = parts() * np.array([1.0, -1.0])[:, None] + 1e5
-    weights = np.concatenate([*draw_counts(SIZE, 4, 0, series=False)])
+    weights = np.concatenate([*draw_counts(SIZE, 4, 0)])
     state = WeightedParts.of(values[:50], weights[:, :50])
     state = state.merge(WeightedParts.of(values[50:], weights[:, 50:]))
     for draw, w in enumerate(weights):
