@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import xarray as xr
 from numpy.typing import NDArray
@@ -85,6 +85,11 @@ class Plan(ABC):
         few, lights = self.samples.few(device), self.samples.lights(device)
         with opened(self.net, self.captured(), few, lights) as session:
             yield replace(self, known=session.known).bound(session)
+
+    def told(self, session: Session) -> Self:
+        """The plan with the layouts that were found, where these do not go without saying."""
+        layers = session.told(self.layers)
+        return self if layers == self.layers else replace(self, layers=layers)
 
     @abstractmethod
     def bound(self, session: Session) -> Bound:

@@ -69,7 +69,7 @@ class FieldPlan(Plan):
         facts = {
             **{name: of_network[name] for name in known},
             **self.choice.facts,
-            "layer": self.net.layers.get(layer) if layer else None,
+            "layer": self.layers[layer] if layer else None,
             "rank": self.rank,
             "times_sha256": fingerprint(self.positions),
             "data_sha256": self.whole.sha256,
@@ -138,7 +138,7 @@ class FieldPlan(Plan):
         fields = self.itemsize * cells.size * parts.size * kept
         passes = FieldPasses(session.capture, values, through)
         size = max(fields, session.bytes_per_sample)
-        return Fields(self, size, passes, cells, parts, session.traced.done)
+        return Fields(self.told(session), size, passes, cells, parts, session.traced.done)
 
     @property
     def itemsize(self) -> int:

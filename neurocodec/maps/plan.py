@@ -109,11 +109,13 @@ class MapPlan(Plan):
         """Bind the target to the network's outputs, and the choice to the layer's channels."""
         passes = passes_for(session, self.target, self.baseline, given=self.given)
         if self.choice is None:
-            return Maps(self, session.bytes_per_sample, passes, None, session.traced.done)
+            return Maps(
+                self.told(session), session.bytes_per_sample, passes, None, session.traced.done
+            )
         passes = with_prefix(passes, session, self.method, self.samples)
         chosen = self.choice.among(session.channels(self.choice.layer))
         each = session.bytes_per_sample + 2 * self.maps_of(chosen) * self.map_bytes
-        return Maps(self, each, passes, chosen, session.traced.done)
+        return Maps(self.told(session), each, passes, chosen, session.traced.done)
 
     def maps_of(self, chosen: Chosen | None) -> int:
         """Maps that are made of one sample."""

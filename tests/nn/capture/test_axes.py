@@ -236,4 +236,6 @@ def test_a_run_is_known_by_a_layout_that_the_number_of_axes_does_not_say(tmp_pat
     tree = nc.contributions(net, stimulus, out=tmp_path / "x.nc", **options)
     layers = provenance(tree)["layers"]
     assert (layers["0"]["layout"], layers["1"]["layout"]) == (None, "tokens")
+    maps = nc.contribution_maps(net, stimulus, "1", out=tmp_path / "maps.nc", **options)
+    assert provenance(maps)["layers"]["1"]["layout"] == "tokens"
     assert tree["1"].sizes["channel"] == 3
