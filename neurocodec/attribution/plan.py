@@ -96,7 +96,9 @@ class ContributionPlan(Plan):
         around = frozenset(a for a in self.layers if a != of and flow.passes_by(a, of))
         passes = replace(passes, aliases=tuple(self.layers), bypassed=around)
         passes = with_prefix(passes, session, self.method, self.samples)
-        return Contributions(self.told(session), session.bytes_per_sample, passes, session.traced.done)
+        return Contributions(
+            self.told(session), session.bytes_per_sample, passes, session.traced.done
+        )
 
 
 @dataclass(frozen=True)

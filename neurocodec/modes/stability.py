@@ -81,8 +81,10 @@ def mode_stability(
         stability >= cosine  and  stability > chance + (1 - cosine) / 2
         and  variance_ratio > chance_variance_ratio.
 
-    Of independent channels no more than 5 % of the modes are, of any distribution and any number
-    of rows (`docs/benchmarks.md` has the figures).
+    Of independent channels no more than 5 % of the modes are, on average over data, of any
+    distribution and number of rows (`docs/benchmarks.md` has the figures). One turned copy of a
+    movie of which channels rise and fall a few times in all says little of what other copies
+    would: ask for more `shuffles` there.
 
     How to read the shares: `replicated_share` is the part of the modes of one seed that another
     has, `found_in_shuffled_share` the part that a fit to shuffled rows has, matched alike. Modes
