@@ -539,7 +539,7 @@ def test_means_vary_with_the_classes_that_are_drawn():
     assert found["mean_normalized_accuracy"][1].ravel().tolist() == [0.5, 1]
     ends = found["mean_normalized_accuracy_interval"][1]
     expected = 0.5 + np.array([-1, 1]) * stats.t.ppf(0.975, 39) * np.sqrt(0.25 / 39)
-    np.testing.assert_allclose(ends[0, 0, 0, 0], expected, atol=0.0126)  # half a class of 40
+    np.testing.assert_allclose(ends[0, 0, 0, 0], expected, atol=0.025)  # one class of 40
     assert ends[0, 0, 0, 1].tolist() == [1, 1]
 
 
