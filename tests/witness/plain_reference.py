@@ -384,8 +384,8 @@ def _layer_norm(part: Any, input: Tensor) -> Tensor:  # noqa: A002
 
 
 def _attention(
-    part: Any, query: Tensor, key: Tensor, value: Tensor, **_options: Any
-) -> tuple[Tensor, None]:
+    part: Any, query: Tensor, key: Tensor, value: Tensor, *, need_weights: bool = True
+) -> tuple[Tensor, Tensor | None]:
     first = part.batch_first
     given = [z if first else z.transpose(0, 1) for z in (query, key, value)]
     size = part.embed_dim // part.num_heads
@@ -395,15 +395,17 @@ def _attention(
             given, part.in_proj_weight.chunk(3), part.in_proj_bias.chunk(3), strict=True
         )
     )
-    heads = []
+    heads, seen = [], []
     for n in range(part.num_heads):
         own = slice(n * size, (n + 1) * size)
         scores = torch.einsum("bqd,bkd->bqk", q[..., own], k[..., own]) / math.sqrt(size)
         weights = (scores - scores.amax(-1, keepdim=True)).exp()
         weights = weights / weights.sum(-1, keepdim=True)
+        seen.append(weights)
         heads.append(torch.einsum("bqk,bkd->bqd", weights, v[..., own]))
     found = torch.cat(heads, -1) @ part.out_proj.weight.T + part.out_proj.bias
-    return (found if first else found.transpose(0, 1)), None
+    told = torch.stack(seen).mean(0) if need_weights else None
+    return (found if first else found.transpose(0, 1)), told
 
 
 _FORWARD: dict[Any, Callable[..., Any]] = {

@@ -44,7 +44,7 @@ class Explained:
 
     def at(self, outputs: Tensor) -> Value:
         """The formula; `outputs` are those at the sample, where classes may be held."""
-        held = torch.argsort(outputs, descending=True)[: self.numbers.get("k", 1)]
+        held = torch.argsort(outputs, descending=True, stable=True)[: self.numbers.get("k", 1)]
         numbers = self.numbers
 
         def value(y: Tensor, hidden: Mapping[str, Tensor]) -> Tensor:  # noqa: PLR0911
@@ -54,11 +54,11 @@ class Explained:
                 case "Output":
                     return y[numbers["which"]]
                 case "TopK":
-                    now = torch.argsort(y.detach(), descending=True)[: numbers["k"]]
+                    now = torch.argsort(y.detach(), descending=True, stable=True)[: numbers["k"]]
                     y = _softmax(y) if numbers["of"] == "probability" else y
                     return y[held if numbers["hold"] else now].sum()
                 case "Margin":
-                    best = y.sort(descending=True).values
+                    best = y.sort(descending=True, stable=True).values
                     return best[0] - best[1]
                 case "Entropy":
                     p = _softmax(y)

@@ -127,11 +127,16 @@ class TopK(Target):
         """Keep each sample's classes, where `hold` asks for it."""
         if not self.hold:
             return self
-        return _HeldClasses(outputs.topk(self.k, dim=-1).indices, self.of)
+        return _HeldClasses(_largest(outputs, self.k), self.of)
 
     def __call__(self, outputs: Tensor) -> Tensor:
         """Sum over the k largest."""
-        return torch.topk(_scale(outputs, self.of), self.k, dim=-1).values.sum(-1)
+        return _scale(outputs, self.of).gather(-1, _largest(outputs, self.k)).sum(-1)
+
+
+def _largest(outputs: Tensor, k: int) -> Tensor:
+    """Indices of the k largest; of equal ones the first, which `topk` does not promise."""
+    return outputs.detach().argsort(dim=-1, descending=True, stable=True)[..., :k]
 
 
 @dataclass(frozen=True)
@@ -222,8 +227,8 @@ class Margin(Target):
 
     def __call__(self, outputs: Tensor) -> Tensor:
         """Difference of the two largest."""
-        best = outputs.topk(2, dim=-1).values
-        return best[..., 0] - best[..., 1]
+        first, second = outputs.gather(-1, _largest(outputs, 2)).unbind(-1)
+        return first - second
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,14 @@ class ChannelAxes(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     self._known[base] = NOWHERE
         return output
 
-    def _linear(self, _module: nn.Module, _args: object, output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim:
-            self._known[output] = _whole(output.shape, -1)
+    def _linear(self, _module: nn.Module, args: Any, output: Any) -> None:
+        if not (isinstance(output, Tensor) and output.ndim):
+            return
+        given = [t for t in _tensors(args) if t.ndim == output.ndim]
+        before = [p for t in given[:1] for p in self._known.get(t, NOWHERE) if p[2]]
+        elsewhere = frozenset(part for part in before if part[0] != output.ndim - 1)
+        known = _aligned(elsewhere, given[0].shape, output.shape) if elsewhere else NOWHERE
+        self._known[output] = known | _whole(output.shape, -1)  # positions may be what is mixed
 
 
 class _Call:

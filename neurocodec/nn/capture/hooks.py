@@ -16,7 +16,7 @@ from neurocodec.nn.capture.axes import ChannelAxes
 from neurocodec.nn.capture.borrowing import borrowed
 from neurocodec.nn.capture.flow import Recorder
 from neurocodec.nn.capture.layer import Item, Layer, answer, pick, put
-from neurocodec.nn.capture.one_sample import RightForOne
+from neurocodec.nn.capture.normalisation import RightNormalisation
 
 
 @dataclass
@@ -141,7 +141,7 @@ class Capture:
         self._replace = replace or {}
         if self.recorder is not None:
             self.recorder.start(self.module, x)
-        with RightForOne() if torch.is_grad_enabled() else nullcontext():
+        with RightNormalisation() if torch.is_grad_enabled() else nullcontext():
             outputs = answer(self.module(x), self.select, len(x))
         if self.recorder is not None:
             self.recorder.finish(outputs)
@@ -187,7 +187,7 @@ class Capture:
         """Run the module as far as the last of some layers, and no further; `run` has seen it."""
         self._forget()
         self._until = frozenset(aliases)
-        one = RightForOne() if torch.is_grad_enabled() else nullcontext()
+        one = RightNormalisation() if torch.is_grad_enabled() else nullcontext()
         try:
             with suppress(_ReachedError), one:
                 self.module(x.clone() if self.changes_input else x)

@@ -14,7 +14,7 @@ from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.shortcuts import direct_convolution, skippable
 from neurocodec.nn.capture.tracing import Trace
 from neurocodec.nn.fast.convolution import replaced_forward
-from neurocodec.nn.fast.movie import convolve_movie
+from neurocodec.nn.fast.movie import convolve_movie, is_even
 from neurocodec.nn.standardisation import Standardisation
 
 
@@ -63,6 +63,8 @@ class Prefix:
         frames = (
             batch.frames if self.standardisation is None else self.standardisation(batch.frames)
         )
+        if not is_even(frames):
+            return None
         return convolve_movie(frames, weight, bias, spectra=self.spectra)
 
     @contextmanager

@@ -18,6 +18,8 @@ from neurocodec.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BRIGHT = 100.0
+"""Largest number of a movie, by that of its median frame, up to which float32 does."""
 BLOCK = 64
 """Responses computed by one Fourier transform; at 64 to 128 the time per response is lowest."""
 
@@ -51,6 +53,18 @@ def convolve_movie(
     ]
     result = torch.cat(parts, dim=-3).transpose(-4, -3)  # (..., time, channel, y, x)
     return result if bias is None else result + bias[:, None, None]
+
+
+def is_even(frames: Tensor) -> bool:
+    """Whether no frame is so bright that its rounding errors are seen beside the others.
+
+    A transform spreads the rounding of its largest number over the whole block.
+    """
+    if frames.dtype == torch.float64:
+        return True
+    size = frames.detach().flatten(1).abs().amax(1)
+    size = size[size > 0]
+    return not len(size) or bool(size.amax() <= BRIGHT * size.median())
 
 
 def _transform_size(shape: torch.Size, history: int, block: int) -> list[int]:

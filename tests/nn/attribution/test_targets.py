@@ -103,6 +103,18 @@ def test_held_classes_are_those_at_the_sample():
     assert target(torch.tensor([[7.0, 1.0, 9.0], [0.0, 6.0, 8.0]])).tolist() == [1.0, 0.0]
 
 
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_of_equal_outputs_the_first_is_taken_however_many_there_are(count):
+    equal = torch.zeros(count, 20)
+    numbered = torch.arange(20.0).expand(count, 20)
+    held = targets.TopK(2, hold=True).fixed_at(equal)
+    assert held(numbered).tolist() == [1.0] * count
+    outputs = equal.clone().requires_grad_()
+    for target, expected in ((targets.TopK(2), [1.0, 1.0]), (targets.Margin(), [1.0, -1.0])):
+        (slope,) = torch.autograd.grad(target(outputs).sum(), outputs)
+        assert slope.tolist() == [[*expected, *[0.0] * 18]] * count
+
+
 def test_feature_projects_a_position_or_the_sum():
     maps = torch.arange(12.0).reshape(1, 2, 2, 3)
     assert targets.Feature("a", (1.0, -1.0), (1, 2))(maps).tolist() == [5.0 - 11.0]

@@ -115,22 +115,41 @@ CASES = {
             mix=nn.Linear(6, 6),
         ),
         (2, 6, 3),
-        None,
+        2,
     ),
     "a mixer": (
+        nn.Sequential(
+            nn.Linear(3, 3),
+            Does(
+                lambda s, x: x + s.lin(x + s.mix(x.transpose(1, 2)).transpose(1, 2)),
+                lin=nn.Linear(3, 3),
+                mix=nn.Linear(6, 6),
+            ),
+        ),
+        (2, 6, 3),
+        2,
+    ),
+    "a mixer of what nothing tells of": (
         Does(
             lambda s, x: x + s.lin(x + s.mix(x.transpose(1, 2)).transpose(1, 2)),
             lin=nn.Linear(3, 3),
             mix=nn.Linear(6, 6),
         ),
         (2, 6, 3),
-        2,
+        None,
     ),
     "mean over positions": (nn.Sequential(LIN, Does(lambda _, x: x.mean(1))), (2, 6, 6, 3), 2),
     "written out": (
         Does(lambda s, x: torch.einsum("bchw,dc->bdhw", x, s.lin.weight), lin=LIN),
         IMAGE,
         1,
+    ),
+    "linear over rows": (nn.Sequential(CONV, nn.Linear(6, 5)), IMAGE, None),
+    "linear over positions": (nn.Sequential(CONV, nn.Flatten(2), nn.Linear(36, 5)), IMAGE, None),
+    "two layers over tokens": (
+        nn.Sequential(nn.Linear(3, 4), to(0, 2, 1), nn.Linear(6, 5), nn.Linear(5, 6)),
+        (2, 6, 3),
+        None,
     ),
     "nothing tells": (nn.Sequential(nn.ReLU()), (2, 6, 3), None),
     "both tell": (nn.Sequential(nn.Conv2d(3, 4, 1), nn.LayerNorm(6)), IMAGE, None),

@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from neurocodec.errors import InputError
-from neurocodec.nn.fast.movie import convolve_movie, windows
+from neurocodec.nn.fast.movie import BRIGHT, convolve_movie, is_even, windows
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -60,6 +60,25 @@ def test_float32_error_at_the_size_of_the_retina():
     exact = _direct(frames[:44].double(), weight.double(), None)
     error = convolve_movie(frames, weight)[:5] - exact
     assert error.norm() / exact.norm() < 1e-5
+
+
+def test_float32_errors_are_small_beside_frames_as_bright_as_is_allowed():
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randn(40, 8, 8, generator=generator)
+    weight = torch.randn(2, 5, 3, 3, generator=generator)
+    frames[20] *= 0.9 * BRIGHT * frames.flatten(1).abs().amax(1).median() / frames[20].abs().max()
+    assert is_even(frames)
+    found = convolve_movie(frames, weight).double()
+    exact = nn.functional.conv2d(windows(frames, 5).double(), weight.double())
+    away = [k for k in range(len(found)) if not k <= 20 < k + 5]
+    assert (found - exact)[away].abs().max() <= 2e-5 * exact[away].abs().max()
+    frames[20] *= 2
+    assert not is_even(frames)
+    assert is_even(frames.double())
+    flashes = torch.zeros(40, 8, 8)
+    flashes[::10] = 1
+    assert is_even(flashes)
+    assert is_even(torch.zeros(3, 2, 2))
 
 
 def test_separate_movies_in_leading_dims():

@@ -1,4 +1,6 @@
-"""Gradients of one sample alone are those that it has beside others."""
+"""Gradients of normalisation are right for any strides, of a sample alone and of several."""
+
+from itertools import permutations
 
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import nn
 
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.one_sample import plain_layout
+from neurocodec.nn.capture.normalisation import plain_layout
 
 
 class Tokens(nn.Module):
@@ -59,6 +61,62 @@ def test_instance_norm(after, samples):
         for norm in (ByHand(), nn.InstanceNorm2d(4))
     )
     torch.testing.assert_close(found, expected)
+
+
+class Scale(nn.Module):
+    """Batch norm in evaluation, in plain arithmetic."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x):
+        size = (-1, *(1 for _ in x.shape[2:]))
+        mean, var = (b.view(size) for b in (self.norm.running_mean, self.norm.running_var))
+        return (x - mean) / (var + self.norm.eps).sqrt()
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(1, 6), (6, 1), (1, 1), (3, 4)])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_batch_norm_for_gradients_in_any_order_of_axes(samples, shape, channels):
+    norm = nn.BatchNorm2d(channels, affine=False).double().eval()
+    norm.running_var.uniform_(0.5, 2)
+    x = torch.randn(samples, channels, *shape, dtype=torch.float64)
+    first = seeded(lambda: nn.Conv2d(channels, channels, 1))
+    for order in permutations(range(4)):
+        found, expected = (
+            gradients(nn.Sequential(first, way, Laid(order), nn.Flatten()), x)
+            for way in (norm, Scale(norm))
+        )
+        torch.testing.assert_close(found, expected)
+
+
+class Laid(nn.Module):
+    """Hands back gradients whose memory runs through the axes in some order."""
+
+    def __init__(self, order):
+        super().__init__()
+        self.order = order
+
+    def forward(self, x):
+        return _Laid.apply(x, self.order)
+
+
+class _Laid(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, order):
+        ctx.order = order
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        strides, size = [0] * gradient.ndim, 1
+        for axis in reversed(ctx.order):
+            strides[axis] = size
+            size *= gradient.shape[axis]
+        laid = gradient.new_empty_strided(gradient.shape, strides)
+        return laid.copy_(gradient), None
 
 
 def test_strides_along_axes_of_one_are_made_plain_too():

@@ -1,8 +1,10 @@
-"""Right gradients of normalisation for a sample that is alone.
+"""Right gradients of normalisation.
 
-With one sample, torch's backward pass of batch norm (which instance norm calls, all samples of it
-as channels of one) reads a gradient whose strides are not those of its input in the wrong order
-(torch 2.14, CPU: wrong by as much as the gradient itself behind ``flatten(2).transpose(1, 2)``).
+Where an axis has a length of one (a sample alone, maps of height or width 1), the strides along it
+say nothing, and torch's backward pass of batch norm takes a gradient whose strides are not those of
+its input for one in another order of axes (torch 2.14, CPU: wrong by as much as the gradient
+itself, behind ``flatten(2).transpose(1, 2)``). Instance norm calls batch norm with all samples as
+channels of one, and so is wrong for any number.
 """
 
 from __future__ import annotations
@@ -14,17 +16,17 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+INSTANCE_NORMS: Final = {torch.instance_norm, functional.instance_norm}
 NORMS: Final = {
+    *INSTANCE_NORMS,
     torch.batch_norm,
-    torch.instance_norm,
     torch.native_batch_norm,
     functional.batch_norm,
-    functional.instance_norm,
 }
 
 
-class RightForOne(TorchFunctionMode):
-    """Give normalisation of one sample, and its backward pass, tensors in the plain layout."""
+class RightNormalisation(TorchFunctionMode):
+    """Give normalisation, and its backward pass, tensors in the plain layout where it matters."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function of torch."""
@@ -32,7 +34,7 @@ class RightForOne(TorchFunctionMode):
         if func not in NORMS:
             return func(*args, **kwargs)
         given = args[0] if args else kwargs.pop("input")
-        if len(given) != 1:
+        if func not in INSTANCE_NORMS and 1 not in given.shape:
             return func(given, *args[1:], **kwargs)
         result = func(plain_layout(given), *args[1:], **kwargs)
         if isinstance(result, Tensor) and result.requires_grad:
