@@ -185,6 +185,44 @@ class Together(nn.Module):
         return self.second(hidden / hidden.mean(0, keepdim=True))
 
 
+class _NowAndThen(nn.Module):
+    """Writes over its input, or over the layer, where a sample is bright."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what, self.first, self.last = what, nn.Linear(4, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        z = self.first(x)
+        if float(x.detach().max()) > 3:
+            {"input": x, "layer": z, "view": z[:, 0]}[self.what].mul_(0.5)
+        return self.last(z.tanh()) + x.sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("what", ["input", "layer", "view"])
+def test_what_only_a_later_sample_writes_over_is_seen_as_it_was(what):
+    module = seeded(lambda: _NowAndThen(what)).double().eval()
+    x = np.random.default_rng(0).random((12, 4))
+    x[9] *= 10
+    before = x.copy()
+    found = nc.contributions(
+        nc.Network(module, {"first": "first"}),
+        xr.DataArray(x, dims=("stimulus", "feature")),
+        target=nc.targets.Output(0),
+        method=nc.methods.ActGrad(),
+        batch_size=1,
+        progress=False,
+    )["first"]
+    z = x @ module.first.weight.detach().numpy().T + module.first.bias.detach().numpy()
+    factor = np.ones((12, 6))
+    changed = {"input": [], "layer": slice(None), "view": 0}[what]
+    factor[9, changed] = 0.5
+    slope = module.last.weight.detach().numpy()[0] * factor / np.cosh(factor * z) ** 2
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_allclose(found.activation, z, rtol=1e-9)
+    np.testing.assert_allclose(found.contribution.sum("sign"), z * slope, rtol=1e-9, atol=1e-12)
+
+
 def test_what_one_sample_proves_is_nothing_about_several():
     net = nc.Network(seeded(Together).eval(), ["first"])
     x = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))

@@ -98,6 +98,9 @@ def trace(capture: Capture, x: Tensor, fresh: nn.Module | None = None) -> Trace:
     _require_all(capture, done, ran)
     _require_unchanged(plain, done)
     _require_samples(x, done, alone.done)
+    if not flow.proves:  # other samples may take other ways, on which more is written over
+        capture.changes_input = True
+        capture.protected |= capture.layers.keys()
     protected = frozenset(capture.protected)
     return Trace(Proof(flow, saved, capture.layers, protected, capture.changes_input), done, alone)
 
