@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from neurocodec.nn.capture.axes import ChannelAxes
 from neurocodec.nn.capture.borrowing import borrowed
 from neurocodec.nn.capture.flow import Recorder
 from neurocodec.nn.capture.layer import Item, Layer, answer, pick, put
-from neurocodec.nn.capture.normalisation import RightNormalisation
+from neurocodec.nn.capture.normalisation import lay_out_gradients
 
 
 @dataclass
@@ -141,8 +141,8 @@ class Capture:
         self._replace = replace or {}
         if self.recorder is not None:
             self.recorder.start(self.module, x)
-        with RightNormalisation() if torch.is_grad_enabled() else nullcontext():
-            outputs = answer(self.module(x), self.select, len(x))
+        outputs = answer(self.module(x), self.select, len(x))
+        lay_out_gradients([outputs, *self._hidden.values()])
         if self.recorder is not None:
             self.recorder.finish(outputs)
         changed = self._changed()
@@ -187,10 +187,10 @@ class Capture:
         """Run the module as far as the last of some layers, and no further; `run` has seen it."""
         self._forget()
         self._until = frozenset(aliases)
-        one = RightNormalisation() if torch.is_grad_enabled() else nullcontext()
         try:
-            with suppress(_ReachedError), one:
+            with suppress(_ReachedError):
                 self.module(x.clone() if self.changes_input else x)
+            lay_out_gradients(self._hidden.values())
         finally:
             found, self._until = self._hidden, frozenset()
             self._forget()

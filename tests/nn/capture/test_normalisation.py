@@ -9,7 +9,7 @@ from torch import nn
 
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.normalisation import plain_layout
+from neurocodec.nn.capture.normalisation import laid_out
 
 
 class Tokens(nn.Module):
@@ -119,8 +119,34 @@ class _Laid(torch.autograd.Function):
         return laid.copy_(gradient), None
 
 
-def test_strides_along_axes_of_one_are_made_plain_too():
+class ByName(nn.Module):
+    """Calls the operator itself."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x):
+        n = self.norm
+        given = (n.weight, n.bias, n.running_mean, n.running_var, False, 0.1, n.eps)
+        return torch.ops.aten.native_batch_norm(x, *given)[0]
+
+
+@pytest.mark.parametrize("way", [torch.jit.script, ByName], ids=["script", "operator"])
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
+def test_norms_that_no_function_of_python_calls(way):
+    norm = nn.BatchNorm2d(4, affine=False).double().eval()
+    norm.running_var.uniform_(0.5, 2)
+    first = seeded(lambda: nn.Conv2d(2, 4, 3))
+    x = torch.randn(1, 2, 5, 4, dtype=torch.float64)
+    found, expected = (
+        gradients(nn.Sequential(first, part, Tokens(), nn.Flatten()), x)
+        for part in (way(norm), Scale(norm))
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_strides_along_axes_of_one_count_too():
     x = torch.arange(6.0).as_strided((1, 2, 3), (1, 3, 1))
-    assert plain_layout(x).stride() == (6, 3, 1)
-    y = torch.zeros(1, 2, 3)
-    assert plain_layout(y) is y
+    assert laid_out(x, (6, 3, 1)).stride() == (6, 3, 1)
+    assert laid_out(x, x.stride()) is x
