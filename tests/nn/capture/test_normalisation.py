@@ -133,7 +133,7 @@ class ByName(nn.Module):
 
 
 @pytest.mark.parametrize("way", [torch.jit.script, ByName], ids=["script", "operator"])
-@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_norms_that_no_function_of_python_calls(way):
     norm = nn.BatchNorm2d(4, affine=False).double().eval()
     norm.running_var.uniform_(0.5, 2)
