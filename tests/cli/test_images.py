@@ -4,6 +4,7 @@ import argparse
 import html
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from places import EXAMPLES
 
 import neurocodec as nc
+from neurocodec.analyses.images import analyse as image_analysis
 from neurocodec.cli.images import add_images
 from neurocodec.cli.parser import main
 
@@ -36,6 +38,14 @@ def network(weights=None):
     )
 """
 OPTIONS = ["--method", "act-grad", "--expansion", "1", "--per-class", "5", "--workers", "0"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick():
+    """Fits of a few epochs: what modes there are does not matter here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_analysis, "SparseModes", partial(nc.SparseModes, epochs=2))
+        yield
 
 
 @pytest.fixture(scope="module")
