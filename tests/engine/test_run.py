@@ -49,8 +49,10 @@ def break_file(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:40])
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3, None])
-@pytest.mark.parametrize("out", [None, "run.nc", "run.zarr"])
+@pytest.mark.parametrize(
+    ("workers", "out"),
+    [(0, None), (1, None), (3, None), (None, None), (0, "run.nc"), (3, "run.nc"), (1, "run.zarr")],
+)
 def test_stored_images_give_the_values_of_loaded_ones(
     network: nc.Network, files: list[Path], tmp_path: Path, workers: int | None, out: str | None
 ) -> None:
@@ -149,9 +151,10 @@ def test_mean_of_a_stored_stimulus_is_that_of_all_its_images(
     np.testing.assert_allclose(in_memory, mean, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("out", [None, "run.nc", "run.zarr"])
 @pytest.mark.parametrize("broken", [[0, 3, 4, 5, 10], [5], [1, 6, 9]])
-@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize(
+    ("loaded", "out"), [(False, None), (False, "run.nc"), (False, "run.zarr"), (True, None)]
+)
 def test_broken_images_are_left_out_and_shift_nothing(  # noqa: PLR0917 - fixtures
     network: nc.Network,
     files: list[Path],

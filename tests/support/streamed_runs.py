@@ -37,7 +37,7 @@ def stream_with_workers(images: Path, out: Path, pause: float) -> None:
     stimulus = stored_images(sorted(images.glob("*.png")), pause=pause)
     net = nc.Network(convolutional(), layers=LAYERS)
     with (
-        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+        dask.config.set({"distributed.worker.multiprocessing-method": "fork"}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=None
         ) as cluster,
