@@ -248,6 +248,9 @@ def test_wrong_numbers_of_workers_are_refused(
         run(network, stored_images(files), workers=workers)
 
 
+TORCH_OUT_OF_MEMORY = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"
+
+
 class Limited(torch.nn.Sequential):
     """Has memory for a few samples only."""
 
@@ -273,16 +276,17 @@ def _few_traced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_few_traced")
 @pytest.mark.parametrize(
-    "error",
+    ("error", "batch_size", "streamed"),
     [
-        torch.OutOfMemoryError("CUDA out of memory."),
-        MemoryError(),
-        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        (torch.OutOfMemoryError("CUDA out of memory."), None, True),
+        (torch.OutOfMemoryError("CUDA out of memory."), 8, False),
+        (MemoryError(), 5, True),
+        (MemoryError(), None, False),
+        (RuntimeError(TORCH_OUT_OF_MEMORY), 8, True),
+        (RuntimeError(TORCH_OUT_OF_MEMORY), 5, False),
     ],
-    ids=["cuda", "numpy", "torch"],
+    ids=["cuda-None", "cuda-8", "numpy-5", "numpy-None", "torch-8", "torch-5"],
 )
-@pytest.mark.parametrize("batch_size", [None, 8, 5])
-@pytest.mark.parametrize("streamed", [False, True])
 def test_batches_are_halved_where_memory_runs_out(  # noqa: PLR0917 - fixtures
     limited: nc.Network,
     network: nc.Network,

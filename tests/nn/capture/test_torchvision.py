@@ -34,7 +34,7 @@ CASES = {
 CHANNELS_LAST = {"features.3.1.block.2"}  # a layer norm between two permutations
 
 
-def photographs(n=2, size=64):
+def photographs(n=2, size=48):
     values = np.random.default_rng(0).normal(size=(n, 3, size, size)).astype("float32")
     return xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
 
