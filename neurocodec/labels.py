@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import cache
 from importlib import metadata
 from typing import Any, Final, TypeVar
 
@@ -438,6 +439,7 @@ def versions() -> dict[str, str]:
     return {name: _version(name) for name in ("neurocodec", "numpy", "torch", "xarray")}
 
 
+@cache  # a file is read for each
 def _version(name: str) -> str:
     try:
         return metadata.version(name)

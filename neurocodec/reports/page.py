@@ -50,10 +50,10 @@ def write_page(
     render: Callable[[dict[str, Drawing]], str],
 ) -> Path:
     """Write the figures to the folder `figures`, and beside it the page that is made of them."""
+    folder = existing_folder(folder)  # refused before anything is drawn
+    pictures = existing_folder(folder / FIGURES)
     drawn = drawings(figures)
     page = render(drawn)
-    folder = existing_folder(folder)
-    pictures = existing_folder(folder / FIGURES)
     for name, drawing in drawn.items():
         with whole_file(pictures / f"{name}.png") as scratch:
             scratch.write_bytes(drawing.png)

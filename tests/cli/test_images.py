@@ -4,6 +4,7 @@ import argparse
 import html
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from PIL import Image
 from places import EXAMPLES
 
 import neurocodec as nc
+from neurocodec.analyses.images import analyse as image_analysis
 from neurocodec.cli.images import add_images
 from neurocodec.cli.parser import main
+from neurocodec.reports import page
 
 NETWORK = """
 import numpy as np
@@ -36,6 +39,20 @@ def network(weights=None):
     )
 """
 OPTIONS = ["--method", "act-grad", "--expansion", "1", "--per-class", "5", "--workers", "0"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick():
+    """Fits of a few epochs: what modes there are does not matter here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_analysis, "SparseModes", partial(nc.SparseModes, epochs=2))
+        yield
+
+
+@pytest.fixture
+def _undrawn(monkeypatch):
+    """Pages without what is drawn, which takes most of the time."""
+    monkeypatch.setattr(page, "_drawing", lambda _, alt: page.Drawing(b"png", alt))
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +127,14 @@ def test_modes_and_rankings_do_not_see_the_images_they_are_judged_on(done):
     assert (curve["shared_images"] == 0).all()
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_given_again_it_computes_nothing_again(done, place):
     before = {p: p.stat().st_mtime_ns for p in done.rglob("*.nc")}
     assert main(command(place, "--quiet")) == 0
     assert {p: p.stat().st_mtime_ns for p in done.rglob("*.nc")} == before
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_another_seed_makes_modes_again_but_not_contributions(done, place):
     before = {p.name: p.stat().st_mtime_ns for p in done.rglob("*.nc")}
     assert main(command(place, "--quiet", "--seed", "1", "--parts", "modes")) == 0
@@ -124,6 +143,7 @@ def test_another_seed_makes_modes_again_but_not_contributions(done, place):
     assert {"contribution-late.nc", "activation-early.nc"} <= changed
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_limit_takes_images_of_every_class(place, capsys):
     options = ["--limit", "40", "--parts", "statistics"]
     assert main(command(place, *options, out="limited")) == 0
@@ -135,6 +155,7 @@ def test_a_limit_takes_images_of_every_class(place, capsys):
     assert "40 samples" in printed.err  # the estimate
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_images_without_classes_say_what_is_left_out(place):
     flat = place / "flat"
     flat.mkdir()
@@ -148,6 +169,7 @@ def test_images_without_classes_say_what_is_left_out(place):
     assert not (out / "concepts.nc").exists()
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_superclasses_of_a_table(place):
     table = place / "kinds.csv"
     table.write_text("class,concept\ndark,dim\nred,bright\n")

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,8 +17,10 @@ import pytest
 import torch
 import xarray as xr
 from networks import convolutional
-from places import SUPPORT, importable
+from places import SUPPORT
+from processes import CONTEXT, in_a_process
 from stored_images import stored_images, write_images
+from streamed_runs import stream_with_workers
 
 import neurocodec as nc
 from neurocodec.engine import distributed as distributed_run
@@ -27,6 +28,7 @@ from neurocodec.errors import InputError, StorageError
 from neurocodec.storage import RunWriter
 from neurocodec.storage.regions import SharedRun, write_range
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 pytest.importorskip("zarr")
 
@@ -48,13 +50,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[distributed.LocalCluster]:
-    with distributed.LocalCluster(
-        n_workers=4,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=None,
-        memory_limit=None,
-    ) as found:
+    in_a_process(os.getpid)  # so that workers are forked from what has imported everything
+    method = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with (
+        dask.config.set(method),
+        distributed.LocalCluster(
+            n_workers=4,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=None,
+        ) as found,
+    ):
         yield found
 
 
@@ -185,40 +192,27 @@ def test_ranges_that_kill_every_worker_are_given_up(
     xr.testing.assert_equal(found.target.load(), run(stored_images(files)).target)
 
 
-CHILD = """
-import sys
-from test_distributed import *
-if __name__ == "__main__":
-    files = sorted(Path(sys.argv[1]).glob("*.png"))
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=None
-    ) as cluster, distributed.Client(cluster) as client:
-        client.run(add_to_path, str(SUPPORT))
-        run(stored_images(files, pause=0.03), out=sys.argv[2], client=client).close()
-"""
-
-
 @pytest.mark.slow
 def test_a_run_goes_on_after_everything_was_killed(files: list[Path], tmp_path: Path) -> None:
-    out, script = tmp_path / "run.zarr", tmp_path / "script.py"
-    script.write_text(CHILD)
-    command = [sys.executable, str(script), str(files[0].parent), str(out)]
-    environment = {**importable(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(command, env=environment, start_new_session=True)
+    out = tmp_path / "run.zarr"
+    arguments = (files[0].parent, out, 0.03)
+    child = CONTEXT.Process(target=stream_with_workers, args=arguments)
+    child.start()
     folder = tmp_path / "run.zarr.parts"
     deadline = time.monotonic() + 240
     while not any(folder.glob("ranges-*.json")):
-        assert child.poll() is None
+        assert child.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    for process in [child.pid, *map(int, Path(f"{out}.workers").read_text().split())]:
+        os.kill(process, signal.SIGKILL)
+    child.join()
     done = len(list(folder.glob("ranges-*.json")))
     assert not out.exists()
     assert 1 <= done < 5
     with pytest.raises(StorageError, match="in another way"):
         run(stored_images(files), out=out)
-    subprocess.run(command, env=environment, check=True)
+    in_a_process(stream_with_workers, *arguments)
     wanted = run(stored_images(files))
     found = nc.open(out)
     for node in wanted.subtree:

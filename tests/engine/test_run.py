@@ -6,8 +6,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,8 +16,9 @@ import pytest
 import torch
 import xarray as xr
 from networks import convolutional, movie, retina_network
-from places import importable
+from processes import CONTEXT, in_a_process
 from stored_images import stored_images, write_images
+from streamed_runs import LAYERS, peak_of_a_run, run, stream
 
 import neurocodec as nc
 from neurocodec.adapters.recordings.lazy import stored_variable
@@ -27,8 +26,6 @@ from neurocodec.engine import read_ahead as loading
 from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError, StorageError
 from neurocodec.storage import runs
-
-LAYERS = {"first": "2", "second": "4"}
 
 
 @pytest.fixture
@@ -39,11 +36,6 @@ def network() -> nc.Network:
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
     return write_images(tmp_path / "images", 11)
-
-
-def run(net: nc.Network, stimulus: xr.DataArray, **options: object) -> xr.DataTree:
-    known = {"target": nc.targets.TopK(1), "method": nc.methods.ActGrad(), "batch_size": 3}
-    return nc.contributions(net, stimulus, progress=False, **{**known, **options})
 
 
 def assert_equal_values(found: xr.DataTree, wanted: xr.DataTree) -> None:
@@ -57,8 +49,10 @@ def break_file(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:40])
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3, None])
-@pytest.mark.parametrize("out", [None, "run.nc", "run.zarr"])
+@pytest.mark.parametrize(
+    ("workers", "out"),
+    [(0, None), (1, None), (3, None), (None, None), (0, "run.nc"), (3, "run.nc"), (1, "run.zarr")],
+)
 def test_stored_images_give_the_values_of_loaded_ones(
     network: nc.Network, files: list[Path], tmp_path: Path, workers: int | None, out: str | None
 ) -> None:
@@ -157,9 +151,10 @@ def test_mean_of_a_stored_stimulus_is_that_of_all_its_images(
     np.testing.assert_allclose(in_memory, mean, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("out", [None, "run.nc", "run.zarr"])
 @pytest.mark.parametrize("broken", [[0, 3, 4, 5, 10], [5], [1, 6, 9]])
-@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize(
+    ("loaded", "out"), [(False, None), (False, "run.nc"), (False, "run.zarr"), (True, None)]
+)
 def test_broken_images_are_left_out_and_shift_nothing(  # noqa: PLR0917 - fixtures
     network: nc.Network,
     files: list[Path],
@@ -253,6 +248,9 @@ def test_wrong_numbers_of_workers_are_refused(
         run(network, stored_images(files), workers=workers)
 
 
+TORCH_OUT_OF_MEMORY = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"
+
+
 class Limited(torch.nn.Sequential):
     """Has memory for a few samples only."""
 
@@ -278,16 +276,17 @@ def _few_traced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_few_traced")
 @pytest.mark.parametrize(
-    "error",
+    ("error", "batch_size", "streamed"),
     [
-        torch.OutOfMemoryError("CUDA out of memory."),
-        MemoryError(),
-        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        (torch.OutOfMemoryError("CUDA out of memory."), None, True),
+        (torch.OutOfMemoryError("CUDA out of memory."), 8, False),
+        (MemoryError(), 5, True),
+        (MemoryError(), None, False),
+        (RuntimeError(TORCH_OUT_OF_MEMORY), 8, True),
+        (RuntimeError(TORCH_OUT_OF_MEMORY), 5, False),
     ],
-    ids=["cuda", "numpy", "torch"],
+    ids=["cuda-None", "cuda-8", "numpy-5", "numpy-None", "torch-8", "torch-5"],
 )
-@pytest.mark.parametrize("batch_size", [None, 8, 5])
-@pytest.mark.parametrize("streamed", [False, True])
 def test_batches_are_halved_where_memory_runs_out(  # noqa: PLR0917 - fixtures
     limited: nc.Network,
     network: nc.Network,
@@ -446,40 +445,28 @@ def test_a_read_only_folder_is_told_before_anything_is_computed(
         run(network, stored_images(files), out=tmp_path / "run.nc")
 
 
-CHILD = """
-import sys
-from pathlib import Path
-import torch
-from test_run import *
-torch.set_num_threads(1)
-runs._PART_SECONDS = 0.05
-files = sorted(Path(sys.argv[1]).glob("*.png"))
-net = nc.Network(convolutional(), layers=LAYERS)
-run(net, stored_images(files, pause=0.005), out=sys.argv[2], workers=1).close()
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
 def test_a_run_killed_three_times_equals_the_uninterrupted_one(tmp_path: Path, suffix: str) -> None:
     files = write_images(tmp_path / "images", 120)
     out = tmp_path / f"run{suffix}"
-    environment = importable(Path(__file__).parent)
-    command = [sys.executable, "-c", CHILD, str(tmp_path / "images"), str(out)]
+    options = {"target": stream, "args": (tmp_path / "images", out, 0.005)}
     rng = np.random.default_rng(7)
     for _ in range(3):
-        child = subprocess.Popen(command, env=environment, start_new_session=True)
+        child = CONTEXT.Process(**options)
+        child.start()
         parts = out.with_name(out.name + ".parts")
         before = len(list(parts.glob("rows*")))
         deadline = time.monotonic() + 240
-        while child.poll() is None and len(list(parts.glob("rows*"))) < before + 2:
+        while child.is_alive() and len(list(parts.glob("rows*"))) < before + 2:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         time.sleep(float(rng.uniform(0, 0.2)))
         child.kill()
-        assert child.wait() == -signal.SIGKILL
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
     assert not out.exists()
-    subprocess.run(command, env=environment, check=True)
+    in_a_process(stream, *options["args"])
     found = nc.open(out)
     net = nc.Network(convolutional(), layers=LAYERS)
     threads = torch.get_num_threads()
@@ -493,12 +480,9 @@ def test_a_run_killed_three_times_equals_the_uninterrupted_one(tmp_path: Path, s
 
 def test_workers_end_with_a_killed_run(tmp_path: Path) -> None:
     write_images(tmp_path / "images", 60)
-    code = CHILD.replace("pause=0.005", "pause=0.5, log=Path(sys.argv[3])")
     log = tmp_path / "log"
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "images"), str(tmp_path / "r.nc"), str(log)],
-        env=importable(Path(__file__).parent),
-    )
+    child = CONTEXT.Process(target=stream, args=(tmp_path / "images", tmp_path / "r.nc", 0.5, log))
+    child.start()
     deadline = time.monotonic() + 240
     readers: set[int] = set()
     while not readers and time.monotonic() < deadline:
@@ -506,7 +490,7 @@ def test_workers_end_with_a_killed_run(tmp_path: Path) -> None:
         lines = log.read_text().splitlines() if log.exists() else []
         readers = {int(line.split()[0]) for line in lines} - {child.pid}
     child.kill()
-    child.wait()
+    child.join()
     assert readers
     while any(map(is_alive, readers)):
         assert time.monotonic() < deadline
@@ -559,36 +543,10 @@ def test_mending_leaves_the_stimulus_of_the_user_alone(
     assert np.isfinite(stimulus.drop_isel(stimulus=2)).all()
 
 
-PEAK = """
-import resource, sys
-from test_run import *
-from stored_images import DecodedFiles
-class Made(DecodedFiles):
-    def __init__(self, count):
-        super().__init__([Path(str(i)) for i in range(count)])
-        self.shape = (count, 3, 64, 64)
-    def _decode(self, file):
-        return np.random.default_rng(int(file.name)).normal(size=(3, 64, 64)).astype("f4")
-torch.set_num_threads(1)
-count = int(sys.argv[1])
-array = xr.core.indexing.LazilyIndexedArray(Made(count))
-stimulus = xr.DataArray(
-    xr.Variable(("stimulus", "color", "y", "x"), array, {"neurocodec": '{"function": "nc.images"}'})
-)
-module = torch.nn.Sequential(*convolutional()[:5], torch.nn.Flatten(), torch.nn.Linear(18000, 2))
-net = nc.Network(module.eval(), layers=LAYERS)
-run(net, stimulus, out=sys.argv[2], batch_size=20, workers=1).close()
-sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
-"""
-
-
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
-    """The larger stimulus would take 98 MB more."""
-    environment = importable(Path(__file__).parent)
-    peaks = []
-    for count in (200, 2000):
-        command = [sys.executable, "-c", PEAK, str(count), str(tmp_path / f"{count}.nc")]
-        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-        peaks.append(int(done.stdout))
-    assert peaks[1] < 1.05 * peaks[0]
+    """The larger stimulus would take 59 MB more."""
+    few, many = (
+        in_a_process(peak_of_a_run, count, tmp_path / f"{count}.nc") for count in (100, 1300)
+    )
+    assert many < 1.05 * few

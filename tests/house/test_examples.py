@@ -1,6 +1,7 @@
 """The examples run as they are."""
 
 import runpy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,9 +12,13 @@ from places import EXAMPLES
 import neurocodec as nc
 
 
-def test_own_network():
+def test_own_network(monkeypatch):
     pytest.importorskip("torchvision")
-    tree = runpy.run_path(str(EXAMPLES / "own_network.py"))["main"]()
+    main = runpy.run_path(str(EXAMPLES / "own_network.py"))["main"]
+    every_third = main.__globals__["photographs"]().isel(y=slice(None, None, 3))
+    photographs = every_third.isel(x=slice(None, None, 3))
+    monkeypatch.setitem(main.__globals__, "photographs", lambda: photographs)
+    tree = main()
     assert list(tree.children) == ["layer2.1", "layer3.1", "layer4.1"]
     for node in tree.children.values():
         # ten steps leave little of the change of the logit unexplained
@@ -49,9 +54,22 @@ def photographs(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def _small(monkeypatch):
+    """ResNet-50 sees 64 x 64 pixels, which takes a twelfth of the time."""
+    pytest.importorskip("torchvision")
+
+    def pixels(image):
+        values = np.asarray(image.resize((64, 64)), "float32") / 255
+        return torch.from_numpy((values - 0.45) / 0.23).permute(2, 0, 1)
+
+    small = partial(nc.adapters.torchvision, preprocessing=pixels)
+    monkeypatch.setattr(nc.adapters, "torchvision", small)
+
+
+@pytest.mark.usefixtures("_small")
 @pytest.mark.parametrize("options", [["--count", "1"], ["--v1", "--count", "2"]])
 def test_resnet50_images(photographs, options):
-    pytest.importorskip("torchvision")
     main = runpy.run_path(str(EXAMPLES / "resnet50_images.py"))["main"]
     out, count = photographs / "run.nc", int(options[-1])
     table = ["--labels", str(photographs / "labels.csv")]
@@ -65,9 +83,9 @@ def test_resnet50_images(photographs, options):
     np.testing.assert_array_equal(nc.open(out)["layer1.0"].activation, tree["layer1.0"].activation)
 
 
+@pytest.mark.usefixtures("_small")
 def test_resnet50_maps(photographs, monkeypatch):
     """Random weights: maps of the one mode, drawn for one image."""
-    pytest.importorskip("torchvision")
     monkeypatch.syspath_prepend(str(EXAMPLES))
     main = runpy.run_path(str(EXAMPLES / "resnet50_maps.py"))["main"]
     table = ["--labels", str(photographs / "labels.csv"), "--out", str(photographs / "maps.svg")]

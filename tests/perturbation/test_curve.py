@@ -61,16 +61,22 @@ def known(stimulus, least=2):
     return names[counts >= least].tolist()
 
 
-def by_hand(net, stimulus, scores, kind, fraction):
-    """Answers to every image with one perturbation, by the public context managers."""
+def by_hand(net, stimulus, scores, kind, fraction, found):  # noqa: PLR0917
+    """Answers to every image with one perturbation, by the public context managers.
+
+    Those that were `found` already are not computed again.
+    """
     order = np.argsort(-scores)
     count = 0 if fraction == 0 else max(1, round(fraction * len(order)))
-    if count == 0 and kind == "ablate":
-        return nc.respond(net, stimulus).values.argmax(1)
-    if count == 0:
+    if count == 0 and kind == "preserve":
         kind, count = "ablate", len(order)
-    with getattr(nc, kind)(net, "hidden", order[:count].tolist()) as perturbed:
-        return nc.respond(perturbed, stimulus).values.argmax(1)
+    chosen = (kind, *sorted(order[:count].tolist()))
+    if chosen not in found and count == 0:
+        found[chosen] = nc.respond(net, stimulus).values.argmax(1)
+    elif chosen not in found:
+        with getattr(nc, kind)(net, "hidden", list(chosen[1:])) as perturbed:
+            found[chosen] = nc.respond(perturbed, stimulus).values.argmax(1)
+    return found[chosen]
 
 
 def check_against_loops(net, channels):
@@ -81,9 +87,9 @@ def check_against_loops(net, channels):
     curve = nc.perturbation_curve(
         net, stimulus, "hidden", scores, fractions=fractions, draws=1, n_off=1000, progress=False
     )
-    label = stimulus.label.values
+    label, found = stimulus.label.values, {}
     for kind, group, fraction in itertools.product(("ablate", "preserve"), groups, fractions):
-        answer = by_hand(net, stimulus, scores.sel(category=group).values, kind, fraction)
+        answer = by_hand(net, stimulus, scores.sel(category=group).values, kind, fraction, found)
         right = np.array(NAMES)[answer] == label
         one = curve.accuracy.sel(kind=kind, category=group, fraction=fraction, ranking="scores")
         inside = label == group

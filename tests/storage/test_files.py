@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 import xarray as xr
 from hypothesis import HealthCheck, example, given, settings
 from labelled_objects import arrays, assert_same, attributes, datasets, trees
+from processes import in_a_process, run_code
 
 import neurocodec as nc
 from neurocodec.errors import InputError, NeurocodecError, StorageError
@@ -228,13 +227,9 @@ FULL_DISK = """
 import resource, signal, sys
 import numpy as np, xarray as xr
 import neurocodec as nc
-from neurocodec.errors import StorageError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
-try:
-    nc.save(xr.DataArray(np.random.default_rng(0).normal(size=2**19), name="a"), sys.argv[1])
-except StorageError as error:
-    sys.exit(str(error))
+nc.save(xr.DataArray(np.random.default_rng(0).normal(size=2**19), name="a"), sys.argv[1])
 """
 
 
@@ -243,14 +238,8 @@ except StorageError as error:
 def test_disk_that_refuses_more(tmp_path: Path, suffix: str, limit: int) -> None:
     """The operating system itself refuses to write more of a result of 4 MiB."""
     path = tmp_path / f"x{suffix}"
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, path, str(limit)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1, "not by a signal"
-    assert "could not be written" in done.stderr
+    with pytest.raises(StorageError, match="could not be written"):  # and not by a signal
+        in_a_process(run_code, FULL_DISK, [path, limit], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

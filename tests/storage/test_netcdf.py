@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -12,7 +11,7 @@ import pytest
 import xarray as xr
 from labelled_objects import assert_same
 from networks import two_layers
-from places import importable
+from processes import in_a_process, run_code
 
 import neurocodec as nc
 from neurocodec.errors import StorageError
@@ -202,16 +201,11 @@ def test_an_hdf5_file_of_others_is_no_result_and_does_no_harm(tmp_path):
         nc.save(labelled_tree(), tmp_path / "x.nc")
 
 
-def in_a_process(code, path):
+def elsewhere(code, path):
     """Run what may end the interpreter, with the helpers of this file at hand."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"from test_netcdf import *\n{code}", str(path)],
-        env=importable(Path(__file__).parent),
-        capture_output=True,
-        text=True,
-        check=False,
+    in_a_process(
+        run_code, f"import sys\nfrom test_netcdf import *\n{code}", [path], Path(__file__).parent
     )
-    assert done.returncode == 0, done.stderr
 
 
 IN_THREADS = """
@@ -219,7 +213,7 @@ from concurrent.futures import ThreadPoolExecutor
 tree = labelled_tree()
 def use(i):
     path = Path(sys.argv[1], f"{i}.nc")
-    for _ in range(20):
+    for _ in range(8):
         nc.save(tree, path)
         assert nc.open(path).identical(tree)
         lazy = nc.open(path, lazy=True)
@@ -231,7 +225,7 @@ with ThreadPoolExecutor(4) as pool:
 
 
 def test_threads_save_and_open(tmp_path):
-    in_a_process(IN_THREADS, tmp_path)
+    elsewhere(IN_THREADS, tmp_path)
 
 
 OPEN_ELSEWHERE = """
@@ -257,4 +251,4 @@ with xr.open_datatree(sys.argv[1], engine="netcdf4") as found:
 @pytest.mark.parametrize("code", [OPEN_ELSEWHERE, OPEN_HERE])
 def test_a_file_may_be_open_here_and_elsewhere(tmp_path, code):
     """HDF5 ends processes in which netCDF4 reads text of a file that somebody has open."""
-    in_a_process(code, tmp_path / "x.nc")
+    elsewhere(code, tmp_path / "x.nc")

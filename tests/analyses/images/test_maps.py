@@ -79,6 +79,12 @@ def _quick():
         yield
 
 
+@pytest.fixture
+def _rough(monkeypatch):
+    """Fits of a few epochs, where it does not matter what modes there are."""
+    monkeypatch.setattr(image_analysis, "SparseModes", partial(nc.SparseModes, epochs=3))
+
+
 def analyse(images, net=None, **options):
     options = {"parts": ["modes", "maps"], "expansion": 1, "progress": False, **options}
     method = nc.methods.InputGrad()
@@ -152,6 +158,7 @@ def test_channels_of_the_first_mode_are_mapped_one_by_one(found):
     assert single["channel"].values.tolist() == [int(best.values.argmax())]
 
 
+@pytest.mark.usefixtures("_rough")
 def test_images_without_classes_show_the_modes_that_explain_most():
     found = analyse(patches()[0].drop_vars("label"))
     each = found.maps["late"]["modes"]
@@ -161,6 +168,7 @@ def test_images_without_classes_show_the_modes_that_explain_most():
     assert found.left_out == {"concepts": "the images have no classes"}
 
 
+@pytest.mark.usefixtures("_rough")
 def test_what_is_no_image_is_left_out():
     images = (
         patches()[0].stack(feature=("color", "y", "x")).drop_vars(["feature", "color", "y", "x"])
@@ -173,6 +181,7 @@ def test_what_is_no_image_is_left_out():
     assert "which is no image" in found.left_out["maps"]
 
 
+@pytest.mark.usefixtures("_rough")
 def test_a_network_that_refuses_leaves_the_rest(monkeypatch):
     def refuse(*_arguments, **_options):
         raise InputError(came="an operator without a derivative", expected="another")
@@ -197,6 +206,7 @@ def loadings_of(monkeypatch, active):
     monkeypatch.setattr(image_maps.SparseModes, "transform", transform)
 
 
+@pytest.mark.usefixtures("_rough")
 def test_modes_that_are_hardly_ever_active_are_not_shown(monkeypatch):
     loadings_of(monkeypatch, [1])
     found = analyse(patches()[0])
@@ -204,6 +214,7 @@ def test_modes_that_are_hardly_ever_active_are_not_shown(monkeypatch):
     assert "no mode that is active on 2 images" in found.left_out["maps"]
 
 
+@pytest.mark.usefixtures("_rough")
 @pytest.mark.parametrize("named", [True, False])
 def test_a_mode_with_few_images_shows_these(monkeypatch, named):
     counts = [1, 3, 1, 2, 4, 1]
@@ -227,6 +238,7 @@ def test_a_mode_with_few_images_shows_these(monkeypatch, named):
         np.testing.assert_array_equal(each["correlation"], table["max_correlation"])
 
 
+@pytest.mark.usefixtures("_rough")
 def test_given_again_maps_are_read_and_not_computed(tmp_path, monkeypatch):
     first = analyse(patches()[0], out=tmp_path)
     assert {"maps/early.nc", "maps/late.nc"} <= {*first.files}
@@ -301,6 +313,7 @@ def test_maps_of_another_method_than_the_contributions_say_so(found):
     assert "SmoothGrad" not in image_maps_part(found, {})["notes"][0]
 
 
+@pytest.mark.usefixtures("_rough")
 def test_images_of_one_class_say_so():
     images, _ = patches()
     found = analyse(images.isel(stimulus=slice(0, None, 3)), parts=["modes", "perturbation"])
