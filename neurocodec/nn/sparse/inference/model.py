@@ -7,12 +7,15 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from neurocodec.nn.sparse.active import FEW, active_net, refitted
 from neurocodec.nn.sparse.coding import elastic_net, keep_largest, keep_share
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.model import SparseModel
 
 _REFIT_STEPS: Final = 50
 """The refit starts close to its solution."""
+CHUNK: Final = 512
+"""Rows that are solved at a time."""
 
 
 class InferenceModel(SparseModel):
@@ -42,11 +45,20 @@ class InferenceModel(SparseModel):
 
     def encode(self, rows: Tensor) -> Tensor:
         """Loadings of rows, (rows, modes)."""
+        found = rows.new_zeros(len(rows), len(self.atoms))
+        for place in range(0, len(rows), CHUNK):
+            part = slice(place, place + CHUNK)
+            found[part] = self._encoded(rows[part])
+        return found
+
+    def _encoded(self, rows: Tensor) -> Tensor:
         ridge = self.config.l2_loading
-        codes = sparsify(elastic_net(rows, self.atoms, self.penalty, ridge), self.config)
-        return elastic_net(
-            rows, self.atoms, 0.0, ridge, start=codes, support=codes > 0, iterations=_REFIT_STEPS
-        )
+        if len(self.atoms) <= FEW:
+            codes = elastic_net(rows, self.atoms, self.penalty, ridge)
+        else:
+            codes = active_net(rows, self.atoms, self.penalty, ridge).dense(len(self.atoms))
+        kept = sparsify(codes, self.config)
+        return refitted(rows, self.atoms, ridge, kept, steps=_REFIT_STEPS)
 
 
 def sparsify(codes: Tensor, config: SparseConfig) -> Tensor:

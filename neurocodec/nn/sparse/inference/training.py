@@ -10,16 +10,18 @@ from torch import Tensor
 
 from neurocodec.kernels import scores
 from neurocodec.nn.sparse.archetypes import project, typical_rows
-from neurocodec.nn.sparse.coding import elastic_net, unit_rows
+from neurocodec.nn.sparse.coding import unit_rows
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.dictionary import (
     OnlineDictionary,
+    add_moments,
     centre_directions,
     draw_orders,
     least_squares_dictionary,
     residual_directions,
 )
-from neurocodec.nn.sparse.inference.model import InferenceModel, sparsify
+from neurocodec.nn.sparse.inference.memory import Memory
+from neurocodec.nn.sparse.inference.model import CHUNK, InferenceModel, sparsify
 from neurocodec.nn.sparse.loop import Epoch
 from neurocodec.nn.sparse.model import SparseModel
 from neurocodec.nn.sparse.source import Source, batch_rows, sample_rows
@@ -35,7 +37,9 @@ _REVIVE_UNTIL: Final = 0.8
 _WARM_STEPS: Final = 10
 """Steps of the elastic net on a batch that starts at its codes of the epoch before."""
 _COLD_STEPS: Final = 40
-_SAMPLE: Final = 2000
+_MODES_OF_A_ROW: Final = 3
+"""Rows of a batch are at least a third of the modes: the atoms then take as long as the codes."""
+_SAMPLE: Final = 500
 """Rows, at equal distances, that the scores of an epoch are taken on."""
 _START_ROWS: Final = 20_000
 """Rows that the start of a dictionary is drawn from."""
@@ -59,29 +63,26 @@ class InferenceTraining:
         self.row_length = _root_mean_square(source)
         self.l1 = self.row_length * self._column([c.l1_loading for c in configs])
         self.l2 = self._column([c.l2_loading for c in configs])
-        self.hull = _Hull(sample_rows(source, _START_ROWS), configs[0], self.generators)
-        self.learner = OnlineDictionary(self._start(), nonnegative=configs[0].nonnegative)
-        modes = self.learner.atoms.shape[1]
-        self.codes = self._zeros(source.count if source.resident else 0, modes)
+        start = sample_rows(source, _START_ROWS)
+        self.hull = _Hull(start, configs[0], self.generators)
+        self.modes = configs[0].modes(source.channels)
+        self.learner = OnlineDictionary(self._start(start), nonnegative=configs[0].nonnegative)
+        self.memory = self._memory(source.count if source.resident else 0)
         self.samples = [sample_rows(s, _SAMPLE) for s in (source, held)]
-        self.sample_codes = [self._zeros(s.shape[1], modes) for s in self.samples]
-        self.used = self._zeros(modes)
+        self.sample_memories = [self._memory(s.shape[1]) for s in self.samples]
+        self.used = torch.zeros(source.fits, self.modes, dtype=torch.int64, device=source.device)
         self.kept: dict[int, Tensor] = {}
         self.done = 0
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.source.device)[:, None, None]
 
-    def _zeros(self, *shape: int) -> Tensor:
-        sizes, place = (self.source.fits, *shape), self.source.device
-        return torch.zeros(sizes, dtype=torch.float32, device=place)
+    def _memory(self, rows: int) -> Memory:
+        return Memory(self.source.fits, rows, self.modes, self.source.device)
 
-    def _start(self) -> Tensor:
-        rows = sample_rows(self.source, _START_ROWS)
-        modes = self.configs[0].modes(self.source.channels)
-        return torch.stack(
-            [centre_directions(r, modes, g) for r, g in zip(rows, self.generators, strict=True)]
-        )
+    def _start(self, rows: Tensor) -> Tensor:
+        pairs = zip(rows, self.generators, strict=True)
+        return torch.stack([centre_directions(r, self.modes, g) for r, g in pairs])
 
     def _penalties(self) -> tuple[Tensor, Tensor]:
         left = max(0.0, 1.0 - self.done / (_EASING * self.configs[0].epochs))
@@ -93,41 +94,39 @@ class InferenceTraining:
         self.used.zero_()
         penalties = self._penalties()
         for rows in self.source.blocks(self.generators[0]):
-            codes = self.codes if self.source.resident else self._cold(rows, penalties)
-            self._learn(rows, codes, penalties)
+            memory = self.memory if self.source.resident else self._cold(rows, penalties)
+            self._learn(rows, memory, penalties)
         if self.done + 1 < _REVIVE_UNTIL * self.configs[0].epochs:
-            self._revive(rows, codes)
+            self._revive(rows, memory)
         self.learner.atoms = self.hull.project(self.learner.atoms)
         self.done += 1
         return self._scores()
 
-    def _cold(self, rows: Tensor, penalties: tuple[Tensor, Tensor]) -> Tensor:
-        return elastic_net(rows, self.learner.atoms, *penalties, iterations=_COLD_STEPS)
+    def _cold(self, rows: Tensor, penalties: tuple[Tensor, Tensor]) -> Memory:
+        """Codes of rows of a file, which none are kept of."""
+        memory = self._memory(rows.shape[1])
+        every = torch.arange(rows.shape[1], device=rows.device).expand(len(rows), -1)
+        memory.solve(rows, self.learner.atoms, penalties, every, _COLD_STEPS)
+        return memory
 
-    def _learn(self, rows: Tensor, codes: Tensor, penalties: tuple[Tensor, Tensor]) -> None:
-        """Go through the rows in batches; `codes` are brought up to date in place."""
+    def _learn(self, rows: Tensor, memory: Memory, penalties: tuple[Tensor, Tensor]) -> None:
+        """Go through the rows in batches, and bring their codes up to date."""
         order = draw_orders(rows.shape[1], self.generators)
-        size = batch_rows(self.source, self.configs[0].batch_size)
+        wanted = max(self.configs[0].batch_size, self.modes // _MODES_OF_A_ROW)
         fit = torch.arange(len(order), device=order.device)[:, None]
-        for batch in torch.split(order, size, dim=1):
+        for batch in torch.split(order, batch_rows(self.source, wanted), dim=1):
             part = rows[fit, batch]
-            found = elastic_net(
-                part,
-                self.learner.atoms,
-                *penalties,
-                start=codes[fit, batch],
-                iterations=_WARM_STEPS,
-            )
-            codes[fit, batch] = found
+            found = memory.solve(part, self.learner.atoms, penalties, batch, _WARM_STEPS)
             self.used += (found > 0).sum(dim=1)
             self.learner.update(part, found, forget=batch.shape[1] / self.source.count)
 
-    def _revive(self, rows: Tensor, codes: Tensor) -> None:
+    def _revive(self, rows: Tensor, memory: Memory) -> None:
         """Start modes that no row used again, at badly explained rows."""
+        some = slice(0, _START_ROWS)
         for fit, used in enumerate(self.used):
             dead = (used == 0).nonzero()[:, 0]
             if len(dead):
-                left = rows[fit] - codes[fit] @ self.learner.atoms[fit]
+                left = rows[fit, some] - memory.made(fit, self.learner.atoms[fit], some)
                 atoms = residual_directions(
                     left,
                     len(dead),
@@ -138,22 +137,14 @@ class InferenceTraining:
 
     def _scores(self) -> list[Epoch]:
         """Scores with the penalties as they will be, before the last least-squares step."""
-        losses, r2s = [], []
-        for place, rows in enumerate(self.samples):
-            codes = elastic_net(
-                rows,
-                self.learner.atoms,
-                self.l1,
-                self.l2,
-                start=self.sample_codes[place],
-                iterations=_WARM_STEPS,
-            )
-            self.sample_codes[place] = codes
+        losses, r2s, active = [], [], []
+        for memory, rows in zip(self.sample_memories, self.samples, strict=True):
+            every = torch.arange(rows.shape[1], device=rows.device).expand(len(rows), -1)
+            penalties, atoms = (self.l1, self.l2), self.learner.atoms
+            codes = memory.solve(rows, atoms, penalties, every, _WARM_STEPS)
             losses.append(self._losses(rows, codes))
             r2s.append(self._r2(rows, codes))
-        active = [
-            sparsify(c, k) > 0 for c, k in zip(self.sample_codes[0], self.configs, strict=True)
-        ]
+            active.append([sparsify(c, k) > 0 for c, k in zip(codes, self.configs, strict=True)])
         return [
             Epoch(
                 loss_train,
@@ -164,7 +155,7 @@ class InferenceTraining:
                 float((used > 0).float().mean()),
             )
             for loss_train, loss, r2_train, r2, on, used in zip(
-                *losses, *r2s, active, self.used, strict=True
+                *losses, *r2s, active[0], self.used, strict=True
             )
         ]
 
@@ -189,13 +180,16 @@ class InferenceTraining:
             "atoms": self.learner.atoms,
             "second": self.learner.second,
             "cross": self.learner.cross,
-            "codes": self.codes,
-            "sample_codes": self.sample_codes[0],
-            "held_codes": self.sample_codes[1],
         }
+        for name, memory in self._memories().items():
+            found |= memory.tensors(name)
         found |= self.hull.tensors()
         found |= {f"kept.{fit}": atoms for fit, atoms in self.kept.items()}
         return found | {f"generator.{i}": g.get_state() for i, g in enumerate(self.generators)}
+
+    def _memories(self) -> dict[str, Memory]:
+        sample, held = self.sample_memories
+        return {"codes": self.memory, "sample_codes": sample, "held_codes": held}
 
     def facts(self) -> dict[str, Any]:
         """Number of epochs done."""
@@ -205,8 +199,9 @@ class InferenceTraining:
         """Go back to a state."""
         here = {k: t.to(self.source.device) for k, t in tensors.items() if "generator" not in k}
         self.learner.atoms, self.learner.second = here["atoms"], here["second"]
-        self.learner.cross, self.codes = here["cross"], here["codes"]
-        self.sample_codes = [here["sample_codes"], here["held_codes"]]
+        self.learner.cross = here["cross"]
+        for name, memory in self._memories().items():
+            memory.restore(here, name)
         self.hull.restore(here)
         self.kept = {int(k[5:]): t for k, t in here.items() if k.startswith("kept.")}
         for i, generator in enumerate(self.generators):
@@ -223,10 +218,8 @@ class InferenceTraining:
             second = atoms.new_zeros(len(atoms), len(atoms))
             cross = torch.zeros_like(atoms)
             for rows in self.source.blocks():
-                for part in torch.split(rows[fit], _START_ROWS):
-                    loadings = model.encode(part)
-                    second += loadings.T @ loadings
-                    cross += loadings.T @ part
+                for part in torch.split(rows[fit], CHUNK):
+                    add_moments(second, cross, part, model.encode(part))
             tie = _TIE if model.config.atoms == "free" else _HELD_FAST
             model.dictionary = least_squares_dictionary(
                 second, cross, atoms, tie=tie, nonnegative=self.learner.nonnegative
@@ -275,7 +268,8 @@ class _Hull:
 def _root_mean_square(source: Source) -> Tensor:
     total = torch.zeros(source.fits, dtype=torch.float64, device=source.device)
     for rows in source.blocks():
-        total += rows.double().square().sum(dim=(1, 2))
+        for part in torch.split(rows, CHUNK, dim=1):
+            total += part.double().square().sum(dim=(1, 2))
     return (total / source.count).sqrt().float()[:, None, None]
 
 
