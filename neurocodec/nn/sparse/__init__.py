@@ -4,10 +4,11 @@
 - `fit`: the one entry to every encoder
 - `loop`: epochs, early stopping, checkpoints, resume
 - `model`: what every fitted model can do, whatever its encoder
+- `schedule`: how often a fit goes over its rows, and in what steps
 - `source`: where the rows of a fit come from: memory, or a file that is read block by block
 - `threads`: how many CPU threads a fit uses
 - `inference/`: the model whose loadings are solved for, and how its dictionary is learned
 - `autoencoder/`: the model whose loadings are predicted, and how it is trained
 """
 
-__all__ = ["autoencoder", "config", "fit", "inference", "loop", "model", "source", "threads"]
+__all__ = ["autoencoder", "config", "fit", "inference", "loop", "model", "schedule", "source", "threads"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neurocodec.nn.sparse.coding import descend
 
-FEW: Final = 512
+FEW: Final = 64
 """Up to so many modes one product with all of them costs less than a product for each row."""
 _TINY: Final = 1e-8
 _EXTRA: Final = 32

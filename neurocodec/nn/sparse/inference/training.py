@@ -24,7 +24,8 @@ from neurocodec.nn.sparse.inference.memory import Memory
 from neurocodec.nn.sparse.inference.model import CHUNK, InferenceModel, sparsify
 from neurocodec.nn.sparse.loop import Epoch
 from neurocodec.nn.sparse.model import SparseModel
-from neurocodec.nn.sparse.source import Source, batch_rows, sample_rows
+from neurocodec.nn.sparse.schedule import passes, rows_of_a_step
+from neurocodec.nn.sparse.source import Source, sample_rows
 
 _EASING: Final = 0.4
 """Part of the epochs in which the penalties fall to their values. They start at `_STRICT` times
@@ -37,8 +38,9 @@ _REVIVE_UNTIL: Final = 0.8
 _WARM_STEPS: Final = 10
 """Steps of the elastic net on a batch that starts at its codes of the epoch before."""
 _COLD_STEPS: Final = 40
-_MODES_OF_A_ROW: Final = 3
-"""Rows of a batch are at least a third of the modes: the atoms then take as long as the codes."""
+_WINDOW: Final = 8
+"""Rows for each mode that the atoms remember, at most those of a pass. The fewer, the further a
+pass takes the atoms; with fewer than about 50 uses of each they follow the noise."""
 _SAMPLE: Final = 500
 """Rows, at equal distances, that the scores of an epoch are taken on."""
 _START_ROWS: Final = 20_000
@@ -60,12 +62,15 @@ class InferenceTraining:
         self.generators = [
             torch.Generator(source.device).manual_seed(config.seed) for config in configs
         ]
+        self.modes = configs[0].modes(source.channels)
+        self.passes = passes(configs[0], source)
+        self.size = rows_of_a_step(configs[0], source)
+        self.window = max(2 * self.size, min(source.count, _WINDOW * self.modes))
         self.row_length = _root_mean_square(source)
         self.l1 = self.row_length * self._column([c.l1_loading for c in configs])
         self.l2 = self._column([c.l2_loading for c in configs])
         start = sample_rows(source, _START_ROWS)
         self.hull = _Hull(start, configs[0], self.generators)
-        self.modes = configs[0].modes(source.channels)
         self.learner = OnlineDictionary(self._start(start), nonnegative=configs[0].nonnegative)
         self.memory = self._memory(source.count if source.resident else 0)
         self.samples = [sample_rows(s, _SAMPLE) for s in (source, held)]
@@ -84,41 +89,43 @@ class InferenceTraining:
         pairs = zip(rows, self.generators, strict=True)
         return torch.stack([centre_directions(r, self.modes, g) for r, g in pairs])
 
-    def _penalties(self) -> tuple[Tensor, Tensor]:
-        left = max(0.0, 1.0 - self.done / (_EASING * self.configs[0].epochs))
+    def _penalties(self, seen: float = 0.0) -> tuple[Tensor, Tensor]:
+        """L1 and L2 after so many passes, and that part of the one that goes on."""
+        left = max(0.0, 1.0 - (self.done + seen) / (_EASING * self.passes))
         return self.l1 * _STRICT[0] ** left, self.l2 * _STRICT[1] ** left
 
     @torch.no_grad()
     def epoch(self) -> list[Epoch]:
         """One pass over the rows; what each fit reached."""
         self.used.zero_()
-        penalties = self._penalties()
+        seen = 0
         for rows in self.source.blocks(self.generators[0]):
-            memory = self.memory if self.source.resident else self._cold(rows, penalties)
-            self._learn(rows, memory, penalties)
-        if self.done + 1 < _REVIVE_UNTIL * self.configs[0].epochs:
+            memory = self.memory if self.source.resident else self._cold(rows, seen)
+            self._learn(rows, memory, seen)
+            seen += rows.shape[1]
+        if self.done + 1 < _REVIVE_UNTIL * self.passes:
             self._revive(rows, memory)
         self.learner.atoms = self.hull.project(self.learner.atoms)
         self.done += 1
         return self._scores()
 
-    def _cold(self, rows: Tensor, penalties: tuple[Tensor, Tensor]) -> Memory:
+    def _cold(self, rows: Tensor, seen: int) -> Memory:
         """Codes of rows of a file, which none are kept of."""
-        memory = self._memory(rows.shape[1])
-        every = torch.arange(rows.shape[1], device=rows.device).expand(len(rows), -1)
+        memory, every = self._memory(rows.shape[1]), _every(rows)
+        penalties = self._penalties(seen / self.source.count)
         memory.solve(rows, self.learner.atoms, penalties, every, _COLD_STEPS)
         return memory
 
-    def _learn(self, rows: Tensor, memory: Memory, penalties: tuple[Tensor, Tensor]) -> None:
+    def _learn(self, rows: Tensor, memory: Memory, seen: int) -> None:
         """Go through the rows in batches, and bring their codes up to date."""
         order = draw_orders(rows.shape[1], self.generators)
-        wanted = max(self.configs[0].batch_size, self.modes // _MODES_OF_A_ROW)
         fit = torch.arange(len(order), device=order.device)[:, None]
-        for batch in torch.split(order, batch_rows(self.source, wanted), dim=1):
-            part = rows[fit, batch]
+        for batch in torch.split(order, self.size, dim=1):
+            part, penalties = rows[fit, batch], self._penalties(seen / self.source.count)
             found = memory.solve(part, self.learner.atoms, penalties, batch, _WARM_STEPS)
             self.used += (found > 0).sum(dim=1)
-            self.learner.update(part, found, forget=batch.shape[1] / self.source.count)
+            self.learner.update(part, found, forget=batch.shape[1] / self.window)
+            seen += batch.shape[1]
 
     def _revive(self, rows: Tensor, memory: Memory) -> None:
         """Start modes that no row used again, at badly explained rows."""
@@ -139,9 +146,8 @@ class InferenceTraining:
         """Scores with the penalties as they will be, before the last least-squares step."""
         losses, r2s, active = [], [], []
         for memory, rows in zip(self.sample_memories, self.samples, strict=True):
-            every = torch.arange(rows.shape[1], device=rows.device).expand(len(rows), -1)
             penalties, atoms = (self.l1, self.l2), self.learner.atoms
-            codes = memory.solve(rows, atoms, penalties, every, _WARM_STEPS)
+            codes = memory.solve(rows, atoms, penalties, _every(rows), _WARM_STEPS)
             losses.append(self._losses(rows, codes))
             r2s.append(self._r2(rows, codes))
             active.append([sparsify(c, k) > 0 for c, k in zip(codes, self.configs, strict=True)])
@@ -271,6 +277,11 @@ def _root_mean_square(source: Source) -> Tensor:
         for part in torch.split(rows, CHUNK, dim=1):
             total += part.double().square().sum(dim=(1, 2))
     return (total / source.count).sqrt().float()[:, None, None]
+
+
+def _every(rows: Tensor) -> Tensor:
+    """Places of all rows (fits, rows, channels), of each fit."""
+    return torch.arange(rows.shape[1], device=rows.device).expand(len(rows), -1)
 
 
 def _score(rows: Tensor, made: Tensor) -> float:

@@ -1,0 +1,34 @@
+"""How often a fit goes over its rows, and in what steps."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from neurocodec.nn.sparse.config import SparseConfig
+from neurocodec.nn.sparse.source import Source
+
+_LEAST_STEPS: Final = 16
+"""Steps of a pass."""
+_STEPS: Final = 384
+_LEAST_PASSES: Final = 5
+_TRAINED: Final = 80
+_MODES_OF_A_ROW: Final = 3
+
+
+def rows_of_a_step(config: SparseConfig, source: Source) -> int:
+    """Rows per step, but so few that a pass has 16 steps."""
+    wanted = config.batch_size
+    if config.encoder == "inference":
+        wanted = max(wanted, config.modes(source.channels) // _MODES_OF_A_ROW)
+    return max(1, min(wanted, source.count // _LEAST_STEPS))
+
+
+def passes(config: SparseConfig, source: Source) -> int:
+    """Passes over the rows, at most."""
+    if config.epochs is not None:
+        return config.epochs
+    if config.encoder != "inference":
+        return _TRAINED
+    steps = math.ceil(source.count / rows_of_a_step(config, source))
+    return max(_LEAST_PASSES, math.ceil(_STEPS / max(1, steps)))
