@@ -1,5 +1,6 @@
 """Sparse decompositions of rows: settings, models, how they are fitted.
 
+- `active`: sparse coding where few of many modes are active
 - `config`: settings of a fit of sparse modes: one frozen configuration, and presets by name
 - `fit`: the one entry to every encoder
 - `loop`: epochs, early stopping, checkpoints, resume
@@ -11,4 +12,15 @@
 - `autoencoder/`: the model whose loadings are predicted, and how it is trained
 """
 
-__all__ = ["autoencoder", "config", "fit", "inference", "loop", "model", "schedule", "source", "threads"]
+__all__ = [
+    "active",
+    "autoencoder",
+    "config",
+    "fit",
+    "inference",
+    "loop",
+    "model",
+    "schedule",
+    "source",
+    "threads",
+]

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from neurocodec.nn.sparse.coding import descend
 
-FEW: Final = 64
-"""Up to so many modes one product with all of them costs less than a product for each row."""
 _TINY: Final = 1e-8
 _EXTRA: Final = 32
 """Candidates of a row beside its active modes."""
@@ -41,7 +39,7 @@ class Codes(NamedTuple):
         """Take the largest codes of each row (rows, modes): all that are above 0 where None."""
         width = int((dense > 0).sum(dim=1).max()) if width is None and len(dense) else width
         value, index = dense.topk(min(max(width or 0, 1), dense.shape[1]), dim=1, sorted=False)
-        return cls(index.int(), value)
+        return cls(index, value)
 
     def cut(self, width: int) -> Self:
         """Keep so many of each row, the largest; filled up where there are fewer."""
@@ -56,9 +54,7 @@ class Codes(NamedTuple):
 
     def times(self, atoms: Tensor) -> Tensor:
         """Rows (rows, channels) that these codes of atoms (modes, channels) make."""
-        made: Tensor = F.embedding_bag(
-            self.index, atoms, per_sample_weights=self.value, mode="sum"
-        )
+        made: Tensor = F.embedding_bag(self.index, atoms, per_sample_weights=self.value, mode="sum")
         return made
 
 
@@ -78,34 +74,37 @@ def active_net(
     # conditions of optimality (Karush, Kuhn, Tucker) hold for all modes. A settled row is left
     # alone, so that its codes do not depend on how long others take.
     found = Codes.none(len(rows), 1, rows.device) if start is None else start
-    open_rows, limit = torch.arange(len(rows), device=rows.device), _limit(rows)
-    gram = None
-    for place in range(rounds):
-        part, before = rows[open_rows], Codes(*(t[open_rows] for t in found))
-        slack = (part - before.times(atoms)) @ atoms.T - l1
+    left, limit = torch.arange(len(rows), device=rows.device), _limit(rows)
+    problem: _Problem | None = None
+    for done in range(rounds):
+        before = Codes(*(t[left] for t in found))
+        slack = (rows[left] - before.times(atoms)) @ atoms.T - l1
         codes = before.dense(len(atoms))
-        score = torch.where(codes > 0, torch.inf, slack)
-        if place:
-            over = ((score > limit[open_rows]) & (codes == 0)).any(dim=1)
+        if done:
+            over = ((slack > limit[left]) & (codes == 0)).any(dim=1)
             if not over.any():
                 break
-            open_rows, slack, codes, score = (t[over] for t in (open_rows, slack, codes, score))
+            left, slack, codes = left[over], slack[over], codes[over]
         width = _width(codes)
+        score = torch.where(codes > 0, torch.inf, slack)
         index = score.topk(width, dim=1, sorted=False).indices.sort(dim=1).values
-        if gram is None and len(atoms) ** 2 <= len(rows) * width**2:
-            gram = atoms @ atoms.T
-        better = _solved(Codes(index, codes.gather(1, index)), slack, atoms, gram, l2, steps)
-        found = _put(found, open_rows, better)
+        problem = problem or _Problem(atoms, l2, _gram(atoms, len(rows), width))
+        better = problem.solved(Codes(index, codes.gather(1, index)), slack, steps)
+        found = _put(found, left, better)
     return found
 
 
 def refitted(rows: Tensor, atoms: Tensor, l2: float, codes: Tensor, steps: int) -> Tensor:
     """Codes (rows, modes) fitted again with the ridge alone where they are above 0."""
     before = Codes.of(codes)
-    before = Codes(before.index.long(), before.value)
     slack = (rows - before.times(atoms)) @ atoms.T
-    gram = atoms @ atoms.T if len(atoms) ** 2 <= before.index.numel() * before.index.shape[1] else None
-    return _solved(before, slack, atoms, gram, l2, steps, fixed=True).dense(len(atoms))
+    problem = _Problem(atoms, l2, _gram(atoms, *before.index.shape))
+    return problem.solved(before, slack, steps, fixed=True).dense(len(atoms))
+
+
+def _gram(atoms: Tensor, rows: int, width: int) -> Tensor | None:
+    """Products of all modes, where these are fewer than those of the candidates of each row."""
+    return atoms @ atoms.T if len(atoms) ** 2 <= rows * width**2 else None
 
 
 def _limit(rows: Tensor) -> Tensor:
@@ -119,29 +118,28 @@ def _width(codes: Tensor) -> int:
     return min(codes.shape[1], -(-(most + _EXTRA) // _WIDTHS) * _WIDTHS)
 
 
-def _solved(
-    codes: Codes,
-    slack: Tensor,  # (x - z D) D' - l1, (rows, modes), with these codes
-    atoms: Tensor,
-    gram: Tensor | None,  # D D', where it is known
-    l2: Tensor | float,
-    steps: int,
-    *,
-    fixed: bool = False,  # whether what is 0 stays 0
-) -> Codes:
-    """Solve each row on its modes alone: products of width by width."""
-    index, start = codes.index, codes.value[:, None]
-    if gram is None:
-        chosen = atoms[index]
-        inner = chosen @ chosen.transpose(1, 2)
-    else:
-        flat = index[:, :, None] * len(atoms) + index[:, None, :]
-        inner = gram.view(-1).index_select(0, flat.view(-1)).view(flat.shape)
-    drive = slack.gather(1, index)[:, None] + start @ inner
-    inner.diagonal(dim1=1, dim2=2).add_(l2)
-    support = start > 0 if fixed else None
-    value = descend(drive, inner, l2, _bound(inner), start, support=support, iterations=steps)
-    return Codes(index, value[:, 0])
+class _Problem(NamedTuple):
+    """What all rows have in common."""
+
+    atoms: Tensor
+    l2: Tensor | float
+    gram: Tensor | None  # D D', where it is known
+
+    def solved(self, codes: Codes, slack: Tensor, steps: int, *, fixed: bool = False) -> Codes:
+        """Solve rows on the modes of their codes; `slack` is (x - z D) D' - l1, of all modes."""
+        index, start = codes.index, codes.value[:, None]
+        if self.gram is None:
+            chosen = self.atoms[index]
+            inner = chosen @ chosen.transpose(1, 2)
+        else:
+            flat = index[:, :, None] * len(self.gram) + index[:, None, :]
+            inner = self.gram.view(-1).index_select(0, flat.view(-1)).view(flat.shape)
+        drive = slack.gather(1, index)[:, None] + start @ inner
+        inner.diagonal(dim1=1, dim2=2).add_(self.l2)
+        support = start > 0 if fixed else None  # what is 0 stays 0
+        bound = _bound(inner)
+        value = descend(drive, inner, self.l2, bound, start, support=support, iterations=steps)
+        return Codes(index, value[:, 0])
 
 
 def _bound(inner: Tensor) -> Tensor:
@@ -161,8 +159,6 @@ def _put(found: Codes, places: Tensor, better: Codes) -> Codes:
     """Codes with some rows replaced, as wide as the widest."""
     wide = max(found.index.shape[1], better.index.shape[1])
     fill, last = (0, wide - found.index.shape[1]), (0, wide - better.index.shape[1])
-    if len(places) == len(found.index):
-        return Codes(F.pad(better.index, last), F.pad(better.value, last))
     index, value = F.pad(found.index.long(), fill), F.pad(found.value, fill)
     index[places], value[places] = F.pad(better.index, last), F.pad(better.value, last)
     return Codes(index, value)

@@ -60,7 +60,7 @@ class OnlineDictionary:
         self.second = atoms.new_zeros(*atoms.shape[:-1], atoms.shape[-2])
         self.cross = torch.zeros_like(atoms)
 
-    def update(self, rows: Tensor, codes: Tensor, *, forget: float, sweeps: int = 2) -> None:
+    def update(self, rows: Tensor, codes: Tensor, *, forget: float, sweeps: int = 1) -> None:
         """Take in a batch (fits, batch, ...), forget a part of the past, and move the atoms."""
         self.second.mul_(1.0 - forget)
         self.cross.mul_(1.0 - forget)

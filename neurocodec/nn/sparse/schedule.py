@@ -10,9 +10,11 @@ from neurocodec.nn.sparse.source import Source
 
 _LEAST_STEPS: Final = 16
 """Steps of a pass."""
-_STEPS: Final = 384
+_STEPS: Final = (1280, 384)
+"""Steps of a fit of few modes and of many, which need fewer."""
+_MANY: Final = 512
 _LEAST_PASSES: Final = 5
-_TRAINED: Final = 80
+_MOST_PASSES: Final = 80
 _MODES_OF_A_ROW: Final = 3
 
 
@@ -29,6 +31,7 @@ def passes(config: SparseConfig, source: Source) -> int:
     if config.epochs is not None:
         return config.epochs
     if config.encoder != "inference":
-        return _TRAINED
+        return _MOST_PASSES
     steps = math.ceil(source.count / rows_of_a_step(config, source))
-    return max(_LEAST_PASSES, math.ceil(_STEPS / max(1, steps)))
+    wanted = _STEPS[config.modes(source.channels) > _MANY]
+    return min(_MOST_PASSES, max(_LEAST_PASSES, math.ceil(wanted / max(1, steps))))

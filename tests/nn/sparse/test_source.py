@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from array_reader import ArrayReader
 
-from neurocodec.nn.sparse.source import Resident, Streamed, batch_rows, sample_rows
+from neurocodec.nn.sparse.source import Resident, Streamed, sample_rows
 
 
 def test_rows_in_memory_are_one_block():

@@ -8,9 +8,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from neurocodec.nn.sparse.active import FEW, Codes, active_net
+from neurocodec.nn.sparse.active import Codes, active_net
 from neurocodec.nn.sparse.coding import elastic_net
 
+_FEW: Final = 512
+"""Up to so many modes a few steps of all of them cost less than a solution for each row."""
 _WIDTH: Final = 64
 """Codes of a row that are kept, the largest; where more are active, a visit finds the others."""
 
@@ -20,9 +22,9 @@ class Memory:
 
     def __init__(self, fits: int, rows: int, modes: int, device: torch.device) -> None:
         self.modes = modes
-        width = modes if modes <= FEW else _WIDTH
+        width = modes if modes <= _FEW else _WIDTH
         self.value = torch.zeros(fits, rows, width, dtype=torch.float32, device=device)
-        kept = 0 if modes <= FEW else width
+        kept = 0 if modes <= _FEW else width
         self.index = torch.zeros(fits, rows, kept, dtype=torch.int32, device=device)
 
     def solve(
@@ -34,7 +36,7 @@ class Memory:
         steps: int,
     ) -> Tensor:
         """Bring codes of some rows nearer to their solution: (fits, batch, modes)."""
-        if self.modes <= FEW:
+        if self.modes <= _FEW:
             fit = torch.arange(len(which), device=which.device)[:, None]
             start = self.value[fit, which]
             found = elastic_net(rows, atoms, *penalties, start=start, iterations=steps)
@@ -53,7 +55,7 @@ class Memory:
 
     def made(self, fit: int, atoms: Tensor, rows: slice) -> Tensor:
         """Rows that the codes of a fit make of its atoms."""
-        if self.modes <= FEW:
+        if self.modes <= _FEW:
             return self.value[fit, rows] @ atoms
         return Codes(self.index[fit, rows], self.value[fit, rows]).times(atoms)
 

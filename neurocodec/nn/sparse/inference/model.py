@@ -7,13 +7,15 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from neurocodec.nn.sparse.active import FEW, active_net, refitted
+from neurocodec.nn.sparse.active import active_net, refitted
 from neurocodec.nn.sparse.coding import elastic_net, keep_largest, keep_share
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.model import SparseModel
 
 _REFIT_STEPS: Final = 50
 """The refit starts close to its solution."""
+_FEW: Final = 128
+"""Up to so many modes it costs less to solve all rows at once for all modes."""
 CHUNK: Final = 512
 """Rows that are solved at a time."""
 
@@ -53,7 +55,7 @@ class InferenceModel(SparseModel):
 
     def _encoded(self, rows: Tensor) -> Tensor:
         ridge = self.config.l2_loading
-        if len(self.atoms) <= FEW:
+        if len(self.atoms) <= _FEW:
             codes = elastic_net(rows, self.atoms, self.penalty, ridge)
         else:
             codes = active_net(rows, self.atoms, self.penalty, ridge).dense(len(self.atoms))

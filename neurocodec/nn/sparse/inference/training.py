@@ -38,9 +38,6 @@ _REVIVE_UNTIL: Final = 0.8
 _WARM_STEPS: Final = 10
 """Steps of the elastic net on a batch that starts at its codes of the epoch before."""
 _COLD_STEPS: Final = 40
-_WINDOW: Final = 8
-"""Rows for each mode that the atoms remember, at most those of a pass. The fewer, the further a
-pass takes the atoms; with fewer than about 50 uses of each they follow the noise."""
 _SAMPLE: Final = 500
 """Rows, at equal distances, that the scores of an epoch are taken on."""
 _START_ROWS: Final = 20_000
@@ -65,7 +62,6 @@ class InferenceTraining:
         self.modes = configs[0].modes(source.channels)
         self.passes = passes(configs[0], source)
         self.size = rows_of_a_step(configs[0], source)
-        self.window = max(2 * self.size, min(source.count, _WINDOW * self.modes))
         self.row_length = _root_mean_square(source)
         self.l1 = self.row_length * self._column([c.l1_loading for c in configs])
         self.l2 = self._column([c.l2_loading for c in configs])
@@ -124,7 +120,7 @@ class InferenceTraining:
             part, penalties = rows[fit, batch], self._penalties(seen / self.source.count)
             found = memory.solve(part, self.learner.atoms, penalties, batch, _WARM_STEPS)
             self.used += (found > 0).sum(dim=1)
-            self.learner.update(part, found, forget=batch.shape[1] / self.window)
+            self.learner.update(part, found, forget=batch.shape[1] / self.source.count)
             seen += batch.shape[1]
 
     def _revive(self, rows: Tensor, memory: Memory) -> None:
