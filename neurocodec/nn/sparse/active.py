@@ -15,11 +15,11 @@ _EXTRA: Final = 32
 """Candidates of a row beside its active modes."""
 _WIDTHS: Final = 8
 """Numbers of candidates are multiples of this."""
-_ROUNDS: Final = 12
+_ROUNDS: Final = 40
 _STEPS: Final = 40
 _TOLERANCE: Final = 3e-4
-"""Correlation, in lengths of the row, by which a mode at rest may exceed its penalty. What it could
-gain then is below 1e-7 of the energy of the row."""
+"""Gradient of a mode, in lengths of the row, that is left. What the mode could gain then is below
+1e-7 of the energy of the row."""
 
 
 class Codes(NamedTuple):
@@ -70,9 +70,10 @@ def active_net(
 ) -> Codes:
     """Argmin over z >= 0 of 1/2 |x - z D|^2 + l1 sum(z) + l2/2 |z|^2, as `elastic_net`."""
     # In each round the candidates of a row are its active modes and those at rest that its residual
-    # goes along with most. Settled is a row for which these no longer exceed the penalty: then the
-    # conditions of optimality (Karush, Kuhn, Tucker) hold for all modes. A settled row is left
-    # alone, so that its codes do not depend on how long others take.
+    # goes along with most. Settled is a row for which the conditions of optimality (Karush, Kuhn,
+    # Tucker) hold for all modes: the gradient is 0 where a mode is active, and not above where it
+    # is at rest. A settled row is left alone, so that its codes do not depend on how long others
+    # take.
     found = Codes.none(len(rows), 1, rows.device) if start is None else start
     left, limit = torch.arange(len(rows), device=rows.device), _limit(rows)
     problem: _Problem | None = None
@@ -81,7 +82,8 @@ def active_net(
         slack = (rows[left] - before.times(atoms)) @ atoms.T - l1
         codes = before.dense(len(atoms))
         if done:
-            over = ((slack > limit[left]) & (codes == 0)).any(dim=1)
+            wrong = slack - l2 * codes
+            over = (torch.where(codes > 0, wrong.abs(), wrong) > limit[left]).any(dim=1)
             if not over.any():
                 break
             left, slack, codes = left[over], slack[over], codes[over]

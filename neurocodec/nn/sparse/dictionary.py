@@ -15,6 +15,10 @@ _BLOCK: Final = 64
 """Atoms that move at once."""
 _LOCAL: Final = 3
 """Steps of a block before the next one."""
+_DRAWS: Final = 256
+"""Times that rows are drawn for the start of a dictionary: one row each of up to so many modes."""
+_BATCH: Final = 4096
+"""Rows of a step of clustering, at least as many as there are clusters."""
 _DENSE: Final = 512
 """Up to so many modes products of dense codes cost less than of sparse ones."""
 
@@ -25,13 +29,13 @@ def spread_rows(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
     # to their norm times their cosine distance to the nearest row drawn so far
     weight, directions = rows.norm(dim=1), unit_rows(rows)
     floor = 1e-6 * weight.mean()
-    nearest, chosen = torch.ones_like(weight), []
-    for _ in range(count):
-        index = torch.multinomial(
-            weight * nearest.clamp_min(0.0) + floor * (weight > 0) + _TINY, 1, generator=generator
-        )
-        chosen.append(index)
-        nearest = torch.minimum(nearest, 1.0 - directions @ directions[index[0]])
+    nearest, chosen = torch.ones_like(weight), list[Tensor]()
+    while sum(map(len, chosen)) < count:
+        chance = weight * nearest.clamp_min(0.0) + floor * (weight > 0) + _TINY
+        drawn = min(len(rows), max(1, count // _DRAWS), count - sum(map(len, chosen)))
+        chosen.append(torch.multinomial(chance, drawn, generator=generator))
+        far = 1.0 - (directions @ directions[chosen[-1]].T).amax(dim=1)
+        nearest = torch.minimum(nearest, far)
     return directions[torch.cat(chosen)]
 
 
@@ -39,10 +43,15 @@ def centre_directions(
     rows: Tensor, count: int, generator: torch.Generator, iterations: int = 25
 ) -> Tensor:
     """Directions (count, channels) of clusters: spherical k-means, rows weighted by norm."""
+    # In mini-batches where rows are many: sums forget as many rows as come.
     centres = spread_rows(rows, count, generator)
+    sums, size = torch.zeros_like(centres), min(len(rows), max(_BATCH, count))
     for _ in range(iterations):
-        nearest = (rows @ centres.T).argmax(dim=1)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, rows)
+        batch = rows
+        if size < len(rows):
+            batch = rows[torch.randperm(len(rows), generator=generator, device=rows.device)[:size]]
+        nearest = (batch @ centres.T).argmax(dim=1)
+        sums = (sums * (1.0 - size / len(rows))).index_add_(0, nearest, batch)
         filled = sums.norm(dim=1, keepdim=True) > _TINY
         centres = torch.where(filled, unit_rows(sums), centres)
     return centres
@@ -64,12 +73,13 @@ class OnlineDictionary:
         """Take in a batch (fits, batch, ...), forget a part of the past, and move the atoms."""
         self.second.mul_(1.0 - forget)
         self.cross.mul_(1.0 - forget)
-        for fit, (x, z) in enumerate(zip(rows, codes, strict=True)):
-            add_moments(self.second[fit], self.cross[fit], x, z)
-        used = (codes > 0).any(dim=1).any(dim=0).nonzero()[:, 0]
         self.atoms = self.atoms.clone()
-        for _ in range(sweeps):
-            _sweep(self.atoms, self.second, self.cross, used, self._constrained)
+        state = zip(self.atoms, self.second, self.cross, strict=True)
+        for x, z, (atoms, second, cross) in zip(rows, codes, state, strict=True):
+            add_moments(second, cross, x, z)
+            used = (z > 0).any(dim=0).nonzero()[:, 0]
+            for _ in range(sweeps):
+                _sweep(atoms, second, cross, used, self._constrained)
 
     def restart(self, fit: int, dead: Tensor, atoms: Tensor) -> None:
         """Start dead atoms of one fit again, at (dead, channels)."""
@@ -96,9 +106,9 @@ def add_moments(second: Tensor, cross: Tensor, rows: Tensor, codes: Tensor) -> N
 
 
 def _sweep(
-    atoms: Tensor,  # D, (fits, modes, channels), moved in place
-    second: Tensor,  # A, (fits, modes, modes)
-    cross: Tensor,  # B, (fits, modes, channels)
+    atoms: Tensor,  # D, (modes, channels), moved in place
+    second: Tensor,  # A, (modes, modes)
+    cross: Tensor,  # B, (modes, channels)
     which: Tensor,  # modes that move
     constrained: Callable[[Tensor, Tensor], Tensor],  # where they would be, where they were
 ) -> None:
@@ -108,16 +118,16 @@ def _sweep(
     # modes of a block fire together. Block after block, this needs a fraction of the products that
     # such steps of all atoms at once do.
     for block in torch.split(which, _BLOCK):
-        before = atoms[:, block]
-        left = cross[:, block] - second[:, block] @ atoms
-        local = second[:, block][:, :, block]
+        before, of_block = atoms[block], second[block]
+        left = cross[block] - of_block @ atoms
+        local = of_block[:, block]
         bound = local.abs().sum(dim=-1, keepdim=True)
         step = torch.where(bound > _TINY, 1.0 / bound.clamp_min(_TINY), 0.0)
         for _ in range(_LOCAL):
             new = constrained(torch.addcmul(before, step, left), before)
             left -= local @ (new - before)
             before = new
-        atoms[:, block] = before
+        atoms[block] = before
 
 
 def residual_directions(
@@ -136,7 +146,7 @@ def least_squares_dictionary(
     *,
     tie: float,
     nonnegative: bool,  # whether D must be at least 0
-    sweeps: int = 15,
+    sweeps: int = 10,
 ) -> Tensor:
     """Dictionary (modes, channels) that reconstructs best from given codes, held near its atoms."""
     # argmin over D of |X - Z D|^2 + tie * mean(diag(Z'Z)) * |D - s A|^2, where s is the one factor
@@ -154,16 +164,18 @@ def least_squares_dictionary(
     if not nonnegative and tie > 0:
         solved: Tensor = torch.linalg.solve(gram, goal)
         return solved
-    found, every = scaled[None].clone(), torch.arange(len(gram), device=gram.device)
+    found, every = scaled.clone(), torch.arange(len(gram), device=gram.device)
     for _ in range(sweeps):
-        _sweep(found, gram[None], goal[None], every, clamped if nonnegative else lambda x, _: x)
-    return found[0]
+        _sweep(found, gram, goal, every, _clamped if nonnegative else _free)
+    return found
 
 
-def clamped(moved: Tensor, before: Tensor) -> Tensor:
-    """Values below 0 become 0."""
-    del before
+def _clamped(moved: Tensor, _before: Tensor) -> Tensor:
     return moved.clamp_min_(0.0)
+
+
+def _free(moved: Tensor, _before: Tensor) -> Tensor:
+    return moved
 
 
 def draw_orders(count: int, generators: Sequence[torch.Generator]) -> Tensor:

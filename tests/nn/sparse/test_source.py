@@ -12,10 +12,6 @@ def test_rows_in_memory_are_one_block():
     assert (source.count, source.channels, len(list(source.blocks()))) == (4, 2, 1)
 
 
-def test_an_epoch_has_sixteen_steps_where_rows_are_few():
-    assert batch_rows(Resident(torch.zeros(1, 160, 2)), 256) == 10
-
-
 def test_a_sample_is_rows_at_equal_distances():
     source = Resident(torch.arange(6.0).view(1, 6, 1))
     assert sample_rows(source, 3).flatten().tolist() == [0.0, 2.0, 4.0]
