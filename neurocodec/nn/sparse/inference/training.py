@@ -199,7 +199,10 @@ class InferenceTraining:
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Go back to a state."""
-        here = {k: t.to(self.source.device) for k, t in tensors.items() if "generator" not in k}
+        # cloned, as products of what lies elsewhere in memory may differ in the last bit
+        here = {
+            k: t.to(self.source.device).clone() for k, t in tensors.items() if "generator" not in k
+        }
         self.learner.atoms, self.learner.second = here["atoms"], here["second"]
         self.learner.cross = here["cross"]
         for name, memory in self._memories().items():
