@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Final, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -17,12 +18,13 @@ _WIDTHS: Final = 8
 """Numbers of candidates are multiples of this."""
 _ROUNDS: Final = 40
 _STEPS: Final = 40
-_TOLERANCE: Final = 3e-4
+_TOLERANCE: Final = 1e-4
 """Gradient of a mode, in lengths of the row, that is left. What the mode could gain then is below
-1e-7 of the energy of the row."""
+1e-8 of the energy of the row, with a ridge."""
 
 
-class Codes(NamedTuple):
+@dataclass(frozen=True)
+class Codes:
     """Codes of rows at their active modes."""
 
     index: Tensor  # (rows, width) of modes; what is padding has the value 0
@@ -78,7 +80,7 @@ def active_net(
     left, limit = torch.arange(len(rows), device=rows.device), _limit(rows)
     problem: _Problem | None = None
     for done in range(rounds):
-        before = Codes(*(t[left] for t in found))
+        before = Codes(found.index[left], found.value[left])
         slack = (rows[left] - before.times(atoms)) @ atoms.T - l1
         codes = before.dense(len(atoms))
         if done:
@@ -120,7 +122,8 @@ def _width(codes: Tensor) -> int:
     return min(codes.shape[1], -(-(most + _EXTRA) // _WIDTHS) * _WIDTHS)
 
 
-class _Problem(NamedTuple):
+@dataclass(frozen=True)
+class _Problem:
     """What all rows have in common."""
 
     atoms: Tensor

@@ -37,10 +37,10 @@ class Memory:
     ) -> Tensor:
         """Bring codes of some rows nearer to their solution: (fits, batch, modes)."""
         if self.modes <= _FEW:
-            fit = torch.arange(len(which), device=which.device)[:, None]
-            start = self.value[fit, which]
-            found = elastic_net(rows, atoms, *penalties, start=start, iterations=steps)
-            self.value[fit, which] = found
+            every = torch.arange(len(which), device=which.device)[:, None]
+            before = self.value[every, which]
+            found = elastic_net(rows, atoms, *penalties, start=before, iterations=steps)
+            self.value[every, which] = found
             return found
         l1, l2 = (penalty.flatten() for penalty in penalties)
         made = []
