@@ -12,12 +12,15 @@ from torch import Tensor
 from neurocodec.nn.sparse.coding import descend
 
 _TINY: Final = 1e-8
-_EXTRA: Final = 32
+_EXTRA: Final = 16
 """Candidates of a row beside its active modes."""
 _WIDTHS: Final = 8
 """Numbers of candidates are multiples of this."""
 _ROUNDS: Final = 40
-_STEPS: Final = 40
+_STEPS: Final = 60
+_NEAR: Final = 2**19
+"""Products of candidates that are worked on at a time, so that they stay in the processor's cache.
+"""
 _TOLERANCE: Final = 1e-4
 """Gradient of a mode, in lengths of the row, that is left. What the mode could gain then is below
 1e-8 of the energy of the row, with a ridge."""
@@ -132,19 +135,26 @@ class _Problem:
 
     def solved(self, codes: Codes, slack: Tensor, steps: int, *, fixed: bool = False) -> Codes:
         """Solve rows on the modes of their codes; `slack` is (x - z D) D' - l1, of all modes."""
-        index, start = codes.index, codes.value[:, None]
+        index, value = codes.index.int(), torch.empty_like(codes.value)
+        size = max(1, _NEAR // index.shape[1] ** 2) if index.device.type == "cpu" else len(index)
+        for place in range(0, len(index), max(1, size)):
+            part = slice(place, place + size)
+            start, inner = codes.value[part, None], self._inner(index[part])
+            drive = slack[part].gather(1, codes.index[part])[:, None] + start @ inner
+            inner.diagonal(dim1=1, dim2=2).add_(self.l2)
+            support = start > 0 if fixed else None  # what is 0 stays 0
+            bound = _bound(inner)
+            better = descend(drive, inner, self.l2, bound, start, support=support, iterations=steps)
+            value[part] = better[:, 0]
+        return Codes(codes.index, value)
+
+    def _inner(self, index: Tensor) -> Tensor:
+        """Products of the candidates of each row, (rows, n, n)."""
         if self.gram is None:
             chosen = self.atoms[index]
-            inner = chosen @ chosen.transpose(1, 2)
-        else:
-            flat = index[:, :, None] * len(self.gram) + index[:, None, :]
-            inner = self.gram.view(-1).index_select(0, flat.view(-1)).view(flat.shape)
-        drive = slack.gather(1, index)[:, None] + start @ inner
-        inner.diagonal(dim1=1, dim2=2).add_(self.l2)
-        support = start > 0 if fixed else None  # what is 0 stays 0
-        bound = _bound(inner)
-        value = descend(drive, inner, self.l2, bound, start, support=support, iterations=steps)
-        return Codes(index, value[:, 0])
+            return chosen @ chosen.transpose(1, 2)
+        flat = index[:, :, None] * len(self.gram) + index[:, None, :]
+        return self.gram.view(-1).index_select(0, flat.view(-1)).view(flat.shape)
 
 
 def _bound(inner: Tensor) -> Tensor:

@@ -59,6 +59,12 @@ class Memory:
             return self.value[fit, rows] @ atoms
         return Codes(self.index[fit, rows], self.value[fit, rows]).times(atoms)
 
+    def codes(self, fit: int, rows: slice) -> Codes | None:
+        """Codes of some rows of a fit, where only the active are kept."""
+        if self.modes <= _FEW:
+            return None
+        return Codes(self.index[fit, rows], self.value[fit, rows])
+
     def tensors(self, name: str) -> dict[str, Tensor]:
         """All state."""
         return {f"{name}.index": self.index, f"{name}.value": self.value}

@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from neurocodec.nn.sparse.active import active_net, refitted
+from neurocodec.nn.sparse.active import Codes, active_net, refitted
 from neurocodec.nn.sparse.coding import elastic_net, keep_largest, keep_share
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.model import SparseModel
@@ -45,20 +45,22 @@ class InferenceModel(SparseModel):
         self.atoms, self.dictionary = atoms.clone(), dictionary.clone()
         self.penalty = atoms.new_tensor(self.config.l1_loading * row_length)
 
-    def encode(self, rows: Tensor) -> Tensor:
-        """Loadings of rows, (rows, modes)."""
+    def encode(self, rows: Tensor, start: Codes | None = None) -> Tensor:
+        """Loadings of rows, (rows, modes); `start` may be codes near their solution."""
         found = rows.new_zeros(len(rows), len(self.atoms))
         for place in range(0, len(rows), CHUNK):
             part = slice(place, place + CHUNK)
-            found[part] = self._encoded(rows[part])
+            near = None if start is None else Codes(start.index[part], start.value[part])
+            found[part] = self._encoded(rows[part], near)
         return found
 
-    def _encoded(self, rows: Tensor) -> Tensor:
+    def _encoded(self, rows: Tensor, start: Codes | None) -> Tensor:
         ridge = self.config.l2_loading
         if len(self.atoms) <= _FEW:
             codes = elastic_net(rows, self.atoms, self.penalty, ridge)
         else:
-            codes = active_net(rows, self.atoms, self.penalty, ridge).dense(len(self.atoms))
+            found = active_net(rows, self.atoms, self.penalty, ridge, start=start)
+            codes = found.dense(len(self.atoms))
         kept = sparsify(codes, self.config)
         return refitted(rows, self.atoms, ridge, kept, steps=_REFIT_STEPS)
 

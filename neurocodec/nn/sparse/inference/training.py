@@ -223,8 +223,11 @@ class InferenceTraining:
             second = atoms.new_zeros(len(atoms), len(atoms))
             cross = torch.zeros_like(atoms)
             for rows in self.source.blocks():
-                for part in torch.split(rows[fit], CHUNK):
-                    add_moments(second, cross, part, model.encode(part))
+                for place in range(0, rows.shape[1], CHUNK):
+                    part = slice(place, place + CHUNK)
+                    near = self.memory.codes(fit, part) if self.source.resident else None
+                    codes = model.encode(rows[fit, part], near)
+                    add_moments(second, cross, rows[fit, part], codes)
             tie = _TIE if model.config.atoms == "free" else _HELD_FAST
             model.dictionary = least_squares_dictionary(
                 second, cross, atoms, tie=tie, nonnegative=self.learner.nonnegative
