@@ -24,7 +24,7 @@ from neurocodec.nn.sparse.inference.memory import Memory
 from neurocodec.nn.sparse.inference.model import CHUNK, InferenceModel, sparsify
 from neurocodec.nn.sparse.loop import Epoch
 from neurocodec.nn.sparse.model import SparseModel
-from neurocodec.nn.sparse.schedule import passes, rows_of_a_step
+from neurocodec.nn.sparse.schedule import passes, rows_of_a_step, steps_of_a_visit
 from neurocodec.nn.sparse.source import Source, sample_rows
 
 _EASING: Final = 0.4
@@ -35,8 +35,6 @@ to nine tenths of the rows each: 0.57 in place of 0.69 at block 22), at the same
 _STRICT: Final = (5.0, 3.0)
 _REVIVE_UNTIL: Final = 0.8
 """Modes are revived in this first part of the epochs, so that the last of them can still learn."""
-_WARM_STEPS: Final = 10
-"""Steps of the elastic net on a batch that starts at its codes of the epoch before."""
 _COLD_STEPS: Final = 40
 _SAMPLE: Final = 500
 """Rows, at equal distances, that the scores of an epoch are taken on."""
@@ -62,6 +60,7 @@ class InferenceTraining:
         self.modes = configs[0].modes(source.channels)
         self.passes = passes(configs[0], source)
         self.size = rows_of_a_step(configs[0], source)
+        self.steps = steps_of_a_visit(self.modes)
         self.row_length = _root_mean_square(source)
         self.l1 = self.row_length * self._column([c.l1_loading for c in configs])
         self.l2 = self._column([c.l2_loading for c in configs])
@@ -118,7 +117,7 @@ class InferenceTraining:
         fit = torch.arange(len(order), device=order.device)[:, None]
         for batch in torch.split(order, self.size, dim=1):
             part, penalties = rows[fit, batch], self._penalties(seen / self.source.count)
-            found = memory.solve(part, self.learner.atoms, penalties, batch, _WARM_STEPS)
+            found = memory.solve(part, self.learner.atoms, penalties, batch, self.steps)
             self.used += (found > 0).sum(dim=1)
             self.learner.update(part, found, forget=batch.shape[1] / self.source.count)
             seen += batch.shape[1]
@@ -143,7 +142,7 @@ class InferenceTraining:
         losses, r2s, active = [], [], []
         for memory, rows in zip(self.sample_memories, self.samples, strict=True):
             penalties, atoms = (self.l1, self.l2), self.learner.atoms
-            codes = memory.solve(rows, atoms, penalties, _every(rows), _WARM_STEPS)
+            codes = memory.solve(rows, atoms, penalties, _every(rows), self.steps)
             losses.append(self._losses(rows, codes))
             r2s.append(self._r2(rows, codes))
             active.append([sparsify(c, k) > 0 for c, k in zip(codes, self.configs, strict=True)])
