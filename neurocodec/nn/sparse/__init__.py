@@ -5,6 +5,7 @@
 - `fit`: the one entry to every encoder
 - `loop`: epochs, early stopping, checkpoints, resume
 - `model`: what every fitted model can do, whatever its encoder
+- `pursuit`: codes of a fixed number of modes, chosen one after another
 - `schedule`: how often a fit goes over its rows, and in what steps
 - `source`: where the rows of a fit come from: memory, or a file that is read block by block
 - `threads`: how many CPU threads a fit uses
@@ -20,6 +21,7 @@ __all__ = [
     "inference",
     "loop",
     "model",
+    "pursuit",
     "schedule",
     "source",
     "threads",

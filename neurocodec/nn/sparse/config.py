@@ -15,13 +15,13 @@ from neurocodec.errors import InputError
 from neurocodec.vocabulary import Sign
 
 Encoder = Literal["inference", "mlp", "linear"]
-Sparsifier = Literal["share", "gate", "topk", "batch_topk", "jump_relu"]
+Sparsifier = Literal["share", "gate", "topk", "batch_topk", "jump_relu", "pursuit"]
 Atoms = Literal["free", "archetypal"]
 Precision = Literal["float32", "bfloat16"]
 
 SPARSIFIERS: Final[Mapping[str, tuple[Sparsifier, ...]]] = MappingProxyType(
     {
-        "inference": ("share", "topk"),
+        "inference": ("share", "topk", "pursuit"),
         "mlp": ("gate", "topk", "batch_topk", "jump_relu"),
         "linear": ("topk", "batch_topk", "jump_relu"),
     }

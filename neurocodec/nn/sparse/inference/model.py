@@ -11,6 +11,7 @@ from neurocodec.nn.sparse.active import Codes, active_net, refitted
 from neurocodec.nn.sparse.coding import elastic_net, keep_largest, keep_share
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.model import SparseModel
+from neurocodec.nn.sparse.pursuit import pursue
 
 _REFIT_STEPS: Final = 50
 """The refit starts close to its solution."""
@@ -56,6 +57,9 @@ class InferenceModel(SparseModel):
 
     def _encoded(self, rows: Tensor, start: Codes | None) -> Tensor:
         ridge = self.config.l2_loading
+        if self.config.sparsifier == "pursuit":
+            active = self.config.active_modes(len(self.atoms))
+            return pursue(rows, self.atoms, active, ridge).dense(len(self.atoms))
         if len(self.atoms) <= _FEW:
             codes = elastic_net(rows, self.atoms, self.penalty, ridge)
         else:
@@ -67,7 +71,7 @@ class InferenceModel(SparseModel):
 
 def sparsify(codes: Tensor, config: SparseConfig) -> Tensor:
     """Set the weaker codes of each row to zero, as the settings say."""
-    if config.sparsifier == "topk":
+    if config.sparsifier != "share":
         return keep_largest(codes, config.active_modes(codes.shape[-1]))
     return keep_share(codes, config.threshold)
 
