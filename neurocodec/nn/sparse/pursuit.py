@@ -46,7 +46,7 @@ def _solved(inner: Tensor, goal: Tensor, l2: float) -> Tensor:
     """Argmin over z >= 0 of 1/2 z (G + l2) z' - b z', for many small problems."""
     inner = inner.clone()
     inner.diagonal(dim1=1, dim2=2).add_(l2 + _TINY)
-    found = torch.linalg.lstsq(inner, goal[..., None]).solution[..., 0]
+    found: Tensor = torch.linalg.lstsq(inner, goal[..., None]).solution[..., 0]
     wrong = (found < 0).any(dim=1)
     if wrong.any():
         some, start = inner[wrong], found[wrong, None].clamp_min(0.0)

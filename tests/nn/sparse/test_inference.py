@@ -119,7 +119,9 @@ def test_rows_on_which_no_mode_fires_leave_a_model_without_loadings():
 def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_state_alone():
     x, _ = rows_of()
     state = torch.get_rng_state()
-    first, second, other = (fitted(x, dataclasses.replace(QUICK, seed=s, epochs=3))[0] for s in (3, 3, 4))
+    first, second, other = (
+        fitted(x, dataclasses.replace(QUICK, seed=s, epochs=3))[0] for s in (3, 3, 4)
+    )
     assert torch.equal(first.model.dictionary, second.model.dictionary)
     assert first.history == second.history
     assert not torch.equal(first.model.dictionary, other.model.dictionary)
