@@ -24,7 +24,7 @@ from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Block, bar, batches
 from neurocodec.engine.stored import read_coords
 from neurocodec.errors import InputError
-from neurocodec.storage.formats import CHUNK_BYTES
+from neurocodec.storage.encoding import CHUNK_BYTES
 from neurocodec.storage.parts import KEPT
 
 logger = logging.getLogger(__name__)

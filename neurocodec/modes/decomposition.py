@@ -29,6 +29,7 @@ from neurocodec.rows.blocks import (
     fingerprint_of,
     opened,
 )
+from neurocodec.rows.origin import require_same_origin, source_of
 
 
 class Decomposition(ABC):
@@ -100,15 +101,16 @@ class Decomposition(ABC):
         Raises
         ------
         InputError
-            Where the channels, the variable or its units are others than those fitted; the
-            message names them.
+            Where the channels, the variable or its units are others than those fitted, or rows that
+            say so are of another layer or of a network with other weights; the message names them.
         StorageError
             Where `out` holds something else.
         """
         self._fitted()
-        with opened(data, layer) as (array, _):
+        with opened(data, layer) as (array, origin):
             rows = Rows.of(array, self._sign)
             _require_alike(rows, self.dictionary)
+            require_same_origin(origin, self._origin)
             return self._encoded(rows) if out is None else self._streamed(rows, out)
 
     def _encoded(self, rows: Rows) -> xr.DataArray:
@@ -137,10 +139,16 @@ class Decomposition(ABC):
             tree = run.finish(labels.stamp(template, **facts))
         return tree.data_vars["loading"]
 
-    def _facts(self, method: str, **facts: str) -> dict[str, str]:
+    @property
+    def _origin(self) -> dict[str, Any]:
+        """Provenance of the rows that were fitted, as far as they had any."""
+        return dict(labels.provenance(self.dictionary).get("contributions") or {})
+
+    def _facts(self, method: str, **facts: str) -> dict[str, Any]:
         """Provenance of what is made with these modes."""
         function = f"nc.{type(self).__name__}.{method}"
-        return {"function": function, "modes": labels.fingerprint(self.dictionary), **facts}
+        known = {"modes": labels.fingerprint(self.dictionary), **source_of(self._origin)}
+        return {"function": function, **known, **facts}
 
     def inverse_transform(self, loadings: xr.DataArray) -> xr.DataArray:
         """Rows that loadings stand for: loadings times dictionary, in the units of the data.
@@ -349,7 +357,7 @@ def _checked_loadings(loadings: object, dictionary: xr.DataArray) -> tuple[xr.Da
 
 
 def _writer(
-    out: str | PathLike[str], facts: dict[str, str], size: int, identity: Identity
+    out: str | PathLike[str], facts: dict[str, Any], size: int, identity: Identity
 ) -> storage.RunWriter:
     """Start or go on with a run, and say what tells loadings from others."""
     try:

@@ -81,7 +81,7 @@ batch_size, hidden, precision, validation
         candidates: int = SparseConfig.candidates,
         relaxation: float = SparseConfig.relaxation,
         learning_rate: float = SparseConfig.learning_rate,
-        epochs: int = SparseConfig.epochs,
+        epochs: int | None = SparseConfig.epochs,
         patience: int | None = SparseConfig.patience,
         batch_size: int = SparseConfig.batch_size,
         hidden: int | None = SparseConfig.hidden,

@@ -7,6 +7,7 @@ would not come back as it is is refused before anything is written.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from neurocodec.errors import InputError
 from neurocodec.storage.attributes import PREFIX, Native, dumps, is_utf8, to_native
 from neurocodec.storage.columns import not_plain, plain_column
+from neurocodec.vocabulary import MODE
 
 Result: TypeAlias = xr.DataArray | xr.Dataset | xr.DataTree
 
@@ -41,6 +43,8 @@ AS_STORED: Final[dict[str, Any]] = {
     "concat_characters": False,
 }
 """Options with which xarray reads values as they are stored."""
+CHUNK_BYTES: Final = 4 * 2**20
+"""Of an array that is written in pieces."""
 _UNNAMED: Final = "values"
 _LONGEST: Final = 255
 
@@ -73,6 +77,17 @@ class StoredVariable:
     def dtype(self) -> np.dtype[Any]:
         """Type of the numbers or text in the file."""
         return _stored_dtype(self.source.dtype)
+
+    @property
+    def mostly_zero(self) -> bool:
+        """Whether most values are zeros, as of loadings (samples, mode): files compress these."""
+        return len(self.dims) == 2 and self.dims[1] == MODE and self.dtype.kind == "f"
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that are written as one piece where there are several."""
+        row = self.dtype.itemsize * math.prod(self.shape[1:])
+        return min(self.shape[0], max(1, CHUNK_BYTES // max(1, row))) if self.shape else 1
 
     def values(self) -> NDArray[Any]:
         """All values, as the file holds them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from neurocodec.errors import InputError, StorageError
 from neurocodec.storage.encoding import AS_STORED, StoredGroup, StoredVariable, Writable, Writables
 from neurocodec.storage.netcdf import create_netcdf, read_netcdf, read_whole_netcdf
 
-CHUNK_BYTES: Final = 4 * 2**20
+_OF_ZEROS: Final = {"id": "zlib", "level": 1}
+"""How Zarr writes what is mostly zero."""
 
 
 class Create(Protocol):
@@ -75,7 +75,8 @@ def _create_zarr_array(
         chunks=_chunks(variable, chunk_rows),
         dtype=variable.dtype,
         fill_value=None,
-        compressors=None,  # sums over positions hold no zeros: 2 % smaller, and slower
+        # sums over positions hold no zeros: 2 % smaller, and slower
+        compressors=_OF_ZEROS if variable.mostly_zero else None,
         attributes={**variable.attributes, "_ARRAY_DIMENSIONS": list(variable.dims)},
         config={"write_empty_chunks": True},  # so that a missing chunk is a damaged file
     )
@@ -107,8 +108,7 @@ def _read_whole_zarr(path: Path) -> dict[str, xr.Dataset]:
 def _chunks(variable: StoredVariable, rows: int | None) -> tuple[int, ...]:
     if not variable.shape:
         return ()
-    row = variable.dtype.itemsize * math.prod(variable.shape[1:])
-    rows = min(variable.shape[0], rows or max(1, CHUNK_BYTES // max(1, row)))
+    rows = min(variable.shape[0], rows or variable.rows_at_once)
     return tuple(max(1, n) for n in (rows, *variable.shape[1:]))
 
 

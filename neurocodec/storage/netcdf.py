@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK as LOCK
 
-from neurocodec.storage.encoding import AS_STORED, KIND, StoredGroup, Writables
+from neurocodec.storage.encoding import AS_STORED, KIND, StoredGroup, StoredVariable, Writables
 
 
 def read_netcdf(path: Path) -> dict[str, xr.Dataset]:
@@ -91,12 +91,21 @@ def _new_arrays(file: netCDF4.Dataset, groups: Sequence[StoredGroup]) -> Writabl
         for dim, size in group.sizes.items():
             node.createDimension(dim, size)
         for name, variable in group.variables.items():
-            array = node.createVariable(name, _type_in(file, variable.dtype), variable.dims)
+            kind, how = _type_in(file, variable.dtype), _pieces(variable)
+            array = node.createVariable(name, kind, variable.dims, **how)
             array.setncatts(variable.attributes)
             array.set_auto_maskandscale(False)
             array.set_auto_chartostring(False)
             arrays[group.key(name)] = _Array(array, variable.dtype)
     return arrays
+
+
+def _pieces(variable: StoredVariable) -> dict[str, Any]:
+    """How an array is written: in one piece, or compressed where it is mostly zero."""
+    if not variable.mostly_zero or 0 in variable.shape:
+        return {}
+    pieces = (variable.rows_at_once, variable.shape[1])
+    return {"compression": "zlib", "complevel": 1, "shuffle": False, "chunksizes": pieces}
 
 
 _COMPLEX: Final = {

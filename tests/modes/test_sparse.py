@@ -276,3 +276,28 @@ def test_cuda_where_there_is_none_is_refused():
 def test_loadings_of_other_modes_are_not_joined(modes):
     with pytest.raises(InputError, match="mode"):
         modes.inverse_transform(modes.loadings.isel(mode=slice(5)))
+
+
+def test_modes_and_loadings_know_their_layer_and_weights(tmp_path):
+    def tree_of(seed):
+        torch.manual_seed(seed)
+        layers = (torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 3), torch.nn.Tanh())
+        net = nc.Network(torch.nn.Sequential(*layers).eval(), layers=["1", "3"])
+        images = np.random.default_rng(0).random((40, 4), dtype=np.float32)
+        rows = xr.DataArray(images, dims=("stimulus", "feature"))
+        return nc.contributions(net, rows, target=nc.targets.Sum(), progress=False)
+
+    with torch.random.fork_rng():
+        tree, other = tree_of(0), tree_of(1)
+    settings = {"sign": "net", "nonnegative": False, "epochs": 1, "progress": False}
+    modes = nc.SparseModes(expansion=1, **settings).fit(tree["3"])
+    modes.save(tmp_path / "modes.nc")
+    known = nc.open(tmp_path / "modes.nc")
+    record = labels.provenance(known.transform(tree["3"]))
+    weights = labels.provenance(tree)["weights_sha256"]
+    assert (record["layer"], record["weights_sha256"]) == ("3", weights)
+    with pytest.raises(InputError, match="layer '1', for modes of '3'"):
+        known.transform(tree, layer="1")
+    with pytest.raises(InputError, match="for modes that were fitted to"):
+        known.transform(other["3"])
+    assert known.transform(other["3"].contribution).dims == ("stimulus", "mode")

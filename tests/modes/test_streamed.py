@@ -17,12 +17,12 @@ from neurocodec.nn.sparse.loop import Fit
 from neurocodec.rows.blocks import opened
 from neurocodec.storage import runs
 
-QUICK = {"expansion": 1.5, "epochs": 20, "progress": False, "device": "cpu"}
-LITTLE = 2**17
+QUICK = {"expansion": 1.5, "epochs": 5, "progress": False, "device": "cpu"}
+LITTLE = 2**16
 """Bytes: rows of the tests take more, so that they are streamed."""
 
 
-FEW, MANY = 8000, 24000
+FEW, MANY = 2000, 6000
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -34,7 +34,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def tree_of(samples=3000, channels=8):
+def tree_of(samples=1500, channels=8):
     x, _ = planted_rows(samples, channels, 10, active=2, noise=0.05, seed=0)
     parts = np.stack([x, -0.5 * np.roll(x, 7, axis=0)], axis=1).astype(np.float32)
     contribution = labels.labelled(
@@ -166,7 +166,7 @@ def test_an_opened_tree_is_streamed_as_well(path, streamed):
 
 @pytest.mark.parametrize("sign", ["inhibitory", "both", "net"])
 def test_signs_are_taken_block_by_block(path, tree, sign):
-    settings = QUICK | {"sign": sign, "nonnegative": sign != "net", "epochs": 3}
+    settings = QUICK | {"sign": sign, "nonnegative": sign != "net", "epochs": 1}
     found = nc.SparseModes(**settings, memory=LITTLE).fit(path, layer="conv1")
     data = tree["conv1"].contribution
     rows = (
@@ -180,9 +180,9 @@ def test_signs_are_taken_block_by_block(path, tree, sign):
 
 def test_nan_is_named_by_its_row_in_the_file(tree, tmp_path):
     broken = tree.copy(deep=True)
-    broken["conv1"].contribution[2345, 0, 4] = np.nan
+    broken["conv1"].contribution[1345, 0, 4] = np.nan
     nc.save(broken, tmp_path / "run.nc")
-    with pytest.raises(InputError, match="NaN.*'time': 2345.*'channel': 4"):
+    with pytest.raises(InputError, match="NaN.*'time': 1345.*'channel': 4"):
         nc.SparseModes(**QUICK, memory=LITTLE).fit(tmp_path / "run.nc", layer="conv1")
 
 
@@ -220,13 +220,18 @@ def peak_of(work):
         tracemalloc.stop()
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Files with few rows and with many."""
-    found = {n: tmp_path_factory.mktemp("sizes") / f"{n}.nc" for n in (FEW, MANY)}
+def files_of(folder, *sizes):
+    """Files with so many rows each."""
+    found = {n: folder / f"{n}.nc" for n in sizes}
     for n, file in found.items():
         nc.save(tree_of(n, channels=32), file)
     return found
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Files with few rows and with many."""
+    return files_of(tmp_path_factory.mktemp("sizes"), FEW, MANY)
 
 
 def assert_flat(few, many):
@@ -241,7 +246,7 @@ def assert_flat(few, many):
     ids=["around the fit", "whole"],
 )
 def test_memory_does_not_grow_with_the_rows(files, monkeypatch, whole):
-    modes = nc.SparseModes(**QUICK | {"epochs": 1}, memory=2**21)
+    modes = nc.SparseModes(**QUICK | {"epochs": 1}, memory=2**19)
     monkeypatch.setattr(learning, "_START_ROWS", 500)  # as if these were far fewer than all rows
     if not whole:
         small = tree_of(300, channels=32)["conv1"]
@@ -250,15 +255,15 @@ def test_memory_does_not_grow_with_the_rows(files, monkeypatch, whole):
     assert_flat(*(peak_of(lambda f=f: modes.fit(f, layer="conv1")) for f in files.values()))
 
 
-def test_memory_of_writing_loadings_does_not_grow_with_the_rows(files, tmp_path, monkeypatch):
+def test_memory_of_writing_loadings_does_not_grow_with_the_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "_PART_BYTES", 2**18)  # as if these were far fewer than all rows
     small = tree_of(300, channels=32)["conv1"]
     modes = nc.SparseModes(**QUICK | {"epochs": 1}, memory=2**21).fit(small)
     few, many = (
-        peak_of(lambda n=n: modes.transform(files[n], layer="conv1", out=tmp_path / f"{n}.nc"))
-        for n in files
+        peak_of(lambda f=f: modes.transform(f, layer="conv1", out=f.with_suffix(".out.nc")))
+        for f in files_of(tmp_path, 8000, 24000).values()
     )
-    assert many - few < 0.2 * (MANY - FEW) * 48 * 4
+    assert many - few < 0.2 * 16000 * 48 * 4
 
 
 @pytest.mark.parametrize("memory", [0, -1, 0.5, 2**20 + 0.5, np.inf, np.nan, True, "2e9", None])

@@ -34,11 +34,27 @@ def elastic_net(
         atoms.shape[-2], dtype=rows.dtype, device=rows.device
     )
     bound = largest_eigenvalue(gram)[..., None, None].clamp_min(_TINY)
-    drive, step = rows @ transposed - l1, 1.0 / bound
+    drive = rows @ transposed - l1
+    codes = torch.zeros_like(drive) if start is None else start
+    return descend(drive, gram, ridge, bound, codes, support=support, iterations=iterations)
+
+
+def descend(
+    drive: Tensor,  # b, (..., rows, modes)
+    gram: Tensor,  # G, (..., modes, modes), with the ridge on its diagonal
+    ridge: Tensor | float,
+    bound: Tensor,  # of the largest eigenvalue of G, (..., 1, 1)
+    start: Tensor,
+    *,
+    support: Tensor | None,
+    iterations: int,
+) -> Tensor:
+    """Argmin over z >= 0 of 1/2 z G z' - b z', from `start`."""
+    codes, step = start, 1.0 / bound
+    ridge = torch.as_tensor(ridge, dtype=drive.dtype, device=drive.device)
     root = (ridge / bound).sqrt()
     steady = torch.where(ridge > 0, (1.0 - root) / (1.0 + root), 1.0)
-    codes: Tensor = torch.zeros_like(drive) if start is None else start
-    limits = torch.tensor(_momenta(iterations), dtype=rows.dtype, device=rows.device)
+    limits = torch.tensor(_momenta(iterations), dtype=drive.dtype, device=drive.device)
     multiply = product(drive, gram)
     ahead = codes
     for momentum in torch.minimum(steady[..., None], limits).unbind(-1):

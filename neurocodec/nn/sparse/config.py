@@ -15,13 +15,13 @@ from neurocodec.errors import InputError
 from neurocodec.vocabulary import Sign
 
 Encoder = Literal["inference", "mlp", "linear"]
-Sparsifier = Literal["share", "gate", "topk", "batch_topk", "jump_relu"]
+Sparsifier = Literal["share", "gate", "topk", "batch_topk", "jump_relu", "pursuit"]
 Atoms = Literal["free", "archetypal"]
 Precision = Literal["float32", "bfloat16"]
 
 SPARSIFIERS: Final[Mapping[str, tuple[Sparsifier, ...]]] = MappingProxyType(
     {
-        "inference": ("share", "topk"),
+        "inference": ("share", "topk", "pursuit"),
         "mlp": ("gate", "topk", "batch_topk", "jump_relu"),
         "linear": ("topk", "batch_topk", "jump_relu"),
     }
@@ -76,11 +76,14 @@ class SparseConfig:
     learning_rate
         Of Adam, at its highest; it falls to zero along half a cosine. Only for trained encoders.
     epochs
-        Passes over the rows, at most.
+        Passes over the rows, at most. Where None, 80 for trained encoders; with "inference" as many
+        as give 1,280 steps, of more than 512 modes 256, from 5 to 80: what counts is how often the
+        atoms move.
     patience
         Epochs without a lower held-out loss after which a fit stops; None: never.
     batch_size
-        Rows per step; fewer where an epoch would have less than 16 steps.
+        Rows per step; with "inference" at least a third of the modes, as the atoms then take no
+        longer than the loadings. Fewer where a pass would have less than 16 steps.
     hidden
         Width of the hidden layer of "mlp"; where None, the number of channels, at least 8.
     precision
@@ -104,7 +107,7 @@ class SparseConfig:
     candidates: int = 500
     relaxation: float = 0.3
     learning_rate: float = 3e-3
-    epochs: int = 80
+    epochs: int | None = None
     patience: int | None = None
     batch_size: int = 256
     hidden: int | None = None
@@ -130,9 +133,9 @@ class SparseConfig:
         self._require_used()
 
     def _require_ranges(self) -> None:
-        for name in ("candidates", "epochs", "batch_size"):
+        for name in ("candidates", "batch_size"):
             object.__setattr__(self, name, whole(name, getattr(self, name)))
-        for name in ("active", "hidden", "patience"):
+        for name in ("active", "epochs", "hidden", "patience"):
             object.__setattr__(self, name, whole_or_none(name, getattr(self, name)))
         if not is_whole(self.seed) or not 0 <= int(self.seed) < 2**63:
             raise InputError(

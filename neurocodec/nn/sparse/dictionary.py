@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from neurocodec.nn.sparse.coding import largest_eigenvalue, product, unit_rows
+from neurocodec.nn.sparse.coding import unit_rows
 
-_TINY = 1e-8
+_TINY: Final = 1e-8
+_BLOCK: Final = 64
+"""Atoms that move at once."""
+_LOCAL: Final = 3
+"""Steps of a block before the next one."""
+_DRAWS: Final = 256
+"""Times that rows are drawn for the start of a dictionary: one row each of up to so many modes."""
+_BATCH: Final = 4096
+"""Rows of a step of clustering, at least as many as there are clusters."""
+_DENSE: Final = 512
+"""Up to so many modes products of dense codes cost less than of sparse ones."""
 
 
 def spread_rows(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -18,13 +29,13 @@ def spread_rows(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
     # to their norm times their cosine distance to the nearest row drawn so far
     weight, directions = rows.norm(dim=1), unit_rows(rows)
     floor = 1e-6 * weight.mean()
-    nearest, chosen = torch.ones_like(weight), []
-    for _ in range(count):
-        index = torch.multinomial(
-            weight * nearest.clamp_min(0.0) + floor * (weight > 0) + _TINY, 1, generator=generator
-        )
-        chosen.append(index)
-        nearest = torch.minimum(nearest, 1.0 - directions @ directions[index[0]])
+    nearest, chosen = torch.ones_like(weight), list[Tensor]()
+    while sum(map(len, chosen)) < count:
+        chance = weight * nearest.clamp_min(0.0) + floor * (weight > 0) + _TINY
+        drawn = min(len(rows), max(1, count // _DRAWS), count - sum(map(len, chosen)))
+        chosen.append(torch.multinomial(chance, drawn, generator=generator))
+        far = 1.0 - (directions @ directions[chosen[-1]].T).amax(dim=1)
+        nearest = torch.minimum(nearest, far)
     return directions[torch.cat(chosen)]
 
 
@@ -32,10 +43,15 @@ def centre_directions(
     rows: Tensor, count: int, generator: torch.Generator, iterations: int = 25
 ) -> Tensor:
     """Directions (count, channels) of clusters: spherical k-means, rows weighted by norm."""
+    # In mini-batches where rows are many: sums forget as many rows as come.
     centres = spread_rows(rows, count, generator)
+    sums, size = torch.zeros_like(centres), min(len(rows), max(_BATCH, count))
     for _ in range(iterations):
-        nearest = (rows @ centres.T).argmax(dim=1)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, rows)
+        batch = rows
+        if size < len(rows):
+            batch = rows[torch.randperm(len(rows), generator=generator, device=rows.device)[:size]]
+        nearest = (batch @ centres.T).argmax(dim=1)
+        sums = (sums * (1.0 - size / len(rows))).index_add_(0, nearest, batch)
         filled = sums.norm(dim=1, keepdim=True) > _TINY
         centres = torch.where(filled, unit_rows(sums), centres)
     return centres
@@ -44,10 +60,8 @@ def centre_directions(
 class OnlineDictionary:
     """Atoms (fits, modes, channels) of norm 1, learned from a stream of rows and their codes."""
 
-    # Mairal et al. 2010 (JMLR 11, algorithm 1) with exponential forgetting. In place of their loop
-    # over atoms, all atoms move at once along the gradient of the surrogate, each scaled by the sum
-    # of its row of the second moments: a majorant because codes are not negative, and one matrix
-    # product on any device.
+    # Mairal et al. 2010 (JMLR 11, algorithm 1) with exponential forgetting, over blocks of the
+    # atoms that a batch used: see `_sweep`.
 
     def __init__(self, atoms: Tensor, *, nonnegative: bool) -> None:
         self.atoms = unit_rows(atoms)
@@ -55,18 +69,17 @@ class OnlineDictionary:
         self.second = atoms.new_zeros(*atoms.shape[:-1], atoms.shape[-2])
         self.cross = torch.zeros_like(atoms)
 
-    def update(self, rows: Tensor, codes: Tensor, *, forget: float, iterations: int = 10) -> None:
+    def update(self, rows: Tensor, codes: Tensor, *, forget: float, sweeps: int = 1) -> None:
         """Take in a batch (fits, batch, ...), forget a part of the past, and move the atoms."""
-        turned = codes.transpose(-1, -2)
-        self.second.mul_(1.0 - forget).add_(turned @ codes)
-        self.cross.mul_(1.0 - forget).add_(turned @ rows)
-        bound = self.second.sum(dim=-1, keepdim=True)
-        step = torch.where(bound > _TINY, 1.0 / bound.clamp_min(_TINY), 0.0)
-        multiply = product(self.second, self.atoms)
-        for _ in range(iterations):
-            left = self.cross - multiply(self.second, self.atoms)
-            moved = torch.addcmul(self.atoms, step, left)
-            self.atoms = self._constrained(moved)
+        self.second.mul_(1.0 - forget)
+        self.cross.mul_(1.0 - forget)
+        self.atoms = self.atoms.clone()
+        state = zip(self.atoms, self.second, self.cross, strict=True)
+        for x, z, (atoms, second, cross) in zip(rows, codes, state, strict=True):
+            add_moments(second, cross, x, z)
+            used = (z > 0).any(dim=0).nonzero()[:, 0]
+            for _ in range(sweeps):
+                _sweep(atoms, second, cross, used, self._constrained)
 
     def restart(self, fit: int, dead: Tensor, atoms: Tensor) -> None:
         """Start dead atoms of one fit again, at (dead, channels)."""
@@ -75,11 +88,46 @@ class OnlineDictionary:
         self.cross[fit, dead] = 0.0
         self.atoms[fit, dead] = unit_rows(atoms)
 
-    def _constrained(self, moved: Tensor) -> Tensor:
+    def _constrained(self, moved: Tensor, before: Tensor) -> Tensor:
         moved = moved.clamp_min_(0.0) if self.nonnegative else moved
         norm = torch.linalg.vector_norm(moved, dim=-1, keepdim=True)
-        vanished = norm <= _TINY
-        return torch.where(vanished, self.atoms, moved.div_(norm))
+        return torch.where(norm <= _TINY, before, moved.div_(norm))
+
+
+def add_moments(second: Tensor, cross: Tensor, rows: Tensor, codes: Tensor) -> None:
+    """Add Z'Z and Z'X of further rows (rows, channels) and their codes (rows, modes)."""
+    if len(second) <= _DENSE:
+        second.addmm_(codes.T, codes)
+        cross.addmm_(codes.T, rows)
+        return
+    turned = codes.T.to_sparse()
+    second += torch.sparse.mm(turned, codes)
+    cross += torch.sparse.mm(turned, rows)
+
+
+def _sweep(
+    atoms: Tensor,  # D, (modes, channels), moved in place
+    second: Tensor,  # A, (modes, modes)
+    cross: Tensor,  # B, (modes, channels)
+    which: Tensor,  # modes that move
+    constrained: Callable[[Tensor, Tensor], Tensor],  # where they would be, where they were
+) -> None:
+    """Move blocks of atoms, one after another, towards the minimum of tr(D'AD)/2 - tr(D'B)."""
+    # Within a block all atoms move at once along the gradient, each scaled by the sum of its row of
+    # A in the block: a majorant where codes are not negative, and close to the best step, as few
+    # modes of a block fire together. Block after block, this needs a fraction of the products that
+    # such steps of all atoms at once do.
+    for block in torch.split(which, _BLOCK):
+        before, of_block = atoms[block], second[block]
+        left = cross[block] - of_block @ atoms
+        local = of_block[:, block]
+        bound = local.abs().sum(dim=-1, keepdim=True)
+        step = torch.where(bound > _TINY, 1.0 / bound.clamp_min(_TINY), 0.0)
+        for _ in range(_LOCAL):
+            new = constrained(torch.addcmul(before, step, left), before)
+            left -= local @ (new - before)
+            before = new
+        atoms[block] = before
 
 
 def residual_directions(
@@ -98,14 +146,14 @@ def least_squares_dictionary(
     *,
     tie: float,
     nonnegative: bool,  # whether D must be at least 0
-    iterations: int = 300,
+    sweeps: int = 10,
 ) -> Tensor:
     """Dictionary (modes, channels) that reconstructs best from given codes, held near its atoms."""
     # argmin over D of |X - Z D|^2 + tie * mean(diag(Z'Z)) * |D - s A|^2, where s is the one factor
     # that makes s A reconstruct best. Penalised codes are too small, so that atoms of norm 1 leave
     # part of the rows unexplained; the unconstrained least-squares dictionary would explain most,
     # but is ill-conditioned where modes fire together, and another one for every seed.
-    # Solved by accelerated projected gradient descent from s A where no equation gives it.
+    # Where no equation gives it, solved block by block from s A.
     explained = (second @ atoms * atoms).sum()
     scaled = (cross * atoms).sum() / explained.clamp_min(_TINY) * atoms
     weight = tie * second.diagonal().mean()
@@ -116,15 +164,18 @@ def least_squares_dictionary(
     if not nonnegative and tie > 0:
         solved: Tensor = torch.linalg.solve(gram, goal)
         return solved
-    step = 1.0 / largest_eigenvalue(gram).clamp_min(_TINY)
-    found, ahead, t = scaled, scaled, 1.0
-    for _ in range(iterations):
-        new = ahead - (gram @ ahead - goal) * step
-        new = new.clamp_min(0.0) if nonnegative else new
-        t_new = 0.5 * (1.0 + (1.0 + 4.0 * t * t) ** 0.5)
-        ahead = new + (t - 1.0) / t_new * (new - found)
-        found, t = new, t_new
+    found, every = scaled.clone(), torch.arange(len(gram), device=gram.device)
+    for _ in range(sweeps):
+        _sweep(found, gram, goal, every, _clamped if nonnegative else _free)
     return found
+
+
+def _clamped(moved: Tensor, _before: Tensor) -> Tensor:
+    return moved.clamp_min_(0.0)
+
+
+def _free(moved: Tensor, _before: Tensor) -> Tensor:
+    return moved
 
 
 def draw_orders(count: int, generators: Sequence[torch.Generator]) -> Tensor:

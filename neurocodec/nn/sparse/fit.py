@@ -14,6 +14,7 @@ from neurocodec.nn.sparse.inference.model import InferenceModel
 from neurocodec.nn.sparse.inference.training import InferenceTraining
 from neurocodec.nn.sparse.loop import Checkpoint, Fit, Training, run
 from neurocodec.nn.sparse.model import SparseModel
+from neurocodec.nn.sparse.schedule import passes
 from neurocodec.nn.sparse.source import Source
 from neurocodec.nn.sparse.threads import threads_for
 
@@ -34,7 +35,7 @@ def fit(
         found = run(
             training,
             source.fits,
-            first.epochs,
+            passes(first, source),
             first.patience,
             checkpoint=checkpoint,
             progress=progress,

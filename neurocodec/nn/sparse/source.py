@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-_LEAST_STEPS: Final = 16
 
 
 class Source(Protocol):
@@ -77,11 +75,6 @@ class Resident:
         """All rows."""
         del generator
         yield self.rows
-
-
-def batch_rows(source: Source, wanted: int) -> int:
-    """Rows per step: as many as wanted, but so few that an epoch has 16 steps."""
-    return max(1, min(wanted, source.count // _LEAST_STEPS))
 
 
 def sample_rows(source: Source, most: int) -> Tensor:

@@ -88,7 +88,7 @@ def test_the_last_dictionary_is_least_squares_where_it_is_not_tied():
         *(torch.tensor(m) for m in (codes.T @ codes, codes.T @ rows, random.random((4, 6)))),
         tie=0.0,
         nonnegative=True,
-        iterations=20_000,
+        sweeps=5_000,
     )
     expected = np.stack([nnls(codes, column)[0] for column in rows.T], axis=1)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)

@@ -40,7 +40,13 @@ def fitted(x, *configs, **options):
     return fit(*sources(x, len(configs)), configs, progress=False, **options)
 
 
-QUICK = SparseConfig(expansion=1.5, epochs=12)
+QUICK = SparseConfig(expansion=1.5, epochs=10)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """A fit to the rows of `rows_of()`."""
+    return fitted(rows_of()[0], QUICK)[0].model
 
 
 @pytest.mark.slow
@@ -52,24 +58,24 @@ def test_planted_modes_are_found_and_none_is_dead():
 
 
 def test_few_modes_explain_rows_that_no_fit_has_seen():
-    x, _ = rows_of(rows=2100, channels=24, modes=36, active=3)
+    x, _ = rows_of(rows=1000, channels=24, modes=36, active=3)
     model = fitted(x, QUICK)[0].model
     loadings = model.encode(x[:100])
     assert scores.r2(x[:100].numpy(), model.decode(loadings).numpy()) > 0.85
     assert 1 < (loadings > 0).sum(dim=1).float().mean() < 9
 
 
-def test_a_row_twice_as_large_has_larger_loadings_and_silence_has_none():
+def test_a_row_twice_as_large_has_larger_loadings_and_silence_has_none(quick):
     x, _ = rows_of()
-    model = fitted(x, QUICK)[0].model
+    model = quick
     assert not model.encode(torch.zeros(3, 16)).any()
     once, twice = model.encode(x[:50]), model.encode(2 * x[:50])
     assert twice.sum() > 1.9 * once.sum()
 
 
-def test_loadings_are_the_ridge_fit_of_the_modes_that_are_active():
+def test_loadings_are_the_ridge_fit_of_the_modes_that_are_active(quick):
     x, _ = rows_of()
-    model = fitted(x, QUICK)[0].model
+    model = quick
     for row, loading in zip(x[:20].double().numpy(), model.encode(x[:20]).numpy(), strict=True):
         on = loading > 0
         atoms = model.atoms.double().numpy()[on]
@@ -87,7 +93,7 @@ def test_penalties_start_strict_and_fall_to_their_values():
     assert l2 / training.l2 == pytest.approx(3)
     training.done = 2
     assert training.l1 < training._penalties()[0] < l1
-    training.done = 5
+    training.done = 4
     assert training._penalties() == (training.l1, training.l2)
 
 
@@ -104,7 +110,7 @@ def test_the_last_step_explains_more_than_the_atoms_do(monkeypatch):
 def test_rows_on_which_no_mode_fires_leave_a_model_without_loadings():
     x, _ = rows_of()
     for nonnegative in (True, False):
-        config = dataclasses.replace(QUICK, l1_loading=50.0, nonnegative=nonnegative)
+        config = dataclasses.replace(QUICK, l1_loading=50.0, epochs=3, nonnegative=nonnegative)
         model = fitted(x, config)[0].model
         assert not model.encode(x).any()
         assert torch.isfinite(model.dictionary).all()
@@ -113,7 +119,9 @@ def test_rows_on_which_no_mode_fires_leave_a_model_without_loadings():
 def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_state_alone():
     x, _ = rows_of()
     state = torch.get_rng_state()
-    first, second, other = (fitted(x, dataclasses.replace(QUICK, seed=s))[0] for s in (3, 3, 4))
+    first, second, other = (
+        fitted(x, dataclasses.replace(QUICK, seed=s, epochs=3))[0] for s in (3, 3, 4)
+    )
     assert torch.equal(first.model.dictionary, second.model.dictionary)
     assert first.history == second.history
     assert not torch.equal(first.model.dictionary, other.model.dictionary)
@@ -123,7 +131,7 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_state_alone():
 def test_fits_side_by_side_are_those_made_alone():
     x, _ = rows_of()
     configs = [
-        dataclasses.replace(QUICK, seed=s, l1_loading=l1, threshold=threshold, epochs=4)
+        dataclasses.replace(QUICK, seed=s, l1_loading=l1, threshold=threshold, epochs=2)
         for s, l1, threshold in [(0, 0.05, 0.9), (1, 0.1, 0.9), (2, 0.05, 0.8)]
     ]
     for together, config in zip(fitted(x, *configs), configs, strict=True):
@@ -141,14 +149,14 @@ class Killed(Exception):
 @pytest.mark.parametrize("atoms", ["free", "archetypal"])
 def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, atoms):
     x, _ = rows_of()
-    config = dataclasses.replace(QUICK, atoms=atoms, patience=50)
+    config = dataclasses.replace(QUICK, atoms=atoms, patience=50, epochs=5)
     whole = fitted(x, config)[0]
     checkpoint = Checkpoint(tmp_path / "fit.safetensors", {"data": 1}, every=0)
     step, calls = InferenceTraining.epoch, []
 
     def epoch(self):
         calls.append(1)
-        if len(calls) == 7:
+        if len(calls) == 3:
             raise Killed
         return step(self)
 
@@ -157,23 +165,24 @@ def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, atoms):
         fitted(x, config, checkpoint=checkpoint)
     assert checkpoint.path.exists()
     continued = fitted(x, config, checkpoint=checkpoint)[0]
-    assert len(calls) == 7 + 6, "six epochs were not done again"
+    assert len(calls) == 3 + 3, "two epochs were not done again"
     assert torch.equal(continued.model.dictionary, whole.model.dictionary)
     assert continued.history == whole.history
 
 
 def test_a_checkpoint_of_another_fit_is_refused_and_kept(tmp_path):
     x, _ = rows_of()
+    brief = dataclasses.replace(QUICK, epochs=1)
     path = tmp_path / "fit.safetensors"
-    fitted(x, QUICK, checkpoint=Checkpoint(path, {"seed": 1, "rows": 600}, every=0))
+    fitted(x, brief, checkpoint=Checkpoint(path, {"seed": 1, "rows": 600}, every=0))
     before = path.read_bytes()
     with pytest.raises(StorageError, match="seed was 1, is 2"):
-        fitted(x, QUICK, checkpoint=Checkpoint(path, {"seed": 2, "rows": 600}, every=0))
+        fitted(x, brief, checkpoint=Checkpoint(path, {"seed": 2, "rows": 600}, every=0))
     assert path.read_bytes() == before
 
 
 def test_a_stream_learns_as_well_as_memory():
-    x, atoms = rows_of(rows=2100)
+    x, atoms = rows_of(rows=2000)
     array = x.numpy()
     wanted = np.ones(len(array), dtype=bool)
     wanted[:100] = False
@@ -194,13 +203,13 @@ def test_a_stream_learns_as_well_as_memory():
 
 def test_a_fit_that_gets_no_better_stops_and_goes_back_to_its_best():
     x, _ = rows_of()
-    stopping = dataclasses.replace(QUICK, epochs=500, patience=5)
+    stopping = dataclasses.replace(QUICK, epochs=80, patience=2)
     found = fitted(x, stopping)[0]
     losses = [e.loss for e in found.history]
-    assert len(losses) < 500
-    assert int(np.argmin(losses)) == len(losses) - 6
+    assert len(losses) < 80
+    assert int(np.argmin(losses)) == len(losses) - 3
     training = InferenceTraining(*sources(x), [stopping])
-    for _ in range(len(losses) - 5):
+    for _ in range(len(losses) - 2):
         training.epoch()
     best = training.learner.atoms[0].clone()
     assert torch.equal(found.model.atoms, best)
@@ -252,9 +261,9 @@ def test_a_fixed_number_of_modes_is_active_with_topk():
     assert (model.encode(x) > 0).sum(dim=1).max() == 2
 
 
-def test_an_empty_model_takes_the_state_of_a_fitted_one():
+def test_an_empty_model_takes_the_state_of_a_fitted_one(quick):
     x, _ = rows_of()
-    model = fitted(x, QUICK)[0].model
+    model = quick
     other = build(16, QUICK)
     other.load_state_dict(model.state_dict())
     assert torch.equal(other.encode(x), model.encode(x))

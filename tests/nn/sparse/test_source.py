@@ -4,16 +4,12 @@ import numpy as np
 import torch
 from array_reader import ArrayReader
 
-from neurocodec.nn.sparse.source import Resident, Streamed, batch_rows, sample_rows
+from neurocodec.nn.sparse.source import Resident, Streamed, sample_rows
 
 
 def test_rows_in_memory_are_one_block():
     source = Resident(torch.zeros(1, 4, 2))
     assert (source.count, source.channels, len(list(source.blocks()))) == (4, 2, 1)
-
-
-def test_an_epoch_has_sixteen_steps_where_rows_are_few():
-    assert batch_rows(Resident(torch.zeros(1, 160, 2)), 256) == 10
 
 
 def test_a_sample_is_rows_at_equal_distances():

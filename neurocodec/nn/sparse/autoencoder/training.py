@@ -21,7 +21,8 @@ from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.dictionary import draw_orders
 from neurocodec.nn.sparse.loop import Epoch
 from neurocodec.nn.sparse.model import SparseModel
-from neurocodec.nn.sparse.source import Source, batch_rows, sample_rows
+from neurocodec.nn.sparse.schedule import passes, rows_of_a_step
+from neurocodec.nn.sparse.source import Source, sample_rows
 from neurocodec.nn.sparse.threads import threads_for
 
 _PER_FIT: Final = frozenset(
@@ -73,6 +74,7 @@ class AutoencoderTraining:
         self.rate_ratios = None if bool((rates == rates[0]).all()) else rates / rates.max()
         self.optimizer = torch.optim.Adam(self.whole.parameters(), lr=self.highest_rate, fused=True)
         self.steps, self.epochs = 0, 0
+        self.passes = passes(self.config, source)
         self.kept: dict[int, dict[str, Tensor]] = {}
 
     def epoch(self) -> list[Epoch]:
@@ -137,7 +139,7 @@ class AutoencoderTraining:
         )
 
     def _batches(self) -> Iterator[Tensor]:
-        size = batch_rows(self.source, self.config.batch_size)
+        size = rows_of_a_step(self.config, self.source)
         each = torch.arange(self.source.fits, device=self.source.device)[:, None]
         for block in self.source.blocks(self.generators[0]):
             order = draw_orders(block.shape[1], self.generators)
@@ -166,8 +168,8 @@ class AutoencoderTraining:
 
     def _set_rate(self) -> None:
         """Warm up, then fall along half a cosine over the epochs."""
-        size = batch_rows(self.source, self.config.batch_size)
-        total = self.config.epochs * max(1, self.source.count // size)
+        size = rows_of_a_step(self.config, self.source)
+        total = self.passes * max(1, self.source.count // size)
         warm = min(1.0, (self.steps + 1) / _WARMUP_STEPS)
         fall = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.steps / total)))
         for group in self.optimizer.param_groups:
@@ -193,8 +195,8 @@ class AutoencoderTraining:
         return torch.stack([draw_dropout(shape, g) for g in self.generators])
 
     def _revive(self, fired: Tensor) -> None:
-        every = max(1, self.config.epochs // _REVIVALS)
-        if self.epochs % every or self.epochs > _REVIVE_UNTIL * self.config.epochs:
+        every = max(1, self.passes // _REVIVALS)
+        if self.epochs % every or self.epochs > _REVIVE_UNTIL * self.passes:
             return
         for fit, model in enumerate(self.fits):
             dead = (~fired[fit]).nonzero()[:, 0]

@@ -7,12 +7,18 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from neurocodec.nn.sparse.active import Codes, active_net, refitted
 from neurocodec.nn.sparse.coding import elastic_net, keep_largest, keep_share
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.model import SparseModel
+from neurocodec.nn.sparse.pursuit import pursue
 
 _REFIT_STEPS: Final = 50
 """The refit starts close to its solution."""
+_FEW: Final = 128
+"""Up to so many modes it costs less to solve all rows at once for all modes."""
+CHUNK: Final = 512
+"""Rows that are solved at a time."""
 
 
 class InferenceModel(SparseModel):
@@ -40,18 +46,32 @@ class InferenceModel(SparseModel):
         self.atoms, self.dictionary = atoms.clone(), dictionary.clone()
         self.penalty = atoms.new_tensor(self.config.l1_loading * row_length)
 
-    def encode(self, rows: Tensor) -> Tensor:
-        """Loadings of rows, (rows, modes)."""
+    def encode(self, rows: Tensor, start: Codes | None = None) -> Tensor:
+        """Loadings of rows, (rows, modes); `start` may be codes near their solution."""
+        found = rows.new_zeros(len(rows), len(self.atoms))
+        for place in range(0, len(rows), CHUNK):
+            part = slice(place, place + CHUNK)
+            near = None if start is None else Codes(start.index[part], start.value[part])
+            found[part] = self._encoded(rows[part], near)
+        return found
+
+    def _encoded(self, rows: Tensor, start: Codes | None) -> Tensor:
         ridge = self.config.l2_loading
-        codes = sparsify(elastic_net(rows, self.atoms, self.penalty, ridge), self.config)
-        return elastic_net(
-            rows, self.atoms, 0.0, ridge, start=codes, support=codes > 0, iterations=_REFIT_STEPS
-        )
+        if self.config.sparsifier == "pursuit":
+            active = self.config.active_modes(len(self.atoms))
+            return pursue(rows, self.atoms, active, ridge).dense(len(self.atoms))
+        if len(self.atoms) <= _FEW:
+            codes = elastic_net(rows, self.atoms, self.penalty, ridge)
+        else:
+            found = active_net(rows, self.atoms, self.penalty, ridge, start=start)
+            codes = found.dense(len(self.atoms))
+        kept = sparsify(codes, self.config)
+        return refitted(rows, self.atoms, ridge, kept, steps=_REFIT_STEPS)
 
 
 def sparsify(codes: Tensor, config: SparseConfig) -> Tensor:
     """Set the weaker codes of each row to zero, as the settings say."""
-    if config.sparsifier == "topk":
+    if config.sparsifier != "share":
         return keep_largest(codes, config.active_modes(codes.shape[-1]))
     return keep_share(codes, config.threshold)
 

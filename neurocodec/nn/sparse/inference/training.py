@@ -10,19 +10,22 @@ from torch import Tensor
 
 from neurocodec.kernels import scores
 from neurocodec.nn.sparse.archetypes import project, typical_rows
-from neurocodec.nn.sparse.coding import elastic_net, unit_rows
+from neurocodec.nn.sparse.coding import unit_rows
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.dictionary import (
     OnlineDictionary,
+    add_moments,
     centre_directions,
     draw_orders,
     least_squares_dictionary,
     residual_directions,
 )
-from neurocodec.nn.sparse.inference.model import InferenceModel, sparsify
+from neurocodec.nn.sparse.inference.memory import Memory
+from neurocodec.nn.sparse.inference.model import CHUNK, InferenceModel, sparsify
 from neurocodec.nn.sparse.loop import Epoch
 from neurocodec.nn.sparse.model import SparseModel
-from neurocodec.nn.sparse.source import Source, batch_rows, sample_rows
+from neurocodec.nn.sparse.schedule import passes, rows_of_a_step, steps_of_a_visit
+from neurocodec.nn.sparse.source import Source, sample_rows
 
 _EASING: Final = 0.4
 """Part of the epochs in which the penalties fall to their values. They start at `_STRICT` times
@@ -32,10 +35,8 @@ to nine tenths of the rows each: 0.57 in place of 0.69 at block 22), at the same
 _STRICT: Final = (5.0, 3.0)
 _REVIVE_UNTIL: Final = 0.8
 """Modes are revived in this first part of the epochs, so that the last of them can still learn."""
-_WARM_STEPS: Final = 10
-"""Steps of the elastic net on a batch that starts at its codes of the epoch before."""
 _COLD_STEPS: Final = 40
-_SAMPLE: Final = 2000
+_SAMPLE: Final = 500
 """Rows, at equal distances, that the scores of an epoch are taken on."""
 _START_ROWS: Final = 20_000
 """Rows that the start of a dictionary is drawn from."""
@@ -56,78 +57,78 @@ class InferenceTraining:
         self.generators = [
             torch.Generator(source.device).manual_seed(config.seed) for config in configs
         ]
+        self.modes = configs[0].modes(source.channels)
+        self.passes = passes(configs[0], source)
+        self.size = rows_of_a_step(configs[0], source)
+        self.steps = steps_of_a_visit(self.modes)
         self.row_length = _root_mean_square(source)
         self.l1 = self.row_length * self._column([c.l1_loading for c in configs])
         self.l2 = self._column([c.l2_loading for c in configs])
-        self.hull = _Hull(sample_rows(source, _START_ROWS), configs[0], self.generators)
-        self.learner = OnlineDictionary(self._start(), nonnegative=configs[0].nonnegative)
-        modes = self.learner.atoms.shape[1]
-        self.codes = self._zeros(source.count if source.resident else 0, modes)
+        start = sample_rows(source, _START_ROWS)
+        self.hull = _Hull(start, configs[0], self.generators)
+        self.learner = OnlineDictionary(self._start(start), nonnegative=configs[0].nonnegative)
+        self.memory = self._memory(source.count if source.resident else 0)
         self.samples = [sample_rows(s, _SAMPLE) for s in (source, held)]
-        self.sample_codes = [self._zeros(s.shape[1], modes) for s in self.samples]
-        self.used = self._zeros(modes)
+        self.sample_memories = [self._memory(s.shape[1]) for s in self.samples]
+        self.used = torch.zeros(source.fits, self.modes, dtype=torch.int64, device=source.device)
         self.kept: dict[int, Tensor] = {}
         self.done = 0
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.source.device)[:, None, None]
 
-    def _zeros(self, *shape: int) -> Tensor:
-        sizes, place = (self.source.fits, *shape), self.source.device
-        return torch.zeros(sizes, dtype=torch.float32, device=place)
+    def _memory(self, rows: int) -> Memory:
+        return Memory(self.source.fits, rows, self.modes, self.source.device)
 
-    def _start(self) -> Tensor:
-        rows = sample_rows(self.source, _START_ROWS)
-        modes = self.configs[0].modes(self.source.channels)
-        return torch.stack(
-            [centre_directions(r, modes, g) for r, g in zip(rows, self.generators, strict=True)]
-        )
+    def _start(self, rows: Tensor) -> Tensor:
+        pairs = zip(rows, self.generators, strict=True)
+        return torch.stack([centre_directions(r, self.modes, g) for r, g in pairs])
 
-    def _penalties(self) -> tuple[Tensor, Tensor]:
-        left = max(0.0, 1.0 - self.done / (_EASING * self.configs[0].epochs))
+    def _penalties(self, seen: float = 0.0) -> tuple[Tensor, Tensor]:
+        """L1 and L2 after so many passes, and that part of the one that goes on."""
+        left = max(0.0, 1.0 - (self.done + seen) / (_EASING * self.passes))
         return self.l1 * _STRICT[0] ** left, self.l2 * _STRICT[1] ** left
 
     @torch.no_grad()
     def epoch(self) -> list[Epoch]:
         """One pass over the rows; what each fit reached."""
         self.used.zero_()
-        penalties = self._penalties()
+        seen = 0
         for rows in self.source.blocks(self.generators[0]):
-            codes = self.codes if self.source.resident else self._cold(rows, penalties)
-            self._learn(rows, codes, penalties)
-        if self.done + 1 < _REVIVE_UNTIL * self.configs[0].epochs:
-            self._revive(rows, codes)
+            memory = self.memory if self.source.resident else self._cold(rows, seen)
+            self._learn(rows, memory, seen)
+            seen += rows.shape[1]
+        if self.done + 1 < _REVIVE_UNTIL * self.passes:
+            self._revive(rows, memory)
         self.learner.atoms = self.hull.project(self.learner.atoms)
         self.done += 1
         return self._scores()
 
-    def _cold(self, rows: Tensor, penalties: tuple[Tensor, Tensor]) -> Tensor:
-        return elastic_net(rows, self.learner.atoms, *penalties, iterations=_COLD_STEPS)
+    def _cold(self, rows: Tensor, seen: int) -> Memory:
+        """Codes of rows of a file, which none are kept of."""
+        memory, every = self._memory(rows.shape[1]), _every(rows)
+        penalties = self._penalties(seen / self.source.count)
+        memory.solve(rows, self.learner.atoms, penalties, every, _COLD_STEPS)
+        return memory
 
-    def _learn(self, rows: Tensor, codes: Tensor, penalties: tuple[Tensor, Tensor]) -> None:
-        """Go through the rows in batches; `codes` are brought up to date in place."""
+    def _learn(self, rows: Tensor, memory: Memory, seen: int) -> None:
+        """Go through the rows in batches, and bring their codes up to date."""
         order = draw_orders(rows.shape[1], self.generators)
-        size = batch_rows(self.source, self.configs[0].batch_size)
         fit = torch.arange(len(order), device=order.device)[:, None]
-        for batch in torch.split(order, size, dim=1):
-            part = rows[fit, batch]
-            found = elastic_net(
-                part,
-                self.learner.atoms,
-                *penalties,
-                start=codes[fit, batch],
-                iterations=_WARM_STEPS,
-            )
-            codes[fit, batch] = found
+        for batch in torch.split(order, self.size, dim=1):
+            part, penalties = rows[fit, batch], self._penalties(seen / self.source.count)
+            found = memory.solve(part, self.learner.atoms, penalties, batch, self.steps)
             self.used += (found > 0).sum(dim=1)
             self.learner.update(part, found, forget=batch.shape[1] / self.source.count)
+            seen += batch.shape[1]
 
-    def _revive(self, rows: Tensor, codes: Tensor) -> None:
+    def _revive(self, rows: Tensor, memory: Memory) -> None:
         """Start modes that no row used again, at badly explained rows."""
+        some = slice(0, _START_ROWS)
         for fit, used in enumerate(self.used):
             dead = (used == 0).nonzero()[:, 0]
             if len(dead):
-                left = rows[fit] - codes[fit] @ self.learner.atoms[fit]
+                left = rows[fit, some] - memory.made(fit, self.learner.atoms[fit], some)
                 atoms = residual_directions(
                     left,
                     len(dead),
@@ -138,22 +139,13 @@ class InferenceTraining:
 
     def _scores(self) -> list[Epoch]:
         """Scores with the penalties as they will be, before the last least-squares step."""
-        losses, r2s = [], []
-        for place, rows in enumerate(self.samples):
-            codes = elastic_net(
-                rows,
-                self.learner.atoms,
-                self.l1,
-                self.l2,
-                start=self.sample_codes[place],
-                iterations=_WARM_STEPS,
-            )
-            self.sample_codes[place] = codes
+        losses, r2s, active = [], [], []
+        for memory, rows in zip(self.sample_memories, self.samples, strict=True):
+            penalties, atoms = (self.l1, self.l2), self.learner.atoms
+            codes = memory.solve(rows, atoms, penalties, _every(rows), self.steps)
             losses.append(self._losses(rows, codes))
             r2s.append(self._r2(rows, codes))
-        active = [
-            sparsify(c, k) > 0 for c, k in zip(self.sample_codes[0], self.configs, strict=True)
-        ]
+            active.append([sparsify(c, k) > 0 for c, k in zip(codes, self.configs, strict=True)])
         return [
             Epoch(
                 loss_train,
@@ -164,7 +156,7 @@ class InferenceTraining:
                 float((used > 0).float().mean()),
             )
             for loss_train, loss, r2_train, r2, on, used in zip(
-                *losses, *r2s, active, self.used, strict=True
+                *losses, *r2s, active[0], self.used, strict=True
             )
         ]
 
@@ -189,13 +181,16 @@ class InferenceTraining:
             "atoms": self.learner.atoms,
             "second": self.learner.second,
             "cross": self.learner.cross,
-            "codes": self.codes,
-            "sample_codes": self.sample_codes[0],
-            "held_codes": self.sample_codes[1],
         }
+        for name, memory in self._memories().items():
+            found |= memory.tensors(name)
         found |= self.hull.tensors()
         found |= {f"kept.{fit}": atoms for fit, atoms in self.kept.items()}
         return found | {f"generator.{i}": g.get_state() for i, g in enumerate(self.generators)}
+
+    def _memories(self) -> dict[str, Memory]:
+        sample, held = self.sample_memories
+        return {"codes": self.memory, "sample_codes": sample, "held_codes": held}
 
     def facts(self) -> dict[str, Any]:
         """Number of epochs done."""
@@ -203,10 +198,14 @@ class InferenceTraining:
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Go back to a state."""
-        here = {k: t.to(self.source.device) for k, t in tensors.items() if "generator" not in k}
+        # cloned, as products of what lies elsewhere in memory may differ in the last bit
+        here = {
+            k: t.to(self.source.device).clone() for k, t in tensors.items() if "generator" not in k
+        }
         self.learner.atoms, self.learner.second = here["atoms"], here["second"]
-        self.learner.cross, self.codes = here["cross"], here["codes"]
-        self.sample_codes = [here["sample_codes"], here["held_codes"]]
+        self.learner.cross = here["cross"]
+        for name, memory in self._memories().items():
+            memory.restore(here, name)
         self.hull.restore(here)
         self.kept = {int(k[5:]): t for k, t in here.items() if k.startswith("kept.")}
         for i, generator in enumerate(self.generators):
@@ -223,10 +222,11 @@ class InferenceTraining:
             second = atoms.new_zeros(len(atoms), len(atoms))
             cross = torch.zeros_like(atoms)
             for rows in self.source.blocks():
-                for part in torch.split(rows[fit], _START_ROWS):
-                    loadings = model.encode(part)
-                    second += loadings.T @ loadings
-                    cross += loadings.T @ part
+                for place in range(0, rows.shape[1], CHUNK):
+                    part = slice(place, place + CHUNK)
+                    near = self.memory.codes(fit, part) if self.source.resident else None
+                    codes = model.encode(rows[fit, part], near)
+                    add_moments(second, cross, rows[fit, part], codes)
             tie = _TIE if model.config.atoms == "free" else _HELD_FAST
             model.dictionary = least_squares_dictionary(
                 second, cross, atoms, tie=tie, nonnegative=self.learner.nonnegative
@@ -275,8 +275,14 @@ class _Hull:
 def _root_mean_square(source: Source) -> Tensor:
     total = torch.zeros(source.fits, dtype=torch.float64, device=source.device)
     for rows in source.blocks():
-        total += rows.double().square().sum(dim=(1, 2))
+        for part in torch.split(rows, CHUNK, dim=1):
+            total += part.double().square().sum(dim=(1, 2))
     return (total / source.count).sqrt().float()[:, None, None]
+
+
+def _every(rows: Tensor) -> Tensor:
+    """Places of all rows (fits, rows, channels), of each fit."""
+    return torch.arange(rows.shape[1], device=rows.device).expand(len(rows), -1)
 
 
 def _score(rows: Tensor, made: Tensor) -> float:
