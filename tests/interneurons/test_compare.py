@@ -21,7 +21,7 @@ from neurocodec.kernels.lagged import interleaved_halves
 from neurocodec.labels import provenance
 
 FRAMES = 1500
-QUICK = {"block": 0.8, "max_lag": 0.03, "progress": False}
+QUICK = {"block": 0.8, "max_lag": 0.03, "controls": ("shift",), "progress": False}
 
 
 @cache
