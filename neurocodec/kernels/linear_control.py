@@ -13,8 +13,8 @@ from scipy.signal import oaconvolve
 from neurocodec.kernels.lagged import HALVES
 from neurocodec.kernels.temporal_basis import temporal_basis
 
-WIDTHS: Final = (0.0, 1.0, 2.0, 4.0, 8.0)
-"""Standard deviations of the Gaussians in pixels; 0 is a pixel itself."""
+WIDTHS: Final = (0.1, 1.0, 2.0, 4.0, 8.0)
+"""Standard deviations of the Gaussians in pixels; the first is a pixel."""
 PLACES: Final = 1024
 """Places that a Gaussian of one width is put at, about."""
 FUNCTIONS: Final = 10
