@@ -216,6 +216,8 @@ VARIABLES: Final = {
         Term("response", "output of the network"),
         Term("share", "part of all times", DIMENSIONLESS),
         Term("shuffled", "part of the variance explained by shifted loadings", DIMENSIONLESS),
+        Term("cell_silhouette", "silhouette of a cell in its cluster", DIMENSIONLESS),
+        Term("pattern", "pattern of a cell that was clustered", DIMENSIONLESS),
         Term("silhouette", "mean silhouette of a clustering", DIMENSIONLESS),
         Term("spatial", "spatial component of a receptive field"),
         Term("spike_count", "number of spikes in a bin", DIMENSIONLESS),

@@ -23,6 +23,7 @@ from neurocodec.analyses.retina.findings import (
     SHAPES,
     RetinaAnalysis,
 )
+from neurocodec.cells.clustering import is_one_type, misplaced_cells
 from neurocodec.reports.description import target_name
 from neurocodec.reports.explorer import explorer_data, render_explorer
 from neurocodec.reports.maps import retina_maps_part
@@ -38,6 +39,12 @@ from neurocodec.reports.retina_figures import figures
 
 MARGIN: Final = 0.5
 """Seconds before the first and after the last field that the explorer shows."""
+NULLS: Final = {
+    "shift": "recordings shifted in time",
+    "permuted": "networks with permuted weights",
+    "linear": "one linear filter of the stimulus",
+}
+"""Controls of `nc.compare_interneurons` in words."""
 CHANCE: Final = 0.05
 """p-value below which something is told from chance."""
 
@@ -70,7 +77,7 @@ def render(
         match=_match(analysis),
         completeness=_completeness(analysis),
         modes=[mode_row(k, analysis.modes[k]) for k in analysis.layers],
-        clusters={k: int(c["n_clusters"]) for k, c in analysis.clusters.items()},
+        clusters={k: _clusters(analysis, k) for k in analysis.clusters},
         maps=retina_maps_part(analysis, drawn),
         agreement=analysis.agreement,
         explorer=_explorer(analysis),
@@ -134,6 +141,22 @@ def _completeness(analysis: RetinaAnalysis) -> list[dict[str, Any]]:
         {**row, "absolute": float(np.abs(error).max())}
         for row, error in zip(rows, errors, strict=True)
     ]
+
+
+def _clusters(analysis: RetinaAnalysis, layer: str) -> dict[str, Any]:
+    """What can be said of the clusters by one layer."""
+    found = analysis.clusters[layer]
+    wrong = misplaced_cells(found)
+    names = wrong[v.CELL].values if v.CELL in wrong.coords else np.arange(len(wrong))
+    stable = analysis.stability.get(layer)
+    return {
+        "count": int(found["n_clusters"]),
+        "p": f"{float(found['p_value']):.2g}" if "p_value" in found else None,
+        "one": is_one_type(found),
+        "misplaced": [f"{n} ({s:.2f})" for n, s in zip(names, wrong.values, strict=True)],
+        "stable": None if stable is None else float(stable["stability"].median()),
+        "worst": None if stable is None else float(stable["stability"].min()),
+    }
 
 
 def _explorer(analysis: RetinaAnalysis) -> Markup | None:
@@ -203,7 +226,30 @@ def _interneurons(analysis: RetinaAnalysis) -> dict[str, Any] | None:
         "optimism": float(np.median(found["correlation_selected"].values - values)),
         "above": int((found["p_value"] < CHANCE).sum()),
         "kind": "simulated" if found.attrs.get("simulated") else "recorded",
+        "nulls": _nulls(found),
+        "all": int(found["n_exceed_all"]) if "n_exceed_all" in found else 0,
+        "shown": found.attrs.get("shown", ""),
     }
+
+
+def _nulls(found: xr.Dataset) -> list[dict[str, Any]]:
+    """What each null reaches, over interneurons."""
+    names = found["control"].values.tolist() if "control" in found else []
+    parts = {name: found.sel(control=name) for name in names}
+    highs = {name: part["control_interval"].sel({v.BOUND: "high"}) for name, part in parts.items()}
+    return [
+        {
+            "name": NULLS[name],
+            "median": float(part["control_correlation"].median()),
+            "high": _or_few(float(highs[name].median(skipna=False))),
+            "above": int(part["exceeds"].sum()),
+        }
+        for name, part in parts.items()
+    ]
+
+
+def _or_few(value: float) -> str:
+    return "too few draws" if np.isnan(value) else f"{value:.2f}"
 
 
 def _files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:

@@ -137,6 +137,26 @@ def test_text_is_escaped(folder, drawn):
     assert "<script>alert" not in render(found, drawn, {})
 
 
+def test_the_page_names_no_number_of_clusters_that_chance_makes_too(drawn):
+    found = small_analysis()
+    for p, one in ((0.43, True), (0.02, False)):
+        clusters = {k: c.assign(p_value=p) for k, c in found.clusters.items()}
+        text = Page(render(dataclasses.replace(found, clusters=clusters), drawn, {})).text
+        assert ("no evidence for more than one type (p = 0.43)" in text) is one
+        count = int(clusters["layer1"].n_clusters)
+        assert (f"{count} clusters" in text) is not one
+
+
+def test_badly_placed_cells_are_named_and_no_diagonal_has_a_star(drawn):
+    found = small_analysis()
+    wrong = found.clusters["layer1"].copy(deep=True)
+    wrong["cell_silhouette"][2] = -0.25
+    clusters = {**found.clusters, "layer1": wrong}
+    text = Page(render(dataclasses.replace(found, clusters=clusters), drawn, {})).text
+    assert "simulated 3 (-0.25)" in text
+    assert "1.00*" not in text
+
+
 def test_cells_that_were_not_clustered_are_explained(drawn):
     found = dataclasses.replace(
         small_analysis(),

@@ -19,6 +19,7 @@ from neurocodec.analyses.retina.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.analyses.retina.maps import map_movie
 from neurocodec.arguments import whole
 from neurocodec.attribution.contributions import contributions
+from neurocodec.cells.cluster_stability import cluster_stability
 from neurocodec.cells.clustering import cluster_agreement, cluster_cells
 from neurocodec.cells.correlate import correlate
 from neurocodec.cells.recording import (
@@ -52,6 +53,11 @@ PERMUTATIONS: Final = 199
 """Random relabellings with which agreements are compared: the smallest p-value is 0.005."""
 REFERENCES: Final = 20
 """Sets of cells of one type with which the clusters are compared: the smallest p-value is 1/21."""
+
+RESAMPLES: Final = 20
+"""Times that the cells are clustered again, on resampled time."""
+BLOCK: Final = 2.0
+"""Seconds of time that are drawn together."""
 
 FITTED_TARGETS: Final[Mapping[str, type[Mahalanobis]]] = {
     "surprisal": Surprisal,
@@ -269,15 +275,17 @@ def _told_simulated(found: xr.DataTree, recording: Movie) -> xr.DataTree:
 
 def _clusters(modes: Mapping[str, SparseModes], rates: xr.DataArray, seed: int) -> dict[str, Any]:
     """Correlate loadings with rates, cluster the cells by that, and compare the clusterings."""
-    correlation = {layer: correlate(m.loadings, rates) for layer, m in modes.items()}
+    # by ranks, as plain correlations are dominated by a few events with very high rates
+    correlation = {k: correlate(m.loadings, rates, transform="rank") for k, m in modes.items()}
     clusters, unclustered = dict[str, xr.Dataset](), dict[str, str]()
+    stability = dict[str, xr.Dataset]()
     for layer, found in modes.items():
-        # not by the correlations shown, which a few events with very high rates dominate
-        patterns = correlate(found.loadings, rates, transform="rank")
         try:
             clusters[layer] = cluster_cells(
-                patterns, seed=seed, standardise=True, references=REFERENCES
+                correlation[layer], seed=seed, standardise=True, references=REFERENCES
             )
+            count = int(clusters[layer]["n_clusters"])
+            stability[layer] = _stability(found.loadings, rates, count, seed)
         except InputError as error:  # one or two cells: all else is still worth having
             unclustered[layer] = error.came
             logger.warning("the cells are not clustered by %s: %s", layer, error.came)
@@ -285,8 +293,16 @@ def _clusters(modes: Mapping[str, SparseModes], rates: xr.DataArray, seed: int) 
         "correlation": correlation,
         "clusters": clusters,
         "unclustered": unclustered,
+        "stability": stability,
         "agreement": _agreement(clusters, rates),
     }
+
+
+def _stability(loadings: xr.DataArray, rates: xr.DataArray, count: int, seed: int) -> xr.Dataset:
+    """How often the clusters come back on resampled time, in blocks of at most two seconds."""
+    times = rates[v.TIME].values
+    block = min(BLOCK, float(times[-1] - times[0]) / 10)
+    return cluster_stability(loadings, rates, count, resamples=RESAMPLES, block=block, seed=seed)
 
 
 def _agreement(clusters: Mapping[str, xr.Dataset], rates: xr.DataArray) -> xr.DataArray:
@@ -301,6 +317,7 @@ def _agreement(clusters: Mapping[str, xr.Dataset], rates: xr.DataArray) -> xr.Da
     names, square = np.array(list(found), dtype=str), (len(found), len(found))
     dims = ("clustering", "other_clustering")
     chance = np.reshape([float(pair["p_value"]) for pair in pairs], square)
+    np.fill_diagonal(chance, np.nan)  # that a clustering is itself says nothing
     return labels.labelled(
         np.reshape([float(pair) for pair in pairs], square),
         dims,

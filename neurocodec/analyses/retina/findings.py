@@ -48,14 +48,15 @@ class RetinaAnalysis:
     modes
         Modes of the excitatory contributions of each layer.
     correlation
-        Correlation (mode, cell) of each layer's loadings with the firing rates.
+        Rank correlation (mode, cell) of each layer's loadings with the firing rates.
     clusters
-        Clusters of the cells by their correlation with the modes of each layer.
+        Clusters of the cells by these, each mode standardised over the cells; `pattern` is what
+        was clustered.
     unclustered
         Layers whose cells could not be clustered, and why.
     agreement
         Adjusted Rand index between the clusterings, and with `cell_type` where known; its
-        coordinate `p_value` is that of a permutation test.
+        coordinate `p_value` is that of a permutation test, NaN for a clustering with itself.
     dynamics
         Receptive fields from moment to moment and the modes that go with them, where wanted.
     interneurons
@@ -70,6 +71,8 @@ class RetinaAnalysis:
         strong.
     unmapped
         Layers without maps, and why.
+    stability
+        Of the clusters of each layer, as `nc.cluster_stability` returns it.
     """
 
     model: str
@@ -89,6 +92,7 @@ class RetinaAnalysis:
     unfollowed: str = ""
     maps: xr.DataTree | None = None
     unmapped: Mapping[str, str] = field(default_factory=dict)
+    stability: Mapping[str, xr.Dataset] = field(default_factory=dict)
 
     @property
     def layers(self) -> list[str]:
@@ -114,6 +118,9 @@ class RetinaAnalysis:
         nodes = {"/": xr.Dataset({"adjusted_rand_index": self.agreement})}
         for layer, correlation in self.correlation.items():
             found = {"correlation": correlation, **self.clusters.get(layer, {})}
+            if layer in self.stability:
+                names = ("stability", "co_clustering")
+                found |= {name: self.stability[layer][name] for name in names}
             nodes[f"/{layer}"] = xr.Dataset(found)
         tree = xr.DataTree.from_dict(nodes)
         return labels.stamp(tree, "nc.analyse_retina", contributions=labels.provenance(self.tree))

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from scipy.stats import spearmanr
+from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from small_retina import CELLS, HISTORY, TYPES, small_analysis, small_network, small_recording
 
@@ -30,13 +32,27 @@ def test_rates_are_those_of_the_module_itself():
     np.testing.assert_array_equal(found.rates.time, movie.time[HISTORY - 1 :])
 
 
-def test_correlation_is_that_of_loadings_and_rates():
+def test_correlation_is_that_of_the_ranks_of_loadings_and_rates():
     found = small_analysis()
     loading = found.modes["layer1"].loadings.isel(mode=0).values
-    expected = np.corrcoef(loading, found.rates.sel(cell=CELLS[1]).values)[0, 1]
+    expected = spearmanr(loading, found.rates.sel(cell=CELLS[1]).values).statistic
     np.testing.assert_allclose(
         found.correlation["layer1"].isel(mode=0).sel(cell=CELLS[1]), expected, atol=1e-6
     )
+
+
+def test_what_is_stored_is_what_was_clustered():
+    found = small_analysis()
+    for layer in found.layers:
+        node = found.cells()[layer]
+        count = int(node["n_clusters"])
+        patterns = node["pattern"].transpose("cell", "mode").dropna("mode", how="all").values
+        again = KMeans(n_clusters=count, n_init=10, random_state=0).fit_predict(patterns)
+        assert adjusted_rand_score(again, node["cluster"].values) == 1.0
+        stored = nc.cluster_cells(node["correlation"], count, standardise=True)
+        np.testing.assert_array_equal(stored.cluster, node["cluster"])
+        assert node["stability"].sizes == {"cell": 4}
+        assert node["co_clustering"].sizes == {"cell": 4, "other_cell": 4}
 
 
 def test_modes_are_of_the_excitatory_contributions():
@@ -53,11 +69,12 @@ def test_agreement_has_the_true_types_and_agrees_with_scikit_learn():
     entry = found.agreement.sel(clustering="cell_type", other_clustering="layer1")
     assert float(entry) == pytest.approx(expected)
     np.testing.assert_array_equal(found.agreement, found.agreement.T)
-    same = found.agreement.sel(clustering="layer1", other_clustering="layer1")
+    pair = found.agreement.sel(clustering="layer1", other_clustering="layer2")
     relabelled = nc.cluster_agreement(
-        found.clusters["layer1"], found.clusters["layer1"], permutations=199
+        found.clusters["layer1"], found.clusters["layer2"], permutations=199
     )
-    assert float(same.p_value) == float(relabelled.p_value) < 1
+    assert float(pair.p_value) == float(relabelled.p_value)
+    assert np.isnan(np.diag(found.agreement.p_value)).all()  # of a clustering with itself
     reopened = found.cells()["adjusted_rand_index"]
     np.testing.assert_array_equal(reopened.p_value, found.agreement.p_value)
 
