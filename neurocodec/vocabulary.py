@@ -72,6 +72,10 @@ SECONDS: Final = "s"
 HERTZ: Final = "Hz"
 DIMENSIONLESS: Final = "1"
 MILLIVOLTS: Final = "mV"
+PIXEL: Final = "pixel"
+
+PLACES: Final = (Y, X, "y_center", "x_center")
+"""Coordinates that are places in a movie or an image."""
 
 
 @dataclass(frozen=True)
@@ -229,9 +233,9 @@ VARIABLES: Final = {
         Term("top_sign", "signs of the channels with the largest weights in a mode", DIMENSIONLESS),
         Term("top_weight", "weights of the top channels"),
         Term("temporal", "temporal component of a receptive field, of norm 1", DIMENSIONLESS),
-        Term("y_center", "centre of a receptive field, y"),
-        Term("x_center", "centre of a receptive field, x"),
-        Term("radius", "radius of a receptive field's centre, one standard deviation"),
+        Term("y_center", "centre of a receptive field, y", PIXEL),
+        Term("x_center", "centre of a receptive field, x", PIXEL),
+        Term("radius", "radius of a receptive field's centre, one standard deviation", PIXEL),
         Term("polarity", "ON or OFF", DIMENSIONLESS),
         Term("orientation", "preferred orientation: 0 along x, 90 along y", "degree"),
         Term("orientation_index", "orientation index: 0 round, 1 a grating", DIMENSIONLESS),
@@ -243,7 +247,7 @@ VARIABLES: Final = {
         Term("best_lag", "time of the recording after the best unit", SECONDS),
         Term("best_layer", "layer of the best unit", DIMENSIONLESS),
         Term("best_mode", "mode whose loading goes best with it", DIMENSIONLESS),
-        Term("best_pooling", "width over which the best unit's channel is pooled, in positions"),
+        Term("best_pooling", "width over which the best unit's channel is pooled", "position"),
         Term("best_x", "column of the best unit in its map", DIMENSIONLESS),
         Term("best_y", "row of the best unit in its map", DIMENSIONLESS),
         Term("ceiling", "highest correlation that the repeats allow", DIMENSIONLESS),

@@ -30,6 +30,8 @@ UNASSIGNED_TYPE: Final = "unassigned"
 EVIDENCE: Final = 0.05
 """p-value from which on nothing says that there is more than one type of cells."""
 
+_NONE, _WEAK = 0.25, 0.5
+"""Silhouettes below which a cell is not in its cluster, or hardly."""
 _LARGEST_K: Final = 10
 _STARTS: Final = 10
 """Starts of a method that depends on its start, of which the best is kept."""
@@ -162,9 +164,14 @@ def is_one_type(clusters: xr.Dataset) -> bool:
 
 
 def misplaced_cells(clusters: xr.Dataset) -> xr.DataArray:
-    """Silhouettes of the cells that are no nearer to their own cluster than to another."""
+    """Silhouettes of the cells that are hardly nearer to their own cluster than to another."""
+    # no substantial structure below 0.25, a weak one below 0.5 (Kaufman and Rousseeuw 1990): these
+    # where they are outliers among the cells, three robust standard deviations below the median
     found = clusters["cell_silhouette"]
-    return found[np.flatnonzero(found.values <= 0)]
+    middle = np.nanmedian(found.values)
+    spread = 1.4826 * np.nanmedian(np.abs(found.values - middle))
+    weak = (found.values < _WEAK) & (found.values < middle - 3 * spread)
+    return found[np.flatnonzero(weak | (found.values < _NONE))]
 
 
 def _highest_silhouette(

@@ -169,3 +169,25 @@ def is_simulated(movie: Movie) -> bool:
         return True
     attrs = movie.attrs if isinstance(movie, xr.DataArray) else movie[v.STIMULUS].attrs
     return any("simulated" in str(text).lower() for text in attrs.values())
+
+
+def what_was_shown(movie: Movie) -> str:
+    """Part of a recording, how its light was made a movie, and the size of the movie, in words."""
+    frames = stimulus_of(movie)
+    name = movie.name if isinstance(movie, xr.DataTree) else movie.attrs.get("part")
+    facts = labels.provenance(movie)
+    made = str(movie.attrs.get("geometry", ""))
+    if made and facts.get("diameter") is not None:
+        made += f" of {facts['diameter']:g} pixels"
+    rendered = f"rendered by {facts['function']}" if made and "function" in facts else ""
+    height, width = (frames.sizes[d] for d in (v.Y, v.X))
+    size = f"{frames.sizes[v.TIME]} frames of {height} x {width} pixels"
+    same = "the same light in every pixel" if is_uniform(frames) else ""
+    words = [f"part {name!r}" if name else "", made, rendered, size, same]
+    return ", ".join(word for word in words if word)
+
+
+def is_uniform(frames: xr.DataArray) -> bool:
+    """Whether every frame is the same in all pixels, so that places mean nothing."""
+    values = frames.transpose(..., v.Y, v.X).values
+    return bool((values == values[..., :1, :1]).all())

@@ -67,10 +67,18 @@ def run_fit_retina(options: argparse.Namespace) -> None:
     )
     picture = options.out / "scores.png"
     plot_fit(fit.scores).savefig(picture)
+    say(_history(fit.network, chosen=options.history is None))
     say(table(fit.scores))
     files = ", ".join(str(path) for path in (*fit.files, picture))
     say(f"\ndone in {time.monotonic() - start:.0f} s; wrote {files}")
     say(f"go on with: neurocodec retina --model {options.out} --recording {options.recording}")
+
+
+def _history(net: Any, *, chosen: bool) -> str:
+    """Frames that the model looks back, and who chose them."""
+    seconds = f" ({net.history / net.frame_rate:.2g} s at {net.frame_rate:.3g} frames per second)"
+    why = ", chosen as 0.4 s; --history FRAMES takes another" if chosen else ""
+    return f"history {net.history} frames{seconds}{why}"
 
 
 def _words(words: list[str] | None) -> str | list[str] | None:

@@ -50,6 +50,22 @@ class RetinaFit:
     history: History
     files: tuple[Path, ...] = ()
 
+    def __repr__(self) -> str:
+        median = {k: float(np.nanmedian(self.scores[k].values)) for k in SCORES[:2]}
+        net = self.network
+        window = f"{net.history} frames" + (
+            f" ({(net.history or 0) / net.frame_rate:.2g} s)" if net.frame_rate else ""
+        )
+        cnn, linear = median.values()
+        return "\n".join(
+            [
+                f"<RetinaFit of {self.scores.sizes[v.CELL]} cells>",
+                f"  network {net.name}, layers {', '.join(net.layers)}, history {window}",
+                f"  correlation {cnn:.2f}, of the LN model {linear:.2f}, medians: .scores",
+                f"  {self.history.epochs} epochs: .history",
+            ]
+        )
+
 
 def score_cells(
     data: FittingData, reached: NDArray[Any], reached_ln: NDArray[Any], history: int

@@ -161,7 +161,8 @@ def compare_interneurons(
         - `best_layer`, `best_channel`, `best_y`, `best_x`, `best_pooling`, `best_lag` (s), chosen
           on all the time (-1 for a position that a layer does not have); `unit_y_center`,
           `unit_x_center`: centre of that unit's receptive field in pixels of the recording's
-          stimulus, NaN where the unit is silent.
+          stimulus, NaN where the unit is silent, and where the stimulus is the same in every pixel
+          (the attribute `uniform_stimulus` is 1): then no place is better than another.
 
         A node for each layer holds the same for its units alone, and `correlation_map`
         (interneuron, channel, y, x) over all the time, at the lag (pooling, shift) that is best
@@ -216,6 +217,8 @@ def compare_interneurons(
     linear = Linear.of(data, halves, net.history or 1, level) if LINEAR in wanted else None
     nulls = Controls(wanted, level, linear, draws, found)
     tree = Named(placed, data, search, level, nulls).tree(searched, loadings, found)
+    if data.is_uniform:
+        tree.attrs["uniform_stimulus"] = 1
     return labels.stamp(
         tree,
         "nc.compare_interneurons",

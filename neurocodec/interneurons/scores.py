@@ -87,6 +87,8 @@ class Named:
         places = [(_unrectified(name, found), i) for name, i in zip(names, units, strict=True)]
         centers = field_centers(self.net, self.data.samples, layers, places)
         views = [self.search.views[found[name].map.view[i]] for i, name in enumerate(names)]
+        if self.data.is_uniform:
+            centers = np.full_like(centers, np.nan)
         y, x = (centers - [(view.dy, view.dx) for view in views]).T
         arrays["unit_y_center"] = self._named(y, "unit_y_center")
         arrays["unit_x_center"] = self._named(x, "unit_x_center")
@@ -96,7 +98,11 @@ class Named:
         positions = {1: (), 2: (v.TOKEN,), 3: (v.Y, v.X)}[len(found.shape)]
         shape = (len(found.map.unit), *found.shape)
         dims = (v.CHANNEL, *positions)
-        coords = {d: np.arange(n) for d, n in zip(dims, found.shape, strict=True)}
+        units = {v.Y: "position", v.X: "position"}  # of the unit in its map: not pixels
+        coords = {
+            d: (d, np.arange(n), {"units": units.get(d, v.DIMENSIONLESS)})
+            for d, n in zip(dims, found.shape, strict=True)
+        }
         values = found.map.correlation.reshape(shape)
         return {
             **self._scores(found.choice, [alias]),

@@ -110,9 +110,20 @@ def _facts(analysis: RetinaAnalysis) -> list[tuple[str, str]]:
             fingerprint="movie (SHA-256)",
             target=target_name(analysis.target),
         ),
+        ("history", _window(analysis)),
         ("modes", f"expansion {config.expansion:g}, threshold {config.threshold:g}"),
         ("seed", str(config.seed)),
     ]
+
+
+def _window(analysis: RetinaAnalysis) -> str:
+    """Frames that the model looks back, and how long that is."""
+    frames = labels.provenance(analysis.tree)["history"]
+    times = analysis.rates[v.TIME].values
+    if len(times) < 2:
+        return f"{frames} frames"
+    step = float(np.median(np.diff(times)))
+    return f"{frames} frames ({frames * step:.2g} s at {1 / step:.3g} frames per second)"
 
 
 def _match(analysis: RetinaAnalysis) -> dict[str, float] | None:
@@ -229,6 +240,7 @@ def _interneurons(analysis: RetinaAnalysis) -> dict[str, Any] | None:
         "nulls": _nulls(found),
         "all": int(found["n_exceed_all"]) if "n_exceed_all" in found else 0,
         "shown": found.attrs.get("shown", ""),
+        "uniform": bool(found.attrs.get("uniform_stimulus")),
     }
 
 

@@ -107,6 +107,9 @@ def _interneuron_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[
         return
     if note and not found.attrs.get("simulated"):
         note = " (simulated model)" if "model" in analysis.simulated else ""
+    if analysis.shown is not None:
+        strip = plotting.plot_stimulus(analysis.shown, count=10, title="what the interneurons saw")
+        yield "interneuron-stimulus", style.whole_figure(strip), "what the interneurons saw"
     skill = plotting.plot_interneurons(found, title=f"interneurons and their best units{note}")
     yield (
         "interneurons",

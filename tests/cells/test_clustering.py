@@ -442,6 +442,14 @@ def test_a_cell_of_another_polarity_stands_alone_or_is_named():
         np.testing.assert_allclose(found.cell_silhouette, known)
 
 
+def test_badly_placed_cells_are_those_without_structure_and_outliers_of_weak_structure():
+    values = [0.9, 0.8, 0.85, 0.85, 0.45, 0.2, np.nan]
+    found = xr.Dataset({"cell_silhouette": ("cell", values)}, {"cell": [*"abcdefg"]})
+    assert misplaced_cells(found).cell.values.tolist() == ["e", "f"]
+    even = xr.Dataset({"cell_silhouette": ("cell", [0.45, 0.3, 0.4, 0.6])}, {"cell": [*"abcd"]})
+    assert not misplaced_cells(even).size
+
+
 def test_a_silent_cell_has_no_silhouette():
     corr = correlations()
     corr[:, 3] = np.nan

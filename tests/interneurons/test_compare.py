@@ -242,6 +242,19 @@ def test_a_unit_that_is_mostly_silent_has_a_place():
     assert abs(found.unit_x_center[0] - place[2] - 2) < 1.5
 
 
+def test_a_uniform_stimulus_gives_no_unit_a_place():
+    recording = recorded(units()["layer1"][:, 1, 3, 4])
+    light = recording.stimulus.values[:, :1, :1]
+    flat = recording.assign(stimulus=recording.stimulus.copy(data=np.tile(light, (1, 9, 9))))
+    options = {**QUICK, "chance": 0, "pooling": (0,)}
+    found = nc.compare_interneurons(small_network(), flat, **options)
+    assert np.isnan(found.unit_y_center).all()
+    assert found.attrs["uniform_stimulus"] == 1
+    axes = nc.plotting.plot_interneuron_maps(found).axes
+    assert not any(ax.lines for ax in axes)
+    assert found["layer1"].correlation_map.y.attrs["units"] == "position"
+
+
 def test_repeats_give_a_ceiling():
     clean, rng = units()["layer1"][:, 1, 3, 4], np.random.default_rng(0)
     repeats = clean + 2 * clean.std() * rng.normal(size=(4, len(clean)))

@@ -249,6 +249,34 @@ def test_recorded_interneurons_are_not_called_simulated(drawn, compared):
     assert "Each simulated interneuron was" in text
 
 
+def test_the_page_says_how_many_interneurons_exceed_every_null(drawn, compared):
+    shown = {f"interneuron{k}": Drawing(b"png", "") for k in ("s", "-maps", "-matrix")} | drawn
+    dims = ("control", "bound", "interneuron")
+    ends = np.array([[[0.0, 0.1], [0.2, 0.2]], [[0.1, 0.1], [0.3, 0.38]], [[0.2, 0.2], [0.4, 0.6]]])
+    root = compared.to_dataset().assign(
+        control_interval=(dims, ends),
+        control_correlation=(("control", "interneuron"), ends.mean(axis=1)),
+        exceeds=(("control", "interneuron"), np.array([[1, 1], [1, 0], [1, 0]], bool)),
+        n_exceed_all=1,
+    )
+    names = ["shift", "permuted", "linear"]
+    root = root.assign_coords(control=names, bound=["low", "high"])
+    tree = xr.DataTree.from_dict({"/": root, "/layer1": compared["layer1"].to_dataset()})
+    tree.attrs["shown"] = "part 'global', full field"
+    tree.attrs["uniform_stimulus"] = 1
+    text = Page(render(dataclasses.replace(small_analysis(), interneurons=tree), shown, {})).text
+    assert "1 of 2 exceeds all 3 nulls" in text
+    row = "networks with permuted weights 0.22 0.34 1 of 2"
+    assert row.replace(" ", "") in text.replace(" ", "")
+    assert "above chance" not in text
+    assert "What they saw: part 'global', full field. Nothing tells one place from another" in text
+    assert "with a ring at the best unit" not in text
+
+
+def test_the_history_is_on_the_page(page):
+    assert "4 frames (0.04 s at 100 frames per second)" in page.text
+
+
 def interneuron_figures(analysis):
     return [x for name, x, _ in figures(analysis) if name.startswith("interneuron")]
 

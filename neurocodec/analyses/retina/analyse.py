@@ -29,6 +29,7 @@ from neurocodec.cells.recording import (
     simulated_parts,
     stimulus_of,
     timed,
+    what_was_shown,
     with_types,
 )
 from neurocodec.engine.respond import respond
@@ -191,6 +192,7 @@ def analyse_retina(
         interneurons=_interneurons(net, movie, interneurons, modes, fitted, seed=seed, **where),
         simulated=simulated_parts(net, movie),
         **_maps(net, stimulus, modes, fitted, method, **where),
+        shown=None if interneurons is None else stimulus_of(interneurons),
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
@@ -268,8 +270,10 @@ def _interneurons(
 
 
 def _told_simulated(found: xr.DataTree, recording: Movie) -> xr.DataTree:
+    """Say which part it was, how it was shown, and whether it is simulated."""
     if is_simulated(recording):
         found.attrs["simulated"] = 1
+    found.attrs["shown"] = what_was_shown(recording)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,8 @@ class RetinaAnalysis:
         Layers without maps, and why.
     stability
         Of the clusters of each layer, as `nc.cluster_stability` returns it.
+    shown
+        What the interneurons saw (time, y, x), where that was not the movie.
     """
 
     model: str
@@ -93,6 +96,54 @@ class RetinaAnalysis:
     maps: xr.DataTree | None = None
     unmapped: Mapping[str, str] = field(default_factory=dict)
     stability: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    shown: xr.DataArray | None = None
+
+    def __repr__(self) -> str:
+        found = self.interneurons
+        cells = f"{self.rates.sizes[v.CELL]} cells" + " with a recording" * (
+            self.recorded is not None
+        )
+        modes = ", ".join(f"{k} {m.dictionary.sizes[v.MODE]}" for k, m in self.modes.items())
+        frames, height, width = (self.stimulus.sizes[d] for d in (v.TIME, v.Y, v.X))
+        lines = [
+            f"<RetinaAnalysis of {self.model}>",
+            f"  movie         {frames} frames of {height} x {width} pixels",
+            f"  responses     {cells}: .rates, .responses()",
+            f"  target        {type(self.target).__name__}: .tree, .completeness",
+            f"  modes         {modes}: .modes, .correlation",
+            f"  clusters      {', '.join(self.clusters) or 'none'}: .clusters, .stability",
+            f"  fields        {'none' if self.dynamics is None else '.dynamics'}",
+            f"  maps          {'none' if self.maps is None else '.maps'}",
+            "  interneurons  "
+            + ("none" if found is None else f"{found.sizes[v.INTERNEURON]}: .interneurons"),
+            "  files: .save(folder); the page: .report(folder)",
+        ]
+        return "\n".join(lines)
+
+    def report(self, folder: str | Path, *, settings: Mapping[str, Any] | None = None) -> Path:
+        """Write every result, the figures and the page `report.html` to a folder.
+
+        Parameters
+        ----------
+        folder
+            Made where it does not exist; results of an earlier analysis are replaced.
+        settings
+            Further lines for the page's table of what was run.
+
+        Returns
+        -------
+        pathlib.Path
+            The page.
+
+        Raises
+        ------
+        StorageError
+            Where a file cannot be written.
+        """
+        self.save(folder)
+        # pages stand above analyses, and are drawn only where one is asked for
+        page = importlib.import_module("neurocodec.reports.retina")
+        return Path(page.write_report(self, folder, settings=dict(settings or {})))
 
     @property
     def layers(self) -> list[str]:

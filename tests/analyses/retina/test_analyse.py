@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from small_retina import CELLS, HISTORY, TYPES, small_analysis, small_network, small_recording
+from torch import nn
 
 import neurocodec as nc
 from neurocodec.analyses.retina.analyse import analyse_retina
@@ -257,6 +258,8 @@ def test_interneurons_say_whether_they_are_simulated(tmp_path):
         assert found.interneurons.attrs.get("simulated") == said
     assert found.simulated == ("model", "movie")
     assert found.interneurons.sizes["interneuron"] == 2
+    assert found.interneurons.attrs["shown"] == "1200 frames of 9 x 9 pixels"
+    xr.testing.assert_identical(found.shown, real.stimulus)
     found.save(tmp_path)
     xr.testing.assert_identical(nc.open(tmp_path / "interneurons.nc"), found.interneurons)
 
@@ -347,3 +350,44 @@ def test_paths_of_a_network_that_takes_raw_frames_start_at_the_mean_frame_and_no
         ours = found.tree[layer].contribution
         np.testing.assert_allclose(ours, grey[layer].contribution, rtol=1e-4, atol=1e-5)
         assert not np.allclose(ours, black[layer].contribution, rtol=0.1)
+
+
+def test_an_analysis_is_printed_in_ten_lines():
+    found = small_analysis()
+    text = repr(found)
+    assert len(text.splitlines()) <= 10
+    assert "simulated-small" in text
+    assert "300 frames of 9 x 9 pixels" in text
+    assert len(repr(found.dynamics).splitlines()) == 1
+
+
+def test_a_page_of_any_module_is_a_call_away(tmp_path):
+    parts = nn.Sequential(nn.Conv2d(HISTORY, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(98, 3))
+    net = nc.Network(parts, {"first": "0"}, history=HISTORY, frame_rate=100.0, name="mine")
+    found = analyse_retina(
+        net, small_recording(80).stimulus, method=nc.methods.ActGrad(), expansion=1, moments=0,
+        progress=False,
+    )  # fmt: skip
+    page = found.report(tmp_path / "page", settings={"who": "me"})
+    assert "mine" in page.read_text("utf-8")
+    assert {*found.files} <= {file.name for file in page.parent.iterdir()}
+
+
+def test_a_movie_of_one_pixel_gets_no_maps_of_pixels():
+    parts = nn.Sequential(nn.Flatten(), nn.Linear(HISTORY, 3), nn.ReLU(), nn.Linear(3, 3))
+    net = nc.Network(parts, {"first": "1"}, history=HISTORY, frame_rate=100.0)
+    movie = small_recording(120).stimulus[:, 4:5, 4:5]
+    options = {"method": nc.methods.ActGrad(), "expansion": 1, "moments": 0, "progress": False}
+    found = analyse_retina(net, movie, **options)
+    assert found.maps is None
+    assert "one pixel" in found.unmapped["first"]
+
+
+def test_places_are_in_pixels_in_every_file():
+    for result in small_analysis()._results().values():
+        tree = result if hasattr(result, "subtree") else None
+        parts = [result] if isinstance(result, xr.Dataset) else getattr(tree, "subtree", [])
+        for part in parts:
+            for name, variable in part.variables.items():
+                if name in {"x", "y", "x_center", "y_center", "radius"}:
+                    assert variable.attrs["units"] == "pixel", name
