@@ -251,6 +251,7 @@ VARIABLES: Final = {
         Term("best_x", "column of the best unit in its map", DIMENSIONLESS),
         Term("best_y", "row of the best unit in its map", DIMENSIONLESS),
         Term("ceiling", "highest correlation that the repeats allow", DIMENSIONLESS),
+        Term("ceiling_interval", "interval of the ceiling, over repeats", DIMENSIONLESS),
         Term("chance_correlation", "correlation reached by chance", DIMENSIONLESS),
         Term("correlation_map", "correlation with every unit, all time", DIMENSIONLESS),
         Term("correlation_selected", "correlation where the unit was chosen", DIMENSIONLESS),

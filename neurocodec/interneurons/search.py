@@ -183,7 +183,7 @@ def search_units(candidates: Candidates, search: Search) -> dict[str, Found]:
             look, found = _Look(candidates, search, numbers), dict[str, Found]()
             for group in groups:
                 new = look.found(group, shown)
-                found = {n: _joined(found[n], x) if n in found else x for n, x in new.items()}
+                found |= {n: _joined(found[n], x) if n in found else x for n, x in new.items()}
             best |= {n: _better(best[n], x) if n in best else x for n, x in found.items()}
     return best
 

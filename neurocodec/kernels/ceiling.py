@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurocodec.errors import InputError
+from neurocodec.kernels.intervals import jackknife_interval, without_stretches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,3 +43,21 @@ def repeat_ceiling(
     return np.asarray(
         np.sqrt(np.divide(shared, total, out=np.full_like(shared, np.nan), where=total > 0))
     )
+
+
+def ceiling_interval(
+    responses: NDArray[Any], confidence: float = 0.95, *, repeat_axis: int = 0, axis: int = 1
+) -> NDArray[np.float64]:
+    """Interval (2, ...) of the ceiling; its lower end is 0 where repeats may share nothing."""
+    # of the signal power, which is a mean and may be below 0, from its values without each repeat
+    # in turn (of two repeats, without each stretch of time); then as a correlation
+    y = np.moveaxis(np.asarray(responses, dtype=np.float64), (repeat_axis, axis), (0, 1))
+    if len(y) > 2:
+        without = [signal_power(np.delete(y, i, axis=0)) for i in range(len(y))]
+    else:
+        kept = without_stretches(y.shape[1]) > 0
+        without = [signal_power(y[:, rows]) for rows in kept if rows.any()]
+    ends = jackknife_interval(signal_power(y), np.stack(without), confidence)
+    total = y.mean(axis=0).var(axis=0)
+    shared = np.divide(ends, total, out=np.full_like(ends, np.nan), where=total > 0)
+    return np.asarray(np.sqrt(np.clip(shared, 0.0, 1.0)))

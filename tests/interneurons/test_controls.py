@@ -127,6 +127,17 @@ def test_permuted_networks_rarely_exceed_every_null():
     assert count <= 1
 
 
+def test_nulls_do_not_depend_on_the_passes(monkeypatch):
+    recording = recorded(planted_traces()).isel(time=slice(400))
+    quick = {**OPTIONS, "chance": 3, "permutations": 2, "pooling": (0, 1)}
+    runs = []
+    for memory in (2**29, 1):
+        monkeypatch.setattr("neurocodec.interneurons.search.MEMORY", memory)
+        runs.append(nc.compare_interneurons(small_network(), recording, ["layer1"], **quick))
+    for name in ("correlation", "control_correlation", "permuted_correlation", "null_correlation"):
+        np.testing.assert_allclose(runs[0][name], runs[1][name], atol=1e-4)
+
+
 def test_what_cannot_be_controlled_is_refused_before_any_pass():
     recording = recorded(planted_traces())
     with pytest.raises(UnknownNameError, match="'shfit'"):
