@@ -97,6 +97,19 @@ def recorded_rates(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
     )
 
 
+def recorded_repeats(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
+    """Recorded rates (repeat, time, cell) of a model's cells and times in Hz, single repeats."""
+    movie = in_seconds(movie.to_dataset() if isinstance(movie, xr.DataTree) else movie)
+    if not isinstance(movie, xr.Dataset) or v.CELL not in rates.coords:
+        return None
+    if "spike_count" not in movie or "bin_width" not in movie.coords:
+        return None
+    if movie["spike_count"].sizes.get(v.REPEAT, 1) < 2:
+        return None
+    found = _of_cells(movie["spike_count"] / bin_width_of(movie), rates[v.CELL])
+    return None if found is None else _at_times(found, rates).transpose(v.REPEAT, v.TIME, v.CELL)
+
+
 def _of_cells(rate: xr.DataArray, cells: xr.DataArray) -> xr.DataArray | None:
     """Recorded rates of the cells with these names, or with these numbers in the file."""
     # a model's cells may be called by their numbers, as in checkpoints of torch-deep-retina

@@ -6,7 +6,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from neurocodec import vocabulary as v
 from neurocodec.analyses.options import METHODS, MOMENTS, RETINA_EXPANSION, RETINA_STEPS
@@ -14,6 +14,8 @@ from neurocodec.cli.options import command_line, farewell, method_named, steps
 from neurocodec.errors import InputError
 
 BUNDLED: Final = "simulated-retina"
+FIT: Final = "fit.nc"
+"""File in which `neurocodec fit-retina` leaves the scores of its model."""
 
 DESCRIPTION: Final = (
     "Analyse a retina model: responses, contributions of hidden channels, modes, which part of "
@@ -86,6 +88,7 @@ def run_retina(options: argparse.Namespace) -> None:
         device=options.device,
         interneurons=cells,
         moments=options.moments,
+        scores=_scores(options.model),
         out=options.out,
         progress=not options.quiet,
     )
@@ -93,6 +96,14 @@ def run_retina(options: argparse.Namespace) -> None:
         analysis, options.out, settings={"command": command_line(options, "retina", add_retina)}
     )
     say(farewell(page, analysis.files, time.monotonic() - start))
+
+
+def _scores(model: str) -> Any:
+    """Scores of a model that `neurocodec fit-retina` left beside it."""
+    from neurocodec import storage  # noqa: PLC0415 - xarray only where it is needed
+
+    place = Path(model) / FIT
+    return storage.open(place)["scores"].to_dataset().load() if place.is_file() else None
 
 
 def _require_files(options: argparse.Namespace) -> None:

@@ -75,6 +75,7 @@ def render(
         facts=[*_facts(analysis), *settings.items()],
         versions=labels.versions(),
         match=_match(analysis),
+        scores=_scores(analysis),
         completeness=_completeness(analysis),
         modes=[mode_row(k, analysis.modes[k]) for k in analysis.layers],
         clusters={k: _clusters(analysis, k) for k in analysis.clusters},
@@ -126,7 +127,7 @@ def _window(analysis: RetinaAnalysis) -> str:
     return f"{frames} frames ({frames * step:.2g} s at {1 / step:.3g} frames per second)"
 
 
-def _match(analysis: RetinaAnalysis) -> dict[str, float] | None:
+def _match(analysis: RetinaAnalysis) -> dict[str, Any] | None:
     """Correlation of the model's rates with the recorded ones, over cells."""
     responses = analysis.responses()
     if "correlation" not in responses:
@@ -140,7 +141,35 @@ def _match(analysis: RetinaAnalysis) -> dict[str, float] | None:
         "best": np.nanmax(values),
         "count": int(np.isfinite(values).sum()),
         "all": len(values),
+        **_ceiling(responses),
     }
+
+
+def _ceiling(responses: xr.Dataset) -> dict[str, Any]:
+    """Ceiling of the median cell with its interval, and cells without any."""
+    if "ceiling" not in responses:
+        return {"ceiling": None}
+    low, high = responses["ceiling_interval"].transpose(v.BOUND, v.CELL).values
+    found = np.where(low > 0, responses["ceiling"].values, np.nan)
+    none = [str(name) for name in responses[v.CELL].values[~(low > 0)]]
+    if np.isnan(found).all():
+        return {"ceiling": np.nan, "noise": none}
+    middle = np.flatnonzero(found == np.nanquantile(found, 0.5, method="lower"))[0]
+    ends = {"low": low[middle], "high": high[middle]}
+    return {"ceiling": found[middle], **ends, "noise": none}
+
+
+def _scores(analysis: RetinaAnalysis) -> dict[str, Any] | None:
+    """Medians over cells of what the fit reached on held-out responses, beside the LN model."""
+    scores = analysis.scores
+    if scores is None:
+        return None
+    names = ("correlation", "correlation_ln", "ceiling")
+    found = {name: scores[name].values for name in names}
+    medians = {k: np.nanmedian(x) if np.isfinite(x).any() else np.nan for k, x in found.items()}
+    better = int((found["correlation"] > found["correlation_ln"]).sum())
+    said = str(scores.attrs.get("responses", ""))
+    return {**medians, "better": better, "all": scores.sizes[v.CELL], "said": said}
 
 
 def _completeness(analysis: RetinaAnalysis) -> list[dict[str, Any]]:

@@ -273,6 +273,23 @@ def test_the_page_says_how_many_interneurons_exceed_every_null(drawn, compared):
     assert "with a ring at the best unit" not in text
 
 
+def test_ceiling_ln_model_and_smoothing_are_beside_the_correlation(drawn):
+    found = small_analysis()
+    ends = (("bound", "cell"), np.array([[0.7, 0.6, 0.8, 0.0], [0.9, 0.8, 0.95, 0.4]]))
+    ceiling = xr.Dataset({"ceiling": ("cell", [0.8, 0.7, 0.9, 0.3]), "ceiling_interval": ends})
+    row = {k: ("cell", [x] * 4) for k, x in (("correlation", 0.6), ("correlation_ln", 0.5))}
+    about = {"responses": "spike counts smoothed (Gaussian, s.d. 10 ms)"}
+    scores = xr.Dataset({**row, "ceiling": ("cell", [0.9] * 4)}, attrs=about)
+    told = dataclasses.replace(found, ceiling=ceiling, scores=scores)
+    text = Page(render(told, drawn, {})).text
+    assert "Neither is smoothed. The repeats allow 0.80 in the median cell" in text
+    assert "(95 %: 0.70 to 0.90)" in text
+    assert "not above 0 of 1 of the 4 cells (simulated 4)" in text
+    assert "reached 0.60 in the median on held-out responses (spike counts smoothed" in text
+    assert "an LN model of the same cells 0.50, where the repeats allow 0.90" in text
+    assert "better than the LN model for 4 of 4 cells" in text
+
+
 def test_the_history_is_on_the_page(page):
     assert "4 frames (0.04 s at 100 frames per second)" in page.text
 

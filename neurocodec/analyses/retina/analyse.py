@@ -26,6 +26,7 @@ from neurocodec.cells.recording import (
     Movie,
     is_simulated,
     recorded_rates,
+    recorded_repeats,
     simulated_parts,
     stimulus_of,
     timed,
@@ -36,6 +37,7 @@ from neurocodec.engine.respond import respond
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.interneurons.compare import compare_interneurons
 from neurocodec.interneurons.recordings import RecordedInterneurons
+from neurocodec.kernels.ceiling import ceiling_interval, repeat_ceiling
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.network import Network
 from neurocodec.nn.attribution.integration import IntegratedGradients
@@ -80,6 +82,7 @@ def analyse_retina(
     device: str | None = None,
     interneurons: xr.Dataset | xr.DataTree | None = None,
     moments: int = MOMENTS,
+    scores: xr.Dataset | None = None,
     out: str | Path | None = None,
     progress: bool = True,
 ) -> RetinaAnalysis:
@@ -120,6 +123,9 @@ def analyse_retina(
         them; those that came with the movie where None.
     moments
         Times at which the receptive fields of all cells are kept; 0 leaves the fields out.
+    scores
+        `RetinaFit.scores` of the model, to stand beside its responses: what it and an LN model
+        reach on held-out responses.
     out
         Folder for the results. Contributions are written as they come: an interrupted analysis
         goes on there when the same call is made again.
@@ -193,10 +199,27 @@ def analyse_retina(
         simulated=simulated_parts(net, movie),
         **_maps(net, stimulus, modes, fitted, method, **where),
         shown=None if interneurons is None else stimulus_of(interneurons),
+        ceiling=None if recorded is None else _ceiling(movie, rates),
+        scores=scores,
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
     return analysis
+
+
+def _ceiling(movie: Movie, rates: xr.DataArray) -> xr.Dataset | None:
+    """Highest correlation that the repeats allow, with its interval."""
+    repeats = recorded_repeats(movie, rates)
+    if repeats is None:
+        return None
+    dims, bounds = (v.BOUND, v.CELL), {v.BOUND: np.array(v.BOUNDS)}
+    ends = ceiling_interval(repeats.values)
+    return xr.Dataset(
+        {
+            "ceiling": labels.labelled(repeat_ceiling(repeats.values), (v.CELL,), name="ceiling"),
+            "ceiling_interval": labels.labelled(ends, dims, bounds, name="ceiling_interval"),
+        }
+    )
 
 
 def _require_usable(net: Network, interneurons: xr.Dataset | xr.DataTree | None) -> None:

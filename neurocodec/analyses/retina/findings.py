@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import xarray as xr
 
 from neurocodec import labels, storage
@@ -74,6 +75,10 @@ class RetinaAnalysis:
         Layers without maps, and why.
     stability
         Of the clusters of each layer, as `nc.cluster_stability` returns it.
+    ceiling
+        `ceiling` and `ceiling_interval` of the recorded cells, where the movie came with repeats.
+    scores
+        `RetinaFit.scores` of the model, where they were given.
     shown
         What the interneurons saw (time, y, x), where that was not the movie.
     """
@@ -97,6 +102,8 @@ class RetinaAnalysis:
     unmapped: Mapping[str, str] = field(default_factory=dict)
     stability: Mapping[str, xr.Dataset] = field(default_factory=dict)
     shown: xr.DataArray | None = None
+    ceiling: xr.Dataset | None = None
+    scores: xr.Dataset | None = None
 
     def __repr__(self) -> str:
         found = self.interneurons
@@ -156,12 +163,17 @@ class RetinaAnalysis:
         return completeness(self.tree)
 
     def responses(self) -> xr.Dataset:
-        """Firing rates of the model, recorded ones, and how they correlate cell by cell."""
+        """Firing rates of the model, recorded ones, their correlation by cell, its ceiling."""
         data = self.rates.to_dataset()
         if self.recorded is not None:
             match = xr.corr(self.rates, self.recorded, dim=v.TIME)
             data["recorded_firing_rate"] = self.recorded
-            data["correlation"] = labels.labelled(match.values, (v.CELL,), name="correlation")
+            data["correlation"] = labels.labelled(
+                match.values, (v.CELL,), name="correlation", comment="rates not smoothed"
+            )
+            if self.ceiling is not None:
+                data = data.assign({str(k): x.variable for k, x in self.ceiling.items()})
+                data = data.assign_coords({v.BOUND: np.array(v.BOUNDS)})
         return labels.stamp(data, "nc.analyse_retina", rates=labels.provenance(self.rates))
 
     def cells(self) -> xr.DataTree:

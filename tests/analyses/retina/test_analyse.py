@@ -88,6 +88,24 @@ def test_recorded_rates_are_taken_at_the_times_of_the_responses():
     assert float(match) == pytest.approx(expected[0, 1], abs=1e-5)
 
 
+def test_repeats_of_the_movie_give_a_ceiling_with_its_interval():
+    rng, movie = np.random.default_rng(0), small_recording(150).drop_vars("firing_rate")
+    drive = rng.gamma(1.0, 2.0, size=(150, 4)) * [1, 1, 1, 0] + [0, 0, 0, 1.0]
+    counts = rng.poisson(drive, (12, 150, 4)).astype(np.int16)  # the last cell is noise alone
+    movie["spike_count"] = (("repeat", "time", "cell"), counts)
+    options = {"method": nc.methods.ActGrad(), "expansion": 1, "moments": 0, "progress": False}
+    found = analyse_retina(small_network(), movie.assign_coords(bin_width=0.01), **options)
+    ceiling = found.responses()["ceiling"]
+    covariance = np.cov(counts[:, HISTORY - 1 :, 0], ddof=0)
+    shared = covariance[~np.eye(12, dtype=bool)].mean()
+    expected = np.sqrt(shared / counts[:, HISTORY - 1 :, 0].mean(axis=0).var())
+    assert float(ceiling[0]) == pytest.approx(expected)
+    low = found.responses()["ceiling_interval"].sel(bound="low")
+    assert (low[:3] > 0.5).all()
+    assert low[3] == 0
+    assert "4 cells with a recording" in repr(found)
+
+
 def test_spike_counts_become_rates_where_no_rate_came():
     rates = small_analysis().rates.drop_vars("cell_type")
     counts = np.zeros((2, 300, 4), dtype=np.int16)
