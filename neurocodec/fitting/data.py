@@ -111,8 +111,7 @@ def fitting_data(
         held_out, test_frames, used = answers, frames, stretches
     else:
         require_alike(training, test)
-        test_frames = frames_of(test)
-        ends = stretches_of(test)
+        test_frames, ends = frames_of(test), stretches_of(test)
         held_out = _same_cells(responses_of(test, smoothing, ends), names)
         used = select_matching(stretches, frames, test_frames, segments)
     if not isinstance(segments, str):

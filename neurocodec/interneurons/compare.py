@@ -190,8 +190,8 @@ def compare_interneurons(
     chance = arguments.whole("chance", chance, 0, hint="chance=100")
     level = _in_range("quantile", quantile, 1.0)
     wanted = wanted_controls(controls, chance)
-    permutations = arguments.whole("permutations", permutations, 2, hint="permutations=9")
-    draws = permutations if PERMUTED in wanted else 0
+    draws = arguments.whole("permutations", permutations, 2, hint="permutations=9")
+    draws *= PERMUTED in wanted
     data = _recorded(net, recording, variable)
     lags = round(_in_range("max_lag", max_lag) * data.rate)
     frames = round(_in_range("block", block) * data.rate)
@@ -217,24 +217,17 @@ def compare_interneurons(
     linear = Linear.of(data, halves, net.history or 1, level) if LINEAR in wanted else None
     nulls = Controls(wanted, level, linear, draws, found)
     tree = Named(placed, data, search, level, nulls).tree(searched, loadings, found)
-    if data.is_uniform:
-        tree.attrs["uniform_stimulus"] = 1
+    asked = {"max_lag": max_lag, "pooling": pooling, "max_shift": max_shift, "block": block}
+    asked |= {"signed": signed, "chance": chance, "quantile": quantile, "seed": seed}
     return labels.stamp(
         tree,
         "nc.compare_interneurons",
         **net.facts,
         layers=searched,
         modes=[*loadings],
-        max_lag=max_lag,
-        pooling=pooling,
-        max_shift=max_shift,
-        block=block,
-        signed=signed,
-        chance=chance,
-        quantile=quantile,
+        **asked,
         controls=wanted,
         permutations=draws,
-        seed=seed,
         data_sha256=labels.fingerprint(data.traces, data.samples.values.numpy()),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -118,7 +118,7 @@ class Controls:
         correlation: NDArray[np.float64],  # (trace,), that is to exceed them
         shifted: NDArray[np.float64],  # (shift, trace)
         layers: Iterable[str],  # whose units it is of
-    ) -> dict[str, tuple[tuple[str, ...], NDArray[np.generic]]]:
+    ) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
         """Dims and values of every null, by name of the variable."""
         means, ends, names = [], [], []
         drawn = self.permuted(layers)
@@ -140,13 +140,13 @@ class Controls:
         if not names:
             return {}
         made = np.stack(ends)
-        above = correlation > made[:, 1]
-        found = {
+        above = np.asarray(correlation > made[:, 1])
+        found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
             CONTROL: ((CONTROL,), np.array(names)),
             "control_correlation": ((CONTROL, v.INTERNEURON), np.stack(means)),
             "control_interval": ((CONTROL, v.BOUND, v.INTERNEURON), made),
             "exceeds": ((CONTROL, v.INTERNEURON), above),
-            "exceeds_all": ((v.INTERNEURON,), above.all(axis=0)),
+            "exceeds_all": ((v.INTERNEURON,), np.asarray(above.all(axis=0))),
         }
         if PERMUTED in names:
             found["permuted_correlation"] = ((DRAW, v.INTERNEURON), drawn)

@@ -58,9 +58,11 @@ class Named:
             name = f"{v.MODE}s/{alias}"
             nodes[f"/{name}"] = xr.Dataset(self._modes(found[name], array))
         # on every node: those that are no index would not be inherited
-        return xr.DataTree.from_dict(
+        tree = xr.DataTree.from_dict(
             {path: node.assign_coords(self.data.coords) for path, node in nodes.items()}
         )
+        tree.attrs |= {"uniform_stimulus": 1} if self.data.is_uniform else {}
+        return tree
 
     def _named(self, values: ArrayLike, name: str, *dims: str, **options: Any) -> xr.DataArray:
         """Array over interneurons and further dims."""

@@ -155,7 +155,8 @@ class Candidates:
             ]
             for start in range(0, len(moved), search.batch_size):
                 stop = min(start + search.batch_size, len(moved))
-                batch, maps = moved.batch(start, stop, self.net.device), {}
+                batch = moved.batch(start, stop, self.net.device)
+                maps: dict[str, NDArray[np.float32]] = {}
                 for i, read in reads:  # all are shown the same windows
                     rows = read(batch)
                     maps |= rows if i is None else {beside_name(i, k): x for k, x in rows.items()}

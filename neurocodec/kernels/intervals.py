@@ -178,4 +178,4 @@ def prediction_interval(draws: ArrayLike, confidence: float) -> NDArray[np.float
     if len(x) < 2:
         return np.full((2, *x.shape[1:]), np.nan)
     reach = student.ppf(confidence, len(x) - 1) * np.sqrt(1 + 1 / len(x)) * x.std(axis=0, ddof=1)
-    return np.tanh(x.mean(axis=0) + np.stack([-reach, reach]))
+    return np.asarray(np.tanh(x.mean(axis=0) + np.stack([-reach, reach])))

@@ -172,17 +172,11 @@ def analyse_retina(
     rates = respond(net, stimulus, batch_size=batch_size or 64, **where)
     rates = with_types(rates, recorded := recorded_rates(movie, rates))
     fitted = fit_target(rates)
+    place = None if folder is None else folder / CONTRIBUTIONS
     tree = contributions(
-        net,
-        stimulus,
-        target=fitted,
-        method=method,
-        layers=wanted,
-        baseline=_baseline(net),
-        out=None if folder is None else folder / CONTRIBUTIONS,
-        batch_size=batch_size,
-        **where,
-    )
+        net, stimulus, target=fitted, method=method, layers=wanted, baseline=_baseline(net),
+        out=place, batch_size=batch_size, **where,
+    )  # fmt: skip
     tree = _in_memory(tree)
     modes = {layer: fit.fit(tree[layer]) for layer, fit in fits.items()}
     analysis = RetinaAnalysis(
@@ -198,13 +192,25 @@ def analyse_retina(
         interneurons=_interneurons(net, movie, interneurons, modes, fitted, seed=seed, **where),
         simulated=simulated_parts(net, movie),
         **_maps(net, stimulus, modes, fitted, method, **where),
-        shown=None if interneurons is None else stimulus_of(interneurons),
-        ceiling=None if recorded is None else _ceiling(movie, rates),
+        **_beside(movie, rates, recorded, interneurons),
         scores=scores,
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
     return analysis
+
+
+def _beside(
+    movie: Movie,
+    rates: xr.DataArray,
+    recorded: xr.DataArray | None,
+    interneurons: xr.Dataset | xr.DataTree | None,
+) -> dict[str, Any]:
+    """What is known without the model: what interneurons saw, and the ceiling of the cells."""
+    return {
+        "shown": None if interneurons is None else stimulus_of(interneurons),
+        "ceiling": None if recorded is None else _ceiling(movie, rates),
+    }
 
 
 def _ceiling(movie: Movie, rates: xr.DataArray) -> xr.Dataset | None:
