@@ -350,7 +350,7 @@ def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
         ),
         (
             INTERNEURONS,
-            "correlation of each interneuron with units and modes",
+            "correlation of each interneuron with units and modes, and what the nulls reach",
             f'nc.open("{INTERNEURONS}").correlation',
         ),
     ]

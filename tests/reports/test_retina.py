@@ -271,6 +271,7 @@ def test_the_page_says_how_many_interneurons_exceed_every_null(drawn, compared):
     assert "above chance" not in text
     assert "What they saw: part 'global', full field. Nothing tells one place from another" in text
     assert "with a ring at the best unit" not in text
+    assert "at the place of the interneuron" not in text
 
 
 def test_ceiling_ln_model_and_smoothing_are_beside_the_correlation(drawn):
@@ -284,7 +285,7 @@ def test_ceiling_ln_model_and_smoothing_are_beside_the_correlation(drawn):
     text = Page(render(told, drawn, {})).text
     assert "Neither is smoothed. The repeats allow 0.80 in the median cell" in text
     assert "(95 %: 0.70 to 0.90)" in text
-    assert "not above 0 of 1 of the 4 cells (simulated 4)" in text
+    assert "Of 1 of the 4 cells (simulated 4) the ceiling is not above 0" in text
     assert "reached 0.60 in the median on held-out responses (spike counts smoothed" in text
     assert "an LN model of the same cells 0.50, where the repeats allow 0.90" in text
     assert "better than the LN model for 4 of 4 cells" in text
