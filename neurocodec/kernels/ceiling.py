@@ -68,4 +68,5 @@ def _shared(y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Part of the variance of a single repeat (repeat, time, ...) that repeats share; or NaN."""
     total = y.var(axis=1).mean(axis=0)
     power = signal_power(y)
-    return np.divide(power, total, out=np.full_like(power, np.nan), where=total > 0)
+    found = np.divide(power, total, out=np.full_like(power, np.nan), where=total > 0)
+    return np.asarray(found)
