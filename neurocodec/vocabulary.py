@@ -150,7 +150,7 @@ VARIABLES: Final = {
         ),
         Term(
             "chance_variance_ratio",
-            "variance ratio that 95 % of the modes of shuffled rows stay below",
+            "variance ratio that 97.5 % of the modes of shuffled rows stay below",
             DIMENSIONLESS,
         ),
         Term(

@@ -62,6 +62,7 @@ class ContributionPlan(Plan):
     def names(self) -> set[str]:
         """What the result has beside the coordinates of the samples: variables, dims, nodes."""
         own = {v.TARGET, *EXTRAS, v.ACTIVATION, self.method.variable, v.COMPLETENESS_ERROR}
+        own.add(v.BYPASS)
         places = {v.SIGN} if self.reduce == "channel" else {v.Y, v.X, v.TOKEN, v.FEATURE}
         return {*own, *self.layers, v.CHANNEL, *places}
 
@@ -96,7 +97,9 @@ class ContributionPlan(Plan):
         around = frozenset(a for a in self.layers if a != of and flow.passes_by(a, of))
         passes = replace(passes, aliases=tuple(self.layers), bypassed=around)
         passes = with_prefix(passes, session, self.method, self.samples)
-        return Contributions(self.told(session), session.bytes_per_sample, passes, session.traced.done)
+        return Contributions(
+            self.told(session), session.bytes_per_sample, passes, session.traced.done
+        )
 
 
 @dataclass(frozen=True)
@@ -116,18 +119,17 @@ class Contributions(Bound):
         del into
         found = self.plan.method.attribute(self.passes, batch)
         require_finite_target(found.target, batch.first)
-        require_finite_values(found, batch.first)
         rows = {v.TARGET: found.target}
         extras = dict(zip(EXTRAS, (found.steps, found.converged), strict=True))
         rows |= {name: values for name, values in extras.items() if values is not None}
         rows |= {
             f"{alias}/{name}": values
             for alias in self.plan.layers
-            for name, values in self._reduced(found, alias).items()
+            for name, values in self._reduced(found, alias, batch.first).items()
         }
         return {name: values.cpu().numpy() for name, values in rows.items()}
 
-    def _reduced(self, found: Attribution, alias: str) -> dict[str, Tensor]:
+    def _reduced(self, found: Attribution, alias: str, first: int) -> dict[str, Tensor]:
         layer, plan = self.passes.capture.layers[alias], self.plan
         activation = layer.channels_first(found.activation[alias])
         whole = plan.reduce == "none"
@@ -136,6 +138,7 @@ class Contributions(Bound):
             return rows
         values = layer.channels_first(found.values[alias])
         rows[plan.method.variable] = values if whole else split_sign(values, plan.split)
+        require_finite_values(rows[plan.method.variable], alias, first)
         if alias in found.change:
             total = rows[plan.method.variable].flatten(1).sum(1, dtype=torch.float64)
             rows[v.COMPLETENESS_ERROR] = (total - found.change[alias]).to(values.dtype)
@@ -221,20 +224,19 @@ def require_finite_target(target: Tensor, first: int) -> None:
         )
 
 
-def require_finite_values(found: Attribution, first: int) -> None:
-    """Refuse contributions with NaN or infinity, naming sample and layer."""
-    for alias, values in found.values.items():
-        wrong = ~values.flatten(1).isfinite().all(1)
-        if bool(wrong.any()):
-            place = first + int(wrong.nonzero()[0])
-            raise InputError(
-                came=f"contributions of layer {alias!r} that are not finite, first for sample"
-                f" {place}: the network has no gradient there, or none at the baseline (a"
-                " normalisation of a blank input, a square root at 0)",
-                expected="a path on which the target can be differentiated",
-                hint="baseline='mean', or nc.methods.IntegratedGradients(rule='right'), which"
-                " leaves out the baseline itself",
-            )
+def require_finite_values(values: Tensor, alias: str, first: int) -> None:
+    """Refuse contributions, or sums of them, with NaN or infinity, naming sample and layer."""
+    wrong = ~values.isfinite().flatten(1).all(1)
+    if bool(wrong.any()):
+        place = first + int(wrong.nonzero()[0])
+        raise InputError(
+            came=f"contributions of layer {alias!r} that are not finite, first for sample"
+            f" {place}: the network has no gradient there, or none at the baseline (a"
+            " normalisation of a blank input, a square root at 0)",
+            expected="a path on which the target can be differentiated",
+            hint="baseline='mean', or nc.methods.IntegratedGradients(rule='right'), which"
+            " leaves out the baseline itself",
+        )
 
 
 def _labelled_rows(

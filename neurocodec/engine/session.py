@@ -45,7 +45,7 @@ class Known:
     def of(cls, net: Network, before: State) -> Known:
         """What earlier passes have changed in a copy is no part of what the module is."""
         state = replace(before, changed=tuple(sorted(_changed.get(net.module, ()))))
-        return cls(net.facts_in(state), Identity(state.marks, state.walk.code, state.changed))
+        return cls(net.facts_in(state), Identity(state.kept_marks, state.walk.code, state.changed))
 
     def answering(self, answers: Tensor) -> Known:
         """The same, with some numbers of the answers to a few samples."""
@@ -105,11 +105,16 @@ class Session:
             yield
 
 
+def _key(known: Known, asked: object) -> str:
+    return fingerprint(repr((known.facts, sorted(known.identity.data.items()), asked)))
+
+
 def _traced(net: Network, capture: Capture, few: Tensor, before: State) -> tuple[Trace, Known]:
     """See how a few samples run, in full unless it is proved of this state, layers and shape."""
     proofs, known = _proofs.setdefault(net.module, {}), Known.of(net, before)
-    asked = (dict(capture.layers), (*few.shape[1:],), few.dtype, few.device)
-    proof = proofs.get(fingerprint(repr((known.facts, asked))))
+    # of one sample nothing is known of how several depend on each other
+    asked = (dict(capture.layers), (*few.shape[1:],), few.dtype, few.device, len(few) > 1)
+    proof = proofs.get(_key(known, asked))
     if proof is not None:
         traced = trace_again(capture, few, proof)
         return traced, known.answering(traced.done.outputs)
@@ -123,7 +128,7 @@ def _traced(net: Network, capture: Capture, few: Tensor, before: State) -> tuple
     if traced.flow.proves:
         while len(proofs) >= _PROOFS:
             proofs.pop(next(iter(proofs)))
-        proofs[fingerprint(repr((known.facts, asked)))] = traced.proof
+        proofs[_key(known, asked)] = traced.proof
     return traced, known.answering(traced.done.outputs)
 
 

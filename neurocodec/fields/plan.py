@@ -29,6 +29,7 @@ from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch, Prefix
+from neurocodec.nn.capture.shortcuts import with_own_kernels
 from neurocodec.nn.capture.tracing import close
 from neurocodec.nn.fields.adjoint import Adjoint, local_gradients
 from neurocodec.nn.fields.passes import FieldPasses
@@ -104,7 +105,8 @@ class FieldPlan(Plan):
             session = self._hooked(stack, few)
             plainly = replace(self, known=session.known).bound(session)
             first, expected = plainly.probe()
-            with local_gradients(session.capture.module), session.quickened():
+            safe = with_own_kernels(session.traced.flow, session.capture.module)
+            with local_gradients(safe), session.quickened():
                 quick = plainly.quick(session)
                 if close(quick.passes.fields(first), expected):
                     yield quick

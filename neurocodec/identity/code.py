@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dis
 import functools
-import inspect
 import sys
 import sysconfig
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-_RUN_BY_TORCH: Final = ("forward", "__call__", "__getattr__", "__getattribute__")
+_RUN_BY_TORCH: Final = ("forward",)
+_NOT_RUN: Final = {"__init__", "__new__", "__repr__", "__str__", "__getstate__", "__setstate__"}
+"""Of the methods that Python itself calls, those that no pass needs."""
 
 
 def full_name(thing: Any) -> str:
@@ -45,22 +46,49 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
 
 def globals_of(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     """What a function reads of its module, and of the user's own modules that it names there."""
-    known = function.__globals__
     for code in _nested(function.__code__):
-        module: Any = None
+        named: Any = None  # what the step before has loaded
         for step in dis.get_instructions(code):
-            if step.opname in {"LOAD_GLOBAL", "LOAD_NAME"} and step.argval in known:
-                value = known[step.argval]
-                module = value if isinstance(value, types.ModuleType) else None
-                if module is None and not _is_library(value):
-                    yield step.argval, value
-            elif step.opname in {"LOAD_ATTR", "LOAD_METHOD"} and module is not None:
-                inner = getattr(module, step.argval, None)
-                if not _is_installed(module.__name__.partition(".")[0]) and not _is_library(inner):
-                    yield f"{module.__name__}.{step.argval}", inner
-                module = None
-            else:
-                module = None
+            before, inner = named, _loaded(step, function.__globals__, named)
+            if step.opname not in _OF_MODULE and isinstance(named, types.ModuleType):
+                yield from _settings(named)  # handed on whole, such as to getattr
+            named = inner
+            if inner is not None and not isinstance(inner, types.ModuleType):
+                if not _is_library(inner):
+                    of = before.__name__ + "." if isinstance(before, types.ModuleType) else ""
+                    yield f"{of}{step.argval}", inner
+                named = None
+
+
+_GLOBAL: Final = {"LOAD_GLOBAL", "LOAD_NAME"}
+_OF_MODULE: Final = {"LOAD_ATTR", "LOAD_METHOD"}
+
+
+def _loaded(step: dis.Instruction, known: dict[str, Any], before: Any) -> Any:
+    """What a step loads of a function's globals, or of a user's own module; None: neither."""
+    if step.opname in _GLOBAL:
+        found = known.get(step.argval)
+    elif step.opname == "IMPORT_NAME":
+        found = sys.modules.get(step.argval)
+    elif step.opname in _OF_MODULE and isinstance(before, types.ModuleType):
+        found = getattr(before, step.argval, None)
+    else:
+        return None
+    return None if isinstance(found, types.ModuleType) and not _is_own_module(found) else found
+
+
+def _is_own_module(module: types.ModuleType) -> bool:
+    return not _is_installed(module.__name__.partition(".")[0])
+
+
+def _settings(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
+    """Plain globals of a user's module."""
+    for name, value in sorted(vars(module).items()):
+        if not name.startswith("__") and isinstance(value, _SETTINGS):
+            yield f"{module.__name__}.{name}", value
+
+
+_SETTINGS: Final = (bool, int, float, complex, str, tuple, list, dict, set)
 
 
 def _is_library(value: object) -> bool:
@@ -74,7 +102,9 @@ def _is_library(value: object) -> bool:
 def reached_by_a_pass(bases: Sequence[type]) -> set[str]:
     """Names of methods that a pass through a module can reach."""
     found: set[str] = set()
-    new = {*_RUN_BY_TORCH}
+    held = {name for base in bases for name in vars(base)}
+    special = {n for n in held if n.startswith("__") and n.endswith("__")}
+    new = {*_RUN_BY_TORCH, *special} - _NOT_RUN
     while new:
         found |= new
         codes = (
@@ -85,7 +115,7 @@ def reached_by_a_pass(bases: Sequence[type]) -> set[str]:
             for code in _nested(function.__code__)
         )
         new = {name for code in codes for name in code.co_names} - found
-    return found
+    return held if "getattr" in found else found  # by a name that is made up
 
 
 def functions_in(value: Any) -> list[types.FunctionType]:
@@ -95,9 +125,17 @@ def functions_in(value: Any) -> list[types.FunctionType]:
     elif isinstance(value, functools.cached_property):
         inner = [value.func]
     else:
-        inner = [inspect.unwrap(getattr(value, "__func__", value)) if callable(value) else value]
-        inner = [getattr(x, "__func__", x) for x in inner]
-    return [x for x in inner if isinstance(x, types.FunctionType)]
+        inner = [getattr(value, "__func__", value)]
+    return [x for one in inner for x in _unwrapped(one) if isinstance(x, types.FunctionType)]
+
+
+def _unwrapped(value: Any) -> Iterator[Any]:
+    """A function, and those that it wraps."""
+    seen: list[Any] = []
+    while value is not None and not any(value is x for x in seen):
+        seen.append(value)
+        yield value
+        value = getattr(value, "__wrapped__", None)
 
 
 def package_of(thing: Any) -> str:

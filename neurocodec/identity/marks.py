@@ -21,7 +21,7 @@ class Identity:
 
     data: dict[str, str] = field(default_factory=dict)  # path -> mark
     code: dict[str, str] = field(default_factory=dict)  # function or class -> mark
-    changed: tuple[str, ...] = ()  # paths that a pass changes by itself, with all below them
+    changed: tuple[str, ...] = ()  # paths that a pass changes by itself, and may add to
     answers: list[list[float]] = field(default_factory=list)  # one list for each way to answer
     python: str = PYTHON
 
@@ -35,7 +35,9 @@ class Identity:
             f"{path} {'was not there' if path not in old else 'is other than it was'}"
             for new, old in pairs
             for path in sorted({*new, *old})
-            if new.get(path) != old.get(path) and free.isdisjoint(above(path))
+            if new.get(path) != old.get(path) and path not in free
+            # a pass that fills a table may add what is below it, but not change what was there
+            if (path in new and path in old) or free.isdisjoint(above(path))
         ]
         if not found and not _agree(self.answers, there.answers):
             found.append("answers to the same few samples are others")

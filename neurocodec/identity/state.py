@@ -56,8 +56,13 @@ class State:
         return dataclasses.replace(self, changed=tuple(sorted(moved | known)))
 
     @property
+    def kept_marks(self) -> dict[str, str]:
+        """Marks of all but what passes have changed; what lies below that may be new each time."""
+        return {k: x for k, x in self.walk.data.items() if k not in self.changed}
+
+    @property
     def marks(self) -> dict[str, str]:
-        """Marks of what no pass has changed."""
+        """Marks of what no pass has changed, nor anything that it is part of."""
         free = {*self.changed}
         return {k: x for k, x in self.walk.data.items() if free.isdisjoint(above(k))}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import array
+import contextvars
 import enum
 import functools
 import hashlib
 import re
 import sys
 import types
+import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from pathlib import PurePath
@@ -27,7 +30,17 @@ from neurocodec.identity.code import (
 
 ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 """Places in memory in the text of an object, which are others in every process."""
-_OPEN: Final = frozenset({"neurocodec", "types", "argparse"})
+_METHODS: Final = (
+    functools.cached_property,
+    property,
+    type,
+    types.FunctionType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.ModuleType,
+)
+"""What a class holds beside attributes."""
+_OPEN: Final = frozenset({"neurocodec", "types", "argparse", "collections"})
 """Modules, beside a user's own, of whose objects all attributes count."""
 _LONG: Final = 64
 """Things in a container from which on they are one mark together."""
@@ -73,6 +86,8 @@ class Walk:
         self._code: dict[str, set[str]] = {}
         self._known = known or {}  # id of a tensor that is told elsewhere -> its name there
         self._seen: dict[int, tuple[object, str]] = {}  # objects stay alive: ids are not reused
+        self._compiled_in: dict[tuple[str, int], dict[str, Any]] = {}  # globals of looked-at code
+        self._reached: set[str] = set()  # names of methods that passes through the module call
         self.tensors: Tensors = {} if tensors is None else tensors
 
     @property
@@ -107,6 +122,12 @@ class Walk:
             return self._sequence(path, value)
         if isinstance(value, Set):
             return self._put(path, f"set {sorted(map(digest, value))}")
+        if isinstance(value, array.array | memoryview):
+            return self._array(path, np.asarray(value))
+        if isinstance(value, weakref.ref):
+            return self.visit(f"{path}.to", value())
+        if isinstance(value, contextvars.ContextVar):
+            return self.visit(f"{path}.now", value.get(None))
         if isinstance(value, types.MethodType):
             self.visit(f"{path}.method", value.__func__)
             return self.visit(f"{path}.self", value.__self__)
@@ -165,6 +186,9 @@ class Walk:
     def _module(self, path: str, module: Any) -> None:
         """A module of torch: its class, what hangs on it, its attributes and its parts."""
         kind = type(module)
+        if not self._reached:
+            kinds = {type(part): None for part in module.modules()}
+            self._reached = reached_by_a_pass([b for k in kinds for b in k.__mro__ if is_own(b)])
         own = {k: x for k, x in _attributes(module) if k not in _of_every_module()}
         if package_of(kind) == "torch":  # settings that no pass changes: one mark for all of them
             plain = {k: x for k, x in own.items() if type(x) in _PLAIN or _is_short(x)}
@@ -208,7 +232,10 @@ class Walk:
 
     def _function(self, path: str, function: types.FunctionType) -> None:
         """Code where it is the user's, and what it has of its surroundings."""
-        self._put(path, function.__qualname__ if is_own(function) else full_name(function))
+        named = function.__qualname__ if is_own(function) else full_name(function)
+        if function.__name__ == "<lambda>":  # all of which have one name
+            named += f" {function.__code__.co_names} {function.__code__.co_consts}"
+        self._put(path, without_addresses(named))
         if package_of(function) in sys.stdlib_module_names:
             return
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
@@ -223,15 +250,19 @@ class Walk:
         self._compiled(function)
 
     def _compiled(self, function: types.FunctionType) -> None:
-        if not is_own(function) or function.__code__.co_filename == "<string>":
+        made = function.__code__.co_filename == "<string>" and function.__name__.startswith("__")
+        if not is_own(function) or made:  # as dataclasses make them
             return
         mark = _mark(code_text(function.__code__, function.__doc__))
-        marks = self._code.setdefault(function.__qualname__, set())
-        if mark in marks:
+        self._code.setdefault(function.__qualname__, set()).add(mark)
+        known = function.__globals__
+        if (mark, id(known)) in self._compiled_in:
             return
-        marks.add(mark)
+        self._compiled_in[mark, id(known)] = known
+        # two modules may have a global of one name each: the first met is 0
+        place = list({id(x): None for x in self._compiled_in.values()}).index(id(known))
         for name, value in globals_of(function):
-            self.visit(f"global {name}", value)
+            self.visit(f"global {name}{f' ({place})' if place else ''}", value)
 
     def _class(self, kind: type, *, whole: bool) -> None:
         """Methods of a user's class and its bases, and their plain attributes."""
@@ -240,11 +271,14 @@ class Walk:
         self._seen[id(kind)] = (kind, "class")
         bases = [base for base in kind.__mro__ if is_own(base)]
         held = {name: value for base in reversed(bases) for name, value in vars(base).items()}
-        for name, value in held.items():
-            plain = isinstance(value, (*_PLAIN, *_HELD)) or is_tensor(value)
+        for name, method in held.items():
+            value = getattr(method, "__func__", method)
+            plain = not isinstance(value, _METHODS)
             if plain and not name.startswith(("__", "_abc_")):
                 self.visit(f"class {kind.__qualname__}.{name}", value)
-        names = {n for base in bases for n in vars(base)} if whole else reached_by_a_pass(bases)
+        names = {n for base in bases for n in vars(base)}
+        if not whole:  # what names a method of any part may call it
+            names &= self._reached | reached_by_a_pass(bases)
         for base in bases:
             for name in sorted(names & vars(base).keys()):
                 for function in functions_in(vars(base)[name]):

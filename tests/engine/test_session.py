@@ -1,7 +1,9 @@
 """One way to hook, trace and quicken a network: what a session knows, and what it gives back."""
 
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 from module_state import assert_same, state
 from networks import convolutional, retina, seeded
 from torch import nn
@@ -9,6 +11,7 @@ from torch import nn
 import neurocodec as nc
 from neurocodec.engine import session
 from neurocodec.engine.session import hooked, opened
+from neurocodec.errors import CaptureError
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.tracing import trace
 
@@ -168,3 +171,87 @@ def test_a_network_that_chooses_its_way_is_looked_at_each_time(looks):
         found, *_ = answers(net, net.layers, x)
         torch.testing.assert_close(found.outputs, net.module(x).detach())
     assert len(looks) == 2
+
+
+class Together(nn.Module):
+    """Normalises over the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        hidden = self.first(x).exp()
+        return self.second(hidden / hidden.mean(0, keepdim=True))
+
+
+def test_what_one_sample_proves_is_nothing_about_several():
+    net = nc.Network(seeded(Together).eval(), ["first"])
+    x = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
+    answers(net, net.layers, x[:1])
+    with pytest.raises(CaptureError, match="neighbours"):
+        answers(net, net.layers, x)
+
+
+class Chosen(nn.Module):
+    """Kernels by the contrast of a sample, through a convolution that holds others."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.convolution = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 2, 5)
+        self.other = nn.Parameter(torch.randn(2, 3, 5, 5))
+
+    def forward(self, x):
+        gate = (x.std((1, 2, 3)) > 0.5).to(x)
+        hidden, found = self.first(x).relu(), []
+        for i, h in enumerate(hidden):
+            weight = self.convolution.weight + gate[i] * self.other
+            kernels = {"weight": weight, "bias": self.convolution.bias}
+            found.append(torch.func.functional_call(self.convolution, kernels, h[None]))
+        return torch.cat(found).relu().mean((2, 3))
+
+
+def test_kernels_that_a_pass_computes_are_those_that_are_used():
+    module = seeded(Chosen).eval()
+    x = images(5) * 0.1
+    x[3] *= 10  # which is none of those that are looked at, nor the darkest or brightest
+    x[3] -= x[3].mean()
+    stimulus = xr.DataArray(x.numpy(), dims=("stimulus", "color", "y", "x"))
+    net = nc.Network(module, ["first"])
+    tree = nc.contributions(
+        net, stimulus, target=nc.targets.Output(0), method=nc.methods.Gradient(), progress=False
+    )
+    hidden = module.first(x).detach().requires_grad_()
+    module.first.register_forward_hook(lambda *_: hidden)
+    expected = module(x)[:, 0]
+    (gradient,) = torch.autograd.grad(expected.sum(), hidden)
+    np.testing.assert_allclose(tree["target"], expected.detach(), rtol=1e-5, atol=1e-6)
+    total = tree["first"]["gradient"].sum("sign").transpose("stimulus", "channel")
+    np.testing.assert_allclose(total, gradient.sum((2, 3)), rtol=1e-4, atol=1e-5)
+
+
+class Writing(nn.Module):
+    """Writes over its activations where one of them is large."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3, bias=False), nn.Linear(3, 2)
+        with torch.no_grad():
+            self.first.weight.copy_(torch.eye(3))
+
+    def forward(self, x):
+        h = self.first(x)
+        if (h > 1).any():
+            h[h > 1] = 1
+        return self.second(h)
+
+
+def test_an_activation_is_that_from_before_it_is_written_over():
+    net = nc.Network(seeded(Writing).eval(), ["first"])
+    x = torch.full((5, 3), 0.5)
+    x[3] = 2  # none of those that are looked at
+    stimulus = xr.DataArray(x.numpy(), dims=("stimulus", "feature"))
+    tree = nc.contributions(
+        net, stimulus, target=nc.targets.Output(0), method=nc.methods.Activation(), progress=False
+    )
+    np.testing.assert_array_equal(tree["first"]["activation"], x)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import array
+import collections
+import contextvars
 import dataclasses
 import functools
 import logging
@@ -9,6 +12,7 @@ import subprocess
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -244,3 +248,111 @@ def test_a_long_list_is_one_mark() -> None:
     walk = Walk()
     walk.visit("list", [np.zeros(1)] * 1000)
     assert len(walk.data) == 2
+
+
+SETTINGS = types.ModuleType("settings_of_a_user")
+SETTINGS.CAP, SETTINGS.inner = 1.0, types.ModuleType("inner_settings_of_a_user")
+SETTINGS.inner.CAP = 1.0
+POWER = {"of": 1.0}
+CONTEXT = contextvars.ContextVar("gain", default=1.0)
+
+
+def capped(limit: dict[str, float]) -> Callable[..., Callable[..., torch.Tensor]]:
+    def decorate(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        @functools.wraps(function)
+        def inner(*args: torch.Tensor) -> torch.Tensor:
+            return function(*args).clamp(max=limit["of"])
+
+        return inner
+
+    return decorate
+
+
+LIMIT = {"of": 1.0}
+
+
+class Encoder(nn.Module):
+    """Whose own forward is not what runs."""
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        return x * POWER["of"] + CONTEXT.get()
+
+    def __getitem__(self, x: torch.Tensor) -> torch.Tensor:
+        return x * SETTINGS.inner.CAP
+
+    def act_soft(self, x: torch.Tensor) -> torch.Tensor:
+        return x * SETTINGS.CAP
+
+
+class Reaching(nn.Module):
+    """Reads what its class, its parts and modules of the user have."""
+
+    config = types.SimpleNamespace(gain=1.0)
+    clamp = staticmethod(functools.partial(torch.clamp, max=1.0))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = Encoder()
+        self.numbers = array.array("d", [1.0])
+        self.listed = collections.UserList([1.0])
+        self.bytes = memoryview(bytearray(b"ab"))
+        self.there = weakref.ref(self.part)
+        self.two = [lambda x: x + 1, lambda x: x * 2]
+
+    @capped(LIMIT)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return getattr(self.part, "act_" + "soft")(self.part.encode(self.clamp(x)))
+
+
+def _swap(module: Reaching) -> None:
+    module.two.reverse()
+
+
+REACHED: dict[str, Callable[[Reaching, pytest.MonkeyPatch], object]] = {
+    "a global that a part's method reads": lambda _, p: p.setitem(POWER, "of", 2.0),
+    "code of a part's method": lambda _, p: p.setattr(Encoder, "encode", lambda _, x: x * 3),
+    "a module's setting, by a name made up": lambda _, p: p.setattr(SETTINGS, "CAP", 2.0),
+    "a setting two modules deep": lambda _, p: p.setattr(SETTINGS.inner, "CAP", 2.0),
+    "a decorator's closure": lambda _, p: p.setitem(LIMIT, "of", 2.0),
+    "an object of the class": lambda _, p: p.setattr(Reaching.config, "gain", 2.0),
+    "a partial of the class": lambda _, p: p.setattr(
+        Reaching, "clamp", staticmethod(functools.partial(torch.clamp, max=2.0))
+    ),
+    "an array of Python": lambda m, _: m.numbers.append(2.0),
+    "a list of a user's": lambda m, _: m.listed.append(2.0),
+    "bytes": lambda m, _: m.bytes.__setitem__(0, 7),
+    "what a weak reference leads to": lambda m, _: setattr(m, "there", weakref.ref(m.listed)),
+    "a context": lambda _, __: CONTEXT.set(2.0),
+    "two lambdas": lambda m, _: _swap(m),
+}
+
+
+@pytest.mark.parametrize("change", REACHED.values(), ids=REACHED)
+def test_what_is_reached_in_a_roundabout_way_counts(
+    change: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (SETTINGS, SETTINGS.inner):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    def told() -> tuple[dict[str, str], dict[str, str]]:
+        walk = State.of(module).walk
+        return walk.data, walk.code
+
+    module = Reaching()
+    before = told()
+    assert told() == before
+    change(module, monkeypatch)
+    after = told()
+    CONTEXT.set(1.0)
+    assert after != before
+
+
+def test_what_a_pass_adds_to_is_compared_in_what_was_there_before() -> None:
+    one = {"net.settings": "[cap]", "net.settings[cap]": "1", "net.gain": "2"}
+    passed = one | {"net.settings": "[cap, table]", "net.settings[table]": "3"}
+    changed = ("net.settings", "net.settings[table]")
+    first, again = (Identity(data, {}, changed) for data in (one, passed))
+    assert not first.differences(again)
+    assert not again.differences(first)
+    other = Identity({**passed, "net.settings[cap]": "7"}, {}, changed)
+    assert other.differences(first) == ["net.settings[cap] is other than it was"]

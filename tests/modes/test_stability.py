@@ -107,15 +107,20 @@ def test_accidents_of_few_rows_are_not_above_chance(kind):
 
 def test_slow_channels_that_have_nothing_to_do_with_each_other_are_not_above_chance():
     """Neighbouring frames are no independent rows: slow channels go together by accident."""
-    noise = np.random.default_rng(0).standard_normal((700, 6))
-    for i in range(1, len(noise)):
-        noise[i] += 0.95 * noise[i - 1]
-    rows = np.maximum(noise[100:], 0.0)
-    quick = nc.SparseModes(**QUICK)
-    result = nc.mode_stability(labelled_rows(rows, "time"), quick, seeds=2, progress=False)
-    permuted = nc.mode_stability(labelled_rows(rows), quick, seeds=2, progress=False)
-    assert float(result.chance_variance_ratio) > float(permuted.chance_variance_ratio) + 0.05
-    assert result.above_chance.mean() <= 0.1
+    limits, above = [], []
+    for seed in (1, 2):
+        noise = np.random.default_rng(seed).standard_normal((700, 6))
+        for i in range(1, len(noise)):
+            noise[i] += 0.95 * noise[i - 1]
+        rows = np.maximum(noise[100:], 0.0)
+        kinds = [labelled_rows(rows, "time"), labelled_rows(rows)]
+        quick = nc.SparseModes(**QUICK)
+        found = [nc.mode_stability(rows, quick, seeds=2, progress=False) for rows in kinds]
+        limits.append([float(one.chance_variance_ratio) for one in found])
+        above.append(float(found[0].above_chance.mean()))
+    turned, permuted = np.mean(limits, axis=0)
+    assert turned > permuted + 0.05
+    assert np.mean(above) <= 0.05
 
 
 def by_hand(rows, seed):
@@ -141,7 +146,7 @@ def test_chance_is_the_closest_mode_of_any_fit_to_shuffled_rows():
     ratio += [ratio_by_hand(shuffled[i], broken[i // 2]) for i in range(4)]
     np.testing.assert_allclose(result.variance_ratio, ratio[0], rtol=1e-5)
     below = np.sort(np.concatenate(ratio[1:]))
-    limit = below[int(np.ceil(0.95 * (len(below) - 1)))]
+    limit = below[int(np.ceil(0.975 * (len(below) - 1)))]
     assert float(result.chance_variance_ratio) == pytest.approx(limit, rel=1e-5)
     real = [by_hand(rows, seed) for seed in (4, 9)]
     shares = [(match_modes(a, b)[1] >= 0.6).mean() for a in real for b in shuffled]

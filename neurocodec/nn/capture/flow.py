@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, NamedTuple, Protocol
 
 import torch
@@ -100,6 +101,7 @@ class Flow:
     sources: list[frozenset[str]] = field(default_factory=list)  # of every value
     affine: list[bool] = field(default_factory=list)  # in the input, where that is its one source
     maker: dict[int, int] = field(default_factory=dict)  # value -> the step that made it
+    own: dict[str, int] = field(default_factory=dict)  # parameter or buffer -> its value
     layers: dict[str, Seen] = field(default_factory=dict)  # captured, as their modules made them
     handed: dict[int, str] = field(default_factory=dict)  # value that goes on -> its layer
     left: set[int] = field(default_factory=set)  # values that left for Python
@@ -203,6 +205,11 @@ class Recorder(TorchDispatchMode):
         self.flow, self.stack, self._now, self._kept = Flow(), [""], {}, []
         for tensor in self._tensors([*_own_tensors(module)]):
             self._set(tensor, frozenset(), affine=True)
+        named = chain(
+            module.named_parameters(remove_duplicate=False),
+            module.named_buffers(remove_duplicate=False),
+        )
+        self.flow.own = {name: self.seen(t).value for name, t in named if self._tensors(t)}
         self.flow.input = self._set(x, frozenset({INPUT}), affine=True)
 
     @classmethod

@@ -155,7 +155,7 @@ class Capture:
                 hint="another layer, or the same operation with inplace=False",
             )
         self.protected |= changed
-        return self._once(x, replace) if changed and torch.is_grad_enabled() else done
+        return self._once(x, replace) if changed else done
 
     def plain(self, x: Tensor) -> Tensor:
         """Answer of the module as it is; see what it changes in place: its input, activations."""

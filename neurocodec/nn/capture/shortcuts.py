@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Set
 from typing import Final
 
 from torch import nn
 
-from neurocodec.nn.capture.flow import Flow, Seen
+from neurocodec.nn.capture.flow import Flow, Seen, Step
 from neurocodec.nn.capture.hooks import Capture, hooked_parts
 from neurocodec.nn.standardisation import Standardisation
 
@@ -47,12 +47,31 @@ def foldable(flow: Flow, capture: Capture) -> dict[nn.Module, nn.Module]:
     return found
 
 
+def with_own_kernels(flow: Flow, module: nn.Module) -> set[nn.Module]:
+    """Convolutions whose every pass is one with the kernels and the bias that they hold."""
+    if not flow.proves:
+        return set()
+    ways = defaultdict[str, list[bool]](list)
+    for step in flow.steps:
+        if step.name.startswith("convolution."):
+            ways[step.part].append(_reads_own(flow, step))
+    return {
+        part
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Conv2d) and ways[name] and all(ways[name])
+    }
+
+
+def _reads_own(flow: Flow, step: Step) -> bool:
+    """Whether a step reads, beside its input, what its module holds under these names."""
+    return all(flow.own.get(f"{step.part}.{name}") == x.value for name, x in step.reads[1:])
+
+
 def _is_all(flow: Flow, index: int, made: Seen) -> bool:
     """Whether a step is all that its module does, once, and the module returns what it makes."""
-    part = flow.steps[index].part
-    calls = [call.makes for call in flow.calls if call.part == part]
-    own = all(seen.value not in flow.maker for name, seen in flow.steps[index].reads[1:])
-    return own and flow.within(part) == [index] and calls == [made]
+    step = flow.steps[index]
+    calls = [call.makes for call in flow.calls if call.part == step.part]
+    return _reads_own(flow, step) and flow.within(step.part) == [index] and calls == [made]
 
 
 def direct_convolution(

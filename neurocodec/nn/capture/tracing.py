@@ -18,7 +18,7 @@ from neurocodec.nn.capture.flow import Flow, Recorder, recorded
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.repeatable import reading_only, require_repeatable
-from neurocodec.nn.capture.shortcuts import foldable
+from neurocodec.nn.capture.shortcuts import foldable, with_own_kernels
 from neurocodec.nn.fast.convolution import is_rewritable, rewritten
 
 logger = logging.getLogger(__name__)
@@ -189,7 +189,8 @@ def quickened(capture: Capture, traced: Trace, few: Tensor, several: Tensor) -> 
         if len(several) > 1:
             plain.append((several, differentiated(capture, several)))
     with ExitStack() as stack:
-        stack.enter_context(rewritten(capture.module, foldable(flow, capture)))
+        safe = with_own_kernels(flow, capture.module)
+        stack.enter_context(rewritten(capture.module, foldable(flow, capture), safe))
         proof.faster = all(_agrees(capture, *pair) for pair in plain) and (
             bool(plain) or agree(capture.look(few[:1]), traced.done.first)
         )

@@ -16,7 +16,7 @@ network on the first samples and dropped where the check fails (figures: benchma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -44,11 +44,13 @@ def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator
 
 
 @contextmanager
-def rewritten(module: nn.Module, normalised: Mapping[nn.Module, nn.Module]) -> Iterator[None]:
-    """Compute convolutions in faster form, each with its batch norm of `normalised` folded in."""
+def rewritten(
+    module: nn.Module, normalised: Mapping[nn.Module, nn.Module], safe: Set[nn.Module]
+) -> Iterator[None]:
+    """Compute `safe` convolutions in faster form, each with its norm of `normalised` folded in."""
     with ExitStack() as stack:
         for part in module.modules():
-            if is_rewritable(part):
+            if part in safe and is_rewritable(part):
                 norm = normalised.get(part)
                 forward = partial(_forward, _kernels(part, norm))
                 stack.enter_context(replaced_forward(part, forward))

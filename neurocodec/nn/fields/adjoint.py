@@ -11,7 +11,7 @@ the maps that are kept are transformed back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -188,10 +188,10 @@ def _half_weights(size: tuple[int, int], like: Tensor) -> Tensor:
 
 
 @contextmanager
-def local_gradients(module: nn.Module) -> Iterator[None]:
+def local_gradients(convolutions: Iterable[nn.Module]) -> Iterator[None]:
     """Take gradients through large frozen convolutions back by `Adjoint`, inside of a ``with``."""
     with ExitStack() as stack:
-        for part in module.modules():
+        for part in convolutions:
             if isinstance(part, nn.Conv2d) and _is_large(part):
                 stack.enter_context(replaced_forward(part, partial(_Convolution.apply, part, {})))
         yield
