@@ -61,10 +61,10 @@ def compare_interneurons(
     max_shift: int = 0,
     block: float = 4.0,
     signed: bool = True,
-    chance: int = 100,
+    chance: int = 40,
     quantile: float = 0.95,
     controls: Iterable[str] = CONTROLS,
-    permutations: int = 9,
+    permutations: int = 5,
     seed: int = 0,
     batch_size: int | None = None,
     device: str | None = None,
@@ -187,10 +187,10 @@ def compare_interneurons(
     """
     seed = arguments.whole("seed", seed, 0, hint="seed=0")
     batch_size = arguments.batch_size(batch_size)
-    chance = arguments.whole("chance", chance, 0, hint="chance=100")
+    chance = arguments.whole("chance", chance, 0, hint="chance=40")
     level = _in_range("quantile", quantile, 1.0)
     wanted = wanted_controls(controls, chance)
-    draws = arguments.whole("permutations", permutations, 2, hint="permutations=9")
+    draws = arguments.whole("permutations", permutations, 2, hint="permutations=5")
     draws *= PERMUTED in wanted
     data = _recorded(net, recording, variable)
     lags = round(_in_range("max_lag", max_lag) * data.rate)

@@ -28,7 +28,7 @@ from neurocodec.nn.capture.layer import Layer
 
 FOLD: Final = "fold"
 SHIFT: Final = "circular_shift"
-SAMPLES: Final = 8
+SAMPLES: Final = 4
 """Samples, spread over the stimulus, over which a unit's squared gradient is summed."""
 
 Variables: TypeAlias = dict[str, xr.DataArray]

@@ -20,7 +20,7 @@ from neurocodec.kernels.lagged import HALVES, Choice, HalfSums, LaggedSums
 from neurocodec.network import Network
 from neurocodec.nn.capture.layer import Layer
 
-MEMORY: Final = 2**30
+MEMORY: Final = 3 * 2**29
 """Bytes that the sums of one pass over the movie may take: sets how many shifts go together."""
 
 SINGLE: Final = -1

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import oaconvolve
 
 from neurocodec.kernels.lagged import HALVES
 from neurocodec.kernels.temporal_basis import temporal_basis
@@ -38,8 +38,8 @@ def held_out_predictions(
     count = traces.shape[1]
     best, made = np.full((2, count), -np.inf), np.full(traces.shape, np.nan)
     for pooled in _pooled(movie):
-        # (time, place, function): the oldest frame comes first in the basis
-        x = np.stack([oaconvolve(pooled, b[::-1, None], axes=0)[ends] for b in basis], axis=-1)
+        # (time, place, function): the oldest frame comes first, in windows and in the basis
+        x = sliding_window_view(pooled, history, axis=0)[ends - history + 1] @ basis.T
         for half in HALVES:
             here, there = halves == half, halves == 1 - half
             score, weight = _fitted(x[here], traces[here])
