@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from neurocodec import vocabulary as v
-from neurocodec.analyses.options import METHODS, MOMENTS, RETINA_EXPANSION, RETINA_STEPS
+from neurocodec.analyses.options import (
+    METHODS,
+    MODE_SEEDS,
+    MOMENTS,
+    RETINA_EXPANSION,
+    RETINA_STEPS,
+)
 from neurocodec.cli.options import command_line, farewell, method_named, steps
 from neurocodec.errors import InputError
 
@@ -44,6 +50,7 @@ def add_retina(command: argparse.ArgumentParser) -> None:
     add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({RETINA_STEPS})")
     add("--expansion", type=float, default=RETINA_EXPANSION, help="modes per channel (%(default)s)")
     add("--moments", type=int, default=MOMENTS, help="times with fields, 0: none (%(default)s)")
+    add("--mode-seeds", type=int, default=MODE_SEEDS, help="fits of modes, 0: one (%(default)s)")
     add("--out", type=Path, default=Path("neurocodec-retina"), help="folder (%(default)s)")
     add("--device", help="cpu, cuda, cuda:1, ... (cpu)")
     add("--seed", type=int, default=0, help="of modes and clusters (%(default)s)")
@@ -88,6 +95,7 @@ def run_retina(options: argparse.Namespace) -> None:
         device=options.device,
         interneurons=cells,
         moments=options.moments,
+        mode_seeds=options.mode_seeds,
         scores=_scores(options.model),
         out=options.out,
         progress=not options.quiet,

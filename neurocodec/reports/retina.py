@@ -21,6 +21,7 @@ from neurocodec.analyses.retina.findings import (
     MAPS,
     RESPONSES,
     SHAPES,
+    STABILITY,
     RetinaAnalysis,
 )
 from neurocodec.cells.clustering import is_one_type, misplaced_cells
@@ -77,7 +78,7 @@ def render(
         match=_match(analysis),
         scores=_scores(analysis),
         completeness=_completeness(analysis),
-        modes=[mode_row(k, analysis.modes[k]) for k in analysis.layers],
+        modes=[_modes(analysis, k) for k in analysis.layers],
         clusters={k: _clusters(analysis, k) for k in analysis.clusters},
         maps=retina_maps_part(analysis, drawn),
         agreement=analysis.agreement,
@@ -181,6 +182,23 @@ def _completeness(analysis: RetinaAnalysis) -> list[dict[str, Any]]:
         {**row, "absolute": float(np.abs(error).max())}
         for row, error in zip(rows, errors, strict=True)
     ]
+
+
+def _modes(analysis: RetinaAnalysis, layer: str) -> dict[str, Any]:
+    """How many modes there are beside how many channels, and how many are above chance."""
+    modes, again = analysis.modes[layer], analysis.mode_stability.get(layer)
+    row = mode_row(layer, modes)
+    shares = modes.summary["distinct_share"]
+    channels = modes.dictionary.sizes[v.CHANNEL]
+    above = None if again is None else int(again["above_chance"].sum())
+    return {
+        **row,
+        "channels": channels,
+        "distinct": round(float(shares) * row["alive"]),
+        "above": above,
+        "of": 0 if again is None else again.sizes[v.MODE],
+        "few": row["l0"] <= channels / 2,
+    }
 
 
 def _clusters(analysis: RetinaAnalysis, layer: str) -> dict[str, Any]:
@@ -328,6 +346,11 @@ def _files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
 def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
     first = analysis.layers[0]
     files = [
+        (
+            STABILITY,
+            "modes fitted again with other seeds and to shuffled rows: which come back",
+            f'nc.open("{STABILITY}")["{first}"].above_chance',
+        ),
         (
             MAPS,
             "maps of some modes of each layer in the pixels of the movie",

@@ -13,7 +13,7 @@ import xarray as xr
 
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.options import MOMENTS, RETINA_EXPANSION, RETINA_STEPS
+from neurocodec.analyses.options import MODE_SEEDS, MOMENTS, RETINA_EXPANSION, RETINA_STEPS
 from neurocodec.analyses.retina.dynamics import follow_fields
 from neurocodec.analyses.retina.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.analyses.retina.maps import map_movie
@@ -39,6 +39,7 @@ from neurocodec.interneurons.compare import compare_interneurons
 from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.kernels.ceiling import ceiling_interval, repeat_ceiling
 from neurocodec.modes.sparse import SparseModes
+from neurocodec.modes.stability import mode_stability
 from neurocodec.network import Network
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
@@ -82,6 +83,7 @@ def analyse_retina(
     device: str | None = None,
     interneurons: xr.Dataset | xr.DataTree | None = None,
     moments: int = MOMENTS,
+    mode_seeds: int = MODE_SEEDS,
     scores: xr.Dataset | None = None,
     out: str | Path | None = None,
     progress: bool = True,
@@ -123,6 +125,9 @@ def analyse_retina(
         them; those that came with the movie where None.
     moments
         Times at which the receptive fields of all cells are kept; 0 leaves the fields out.
+    mode_seeds
+        Fits of the modes, with further seeds, that say which modes come back and are above chance
+        (`nc.mode_stability`); 0 leaves that out.
     scores
         `RetinaFit.scores` of the model, to stand beside its responses: what it and an LN model
         reach on held-out responses.
@@ -165,6 +170,7 @@ def analyse_retina(
     movie = timed(movie, net.frame_rate)
     stimulus = stimulus_of(movie)
     moments = whole("moments", moments, 0, hint="moments=0 leaves the fields out")
+    again = whole("mode_seeds", mode_seeds, 0, hint="mode_seeds=0 leaves their stability out")
     _require_usable(net, interneurons)
     where: dict[str, Any] = {"device": device, "progress": progress}
     # made before anything is computed, so that a wrong setting or device costs no time
@@ -193,11 +199,25 @@ def analyse_retina(
         simulated=simulated_parts(net, movie),
         **_maps(net, stimulus, modes, fitted, method, **where),
         **_beside(movie, rates, recorded, interneurons),
+        mode_stability=_mode_stability(tree, modes, [seed + i for i in range(again)], progress),
         scores=scores,
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
     return analysis
+
+
+def _mode_stability(
+    tree: xr.DataTree, modes: Mapping[str, SparseModes], seeds: list[int], progress: bool
+) -> dict[str, xr.Dataset]:
+    """Which modes come back with other seeds, and are above chance; without those never active."""
+    found = {}
+    for layer, fit in modes.items() if len(seeds) > 1 else ():
+        try:
+            found[layer] = mode_stability(tree[layer], fit, seeds=seeds, progress=progress)
+        except InputError as error:
+            logger.warning("the modes of %s are not fitted again: %s", layer, error.came)
+    return found
 
 
 def _beside(

@@ -27,6 +27,7 @@ SHAPES: Final = "field-shapes.nc"
 COMBINATIONS: Final = "combinations.nc"
 INTERNEURONS: Final = "interneurons.nc"
 MAPS: Final = "maps.nc"
+STABILITY: Final = "mode-stability.nc"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class RetinaAnalysis:
         Layers without maps, and why.
     stability
         Of the clusters of each layer, as `nc.cluster_stability` returns it.
+    mode_stability
+        Of the modes of each layer, as `nc.mode_stability` returns it, where wanted.
     ceiling
         `ceiling` and `ceiling_interval` of the recorded cells, where the movie came with repeats.
     scores
@@ -101,6 +104,7 @@ class RetinaAnalysis:
     maps: xr.DataTree | None = None
     unmapped: Mapping[str, str] = field(default_factory=dict)
     stability: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    mode_stability: Mapping[str, xr.Dataset] = field(default_factory=dict)
     shown: xr.DataArray | None = None
     ceiling: xr.Dataset | None = None
     scores: xr.Dataset | None = None
@@ -117,7 +121,7 @@ class RetinaAnalysis:
             f"  movie         {frames} frames of {height} x {width} pixels",
             f"  responses     {cells}: .rates, .responses()",
             f"  target        {type(self.target).__name__}: .tree, .completeness",
-            f"  modes         {modes}: .modes, .correlation",
+            f"  modes         {modes}: .modes, .correlation, .mode_stability",
             f"  clusters      {', '.join(self.clusters) or 'none'}: .clusters, .stability",
             f"  fields        {'none' if self.dynamics is None else '.dynamics'}",
             f"  maps          {'none' if self.maps is None else '.maps'}",
@@ -231,4 +235,6 @@ class RetinaAnalysis:
             found[MAPS] = self.maps
         if self.interneurons is not None:
             found[INTERNEURONS] = self.interneurons
+        if self.mode_stability:
+            found[STABILITY] = xr.DataTree.from_dict({**self.mode_stability})
         return found
