@@ -12,7 +12,8 @@ cells of the type ("matched"), for channels at random (mean over all), for the c
 most, for the mean change of all ablations, and for the best of all channels, which needs the truth.
 Second table: correlation over time of the matched channel's contribution to the summed rate, by
 each method, with the loss of that rate. Intervals are Student's t over types and retinas, of the
-difference to channels at random in the first table.
+difference to channels at random in the first table. Types that excite ganglion cells directly stand
+apart from those that act through amacrine cells.
 
 `--fit` fits models of further retinas first, on movies at half the resolution (25 x 25 pixels).
 """
@@ -32,7 +33,7 @@ from scipy.stats import t as student
 
 import neurocodec as nc
 from neurocodec.network import Network
-from neurocodec.simulation.circuit import AMACRINES, BIPOLARS
+from neurocodec.simulation.circuit import AMACRINES, BIPOLARS, GANGLIONS
 
 METHODS = {
     "integrated gradients, input path": nc.methods.IntegratedGradients(steps=20),
@@ -178,6 +179,7 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     work = [(name.rpartition(":"), False) for name in options.models]
     work += [(("", "", str(seed)), True) for seed in options.fit]
+    kinds: list[str] = []
     ablated: list[dict[str, float]] = []
     said: list[dict[str, float]] = []
     for (name, _, seed), coarse in work:
@@ -186,22 +188,25 @@ def main(arguments: list[str]) -> None:
         for kind, one, other in retina(net, int(seed), options.seconds, coarse=coarse):
             print(f"# seed {seed} {kind}: " + ", ".join(f"{k} {x:.2f}" for k, x in one.items()))
             print("#    " + ", ".join(f"{k} {x:.2f}" for k, x in other.items()), flush=True)
+            kinds.append(kind)
             ablated.append(one)
             said.append(other)
         print(f"# seed {seed}: {time.process_time() - start:.0f} CPU s", flush=True)
     print(f"\n{len(work)} retinas, {len(ablated)} types")
-    print("\n| channel that is ablated | r with the true change | less channels at random |")
-    print("|---|---|---|")
-    random = np.array([row["at random"] for row in ablated])
-    for name in ablated[0]:
-        values = np.array([row[name] for row in ablated])
-        print(f"| {name} | {interval(values)} | {interval(values - random)} |")
-    print("\n| of the matched channel | r with the loss of the summed rate | less activation |")
-    print("|---|---|---|")
-    base = np.array([row["activation"] for row in said])
-    for name in said[0]:
-        values = np.array([row[name] for row in said])
-        print(f"| {name} | {interval(values)} | {interval(values - base)} |")
+    direct = {name for cell in GANGLIONS.values() for name in cell.excitation}
+    excite = np.array([kind in direct for kind in kinds])
+    for title, chosen in (("all types", excite | True), ("exciting", excite), ("others", ~excite)):
+        print(f"\n{title}: {chosen.sum()}")
+        table("channel that is ablated, r with the true change", ablated, chosen, "at random")
+        table("matched channel, r with the loss of the summed rate", said, chosen, "activation")
+
+
+def table(title: str, rows: list[dict[str, float]], chosen: NDArray[np.bool_], base: str) -> None:
+    """Print means over some of the types, and of the differences to one of the rows."""
+    print(f"\n| {title} | mean | less {base} |\n|---|---|---|")
+    columns = {name: np.array([row[name] for row in rows])[chosen] for name in rows[0]}
+    for name, values in columns.items():
+        print(f"| {name} | {interval(values)} | {interval(values - columns[base])} |")
 
 
 if __name__ == "__main__":

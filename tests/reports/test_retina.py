@@ -268,7 +268,7 @@ def test_the_page_says_how_many_interneurons_exceed_every_null(drawn, compared):
     assert "1 of 2 exceeds all 3 nulls" in text
     row = "networks with permuted weights 0.22 0.34 1 of 2"
     assert row.replace(" ", "") in text.replace(" ", "")
-    assert "above chance" not in text
+    assert "above chance (p" not in text
     assert "What they saw: part 'global', full field. Nothing tells one place from another" in text
     assert "with a ring at the best unit" not in text
     assert "at the place of the interneuron" not in text
@@ -334,3 +334,21 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(StorageError, match="taken', which cannot be made"):
         write_report(small_analysis(), tmp_path / "taken")
+
+
+def test_modes_stand_beside_channels_and_chance(page, drawn):
+    found = small_analysis()
+    layer = found.layers[0]
+    again = found.mode_stability[layer]
+    row = f"{layer}2{round(found.modes[layer].alive * 4)} of 4"
+    assert row in page.text.replace(" of ", "#").replace(" ", "").replace("#", " of ")
+    assert f"{int(again.above_chance.sum())} of {again.sizes['mode']}" in page.text
+    assert (found.modes[layer].l0 > 1) == (f"{layer}: " in page.text and "are not few" in page.text)
+    none = {
+        k: x.assign(above_chance=x.above_chance & False) for k, x in found.mode_stability.items()
+    }
+    text = Page(render(dataclasses.replace(found, mode_stability=none), drawn, {})).text
+    assert f"{layer}: no mode is above chance" in text
+    unasked = Page(render(dataclasses.replace(found, mode_stability={}), drawn, {})).text
+    assert "not asked" in unasked
+    assert "no mode is above chance" not in unasked

@@ -11,7 +11,16 @@ import xarray as xr
 from scipy.stats import spearmanr
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
-from small_retina import CELLS, HISTORY, TYPES, small_analysis, small_network, small_recording
+from small_retina import (
+    CELLS,
+    EPOCHS,
+    HISTORY,
+    TYPES,
+    few_epochs,
+    small_analysis,
+    small_network,
+    small_recording,
+)
 from torch import nn
 
 import neurocodec as nc
@@ -21,6 +30,12 @@ from neurocodec.cells.recording import recorded_rates, simulated_parts, stimulus
 from neurocodec.errors import InputError, StorageError, UnknownNameError
 from neurocodec.nn.retina.model import RetinaCNN
 from neurocodec.zoo import retina_network
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_fits():
+    with few_epochs():
+        yield
 
 
 def test_rates_are_those_of_the_module_itself():
@@ -59,7 +74,9 @@ def test_what_is_stored_is_what_was_clustered():
 def test_modes_are_of_the_excitatory_contributions():
     found = small_analysis()
     assert {m.config.sign for m in found.modes.values()} == {"excitatory"}
-    refit = nc.SparseModes(expansion=2, seed=0, progress=False).fit(found.tree["layer2"])
+    refit = nc.SparseModes(expansion=2, seed=0, epochs=EPOCHS, progress=False).fit(
+        found.tree["layer2"]
+    )
     xr.testing.assert_equal(refit.loadings, found.modes["layer2"].loadings)
 
 
@@ -184,6 +201,7 @@ def test_everything_saved_opens_again(tmp_path):
         "field-shapes.nc",
         "combinations.nc",
         "maps.nc",
+        "mode-stability.nc",
     ]
     opened = {f.stem: nc.open(f) for f in files}
     xr.testing.assert_identical(opened["contributions"], found.tree)
@@ -195,6 +213,9 @@ def test_everything_saved_opens_again(tmp_path):
     xr.testing.assert_identical(opened["fields"], found.dynamics.fields)
     xr.testing.assert_identical(opened["field-shapes"], found.dynamics.shapes)
     xr.testing.assert_identical(opened["combinations"], found.dynamics.tree())
+    stable = opened["mode-stability"]["layer1"].to_dataset()
+    xr.testing.assert_identical(stable, found.mode_stability["layer1"])
+    assert stable.sizes["fit"] == 2
 
 
 def test_a_second_call_takes_the_contributions_from_the_folder(tmp_path, monkeypatch):
