@@ -54,7 +54,8 @@ def labelled(
     Returns
     -------
     xarray.DataArray
-        With attributes `units` and `long_name`.
+        With attributes `units` and `long_name`; coordinates that are places (`y`, `x_center`)
+        and do not say their units are in pixels.
 
     Raises
     ------
@@ -73,7 +74,19 @@ def labelled(
     known = {"units": units or term.units or "", "long_name": term.long_name}
     data = values if hasattr(values, "__dask_graph__") else np.asarray(values)  # a plan stays one
     array = xr.DataArray(data, dims=tuple(dims), coords=coords, name=name)
-    return array.assign_attrs({**known, **attrs})
+    return _in_pixels(array).assign_attrs({**known, **attrs})
+
+
+def _in_pixels(array: xr.DataArray) -> xr.DataArray:
+    """Say that places are in pixels, where nothing else is said."""
+    places = (c for c in array.coords if str(c).removeprefix("interneuron_") in v.PLACES)
+    silent = [c for c in places if not array[c].attrs.get("units") and array[c].dtype.kind in "fiu"]
+    if not silent:
+        return array
+    told = {c: array[c].variable.copy(deep=False) for c in silent}
+    for variable in told.values():
+        variable.attrs = {**variable.attrs, "units": v.PIXEL}
+    return array.assign_coords(told)
 
 
 def time_coordinate(size: int, rate: float, start: float = 0.0) -> xr.Variable:

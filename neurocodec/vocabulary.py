@@ -72,6 +72,10 @@ SECONDS: Final = "s"
 HERTZ: Final = "Hz"
 DIMENSIONLESS: Final = "1"
 MILLIVOLTS: Final = "mV"
+PIXEL: Final = "pixel"
+
+PLACES: Final = (Y, X, "y_center", "x_center")
+"""Coordinates that are places in a movie or an image."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +220,8 @@ VARIABLES: Final = {
         Term("response", "output of the network"),
         Term("share", "part of all times", DIMENSIONLESS),
         Term("shuffled", "part of the variance explained by shifted loadings", DIMENSIONLESS),
+        Term("cell_silhouette", "silhouette of a cell in its cluster", DIMENSIONLESS),
+        Term("pattern", "pattern of a cell that was clustered", DIMENSIONLESS),
         Term("silhouette", "mean silhouette of a clustering", DIMENSIONLESS),
         Term("spatial", "spatial component of a receptive field"),
         Term("spike_count", "number of spikes in a bin", DIMENSIONLESS),
@@ -227,9 +233,9 @@ VARIABLES: Final = {
         Term("top_sign", "signs of the channels with the largest weights in a mode", DIMENSIONLESS),
         Term("top_weight", "weights of the top channels"),
         Term("temporal", "temporal component of a receptive field, of norm 1", DIMENSIONLESS),
-        Term("y_center", "centre of a receptive field, y"),
-        Term("x_center", "centre of a receptive field, x"),
-        Term("radius", "radius of a receptive field's centre, one standard deviation"),
+        Term("y_center", "centre of a receptive field, y", PIXEL),
+        Term("x_center", "centre of a receptive field, x", PIXEL),
+        Term("radius", "radius of a receptive field's centre, one standard deviation", PIXEL),
         Term("polarity", "ON or OFF", DIMENSIONLESS),
         Term("orientation", "preferred orientation: 0 along x, 90 along y", "degree"),
         Term("orientation_index", "orientation index: 0 round, 1 a grating", DIMENSIONLESS),
@@ -241,10 +247,11 @@ VARIABLES: Final = {
         Term("best_lag", "time of the recording after the best unit", SECONDS),
         Term("best_layer", "layer of the best unit", DIMENSIONLESS),
         Term("best_mode", "mode whose loading goes best with it", DIMENSIONLESS),
-        Term("best_pooling", "width over which the best unit's channel is pooled, in positions"),
+        Term("best_pooling", "width over which the best unit's channel is pooled", "position"),
         Term("best_x", "column of the best unit in its map", DIMENSIONLESS),
         Term("best_y", "row of the best unit in its map", DIMENSIONLESS),
         Term("ceiling", "highest correlation that the repeats allow", DIMENSIONLESS),
+        Term("ceiling_interval", "interval of the ceiling, over repeats", DIMENSIONLESS),
         Term("chance_correlation", "correlation reached by chance", DIMENSIONLESS),
         Term("correlation_map", "correlation with every unit, all time", DIMENSIONLESS),
         Term("correlation_selected", "correlation where the unit was chosen", DIMENSIONLESS),
@@ -258,6 +265,12 @@ VARIABLES: Final = {
         ),
         Term("null_correlation", "correlation of shifted recordings", DIMENSIONLESS),
         Term("p_value", "p-value", DIMENSIONLESS),
+        Term("control_correlation", "correlation that a null reaches, its mean", DIMENSIONLESS),
+        Term("control_interval", "interval of the correlation of a null", DIMENSIONLESS),
+        Term("exceeds", "whether the correlation is above the interval of a null", DIMENSIONLESS),
+        Term("exceeds_all", "whether it is above the interval of every null", DIMENSIONLESS),
+        Term("n_exceed_all", "number of interneurons that exceed every null", DIMENSIONLESS),
+        Term("permuted_correlation", "correlation of permuted networks", DIMENSIONLESS),
         Term("best_concept", "concepts with the largest correlation", DIMENSIONLESS),
         Term("best_correlation", "correlation with the best concepts", DIMENSIONLESS),
         Term("bootstrap_bias", "mean of the resampled values minus the value", DIMENSIONLESS),

@@ -264,3 +264,16 @@ def test_a_result_is_not_replaced() -> None:
     labels.require_free_names(["label"], ["target"], "the samples")
     with pytest.raises(InputError, match="'target' of the samples"):
         labels.require_free_names(["label", "target"], ["target"], "the samples")
+
+
+def test_places_are_in_pixels_where_nothing_else_is_said():
+    micrometres = xr.Variable("y", [0.0, 50.0], {"units": "um"})
+    coords = {"y": micrometres, "x": [0, 1], "x_center": ("y", [1.0, 2.0])}
+    coords["cell_type"] = ("y", [*"ab"])
+    made = labels.labelled(np.ones((2, 2)), ("y", "x"), coords, name="spatial")
+    assert {k: c.attrs.get("units") for k, c in made.coords.items()} == {
+        "y": "um", "x": "pixel", "x_center": "pixel", "cell_type": None
+    }  # fmt: skip
+    own = xr.Variable("x", [0, 1])
+    labels.labelled(np.ones(2), ("x",), {"x": own}, name="spatial")
+    assert not own.attrs  # what came stays as it is

@@ -8,6 +8,8 @@ METHODS: Final = ("integrated-gradients", "act-grad", "input-grad", "smooth-grad
 """Names of methods of `nc.methods` on the command line; the first is the default."""
 MOMENTS: Final = 120
 """Times at which the fields of all cells are kept, beside those of the combinations."""
+MODE_SEEDS: Final = 2
+"""Fits of the modes that say which of them come back."""
 PARTS: Final = ("statistics", "modes", "maps", "perturbation")
 """Parts of the analysis of images, of which maps and perturbation need modes."""
 PER_CLASS: Final = 100

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
-from sklearn.metrics import adjusted_rand_score, silhouette_score
+from sklearn.metrics import adjusted_rand_score, silhouette_samples, silhouette_score
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
@@ -27,6 +27,11 @@ UNASSIGNED: Final = -1
 UNASSIGNED_TYPE: Final = "unassigned"
 """What `nc.label_cells` calls such a cell."""
 
+EVIDENCE: Final = 0.05
+"""p-value from which on nothing says that there is more than one type of cells."""
+
+_NONE, _WEAK = 0.25, 0.5
+"""Silhouettes below which a cell is not in its cluster, or hardly."""
 _LARGEST_K: Final = 10
 _STARTS: Final = 10
 """Starts of a method that depends on its start, of which the best is kept."""
@@ -80,9 +85,12 @@ def cluster_cells(
     Returns
     -------
     xarray.Dataset
-        `cluster(cell)`, numbered from 0 by falling size; `silhouette(k)`; `n_clusters`; with
-        references `p_value` = (1 + references whose highest silhouette is at least as high) /
-        (1 + references). The coordinates of the cells are kept.
+        `cluster(cell)`, numbered from 0 by falling size; `silhouette(k)`; `n_clusters`;
+        `pattern`, what was clustered, as it came or standardised, with the dims of `corr` and NaN
+        for what was left out; `cell_silhouette(cell)`, below 0 where a cell is nearer to another
+        cluster than to its own, as an outlier is that was put where it does not belong, and 0
+        where it is alone; with references `p_value` = (1 + references whose highest silhouette is
+        at least as high) / (1 + references). The coordinates of the cells are kept.
 
     Raises
     ------
@@ -101,7 +109,7 @@ def cluster_cells(
     references = arguments.whole("references", references, 0, hint="references=20")
     patterns, known = cell_patterns(corr, standardise=standardise)
     counts = _tried(patterns, k, k_max)
-    own = ("cluster", "silhouette", "n_clusters", "p_value", "k")
+    own = ("cluster", "silhouette", "n_clusters", "pattern", "cell_silhouette", "p_value", "k")
     labels.require_free_names(coords_of(corr, v.CELL), own, "the cells")
     fits = {n: divide(patterns, n, seed, method) for n in counts}
     curve = np.array([silhouette_score(patterns, fits[n]) for n in counts])
@@ -112,6 +120,8 @@ def cluster_cells(
         "cluster": labels.labelled(cluster, (v.CELL,), coords_of(corr, v.CELL), name="cluster"),
         "silhouette": labels.labelled(curve, ("k",), {"k": counts}, name="silhouette"),
         "n_clusters": labels.labelled(best, (), name="n_clusters"),
+        "pattern": _placed(corr, patterns),
+        "cell_silhouette": _of_cells(corr, silhouette_samples(patterns, fits[best]), known),
     }
     if references:
         above = sum(
@@ -125,6 +135,43 @@ def cluster_cells(
     facts["references"] = references
     data = labels.fingerprint(corr)
     return labels.stamp(xr.Dataset(found), "nc.cluster_cells", **facts, data=data)
+
+
+def _placed(corr: xr.DataArray, patterns: NDArray[np.float64]) -> xr.DataArray:
+    """Patterns (cells, features) that were clustered, at their places in what came."""
+    turned = corr.transpose(v.CELL, ...)
+    missing = np.isnan(np.asarray(turned.values, dtype=np.float64))
+    known, used = (~missing.all(axis=axis) for axis in (1, 0))
+    values = np.full(turned.shape, np.nan)
+    values[np.ix_(known, used)] = patterns
+    coords = {str(k): c.variable for k, c in corr.coords.items() if c.dims}
+    placed = labels.labelled(values, [*map(str, turned.dims)], coords, name="pattern")
+    return placed.transpose(*corr.dims)
+
+
+def _of_cells(
+    corr: xr.DataArray, values: NDArray[np.float64], known: NDArray[np.bool_]
+) -> xr.DataArray:
+    """Silhouette of every cell; NaN of those without a pattern."""
+    found = np.full(len(known), np.nan)
+    found[known] = values
+    return labels.labelled(found, (v.CELL,), coords_of(corr, v.CELL), name="cell_silhouette")
+
+
+def is_one_type(clusters: xr.Dataset) -> bool:
+    """Whether nothing says that there is more than one type; False where nobody asked."""
+    return "p_value" in clusters and float(clusters["p_value"]) >= EVIDENCE
+
+
+def misplaced_cells(clusters: xr.Dataset) -> xr.DataArray:
+    """Silhouettes of the cells that are hardly nearer to their own cluster than to another."""
+    # no substantial structure below 0.25, a weak one below 0.5 (Kaufman and Rousseeuw 1990): these
+    # where they are outliers among the cells, three robust standard deviations below the median
+    found = clusters["cell_silhouette"]
+    middle = np.nanmedian(found.values)
+    spread = 1.4826 * np.nanmedian(np.abs(found.values - middle))
+    weak = (found.values < _WEAK) & (found.values < middle - 3 * spread)
+    return found[np.flatnonzero(weak | (found.values < _NONE))]
 
 
 def _highest_silhouette(

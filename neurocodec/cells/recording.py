@@ -97,6 +97,19 @@ def recorded_rates(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
     )
 
 
+def recorded_repeats(movie: Movie, rates: xr.DataArray) -> xr.DataArray | None:
+    """Recorded rates (repeat, time, cell) of a model's cells and times in Hz, single repeats."""
+    movie = in_seconds(movie.to_dataset() if isinstance(movie, xr.DataTree) else movie)
+    if not isinstance(movie, xr.Dataset) or v.CELL not in rates.coords:
+        return None
+    if "spike_count" not in movie or "bin_width" not in movie.coords:
+        return None
+    if movie["spike_count"].sizes.get(v.REPEAT, 1) < 2:
+        return None
+    found = _of_cells(movie["spike_count"] / bin_width_of(movie), rates[v.CELL])
+    return None if found is None else _at_times(found, rates).transpose(v.REPEAT, v.TIME, v.CELL)
+
+
 def _of_cells(rate: xr.DataArray, cells: xr.DataArray) -> xr.DataArray | None:
     """Recorded rates of the cells with these names, or with these numbers in the file."""
     # a model's cells may be called by their numbers, as in checkpoints of torch-deep-retina
@@ -169,3 +182,25 @@ def is_simulated(movie: Movie) -> bool:
         return True
     attrs = movie.attrs if isinstance(movie, xr.DataArray) else movie[v.STIMULUS].attrs
     return any("simulated" in str(text).lower() for text in attrs.values())
+
+
+def what_was_shown(movie: Movie) -> str:
+    """Part of a recording, how its light was made a movie, and the size of the movie, in words."""
+    frames = stimulus_of(movie)
+    name = movie.name if isinstance(movie, xr.DataTree) else movie.attrs.get("part")
+    facts = labels.provenance(movie)
+    made = str(movie.attrs.get("geometry", ""))
+    if made and facts.get("diameter") is not None:
+        made += f" of {facts['diameter']:g} pixels"
+    rendered = f"rendered by {facts['function']}" if made and "function" in facts else ""
+    height, width = (frames.sizes[d] for d in (v.Y, v.X))
+    size = f"{frames.sizes[v.TIME]} frames of {height} x {width} pixels"
+    same = "the same light in every pixel" if is_uniform(frames) else ""
+    words = [f"part {name!r}" if name else "", made, rendered, size, same]
+    return ", ".join(word for word in words if word)
+
+
+def is_uniform(frames: xr.DataArray) -> bool:
+    """Whether every frame is the same in all pixels, so that places mean nothing."""
+    values = frames.transpose(..., v.Y, v.X).values
+    return bool((values == values[..., :1, :1]).all())

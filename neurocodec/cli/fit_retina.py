@@ -67,10 +67,18 @@ def run_fit_retina(options: argparse.Namespace) -> None:
     )
     picture = options.out / "scores.png"
     plot_fit(fit.scores).savefig(picture)
+    say(_history(fit.network, chosen=options.history is None))
     say(table(fit.scores))
     files = ", ".join(str(path) for path in (*fit.files, picture))
     say(f"\ndone in {time.monotonic() - start:.0f} s; wrote {files}")
     say(f"go on with: neurocodec retina --model {options.out} --recording {options.recording}")
+
+
+def _history(net: Any, *, chosen: bool) -> str:
+    """Frames that the model looks back, and who chose them."""
+    seconds = f" ({net.history / net.frame_rate:.2g} s at {net.frame_rate:.3g} frames per second)"
+    why = ", chosen as 0.4 s; --history FRAMES takes another" if chosen else ""
+    return f"history {net.history} frames{seconds}{why}"
 
 
 def _words(words: list[str] | None) -> str | list[str] | None:
@@ -88,8 +96,11 @@ def table(scores: Any) -> str:
     columns = ("correlation", "correlation_ln", "ceiling")
     values = np.stack([scores[name].values for name in columns], axis=1)
     names = [str(name) for name in scores[v.CELL].values]
-    lines = ["correlation with held-out responses", f"{'cell':<28} {'CNN':>7} {'LN':>7} ceiling"]
-    lines += [_line(name, row) for name, row in zip(names, values, strict=True)]
+    said = str(scores.attrs.get("responses", ""))
+    lines = [f"correlation with held-out responses{', ' * bool(said)}{said}"]
+    lines.append(f"{'cell':<28} {'CNN':>7} {'LN':>7} ceiling (95 %)")
+    ends = _ends(scores)
+    lines += [_line(n, row) + end for n, row, end in zip(names, values, ends, strict=True)]
     groups = {"cells": np.ones(len(names), dtype=bool)}
     if RELIABLE in scores.coords and not scores[RELIABLE].values.all():
         groups["reliable cells"] = scores[RELIABLE].values.astype(bool)
@@ -99,6 +110,18 @@ def table(scores: Any) -> str:
             row = [reduce(x) if np.isfinite(x).any() else np.nan for x in known.T]
             lines.append(_line(f"{kind} of {chosen.sum()} {word}", row))
     return "\n".join(lines)
+
+
+def _ends(scores: Any) -> list[str]:
+    """Interval of the ceiling of each cell."""
+    if "ceiling_interval" not in scores:
+        return [""] * scores.sizes[v.CELL]
+    pairs = scores["ceiling_interval"].transpose(v.CELL, v.BOUND).values
+    told = {True: "  not above 0", False: ""}
+    return [
+        "" if np.isnan(low) else told[bool(low == 0)] or f"  {low:.2f} to {high:.2f}"
+        for low, high in pairs
+    ]
 
 
 def _line(name: str, row: Any) -> str:

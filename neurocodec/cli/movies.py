@@ -130,4 +130,4 @@ def _chosen(
         )
     chosen = name or (first if first in fitting else fitting[0])
     found: xr.Dataset = parts[chosen].to_dataset()
-    return found
+    return found.assign_attrs(part=chosen)

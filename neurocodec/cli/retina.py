@@ -6,14 +6,22 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from neurocodec import vocabulary as v
-from neurocodec.analyses.options import METHODS, MOMENTS, RETINA_EXPANSION, RETINA_STEPS
+from neurocodec.analyses.options import (
+    METHODS,
+    MODE_SEEDS,
+    MOMENTS,
+    RETINA_EXPANSION,
+    RETINA_STEPS,
+)
 from neurocodec.cli.options import command_line, farewell, method_named, steps
 from neurocodec.errors import InputError
 
 BUNDLED: Final = "simulated-retina"
+FIT: Final = "fit.nc"
+"""File in which `neurocodec fit-retina` leaves the scores of its model."""
 
 DESCRIPTION: Final = (
     "Analyse a retina model: responses, contributions of hidden channels, modes, which part of "
@@ -42,6 +50,7 @@ def add_retina(command: argparse.ArgumentParser) -> None:
     add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({RETINA_STEPS})")
     add("--expansion", type=float, default=RETINA_EXPANSION, help="modes per channel (%(default)s)")
     add("--moments", type=int, default=MOMENTS, help="times with fields, 0: none (%(default)s)")
+    add("--mode-seeds", type=int, default=MODE_SEEDS, help="fits of modes, 0: one (%(default)s)")
     add("--out", type=Path, default=Path("neurocodec-retina"), help="folder (%(default)s)")
     add("--device", help="cpu, cuda, cuda:1, ... (cpu)")
     add("--seed", type=int, default=0, help="of modes and clusters (%(default)s)")
@@ -86,6 +95,8 @@ def run_retina(options: argparse.Namespace) -> None:
         device=options.device,
         interneurons=cells,
         moments=options.moments,
+        mode_seeds=options.mode_seeds,
+        scores=_scores(options.model),
         out=options.out,
         progress=not options.quiet,
     )
@@ -93,6 +104,14 @@ def run_retina(options: argparse.Namespace) -> None:
         analysis, options.out, settings={"command": command_line(options, "retina", add_retina)}
     )
     say(farewell(page, analysis.files, time.monotonic() - start))
+
+
+def _scores(model: str) -> Any:
+    """Scores of a model that `neurocodec fit-retina` left beside it."""
+    from neurocodec import storage  # noqa: PLC0415 - xarray only where it is needed
+
+    place = Path(model) / FIT
+    return storage.open(place)["scores"].to_dataset().load() if place.is_file() else None
 
 
 def _require_files(options: argparse.Namespace) -> None:

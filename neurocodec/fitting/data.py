@@ -19,6 +19,7 @@ from neurocodec.fitting.parts import (
     frame_rate_of,
     frames_of,
     has_responses,
+    is_counted,
     require_alike,
     responses_of,
 )
@@ -44,6 +45,7 @@ SCORES: Final = (
     "normalized_correlation_ln",
 )
 """What a fit says of each cell."""
+CEILING_INTERVAL: Final = "ceiling_interval"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class FittingData:
     segments: tuple[Any, ...]  # that are used; empty where the recording has none
     test_stretches: tuple[tuple[int, int], ...] = ()  # as `stretches`; empty where all is one
     borders: tuple[int, ...] = ()  # first frames of stretches to fit to
+    smoothing: float = 0.0  # of the responses to be judged on, s.d. in seconds; 0 as they came
 
     @property
     def cells(self) -> list[str]:
@@ -108,8 +111,7 @@ def fitting_data(
         held_out, test_frames, used = answers, frames, stretches
     else:
         require_alike(training, test)
-        test_frames = frames_of(test)
-        ends = stretches_of(test)
+        test_frames, ends = frames_of(test), stretches_of(test)
         held_out = _same_cells(responses_of(test, smoothing, ends), names)
         used = select_matching(stretches, frames, test_frames, segments)
     if not isinstance(segments, str):
@@ -138,6 +140,7 @@ def fitting_data(
         segments=tuple(sorted({n for _, _, n in used if n is not None}, key=_by_number)),
         test_stretches=tuple(itertools.pairwise(edges)),
         borders=tuple(a for a, _, _ in used),
+        smoothing=smoothing if is_counted(training if test is None else test) else 0.0,
     )
 
 
@@ -234,5 +237,5 @@ def _without_silent(rates: xr.DataArray, blocks: Sequence[tuple[int, int]]) -> x
 
 def _cell_coords(rates: xr.DataArray) -> dict[str, list[Any]]:
     coords = storable_coords(rates, (v.CELL,))
-    require_free_names(coords, SCORES, "the cells")
+    require_free_names(coords, (*SCORES, CEILING_INTERVAL, v.BOUND), "the cells")
     return {name: c.values.tolist() for name, c in coords.items()}

@@ -26,6 +26,12 @@ def has_responses(part: xr.Dataset) -> bool:
     return FIRING_RATE in part or SPIKE_COUNT in part
 
 
+def is_counted(part: xr.Dataset) -> bool:
+    """Whether the responses of a part are its spike counts, which are smoothed."""
+    repeated = SPIKE_COUNT in part and v.REPEAT in part[SPIKE_COUNT].dims
+    return repeated or (SPIKE_COUNT in part and FIRING_RATE not in part)
+
+
 def frames_of(part: xr.Dataset) -> NDArray[Any]:
     """Frames (time, y, x) of a part's stimulus: bytes where they are bytes, else float32."""
     stimulus = labels.require_dims(stimulus_of(part), (v.TIME, v.Y, v.X), "the stimulus")
@@ -54,8 +60,7 @@ def responses_of(part: xr.Dataset, smoothing: float, stretches: list[Stretch]) -
     # Repeated counts come before rates; counts are smoothed within each stretch (s.d. in seconds),
     # rates are taken as they are.
     rate = frame_rate_of(part)
-    repeated = SPIKE_COUNT in part and v.REPEAT in part[SPIKE_COUNT].dims
-    if repeated or (SPIKE_COUNT in part and FIRING_RATE not in part):
+    if is_counted(part):
         counts = _checked(part[SPIKE_COUNT], "the spike counts")
         width = bin_width_of(part) if "bin_width" in part.coords else 1 / rate
         values = counts.values.astype(np.float64) / width

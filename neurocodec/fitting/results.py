@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from neurocodec import labels, storage
 from neurocodec import vocabulary as v
-from neurocodec.fitting.data import SCORES, FittingData
-from neurocodec.kernels.ceiling import repeat_ceiling
+from neurocodec.fitting.data import CEILING_INTERVAL, SCORES, FittingData
+from neurocodec.kernels.ceiling import ceiling_interval, repeat_ceiling
 from neurocodec.kernels.correlation import correlate
 from neurocodec.network import Network
 from neurocodec.nn.retina.linear_nonlinear import LinearNonlinear
@@ -37,7 +37,9 @@ class RetinaFit:
     scores
         By cell, on the held-out test part: `correlation` of the CNN's rate with the mean of the
         repeats, `correlation_ln`, `ceiling`, and both correlations divided by it,
-        `normalized_correlation` and `normalized_correlation_ln`.
+        `normalized_correlation` and `normalized_correlation_ln`; `ceiling_interval` (bound, cell),
+        of 95 %, begins at 0 where the repeats may share nothing. The attribute `comment` names the
+        smoothing of the responses.
     history
         Losses of the CNN by epoch.
     files
@@ -49,6 +51,22 @@ class RetinaFit:
     scores: xr.Dataset
     history: History
     files: tuple[Path, ...] = ()
+
+    def __repr__(self) -> str:
+        median = {k: float(np.nanmedian(self.scores[k].values)) for k in SCORES[:2]}
+        net = self.network
+        window = f"{net.history} frames" + (
+            f" ({(net.history or 0) / net.frame_rate:.2g} s)" if net.frame_rate else ""
+        )
+        cnn, linear = median.values()
+        return "\n".join(
+            [
+                f"<RetinaFit of {self.scores.sizes[v.CELL]} cells>",
+                f"  network {net.name}, layers {', '.join(net.layers)}, history {window}",
+                f"  correlation {cnn:.2f}, of the LN model {linear:.2f}, medians: .scores",
+                f"  {self.history.epochs} epochs: .history",
+            ]
+        )
 
 
 def score_cells(
@@ -64,11 +82,24 @@ def score_cells(
     found = _matched(reached, mean), _matched(reached_ln, mean)
     values = dict(zip(SCORES, (*found, ceiling, *(x / ceiling for x in found)), strict=True))
     coords = {k: (v.CELL, np.array(x)) for k, x in data.coords.items()}
+    said = smoothing_in_words(data.smoothing)
+    about = f"held-out test part, {said}"
     made = {
-        k: labels.labelled(x, (v.CELL,), coords, name=k, comment="held-out test part")
-        for k, x in values.items()
+        k: labels.labelled(x, (v.CELL,), coords, name=k, comment=about) for k, x in values.items()
     }
-    return xr.Dataset(made)
+    ends = ceiling_interval(measured) if len(measured) > 1 else np.stack([nothing] * 2)
+    bounds = {**coords, v.BOUND: np.array(v.BOUNDS)}
+    made[CEILING_INTERVAL] = labels.labelled(
+        ends, (v.BOUND, v.CELL), bounds, name=CEILING_INTERVAL, comment=about
+    )
+    return xr.Dataset(made, attrs={"responses": said})
+
+
+def smoothing_in_words(seconds: float) -> str:
+    """How responses were smoothed before they were compared."""
+    if not seconds:
+        return "responses not smoothed"
+    return f"spike counts smoothed (Gaussian, s.d. {1000 * seconds:g} ms)"
 
 
 def _matched(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:

@@ -21,8 +21,8 @@ from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch, Prefix
 from neurocodec.nn.capture.tracing import agree
 
-Read = Callable[[int, int], dict[str, NDArray[np.float32]]]
-"""Range of samples -> alias -> activations (sample, channel, positions...)."""
+Read = Callable[[Batch], dict[str, NDArray[np.float32]]]
+"""Samples -> alias -> activations (sample, channel, positions...)."""
 
 RECTIFIERS: Final = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Softplus, nn.GELU, nn.SiLU, nn.ELU)
 RECTIFIED: Final = "_rectified"
@@ -33,14 +33,14 @@ MIXING: Final = (nn.modules.conv._ConvNd, nn.Linear)  # noqa: SLF001
 
 @contextmanager
 def activations(net: Network, samples: Samples, layers: Mapping[str, Layer]) -> Iterator[Read]:
-    """Read the activations of layers, by alias, for ranges of samples."""
+    """Read the activations of layers, by alias, for batches of samples."""
     device = net.device
     with opened(net, layers, samples.few(device)) as session:
         capture = session.capture
         prefix = _prefix(session, samples.batch(0, min(4, len(samples)), device))
 
-        def read(start: int, stop: int) -> dict[str, NDArray[np.float32]]:
-            hidden = _look(capture, prefix, samples.batch(start, stop, device)).hidden
+        def read(batch: Batch) -> dict[str, NDArray[np.float32]]:
+            hidden = _look(capture, prefix, batch).hidden
             return {a: _rows(capture.layers[a], hidden[a]) for a in layers}
 
         yield read

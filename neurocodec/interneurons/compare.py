@@ -15,6 +15,17 @@ from neurocodec.attribution.contributions import contributions
 from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError
 from neurocodec.interneurons.activations import rectified_layers
+from neurocodec.interneurons.controls import (
+    CONTROL,
+    CONTROLS,
+    DRAW,
+    LINEAR,
+    PERMUTED,
+    Controls,
+    Linear,
+    permuted_networks,
+    wanted_controls,
+)
 from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.interneurons.scores import FOLD, SHIFT, Named
 from neurocodec.interneurons.search import Candidates, Search, search_units
@@ -50,8 +61,10 @@ def compare_interneurons(
     max_shift: int = 0,
     block: float = 4.0,
     signed: bool = True,
-    chance: int = 100,
+    chance: int = 40,
     quantile: float = 0.95,
+    controls: Iterable[str] = CONTROLS,
+    permutations: int = 5,
     seed: int = 0,
     batch_size: int | None = None,
     device: str | None = None,
@@ -63,8 +76,16 @@ def compare_interneurons(
     the lag that correlate best with an interneuron are chosen on one half of the time and judged
     on the other, both ways round, so that the largest of thousands of correlations is not
     reported as skill. The halves are blocks of a few seconds in turn, apart by as much as a
-    response looks back. The chance level is that of the whole procedure, choice included, on
-    circularly shifted recordings (which must not be periodic).
+    response looks back. Three nulls say how much of a correlation is the model's own:
+
+    - "shift": the whole procedure, choice included, on circularly shifted recordings (which must
+      not be periodic). Above it is whatever responds to the stimulus.
+    - "permuted": the whole procedure with copies of the network in whose tensors the weights have
+      changed places: the architecture without what was learned.
+    - "linear": one linear filter of the stimulus, a Gaussian in space (width and place are
+      chosen) times a time course, fitted to the interneuron itself on the half on which the unit
+      is chosen. A model that never saw the interneuron need not exceed it to be right; where it
+      does, its unit is more than the stimulus at a place.
 
     Units of a convolution are one cell type at all positions, so that their maps are a search
     over space already. Move the stimulus as well (`max_shift`) where recording and model are not
@@ -108,9 +129,13 @@ def compare_interneurons(
         Number of circular shifts of the recording; 0 leaves the chance level out.
     quantile
         Of the chance level, which one more shifted recording exceeds with 1 - `quantile` at most;
-        NaN where `chance` is too small to say.
+        NaN where `chance` is too small to say. The other nulls are exceeded at the same level.
+    controls
+        Nulls, of "shift", "permuted" and "linear"; the first needs `chance`.
+    permutations
+        Number of permuted networks, each shown the stimulus once, at least 2.
     seed
-        Of the shifts.
+        Of the shifts and the permutations.
     batch_size
         Times computed together; the numbers do not depend on it.
     device
@@ -126,15 +151,23 @@ def compare_interneurons(
         - `correlation`: on held-out time, mean of both ways round; `fold_correlation` has each;
         - `correlation_selected`: of the same units where they were chosen, which is too good;
         - `chance_correlation`, `p_value` and `null_correlation` (circular_shift, interneuron);
+        - `control_correlation` (control, interneuron), the mean of each null; `control_interval`
+          (control, bound, interneuron), whose upper end one more draw of the null exceeds with 1
+          - `quantile` (of shifts by rank, of permutations by Student's t of Fisher's z, of the one
+          linear filter by a jackknife over stretches of time); `exceeds` (control, interneuron),
+          `exceeds_all` (interneuron) and `n_exceed_all`: which correlations are above these upper
+          ends; `permuted_correlation` (permutation, interneuron);
         - `ceiling` and `normalized_correlation`, where the recording has repeats;
         - `best_layer`, `best_channel`, `best_y`, `best_x`, `best_pooling`, `best_lag` (s), chosen
           on all the time (-1 for a position that a layer does not have); `unit_y_center`,
           `unit_x_center`: centre of that unit's receptive field in pixels of the recording's
-          stimulus, NaN where the unit is silent.
+          stimulus, NaN where the unit is silent, and where the stimulus is the same in every pixel
+          (the attribute `uniform_stimulus` is 1): then no place is better than another.
 
         A node for each layer holds the same for its units alone, and `correlation_map`
         (interneuron, channel, y, x) over all the time, at the lag (pooling, shift) that is best
-        in this layer. Nodes `modes/<alias>` hold `mode_correlation` (interneuron, mode) likewise.
+        in this layer. Nodes `modes/<alias>` hold `mode_correlation` (interneuron, mode) likewise,
+        with the chance level of shifts alone.
 
     Raises
     ------
@@ -147,14 +180,18 @@ def compare_interneurons(
     >>> import neurocodec as nc
     >>> net, recording = nc.load_model("simulated-retina"), nc.simulate_retina(duration=4.0)
     >>> some = recording.isel(interneuron=[0, 4])
-    >>> found = compare_interneurons(net, some, ["layer2"], block=1.5, chance=0, progress=False)
+    >>> quick = {"chance": 0, "controls": ["linear"], "progress": False}
+    >>> found = compare_interneurons(net, some, ["layer2"], block=1.5, **quick)
     >>> found.best_layer.values.tolist(), bool((found.correlation > 0.7).all())
     (['layer2', 'layer2'], True)
     """
     seed = arguments.whole("seed", seed, 0, hint="seed=0")
     batch_size = arguments.batch_size(batch_size)
-    chance = arguments.whole("chance", chance, 0, hint="chance=100")
+    chance = arguments.whole("chance", chance, 0, hint="chance=40")
     level = _in_range("quantile", quantile, 1.0)
+    wanted = wanted_controls(controls, chance)
+    draws = arguments.whole("permutations", permutations, 2, hint="permutations=5")
+    draws *= PERMUTED in wanted
     data = _recorded(net, recording, variable)
     lags = round(_in_range("max_lag", max_lag) * data.rate)
     frames = round(_in_range("block", block) * data.rate)
@@ -171,26 +208,26 @@ def compare_interneurons(
         progress=progress,
     )
     options = {"batch_size": batch_size, "device": device, "progress": progress}
-    loadings = _loadings(net, data, modes, target, **options)
     placed = net.on(device)
+    others = permuted_networks(placed, draws, seed)
+    loadings = _loadings(net, data, modes, target, **options)
     searched = _searched(placed, data.samples, layers, rectified=rectified)
     matrices = {f"{v.MODE}s/{alias}": array.values for alias, array in loadings.items()}
-    found = search_units(Candidates(placed, data.samples, searched, matrices), search)
-    tree = Named(placed, data, search, level).tree(searched, loadings, found)
+    found = search_units(Candidates(placed, data.samples, searched, matrices, others), search)
+    linear = Linear.of(data, halves, net.history or 1, level) if LINEAR in wanted else None
+    nulls = Controls(wanted, level, linear, draws, found)
+    tree = Named(placed, data, search, level, nulls).tree(searched, loadings, found)
+    asked = {"max_lag": max_lag, "pooling": pooling, "max_shift": max_shift, "block": block}
+    asked |= {"signed": signed, "chance": chance, "quantile": quantile, "seed": seed}
     return labels.stamp(
         tree,
         "nc.compare_interneurons",
         **net.facts,
         layers=searched,
         modes=[*loadings],
-        max_lag=max_lag,
-        pooling=pooling,
-        max_shift=max_shift,
-        block=block,
-        signed=signed,
-        chance=chance,
-        quantile=quantile,
-        seed=seed,
+        **asked,
+        controls=wanted,
+        permutations=draws,
         data_sha256=labels.fingerprint(data.traces, data.samples.values.numpy()),
     )
 
@@ -200,7 +237,7 @@ def _recorded(
 ) -> RecordedInterneurons:
     """Recording of interneurons, none of whose coordinates has the name of a score."""
     data = RecordedInterneurons.of(require_network(net), recording, variable)
-    dims = {FOLD, SHIFT, v.LAYER, v.CHANNEL, v.MODE, v.TOKEN, v.Y, v.X}
+    dims = {FOLD, SHIFT, CONTROL, DRAW, v.BOUND, v.LAYER, v.CHANNEL, v.MODE, v.TOKEN, v.Y, v.X}
     own = {*v.VARIABLES, *dims, *net.layers}
     labels.require_free_names(data.coords, own, "the recording")
     return data

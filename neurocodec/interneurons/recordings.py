@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neurocodec import clock, labels
 from neurocodec import vocabulary as v
-from neurocodec.cells.recording import stimulus_of
+from neurocodec.cells.recording import is_uniform, stimulus_of
 from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.kernels.ceiling import repeat_ceiling
@@ -57,6 +57,11 @@ class RecordedInterneurons:
         count = self.traces.sizes[v.INTERNEURON]
         numbers = np.array([str(i) for i in range(count)])
         return {v.INTERNEURON: xr.Variable(v.INTERNEURON, numbers), **named}
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether no place of the stimulus differs from another."""
+        return is_uniform(self.stimulus)
 
     def require_variance(self, halves: NDArray[np.int8]) -> None:
         """Refuse a trace that is constant in one of the halves."""

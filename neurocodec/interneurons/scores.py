@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final, TypeAlias
@@ -17,6 +17,7 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
 from neurocodec.interneurons.activations import RECTIFIED
+from neurocodec.interneurons.controls import CONTROL, Controls
 from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.interneurons.search import Found, Search
 from neurocodec.kernels.intervals import level_of_chance
@@ -27,7 +28,7 @@ from neurocodec.nn.capture.layer import Layer
 
 FOLD: Final = "fold"
 SHIFT: Final = "circular_shift"
-SAMPLES: Final = 8
+SAMPLES: Final = 4
 """Samples, spread over the stimulus, over which a unit's squared gradient is summed."""
 
 Variables: TypeAlias = dict[str, xr.DataArray]
@@ -41,6 +42,7 @@ class Named:
     data: RecordedInterneurons
     search: Search
     quantile: float  # of the chance level
+    controls: Controls
 
     def tree(
         self,
@@ -51,14 +53,16 @@ class Named:
         """Best of all layers at the root, and one node for each layer and each set of modes."""
         nodes = {"/": xr.Dataset(self._best({alias: found[alias] for alias in layers}, layers))}
         for alias in layers:
-            nodes[f"/{alias}"] = xr.Dataset(self._layer(found[alias]))
+            nodes[f"/{alias}"] = xr.Dataset(self._layer(alias, found[alias]))
         for alias, array in loadings.items():
             name = f"{v.MODE}s/{alias}"
             nodes[f"/{name}"] = xr.Dataset(self._modes(found[name], array))
         # on every node: those that are no index would not be inherited
-        return xr.DataTree.from_dict(
+        tree = xr.DataTree.from_dict(
             {path: node.assign_coords(self.data.coords) for path, node in nodes.items()}
         )
+        tree.attrs |= {"uniform_stimulus": 1} if self.data.is_uniform else {}
+        return tree
 
     def _named(self, values: ArrayLike, name: str, *dims: str, **options: Any) -> xr.DataArray:
         """Array over interneurons and further dims."""
@@ -67,33 +71,43 @@ class Named:
     def _best(self, found: Mapping[str, Found], layers: Mapping[str, Layer]) -> Variables:
         """Scores of the best of all layers, and which unit that is."""
         ceiling = self.data.ceiling(self.search.halves)
-        arrays = self._scores(reduce(Choice.better, (f.choice for f in found.values())))
+        best = reduce(Choice.better, (f.choice for f in found.values()))
+        arrays = self._scores(best, layers)
+        if "exceeds_all" in arrays:
+            count = arrays["exceeds_all"].values.sum()
+            arrays["n_exceed_all"] = labelled(count, (), name="n_exceed_all")
         if ceiling is not None:
             arrays["ceiling"] = self._named(ceiling, "ceiling")
-        best = np.argmax([f.map.best for f in found.values()], axis=0)
-        names = np.array([*found])[best]
+        which = np.argmax([f.map.best for f in found.values()], axis=0)
+        names = np.array([*found])[which]
         of_layers = [self._places(f) for f in found.values()]
         arrays["best_layer"] = self._named(names, "best_layer")
         for name, first in of_layers[0].items():
-            values = np.stack([p[name].values for p in of_layers])[best, np.arange(len(best))]
+            values = np.stack([p[name].values for p in of_layers])[which, np.arange(len(which))]
             arrays[name] = first.copy(data=values)
         units = [int(found[name].map.unit[i]) for i, name in enumerate(names)]
         places = [(_unrectified(name, found), i) for name, i in zip(names, units, strict=True)]
         centers = field_centers(self.net, self.data.samples, layers, places)
         views = [self.search.views[found[name].map.view[i]] for i, name in enumerate(names)]
+        if self.data.is_uniform:
+            centers = np.full_like(centers, np.nan)
         y, x = (centers - [(view.dy, view.dx) for view in views]).T
         arrays["unit_y_center"] = self._named(y, "unit_y_center")
         arrays["unit_x_center"] = self._named(x, "unit_x_center")
         return arrays
 
-    def _layer(self, found: Found) -> Variables:
+    def _layer(self, alias: str, found: Found) -> Variables:
         positions = {1: (), 2: (v.TOKEN,), 3: (v.Y, v.X)}[len(found.shape)]
         shape = (len(found.map.unit), *found.shape)
         dims = (v.CHANNEL, *positions)
-        coords = {d: np.arange(n) for d, n in zip(dims, found.shape, strict=True)}
+        units = {v.Y: "position", v.X: "position"}  # of the unit in its map: not pixels
+        coords = {
+            d: (d, np.arange(n), {"units": units.get(d, v.DIMENSIONLESS)})
+            for d, n in zip(dims, found.shape, strict=True)
+        }
         values = found.map.correlation.reshape(shape)
         return {
-            **self._scores(found.choice),
+            **self._scores(found.choice, [alias]),
             **self._places(found),
             "correlation_map": self._named(values, "correlation_map", *dims, coords=coords),
         }
@@ -101,7 +115,7 @@ class Named:
     def _modes(self, found: Found, loadings: xr.DataArray) -> Variables:
         modes = loadings[v.MODE].values if v.MODE in loadings.coords else np.arange(*found.shape)
         return {
-            **self._scores(found.choice),
+            **self._scores(found.choice, ()),
             "best_mode": self._named(modes[found.map.unit], "best_mode"),
             "best_lag": self._seconds(found),
             "mode_correlation": self._named(
@@ -109,8 +123,8 @@ class Named:
             ),
         }
 
-    def _scores(self, choice: Choice) -> Variables:
-        """Correlations on the time on which was not chosen, and what chance makes of them."""
+    def _scores(self, choice: Choice, layers: Iterable[str]) -> Variables:
+        """Correlations on the time on which was not chosen, and what the nulls make of them."""
         held, null = choice.held_out[:, 0], choice.held_out[:, 1:].mean(axis=0)
         mean = held.mean(axis=0)
         arrays = {
@@ -125,7 +139,22 @@ class Named:
         ceiling = self.data.ceiling(self.search.halves)
         if ceiling is not None:
             arrays["normalized_correlation"] = self._named(mean / ceiling, "normalized_correlation")
+        arrays |= self._nulls(mean, null, [*layers])
         return arrays | (self._chance(mean, null) if len(null) else {})
+
+    def _nulls(
+        self, mean: NDArray[np.float64], shifted: NDArray[np.float64], layers: list[str]
+    ) -> Variables:
+        """What the nulls reach among the units of some layers; permuted networks have no modes."""
+        found = self.controls.arrays(mean, shifted, layers) if layers else {}
+        if not found:
+            return {}
+        names = found.pop(CONTROL)
+        known = {CONTROL: names, v.BOUND: np.array(v.BOUNDS)}
+        return {
+            name: labelled(values, dims, {d: known[d] for d in dims if d in known}, name=name)
+            for name, (dims, values) in found.items()
+        }
 
     def _chance(self, mean: NDArray[np.float64], null: NDArray[np.float64]) -> Variables:
         level = level_of_chance(null, self.quantile)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial, reduce
 from typing import Final, NoReturn, TypeAlias
@@ -19,12 +20,20 @@ from neurocodec.kernels.lagged import HALVES, Choice, HalfSums, LaggedSums
 from neurocodec.network import Network
 from neurocodec.nn.capture.layer import Layer
 
-MEMORY: Final = 2**30
+MEMORY: Final = 3 * 2**29
 """Bytes that the sums of one pass over the movie may take: sets how many shifts go together."""
 
 SINGLE: Final = -1
 Key: TypeAlias = tuple[int, str]
 """Number of the view in which units are pooled, `SINGLE` for units as they are, and their name."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """What one pass over the movie takes the sums of."""
+
+    shifts: NDArray[np.intp]  # of the recording, for the network
+    others: range  # numbers of the networks beside, for the recording as it is
 
 
 @dataclass(frozen=True)
@@ -50,12 +59,22 @@ class Search:
         self,
         units: int,  # number of all
         largest: int,  # number of those of the largest layer
-    ) -> list[NDArray[np.intp]]:
-        """Shifts of the recording that go together in a pass, first the recording as it is."""
+        others: int = 0,  # networks that are searched beside, in the recording as it is
+    ) -> list[Group]:
+        """What goes together in a pass over the movie; first the recording as it is."""
         # two halves of every layer; of one layer at a time, the same pooled, and correlations
         one = 4 * (2 * units + 3 * largest) * self.traces.shape[1] * len(self.lags)
-        count = min(-(-len(self.shifts) * one // MEMORY), len(self.shifts))
-        return [np.zeros(1, np.intp), *(np.array_split(self.shifts, count) if count else [])]
+        every = np.concatenate([np.zeros(1, np.intp), self.shifts])
+        some = max(1, MEMORY // max(one, 1))
+        # shifts of one network and other networks are alike to the memory: one list, cut in order
+        parts = [range(i, i + some) for i in range(0, len(every) + others, some)]
+        return [
+            Group(
+                every[part.start : part.stop],
+                range(max(0, part.start - len(every)), min(max(0, part.stop - len(every)), others)),
+            )
+            for part in parts
+        ]
 
 
 @dataclass
@@ -109,43 +128,63 @@ class Candidates:
     samples: Samples  # the movie
     layers: Mapping[str, Layer]
     loadings: Mapping[str, NDArray[np.float32]]  # (time, mode) by name; never of moved stimuli
+    others: Sequence[Network] = ()  # of the same architecture, with the same layers
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
         """Shape of the units of every layer, and of the modes."""
         with activations(self.net, self.samples, self.layers) as read:
-            shapes = {alias: rows.shape[1:] for alias, rows in read(0, 1).items()}
-        return shapes | {name: rows.shape[1:] for name, rows in self.loadings.items()}
+            rows = read(self.samples.batch(0, 1, self.net.device))
+            shapes = {alias: x.shape[1:] for alias, x in rows.items()}
+        others = range(len(self.others))
+        beside = {beside_name(i, alias): x for i in others for alias, x in shapes.items()}
+        modes = {name: x.shape[1:] for name, x in self.loadings.items()}
+        return shapes | beside | modes
 
     def blocks(
-        self, search: Search, numbers: list[int]
+        self, search: Search, numbers: list[int], group: Group
     ) -> Iterator[tuple[int, int, dict[str, NDArray[np.float32]]]]:
         """First and last time, and activations by name, block by block, in views of one kind."""
         first = search.views[numbers[0]]
         moved = move_stimulus(self.samples, first.dy, first.dx)
-        with activations(self.net, moved, self.layers) as read:
+        with ExitStack() as stack:
+            own = [(None, self.net)] if len(group.shifts) else []
+            nets = [*own, *((i, self.others[i]) for i in group.others)]
+            reads = [
+                (i, stack.enter_context(activations(net, moved, self.layers))) for i, net in nets
+            ]
             for start in range(0, len(moved), search.batch_size):
                 stop = min(start + search.batch_size, len(moved))
-                maps = read(start, stop)
-                if 0 in numbers:
+                batch = moved.batch(start, stop, self.net.device)
+                maps: dict[str, NDArray[np.float32]] = {}
+                for i, read in reads:  # all are shown the same windows
+                    rows = read(batch)
+                    maps |= rows if i is None else {beside_name(i, k): x for k, x in rows.items()}
+                if 0 in numbers and own:
                     maps |= {name: x[start:stop] for name, x in self.loadings.items()}
                 yield start, stop, maps
 
 
+def beside_name(number: int, alias: str) -> str:
+    """Name under which the units of a layer of another network are found."""
+    return f"/{number}/{alias}"  # no alias has a slash
+
+
 def search_units(candidates: Candidates, search: Search) -> dict[str, Found]:
     """Search layers, and loadings of modes, for what goes with each trace; found by name."""
-    # one pass over the movie for the recording, more for its circular shifts; the sums of a pass
-    # take at most `MEMORY` bytes, however long the movie is
-    sizes = [math.prod(shape) for shape in candidates.shapes.values()]
-    groups = search.groups(sum(sizes), max(sizes, default=0))
+    # one pass over the movie, for the recording, its circular shifts and other networks, and more
+    # where the sums of a pass would take more than `MEMORY` bytes, however long the movie is
+    shapes = candidates.shapes.items()
+    sizes = [math.prod(shape) for name, shape in shapes if not name.startswith("/")]
+    groups = search.groups(sum(sizes), max(sizes, default=0), len(candidates.others))
     total = len(candidates.samples) * len(groups) * len(search.passes)
     best: dict[str, Found] = {}
     with bar(total, "interneurons", progress=search.progress) as shown:
         for numbers in search.passes:
             look, found = _Look(candidates, search, numbers), dict[str, Found]()
-            for shifts in groups:
-                new = look.found(shifts, shown)
-                found = {n: _joined(found[n], x) if n in found else x for n, x in new.items()}
+            for group in groups:
+                new = look.found(group, shown)
+                found |= {n: _joined(found[n], x) if n in found else x for n, x in new.items()}
             best |= {n: _better(best[n], x) if n in best else x for n, x in found.items()}
     return best
 
@@ -157,23 +196,24 @@ class _Look:
         self.candidates, self.search, self.numbers = candidates, search, numbers
         self.known: dict[Key, HalfSums] = {}
 
-    def found(self, shifts: NDArray[np.intp], shown: tqdm[NoReturn]) -> dict[str, Found]:
+    def found(self, group: Group, shown: tqdm[NoReturn]) -> dict[str, Found]:
         """Pass over the movie once."""
         sums: dict[str, LaggedSums] = {}
-        first = not self.known
-        for start, stop, maps in self.candidates.blocks(self.search, self.numbers):
+        known = {name for _, name in self.known}
+        for start, stop, maps in self.candidates.blocks(self.search, self.numbers, group):
             for name, rows in maps.items():
                 if name not in sums:
-                    sums[name] = self._sums(name, shifts)
+                    sums[name] = self._sums(name, group)
                 centred = sums[name].add(start, rows.reshape(len(rows), -1))
-                if first:
+                if name not in known:
                     self._pool(name, start, sums[name].units, centred)
             shown.update(stop - start)
         self.known |= {(SINGLE, name): total.units for name, total in sums.items()}
         return {name: reduce(_better, self._found(name, total)) for name, total in sums.items()}
 
-    def _sums(self, name: str, shifts: NDArray[np.intp]) -> LaggedSums:
+    def _sums(self, name: str, group: Group) -> LaggedSums:
         search, shape = self.search, self.candidates.shapes[name]
+        shifts = np.zeros(1, np.intp) if name.startswith("/") else group.shifts
         units = self.known.get((SINGLE, name), math.prod(shape))
         return LaggedSums(search.traces, search.halves, search.lags, shifts, units)
 

@@ -18,6 +18,7 @@
 - `lagged`: traces against thousands of units at several lags, by halves of the time
 - `lagged_features`: windows of a movie around a cell as regressors, and regularised filters from
   them
+- `linear_control`: what one linear filter of a stimulus says of traces
 - `localisation`: how well a map of pixels keeps inside of an object
 - `map_pictures`: pictures of maps over the pixels of an image: signed, as a mask, and as the
   masked image
@@ -50,6 +51,7 @@ __all__ = [
     "intervals",
     "lagged",
     "lagged_features",
+    "linear_control",
     "localisation",
     "map_pictures",
     "matching",

@@ -167,3 +167,15 @@ def level_of_chance(null: ArrayLike, confidence: float) -> NDArray[np.float64]:
     # (1 + number above) / (1 + n) say. NaN where there are too few draws for this confidence.
     rank = math.ceil(confidence * (len(x) + 1) * (1 - 1e-12))
     return x[max(rank, 1) - 1] if rank <= len(x) else np.full(x.shape[1:], np.nan)
+
+
+def prediction_interval(draws: ArrayLike, confidence: float) -> NDArray[np.float64]:
+    """Interval (2, ...) of correlations that one more draw is beyond, each way, with 1 - that."""
+    # mean -+ t s sqrt(1 + 1/n) of n normal draws (of Fisher's z, which is nearly normal), with t of
+    # Student's distribution with n - 1 degrees of freedom: holds from two draws on, where ranks
+    # (`level_of_chance`) need 19 for 0.95
+    x = np.arctanh(np.clip(np.asarray(draws, dtype=np.float64), -1 + 1e-9, 1 - 1e-9))
+    if len(x) < 2:
+        return np.full((2, *x.shape[1:]), np.nan)
+    reach = student.ppf(confidence, len(x) - 1) * np.sqrt(1 + 1 / len(x)) * x.std(axis=0, ddof=1)
+    return np.asarray(np.tanh(x.mean(axis=0) + np.stack([-reach, reach])))

@@ -14,10 +14,21 @@ from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.cells.clustering import cell_patterns
+from neurocodec.cells.clustering import cell_patterns, is_one_type
 from neurocodec.errors import InputError
 from neurocodec.plotting import style
-from neurocodec.plotting.responses import MOST_NAMES, by_type, cell_names, draw_types
+from neurocodec.plotting.responses import (
+    MOST_NAMES,
+    by_type,
+    cell_names,
+    draw_types,
+    name_rows,
+)
+
+_FADED = 0.35
+"""Opacity of a figure of clusters that chance makes as well."""
+_COLUMNS = 24
+"""Modes whose numbers are written below a matrix, at most."""
 
 
 def plot_mode_correlation(
@@ -32,7 +43,8 @@ def plot_mode_correlation(
     Parameters
     ----------
     correlation
-        (mode, cell) as `nc.correlate` returns it; modes that are never active are left out.
+        (mode, cell) as `nc.correlate` returns it, or the `pattern` that `nc.cluster_cells`
+        clustered; modes that are never active are left out.
     clusters
         As `nc.cluster_cells` returns them; the cells are sorted by type where None.
     title
@@ -44,7 +56,8 @@ def plot_mode_correlation(
     -------
     matplotlib.axes.Axes
         One cell per row, one mode per column, lines between clusters; the strip at the right has
-        the cells' types, where they are known.
+        the cells' types, where they are known. Faded, and without lines, where the clusters'
+        `p_value` says that one type of cells looks as clustered.
 
     Examples
     --------
@@ -56,23 +69,31 @@ def plot_mode_correlation(
     corr = labels.require_dims(correlation, (v.CELL, v.MODE), "correlations")
     rows, edges = _order_cells(corr, clusters)
     ax = style.new_axes(ax, 0.17 * min(len(rows), MOST_NAMES) + 1.2)
-    return _draw_matrix(ax, corr.isel({v.CELL: rows}), edges, title)
+    if clusters is None or not is_one_type(clusters):
+        return _draw_matrix(ax, corr.isel({v.CELL: rows}), edges, title)
+    chance = f"no evidence for more than one type (p = {float(clusters['p_value']):.2g})"
+    ax = _draw_matrix(ax, corr.isel({v.CELL: rows}), edges, f"{title}\n{chance}", lines=False)
+    ax.images[0].set_alpha(_FADED)
+    return ax
 
 
-def _draw_matrix(ax: Axes, corr: xr.DataArray, edges: list[int], title: str) -> Axes:
+def _draw_matrix(
+    ax: Axes, corr: xr.DataArray, edges: list[int], title: str, *, lines: bool = True
+) -> Axes:
     """Draw correlations (cell, mode) with the cells in the order they came."""
-    corr = corr.isel({v.MODE: _order_modes(corr.values, edges)})
-    count = corr.sizes[v.CELL]
+    order = _order_modes(corr.values, edges)
+    numbers = corr[v.MODE].values if v.MODE in corr.coords else np.arange(corr.sizes[v.MODE])
+    corr = corr.isel({v.MODE: order})
     limit = style.robust_limit(corr.values, 1.0)
     image = ax.imshow(corr.values, aspect="auto", cmap=style.CORRELATION, vmin=-limit, vmax=limit)
-    for edge in edges:
+    for edge in edges if lines else ():
         ax.axhline(edge - 0.5, color=style.INK, linewidth=1.2)
-    if count <= MOST_NAMES:
-        ax.set_yticks(range(count), style.plain_all(cell_names(corr)))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    name_rows(ax, cell_names(corr))
+    columns = range(0, len(order), -(-len(order) // _COLUMNS) or 1)
+    ax.set_xticks(columns, [str(numbers[order[i]]) for i in columns])
     style.tidy(ax, title, xlabel="mode, sorted by the cluster it goes with")
-    ax.tick_params(axis="y", labelsize=style.TEXT - 2)
-    style.color_scale(ax, image, "correlation")
+    ax.tick_params(axis="both", labelsize=style.TEXT - 2)
+    style.color_scale(ax, image, "pattern" if corr.name == "pattern" else "correlation")
     draw_types(ax, corr)
     return ax
 

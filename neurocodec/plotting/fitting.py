@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
 from neurocodec.plotting import style
@@ -25,7 +27,8 @@ def plot_fit(scores: xr.Dataset) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        One axis; cells in falling order of the CNN's correlation.
+        One axis; cells in falling order of the CNN's correlation; a bar over the 95 % interval of
+        the ceiling, a cross at 0 where that is not above 0. The title has the smoothing.
 
     Examples
     --------
@@ -45,10 +48,24 @@ def plot_fit(scores: xr.Dataset) -> Figure:
         ax.plot(
             places, values, marker, color=color, label=style.plain(shown or f"{label}: not known")
         )
+    _draw_ends(ax, scores, order)
     ax.set_xticks(
         places, style.plain_all([str(n) for n in scores[v.CELL].values[order]]), rotation=90
     )
-    style.tidy(ax, "held-out responses", ylabel="correlation")
+    said = str(scores.attrs.get("responses", ""))
+    style.tidy(ax, f"held-out responses{', ' * bool(said)}{said}", ylabel="correlation")
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+def _draw_ends(ax: Axes, scores: xr.Dataset, order: NDArray[np.intp]) -> None:
+    """Draw the interval of the ceiling, and which cells have none above 0."""
+    if "ceiling_interval" not in scores:
+        return
+    low, high = scores["ceiling_interval"].transpose(v.BOUND, v.CELL).values[:, order]
+    ax.vlines(np.arange(len(order)), low, high, color="0.4", linewidth=0.8)
+    none = np.flatnonzero(low == 0)
+    if none.size:
+        label = f"ceiling not above 0: {none.size} of {len(order)}"
+        ax.plot(none, np.zeros(none.size), "x", color="0.4", label=style.plain(label))

@@ -19,6 +19,8 @@ from neurocodec.plotting import style
 
 TYPE: Final = "interneuron_cell_type"
 _MODES: Final = "modes"
+_NULLS: Final = {"permuted": ("3", "permuted networks"), "linear": ("x", "linear filter")}
+"""Marks of the upper ends of nulls."""
 _ROW: Final = 0.19
 """Height of an interneuron's row in inches."""
 
@@ -44,8 +46,8 @@ def plot_interneurons(
     -------
     matplotlib.axes.Axes
         One row per interneuron: a dot at its correlation on held-out time, a ring at that of the
-        same units where they were chosen; a grey band up to what chance reaches, and a tick at
-        the ceiling that the repeats allow, where there are these.
+        same units where they were chosen; a grey band up to what chance reaches, the upper ends
+        of the other nulls, and a tick at the ceiling that the repeats allow, where there are these.
 
     Examples
     --------
@@ -65,6 +67,10 @@ def plot_interneurons(
     if "chance_correlation" in found:
         chance = np.maximum(found["chance_correlation"], 0)
         ax.barh(at, chance, height=1.0, color=style.RECORDED, label="chance")
+    for name, (mark, label) in _NULLS.items():
+        if "control" in data.coords and name in data["control"].values:
+            high = data["control_interval"].sel(control=name, bound="high").values[order]
+            ax.plot(high, at, mark, color=style.MUTED, markersize=5, label=label)
     colors = _colors(data, order)
     ax.hlines(at, 0, found["correlation"], colors=colors, linewidth=1.0)
     ax.scatter(found["correlation"], at, s=26, color=colors, zorder=3, label="held out")
@@ -109,7 +115,8 @@ def plot_interneuron_maps(
     Returns
     -------
     matplotlib.figure.Figure
-        One row per interneuron, one map per channel; a ring at the layer's best unit for it.
+        One row per interneuron, one map per channel; a ring at the layer's best unit for it,
+        unless the stimulus was the same in every pixel.
 
     Examples
     --------
@@ -138,7 +145,8 @@ def plot_interneuron_maps(
     values = node["correlation_map"].values
     limit = style.robust_limit(values[rows], 1.0)
     for row, line in zip(rows, axes, strict=True):
-        _draw_maps(line, node.isel({v.INTERNEURON: row}), limit)
+        ring = not comparison.attrs.get("uniform_stimulus")
+        _draw_maps(line, node.isel({v.INTERNEURON: row}), limit, ring=ring)
         score = float(node["correlation"][row])
         text = "\n".join([*names[row].split(" · "), f"held out {score:.2f}"])
         line[0].set_ylabel(
@@ -154,7 +162,7 @@ def plot_interneuron_maps(
     return figure
 
 
-def _draw_maps(line: NDArray[np.object_], one: xr.Dataset, limit: float) -> None:
+def _draw_maps(line: NDArray[np.object_], one: xr.Dataset, limit: float, *, ring: bool) -> None:
     """Maps of one interneuron, one per channel."""
     maps = one["correlation_map"].transpose(v.CHANNEL, v.Y, v.X).values
     for channel, ax in enumerate(line):
@@ -164,7 +172,8 @@ def _draw_maps(line: NDArray[np.object_], one: xr.Dataset, limit: float) -> None
         ax.spines[:].set_color(style.RECORDED)
         if channel == int(one["best_channel"]):
             place = (int(one["best_x"]), int(one["best_y"]))
-            ax.plot(*place, "o", fillstyle="none", color=style.INK, markersize=9)
+            if ring:
+                ax.plot(*place, "o", fillstyle="none", color=style.INK, markersize=9)
             ax.spines[:].set_color(style.INK)
 
 

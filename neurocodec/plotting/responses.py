@@ -17,7 +17,7 @@ from neurocodec.arguments import one_of
 from neurocodec.plotting import style, timeline
 
 MOST_NAMES = 24
-"""Rows that are labelled one by one; with more, ticks are thinned."""
+"""Rows that are labelled one by one; of more, some are."""
 
 
 def plot_responses(
@@ -83,10 +83,8 @@ def draw_rates(ax: Axes, rates: xr.DataArray, title: str) -> None:
     image = style.heat_map(ax, rates, cmap=style.RATES, limits=(0.0, limit))
     style.tidy(ax, title)
     style.color_scale(ax, image, "firing rate (Hz)")
-    if rates.sizes[v.CELL] <= MOST_NAMES:
-        ax.set_yticks(
-            range(rates.sizes[v.CELL]), style.plain_all(cell_names(rates)), fontsize=style.TEXT - 2
-        )
+    name_rows(ax, cell_names(rates))
+    ax.tick_params(axis="y", labelsize=style.TEXT - 2)
     draw_types(ax, rates)
 
 
@@ -171,6 +169,12 @@ def lively_cells(rates: xr.DataArray, count: int = 4) -> list[str]:
         return [str(n) for n in names[np.argsort(-spread)[:count]]]
     kinds = dict.fromkeys(types.tolist())
     return [str(names[types == k][spread[types == k].argmax()]) for k in kinds][:count]
+
+
+def name_rows(ax: Axes, names: list[str]) -> None:
+    """Write the cells' own names at the rows of an image, of many every so many-th."""
+    shown = range(0, len(names), -(-len(names) // MOST_NAMES) or 1)
+    ax.set_yticks(shown, style.plain_all([names[i] for i in shown]))
 
 
 def cell_names(data: xr.DataArray) -> list[str]:

@@ -21,8 +21,10 @@ from neurocodec.analyses.retina.findings import (
     MAPS,
     RESPONSES,
     SHAPES,
+    STABILITY,
     RetinaAnalysis,
 )
+from neurocodec.cells.clustering import is_one_type, misplaced_cells
 from neurocodec.reports.description import target_name
 from neurocodec.reports.explorer import explorer_data, render_explorer
 from neurocodec.reports.maps import retina_maps_part
@@ -38,6 +40,12 @@ from neurocodec.reports.retina_figures import figures
 
 MARGIN: Final = 0.5
 """Seconds before the first and after the last field that the explorer shows."""
+NULLS: Final = {
+    "shift": "recordings shifted in time",
+    "permuted": "networks with permuted weights",
+    "linear": "one linear filter of the stimulus",
+}
+"""Controls of `nc.compare_interneurons` in words."""
 CHANCE: Final = 0.05
 """p-value below which something is told from chance."""
 
@@ -68,9 +76,10 @@ def render(
         facts=[*_facts(analysis), *settings.items()],
         versions=labels.versions(),
         match=_match(analysis),
+        scores=_scores(analysis),
         completeness=_completeness(analysis),
-        modes=[mode_row(k, analysis.modes[k]) for k in analysis.layers],
-        clusters={k: int(c["n_clusters"]) for k, c in analysis.clusters.items()},
+        modes=[_modes(analysis, k) for k in analysis.layers],
+        clusters={k: _clusters(analysis, k) for k in analysis.clusters},
         maps=retina_maps_part(analysis, drawn),
         agreement=analysis.agreement,
         explorer=_explorer(analysis),
@@ -103,12 +112,23 @@ def _facts(analysis: RetinaAnalysis) -> list[tuple[str, str]]:
             fingerprint="movie (SHA-256)",
             target=target_name(analysis.target),
         ),
+        ("history", _window(analysis)),
         ("modes", f"expansion {config.expansion:g}, threshold {config.threshold:g}"),
         ("seed", str(config.seed)),
     ]
 
 
-def _match(analysis: RetinaAnalysis) -> dict[str, float] | None:
+def _window(analysis: RetinaAnalysis) -> str:
+    """Frames that the model looks back, and how long that is."""
+    frames = labels.provenance(analysis.tree)["history"]
+    times = analysis.rates[v.TIME].values
+    if len(times) < 2:
+        return f"{frames} frames"
+    step = float(np.median(np.diff(times)))
+    return f"{frames} frames ({frames * step:.2g} s at {1 / step:.3g} frames per second)"
+
+
+def _match(analysis: RetinaAnalysis) -> dict[str, Any] | None:
     """Correlation of the model's rates with the recorded ones, over cells."""
     responses = analysis.responses()
     if "correlation" not in responses:
@@ -122,7 +142,35 @@ def _match(analysis: RetinaAnalysis) -> dict[str, float] | None:
         "best": np.nanmax(values),
         "count": int(np.isfinite(values).sum()),
         "all": len(values),
+        **_ceiling(responses),
     }
+
+
+def _ceiling(responses: xr.Dataset) -> dict[str, Any]:
+    """Ceiling of the median cell with its interval, and cells without any."""
+    if "ceiling" not in responses:
+        return {"ceiling": None}
+    low, high = responses["ceiling_interval"].transpose(v.BOUND, v.CELL).values
+    found = np.where(low > 0, responses["ceiling"].values, np.nan)
+    none = [str(name) for name in responses[v.CELL].values[~(low > 0)]]
+    if np.isnan(found).all():
+        return {"ceiling": np.nan, "noise": none}
+    middle = np.flatnonzero(found == np.nanquantile(found, 0.5, method="lower"))[0]
+    ends = {"low": low[middle], "high": high[middle]}
+    return {"ceiling": found[middle], **ends, "noise": none}
+
+
+def _scores(analysis: RetinaAnalysis) -> dict[str, Any] | None:
+    """Medians over cells of what the fit reached on held-out responses, beside the LN model."""
+    scores = analysis.scores
+    if scores is None:
+        return None
+    names = ("correlation", "correlation_ln", "ceiling")
+    found = {name: scores[name].values for name in names}
+    medians = {k: np.nanmedian(x) if np.isfinite(x).any() else np.nan for k, x in found.items()}
+    better = int((found["correlation"] > found["correlation_ln"]).sum())
+    said = str(scores.attrs.get("responses", ""))
+    return {**medians, "better": better, "all": scores.sizes[v.CELL], "said": said}
 
 
 def _completeness(analysis: RetinaAnalysis) -> list[dict[str, Any]]:
@@ -134,6 +182,39 @@ def _completeness(analysis: RetinaAnalysis) -> list[dict[str, Any]]:
         {**row, "absolute": float(np.abs(error).max())}
         for row, error in zip(rows, errors, strict=True)
     ]
+
+
+def _modes(analysis: RetinaAnalysis, layer: str) -> dict[str, Any]:
+    """How many modes there are beside how many channels, and how many are above chance."""
+    modes, again = analysis.modes[layer], analysis.mode_stability.get(layer)
+    row = mode_row(layer, modes)
+    shares = modes.summary["distinct_share"]
+    channels = modes.dictionary.sizes[v.CHANNEL]
+    above = None if again is None else int(again["above_chance"].sum())
+    return {
+        **row,
+        "channels": channels,
+        "distinct": round(float(shares) * row["alive"]),
+        "above": above,
+        "of": 0 if again is None else again.sizes[v.MODE],
+        "few": row["l0"] <= channels / 2,
+    }
+
+
+def _clusters(analysis: RetinaAnalysis, layer: str) -> dict[str, Any]:
+    """What can be said of the clusters by one layer."""
+    found = analysis.clusters[layer]
+    wrong = misplaced_cells(found)
+    names = wrong[v.CELL].values if v.CELL in wrong.coords else np.arange(len(wrong))
+    stable = analysis.stability.get(layer)
+    return {
+        "count": int(found["n_clusters"]),
+        "p": f"{float(found['p_value']):.2g}" if "p_value" in found else None,
+        "one": is_one_type(found),
+        "misplaced": [f"{n} ({s:.2f})" for n, s in zip(names, wrong.values, strict=True)],
+        "stable": None if stable is None else float(stable["stability"].median()),
+        "worst": None if stable is None else float(stable["stability"].min()),
+    }
 
 
 def _explorer(analysis: RetinaAnalysis) -> Markup | None:
@@ -203,7 +284,31 @@ def _interneurons(analysis: RetinaAnalysis) -> dict[str, Any] | None:
         "optimism": float(np.median(found["correlation_selected"].values - values)),
         "above": int((found["p_value"] < CHANCE).sum()),
         "kind": "simulated" if found.attrs.get("simulated") else "recorded",
+        "nulls": _nulls(found),
+        "all": int(found["n_exceed_all"]) if "n_exceed_all" in found else 0,
+        "shown": found.attrs.get("shown", ""),
+        "uniform": bool(found.attrs.get("uniform_stimulus")),
     }
+
+
+def _nulls(found: xr.Dataset) -> list[dict[str, Any]]:
+    """What each null reaches, over interneurons."""
+    names = found["control"].values.tolist() if "control" in found else []
+    parts = {name: found.sel(control=name) for name in names}
+    highs = {name: part["control_interval"].sel({v.BOUND: "high"}) for name, part in parts.items()}
+    return [
+        {
+            "name": NULLS[name],
+            "median": float(part["control_correlation"].median()),
+            "high": _or_few(float(highs[name].median(skipna=False))),
+            "above": int(part["exceeds"].sum()),
+        }
+        for name, part in parts.items()
+    ]
+
+
+def _or_few(value: float) -> str:
+    return "too few draws" if np.isnan(value) else f"{value:.2f}"
 
 
 def _files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
@@ -242,6 +347,11 @@ def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
     first = analysis.layers[0]
     files = [
         (
+            STABILITY,
+            "modes fitted again with other seeds and to shuffled rows: which come back",
+            f'nc.open("{STABILITY}")["{first}"].above_chance',
+        ),
+        (
             MAPS,
             "maps of some modes of each layer in the pixels of the movie",
             f'nc.open("{MAPS}")["{first}/contribution_map"]',
@@ -263,7 +373,7 @@ def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
         ),
         (
             INTERNEURONS,
-            "correlation of each interneuron with units and modes",
+            "correlation of each interneuron with units and modes, and what the nulls reach",
             f'nc.open("{INTERNEURONS}").correlation',
         ),
     ]

@@ -55,10 +55,12 @@ def _layer_figures(
     yield f"contributions-{layer}", parts, f"contributions of the channels of {layer} over time"
     used = plotting.plot_modes(modes.dictionary, modes.loadings, time=time, note=note)
     yield f"modes-{layer}", used, f"the most used modes of {layer} and their loadings"
+    clusters = analysis.clusters.get(layer)
+    shown = "rank correlation of firing rate and loading"
     corr = plotting.plot_mode_correlation(
-        analysis.correlation[layer],
-        analysis.clusters.get(layer),
-        title=f"correlation of firing rate and loading, {layer}{note}",
+        analysis.correlation[layer] if clusters is None else clusters["pattern"],
+        clusters,
+        title=f"{shown}, {layer}{note}",
     )
     yield f"clusters-{layer}", style.whole_figure(corr), f"cells against modes of {layer}"
 
@@ -105,6 +107,9 @@ def _interneuron_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[
         return
     if note and not found.attrs.get("simulated"):
         note = " (simulated model)" if "model" in analysis.simulated else ""
+    if analysis.shown is not None:
+        strip = plotting.plot_stimulus(analysis.shown, count=10, title="what the interneurons saw")
+        yield "interneuron-stimulus", style.whole_figure(strip), "what the interneurons saw"
     skill = plotting.plot_interneurons(found, title=f"interneurons and their best units{note}")
     yield (
         "interneurons",

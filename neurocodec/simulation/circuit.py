@@ -24,9 +24,11 @@ from neurocodec.simulation.filters import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+
+    Activity = dict[str, NDArray[np.float32]]  # (time, position) by type
 
 PHOTORECEPTOR, BIPOLAR, AMACRINE = 14, 20, 8
 HISTORY: Final = PHOTORECEPTOR + BIPOLAR + AMACRINE - 2
@@ -178,14 +180,20 @@ class Circuit:
         """Positions (position, 2) of bipolar and amacrine cells."""
         return lattice()
 
-    def respond(self, movie: NDArray[np.float32]) -> Responses:
+    def respond(
+        self,
+        movie: NDArray[np.float32],
+        transmitted: Callable[[Activity], Activity] = dict,  # what of it reaches other cells
+    ) -> Responses:
         """Answer a movie (time, y, x) of contrasts, grey (contrast 0) before its first frame."""
         voltage = {name: self._bipolar(name, movie) for name in self.bipolars}
         release = {n: np.maximum(v - self.bipolars[n].threshold, 0) for n, v in voltage.items()}
+        release = transmitted(release)
         amacrine = {name: self._amacrine(name, release) for name in self.amacrines}
-        divisor = 1 + self.gain_control * amacrine[GAIN_POOL]
+        heard = transmitted(amacrine)
+        divisor = 1 + self.gain_control * heard[GAIN_POOL]
         release = {name: r / divisor for name, r in release.items()}
-        return Responses(voltage, amacrine, self._drive(release, amacrine))
+        return Responses(voltage, amacrine, self._drive(release, heard))
 
     def _bipolar(self, name: str, movie: NDArray[np.float32]) -> NDArray[np.float32]:
         cell = self.bipolars[name]

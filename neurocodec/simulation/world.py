@@ -14,6 +14,13 @@ from neurocodec.errors import InputError
 from neurocodec.labels import labelled, stamp, time_coordinate
 from neurocodec.simulation.circuit import SIZE, Circuit, Parameters, Responses
 from neurocodec.simulation.retina import FRAME_RATE, draw_retina, generator
+from neurocodec.simulation.silencing import (
+    Silence,
+    cell_names,
+    interneuron_names,
+    recorded_places,
+    wanted_silence,
+)
 from neurocodec.simulation.stimuli import (
     NaturalScenes,
     WhiteNoise,
@@ -22,7 +29,7 @@ from neurocodec.simulation.stimuli import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,6 +57,7 @@ def simulate_retina(
     split: Split = "test",
     duration: float = 30.0,
     repeats: int = 20,
+    silence: str | Sequence[str] = (),
     parameters: Parameters | None = None,
     scenes: NaturalScenes | None = None,
     noise: WhiteNoise | None = None,
@@ -70,6 +78,10 @@ def simulate_retina(
         Length of the movie in seconds.
     repeats
         How many times the movie is shown; the spikes differ between repeats.
+    silence
+        Cell types, or names of single cells of the recording, that transmit nothing, as if the
+        synapses that they make were blocked: the same retina answers the same movie without them.
+        Voltages of silent interneurons are still recorded; silent ganglion cells fire no spikes.
     parameters, scenes, noise
         Parameters of the circuit and of the two stimuli.
 
@@ -90,20 +102,26 @@ def simulate_retina(
     Raises
     ------
     InputError
-        Where the stimulus or split does not exist, or nothing would be recorded.
+        Where the stimulus, split or a silent cell does not exist, or nothing would be recorded.
 
     Examples
     --------
     >>> recording = simulate_retina(seed=1, duration=0.5, repeats=2)
     >>> dict(recording.spike_count.sizes)
     {'repeat': 2, 'time': 50, 'cell': 16}
+    >>> without = simulate_retina(1, duration=0.5, repeats=2, silence="wide-field amacrine")
+    >>> more = (without.firing_rate > recording.firing_rate).any("time")
+    >>> sorted(set(without.cell_type.values[more].tolist()))
+    ['OFF transient', 'ON-OFF']
     """
     choices = _choice("stimulus", stimulus, Stimulus), _choice("split", split, Split)
     seed, repeats = whole("seed", seed, 0), whole("repeats", repeats, hint="repeats=20")
+    silent = wanted_silence(silence, (parameters or Parameters()).cells_per_type)
     movie = _movie(seed, choices, _frames(duration), scenes, noise)
     retina = draw_retina(seed, parameters)
-    responses = retina.circuit.respond(movie)
-    rate = retina.firing_rate(responses.drive)
+    quiet = Silence.of(retina.circuit, silent)
+    responses = retina.circuit.respond(movie, quiet.transmitted)
+    rate = np.where(quiet.cells, np.float32(0), retina.firing_rate(responses.drive))
     with np.errstate(under="ignore"):  # of cells that are silent, whatever a user has set
         expected = rate / FRAME_RATE
     counts = generator(seed, "spikes", *choices).poisson(expected, (repeats, *rate.shape))
@@ -113,13 +131,16 @@ def simulate_retina(
         _membrane_potential(recorded_interneurons(retina.circuit, responses)),
     ]
     data = xr.merge(arrays, join="exact", compat="equals", combine_attrs="override")
-    data.attrs = {"title": f"simulated retina, seed {seed}: {stimulus} ({split})", "simulated": 1}
+    title = f"simulated retina, seed {seed}: {stimulus} ({split})"
+    title += f", without {', '.join(silent)}" if silent else ""
+    data.attrs = {"title": title, "simulated": 1}
     facts: dict[str, Any] = {
         "seed": seed,
         "stimulus": stimulus,
         "split": split,
         "duration": duration,
     }
+    facts |= {"silence": silent} if silent else {}
     facts |= {"repeats": repeats, "parameters": parameters or Parameters()}
     facts |= {"scenes": scenes or NaturalScenes(), "noise": noise or WhiteNoise()}
     return stamp(data, "neurocodec.simulation.simulate_retina", **facts)
@@ -173,7 +194,7 @@ def _stimulus(movie: NDArray[np.float32], stimulus: str) -> xr.DataArray:
 def _cells(
     circuit: Circuit, rate: NDArray[np.float32], spikes: NDArray[np.int16]
 ) -> Iterator[xr.DataArray]:
-    names = [f"simulated {i:02d}" for i in range(1, rate.shape[1] + 1)]
+    names = cell_names(rate.shape[1])
     coords: dict[str, Any] = {
         v.TIME: time_coordinate(len(rate), FRAME_RATE),
         **_sites(v.CELL, names, list(circuit.cell_type), circuit.positions),
@@ -219,14 +240,9 @@ def _sites(
 
 def recorded_interneurons(circuit: Circuit, responses: Responses) -> Interneurons:
     """Bipolar and amacrine cells next to the first ganglion cell of each type."""
-    at = [_nearest(circuit, kind) for kind in circuit.ganglions]
+    at = recorded_places(circuit)
     cells = {**responses.bipolar, **responses.amacrine}
     voltage = np.concatenate([voltage[:, at] for voltage in cells.values()], axis=1)
     types = [name for name in cells for _ in at]
-    names = [f"simulated interneuron {i:02d}" for i in range(1, len(types) + 1)]
-    return Interneurons(names, types, np.tile(circuit.lattice[at], (len(cells), 1)), voltage)
-
-
-def _nearest(circuit: Circuit, kind: str) -> int:
-    center = circuit.positions[circuit.cell_type.index(kind)]
-    return int(((circuit.lattice - center) ** 2).sum(axis=1).argmin())
+    places = np.tile(circuit.lattice[at], (len(cells), 1))
+    return Interneurons(interneuron_names(), types, places, voltage)

@@ -9,12 +9,18 @@ import pytest
 import xarray as xr
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.special import comb
-from sklearn.metrics import adjusted_rand_score, silhouette_score
+from sklearn.metrics import adjusted_rand_score, silhouette_samples, silhouette_score
 
 import neurocodec as nc
 from neurocodec import labels, plotting
 from neurocodec.cells import cluster_stability as stable_clusters
-from neurocodec.cells.clustering import cell_patterns, clustering_of, divide
+from neurocodec.cells.clustering import (
+    cell_patterns,
+    clustering_of,
+    divide,
+    is_one_type,
+    misplaced_cells,
+)
 from neurocodec.errors import InputError, UnknownNameError
 
 METHODS = ["kmeans", "agglomerative", "gaussian mixture", "spectral"]
@@ -406,3 +412,54 @@ def test_numbers_of_numpy_are_numbers_of_clusters():
     xr.testing.assert_identical(found, nc.cluster_cells(correlations(), k=3, k_max=4))
     with pytest.raises(InputError, match="k_max=1"):
         nc.cluster_cells(correlations(), k_max=1)
+
+
+def test_the_pattern_is_what_was_clustered_at_its_place():
+    corr = correlations().astype(float)
+    corr[:, 3] = np.nan  # a silent cell
+    corr[2] = np.nan  # a dead mode
+    found = nc.cluster_cells(corr, standardise=True)
+    kept = corr.values[[0, 1, 3, 4]]
+    expected = (kept - np.nanmean(kept, axis=1, keepdims=True)) / np.nanstd(
+        kept, axis=1, keepdims=True
+    )
+    np.testing.assert_allclose(found.pattern.values[[0, 1, 3, 4]], expected)
+    assert np.isnan(found.pattern[2]).all()
+    assert found.pattern.dims == corr.dims
+    np.testing.assert_array_equal(nc.cluster_cells(corr).pattern, corr)
+
+
+def test_a_cell_of_another_polarity_stands_alone_or_is_named():
+    random = np.random.default_rng(4)
+    values = np.array([[0.8] * 12 + [-0.8], [0.5] * 12 + [0.1]])
+    values = values + 0.02 * random.standard_normal(values.shape)
+    names = [f"OFF {i}" for i in range(12)] + ["ON"]
+    corr = xr.DataArray(values, {"cell": names}, ("mode", "cell"))
+    for k in ("silhouette", 2, 3, 4):
+        found = nc.cluster_cells(corr, k)
+        assert "ON" in misplaced_cells(found).cell
+        known = silhouette_samples(corr.values.T, found.cluster.values)
+        np.testing.assert_allclose(found.cell_silhouette, known)
+
+
+def test_badly_placed_cells_are_those_without_structure_and_outliers_of_weak_structure():
+    values = [0.9, 0.8, 0.85, 0.85, 0.45, 0.2, np.nan]
+    found = xr.Dataset({"cell_silhouette": ("cell", values)}, {"cell": [*"abcdefg"]})
+    assert misplaced_cells(found).cell.values.tolist() == ["e", "f"]
+    even = xr.Dataset({"cell_silhouette": ("cell", [0.45, 0.3, 0.4, 0.6])}, {"cell": [*"abcd"]})
+    assert not misplaced_cells(even).size
+
+
+def test_a_silent_cell_has_no_silhouette():
+    corr = correlations()
+    corr[:, 3] = np.nan
+    found = nc.cluster_cells(corr)
+    assert np.isnan(found.cell_silhouette[3])
+    assert not misplaced_cells(found).size
+
+
+def test_one_type_is_said_where_it_is_not_told_from_several():
+    p = xr.Dataset({"p_value": 0.43})
+    assert is_one_type(p)
+    assert not is_one_type(xr.Dataset({"p_value": 0.04}))
+    assert not is_one_type(xr.Dataset())  # nobody asked

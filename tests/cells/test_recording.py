@@ -5,12 +5,14 @@ import pytest
 import xarray as xr
 from torch import nn
 
+import neurocodec as nc
 from neurocodec.cells.recording import (
     is_simulated,
     recorded_rates,
     simulated_parts,
     stimulus_of,
     timed,
+    what_was_shown,
     with_types,
 )
 from neurocodec.errors import InputError
@@ -81,3 +83,17 @@ def test_what_was_recorded_is_not_simulated():
     assert not is_simulated(movie)
     assert is_simulated(movie.assign_attrs(comment="a simulated retina"))
     assert is_simulated(xr.Dataset({"stimulus": movie}, attrs={"simulated": np.True_}))
+
+
+def test_what_was_shown_is_said_in_words():
+    light = xr.Dataset(
+        {"intensity": ("time", [1.0, 3.0, 2.0])}, {"time": [0.0, 0.5, 1.0]}, {"geometry": "disc"}
+    )
+    shown = nc.stimuli.present(light, (4, 5), 4.0, diameter=3.0)
+    text = what_was_shown(shown.assign_attrs(part="local"))
+    assert text.startswith("part 'local', disc of 3 pixels, rendered by nc.stimuli.present")
+    assert text.endswith(f"{shown.sizes['time']} frames of 4 x 5 pixels")
+    full = nc.stimuli.present(light.assign_attrs(geometry="full field"), (4, 5), 4.0)
+    assert what_was_shown(full).endswith("4 x 5 pixels, the same light in every pixel")
+    tree = xr.DataTree.from_dict({"/boxes": shown.drop_attrs()})
+    assert what_was_shown(tree["boxes"]).startswith("part 'boxes', ")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from small_retina import small_network, small_recording
+from small_retina import few_epochs, small_network, small_recording
 
 import neurocodec as nc
 from neurocodec.cli.movies import load_interneurons, load_movie, load_part
@@ -25,6 +25,12 @@ from neurocodec.cli.retina import add_retina
 from neurocodec.errors import InputError, NeurocodecWarning
 from neurocodec.nn.retina.model import RetinaCNN
 from neurocodec.zoo import retina_network, save_model
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_fits():
+    with few_epochs():
+        yield
 
 
 @pytest.fixture(scope="module")

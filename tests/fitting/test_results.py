@@ -3,7 +3,7 @@
 import numpy as np
 
 from neurocodec.fitting.data import FittingData
-from neurocodec.fitting.results import score_cells
+from neurocodec.fitting.results import score_cells, smoothing_in_words
 
 
 def test_a_rate_upside_down_is_correlated_with_minus_1():
@@ -14,3 +14,22 @@ def test_a_rate_upside_down_is_correlated_with_minus_1():
     np.testing.assert_allclose(scores.correlation, [1.0, 1.0])
     np.testing.assert_allclose(scores.correlation_ln, [-1.0, -1.0])
     assert scores.ceiling.isnull().all()  # of one repeat
+
+
+def test_scores_name_the_smoothing_and_the_interval_of_the_ceiling():
+    rng = np.random.default_rng(0)
+    rate = np.abs(rng.normal(size=(400, 1)))
+    answer = np.stack([np.concatenate([rate + 0.1 * rng.random((400, 1)), rng.random((400, 1))], 1)
+                       for _ in range(5)])  # fmt: skip
+    movie, cells = np.zeros((400, 3, 3)), {"cell": ["real", "noise"]}
+    data = FittingData(
+        movie, answer[0], ((0, 400),), movie, answer, 100.0, cells, (), smoothing=0.01
+    )
+    scores = score_cells(data, answer[0], answer[0], history=1)
+    low, high = scores.ceiling_interval.transpose("bound", "cell").values
+    assert low[0] > 0.9
+    assert low[1] == 0  # not above 0
+    assert high[1] > np.nan_to_num(scores.ceiling.values[1])
+    assert scores.attrs["responses"] == "spike counts smoothed (Gaussian, s.d. 10 ms)"
+    assert scores.correlation.attrs["comment"].endswith("s.d. 10 ms)")
+    assert smoothing_in_words(0.0) == "responses not smoothed"

@@ -13,8 +13,9 @@ VECTORS = xr.DataArray(np.ones((3, 2)), dims=("stimulus", "feature"))
 
 def test_activations_of_a_range_of_samples():
     net = nc.Network(nn.Sequential(nn.Identity(), nn.Linear(2, 1)), {"first": "0"})
-    with activations(net, Samples.of(net, VECTORS), net.layers) as read:
-        assert read(0, 2)["first"].shape == (2, 2)
+    samples = Samples.of(net, VECTORS)
+    with activations(net, samples, net.layers) as read:
+        assert read(samples.batch(0, 2, net.device))["first"].shape == (2, 2)
 
 
 def test_a_rectifier_has_the_alias_of_its_layer():

@@ -21,7 +21,7 @@ from neurocodec.kernels.lagged import interleaved_halves
 from neurocodec.labels import provenance
 
 FRAMES = 1500
-QUICK = {"block": 0.8, "max_lag": 0.03, "progress": False}
+QUICK = {"block": 0.8, "max_lag": 0.03, "controls": ("shift",), "progress": False}
 
 
 @cache
@@ -240,6 +240,19 @@ def test_a_unit_that_is_mostly_silent_has_a_place():
     # 5 x 5 pixels are seen: the middle is two further down and to the right
     assert abs(found.unit_y_center[0] - place[1] - 2) < 1.5
     assert abs(found.unit_x_center[0] - place[2] - 2) < 1.5
+
+
+def test_a_uniform_stimulus_gives_no_unit_a_place():
+    recording = recorded(units()["layer1"][:, 1, 3, 4])
+    light = recording.stimulus.values[:, :1, :1]
+    flat = recording.assign(stimulus=recording.stimulus.copy(data=np.tile(light, (1, 9, 9))))
+    options = {**QUICK, "chance": 0, "pooling": (0,)}
+    found = nc.compare_interneurons(small_network(), flat, **options)
+    assert np.isnan(found.unit_y_center).all()
+    assert found.attrs["uniform_stimulus"] == 1
+    axes = nc.plotting.plot_interneuron_maps(found).axes
+    assert not any(ax.lines for ax in axes)
+    assert found["layer1"].correlation_map.y.attrs["units"] == "position"
 
 
 def test_repeats_give_a_ceiling():

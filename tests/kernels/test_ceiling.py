@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurocodec.errors import InputError
-from neurocodec.kernels.ceiling import repeat_ceiling, signal_power
+from neurocodec.kernels.ceiling import ceiling_interval, repeat_ceiling, signal_power
 
 
 def test_signal_power_is_the_mean_covariance_of_different_repeats():
@@ -48,3 +48,26 @@ def test_signal_power_of_equal_repeats_is_their_variance():
 
 def test_ceiling_of_equal_repeats_is_one():
     assert repeat_ceiling(np.array([[0.0, 2.0, 0.0], [0.0, 2.0, 0.0]])).item() == 1.0
+
+
+@pytest.mark.parametrize("repeats", [2, 6])
+def test_the_ceiling_of_noise_is_rarely_called_above_0(repeats):
+    noise = np.random.default_rng(3).normal(size=(repeats, 300, 400))
+    low, high = ceiling_interval(noise)
+    assert (low > 0).mean() <= 0.05
+    assert (high >= np.nan_to_num(repeat_ceiling(noise))).all()
+
+
+def test_the_interval_of_a_ceiling_holds_the_true_one():
+    rng = np.random.default_rng(4)
+    signal = rng.normal(size=(2000, 200))
+    y = signal + 2.0 * rng.normal(size=(8, *signal.shape))
+    true = np.sqrt(1 / (1 + 4 / 8))
+    low, high = ceiling_interval(y)
+    assert 0.85 <= ((low <= true) & (true <= high)).mean() <= 1.0
+    assert (low > 0.5).all()
+
+
+def test_equal_repeats_have_no_width():
+    low, high = ceiling_interval(np.tile([1.0, 2.0, 4.0], (3, 1)))
+    assert (low.item(), high.item()) == pytest.approx((1.0, 1.0))

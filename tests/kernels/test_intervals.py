@@ -12,6 +12,7 @@ from neurocodec.kernels.intervals import (
     jackknife_interval,
     level_of_chance,
     mean_intervals,
+    prediction_interval,
     without_stretches,
 )
 
@@ -127,3 +128,11 @@ def test_one_more_draw_exceeds_the_level_as_rarely_as_it_says():
     above = (draws[20] > level_of_chance(draws[:20], 0.95)).mean()
     assert 0.043 < above < 0.052  # 1 / 21
     assert (draws[20] > np.quantile(draws[:20], 0.95, axis=0)).mean() > 0.08  # what it was
+
+
+def test_one_more_draw_is_above_a_prediction_interval_as_often_as_it_says():
+    z = RANDOM(5).normal(0.3, 0.2, size=(10, 20_000))
+    low, high = prediction_interval(np.tanh(z[:9]), 0.95)
+    assert (np.tanh(z[9]) > high).mean() == pytest.approx(0.05, abs=0.006)
+    assert (np.tanh(z[9]) < low).mean() == pytest.approx(0.05, abs=0.006)
+    assert np.isnan(prediction_interval(np.tanh(z[:1]), 0.95)).all()

@@ -143,6 +143,39 @@ def test_cells_are_sorted_by_cluster_with_lines_between():
     assert [line.get_ydata()[0] for line in ax.lines] == [1.5]
 
 
+def test_clusters_that_chance_makes_too_are_faded_and_said():
+    corr = xr.DataArray([[0.9, 0.1, 0.8, 0.0], [0.0, 0.8, 0.1, 0.9]], dims=("mode", "cell"))
+    corr = corr.assign_coords(cell=CELLS)
+    clusters = xr.Dataset({"cluster": ("cell", [1, 0, 1, 0]), "p_value": 0.43}, {"cell": CELLS})
+    ax = plotting.plot_mode_correlation(corr, clusters)
+    assert "no evidence for more than one type (p = 0.43)" in ax.get_title(loc="left")
+    assert ax.images[0].get_alpha() < 0.5
+    assert not ax.lines
+    ax = plotting.plot_mode_correlation(corr, clusters.assign(p_value=0.01))
+    assert ax.images[0].get_alpha() is None
+    assert len(ax.lines) == 1
+
+
+def test_many_cells_and_modes_keep_their_own_names():
+    names = [f"cell {i:02d}" for i in range(60)]
+    values = np.random.default_rng(0).random((50, 60))
+    coords = {"cell": names, "mode": np.arange(50) + 100}
+    corr = xr.DataArray(values, coords, ("mode", "cell"))
+    clusters = xr.Dataset({"cluster": ("cell", [1] * 30 + [0] * 30)}, {"cell": names})
+    ax = plotting.plot_mode_correlation(corr, clusters)
+    drawn(ax.figure)
+    shown = ax.images[0].get_array()
+    for row, text in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
+        for column, number in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True):
+            expected = corr.sel(cell=text.get_text(), mode=int(number.get_text()))
+            assert shown[int(row), int(column)] == float(expected)
+    rates = xr.DataArray(
+        np.ones((5, 60)), {"time": np.arange(5.0), "cell": names}, ("time", "cell")
+    )
+    ax = plotting.plot_responses(rates, cells=[names[0]]).axes[0]
+    assert {t.get_text() for t in ax.get_yticklabels()} <= set(names)
+
+
 def test_silhouette_marks_what_was_chosen():
     found = small_analysis().clusters
     ax = plotting.plot_silhouette(found)

@@ -137,6 +137,26 @@ def test_text_is_escaped(folder, drawn):
     assert "<script>alert" not in render(found, drawn, {})
 
 
+def test_the_page_names_no_number_of_clusters_that_chance_makes_too(drawn):
+    found = small_analysis()
+    for p, one in ((0.43, True), (0.02, False)):
+        clusters = {k: c.assign(p_value=p) for k, c in found.clusters.items()}
+        text = Page(render(dataclasses.replace(found, clusters=clusters), drawn, {})).text
+        assert ("no evidence for more than one type (p = 0.43)" in text) is one
+        count = int(clusters["layer1"].n_clusters)
+        assert (f"{count} clusters" in text) is not one
+
+
+def test_badly_placed_cells_are_named_and_no_diagonal_has_a_star(drawn):
+    found = small_analysis()
+    wrong = found.clusters["layer1"].copy(deep=True)
+    wrong["cell_silhouette"][2] = -0.25
+    clusters = {**found.clusters, "layer1": wrong}
+    text = Page(render(dataclasses.replace(found, clusters=clusters), drawn, {})).text
+    assert "simulated 3 (-0.25)" in text
+    assert "1.00*" not in text
+
+
 def test_cells_that_were_not_clustered_are_explained(drawn):
     found = dataclasses.replace(
         small_analysis(),
@@ -229,6 +249,52 @@ def test_recorded_interneurons_are_not_called_simulated(drawn, compared):
     assert "Each simulated interneuron was" in text
 
 
+def test_the_page_says_how_many_interneurons_exceed_every_null(drawn, compared):
+    shown = {f"interneuron{k}": Drawing(b"png", "") for k in ("s", "-maps", "-matrix")} | drawn
+    dims = ("control", "bound", "interneuron")
+    ends = np.array([[[0.0, 0.1], [0.2, 0.2]], [[0.1, 0.1], [0.3, 0.38]], [[0.2, 0.2], [0.4, 0.6]]])
+    root = compared.to_dataset().assign(
+        control_interval=(dims, ends),
+        control_correlation=(("control", "interneuron"), ends.mean(axis=1)),
+        exceeds=(("control", "interneuron"), np.array([[1, 1], [1, 0], [1, 0]], bool)),
+        n_exceed_all=1,
+    )
+    names = ["shift", "permuted", "linear"]
+    root = root.assign_coords(control=names, bound=["low", "high"])
+    tree = xr.DataTree.from_dict({"/": root, "/layer1": compared["layer1"].to_dataset()})
+    tree.attrs["shown"] = "part 'global', full field"
+    tree.attrs["uniform_stimulus"] = 1
+    text = Page(render(dataclasses.replace(small_analysis(), interneurons=tree), shown, {})).text
+    assert "1 of 2 exceeds all 3 nulls" in text
+    row = "networks with permuted weights 0.22 0.34 1 of 2"
+    assert row.replace(" ", "") in text.replace(" ", "")
+    assert "above chance (p" not in text
+    assert "What they saw: part 'global', full field. Nothing tells one place from another" in text
+    assert "with a ring at the best unit" not in text
+    assert "at the place of the interneuron" not in text
+
+
+def test_ceiling_ln_model_and_smoothing_are_beside_the_correlation(drawn):
+    found = small_analysis()
+    ends = (("bound", "cell"), np.array([[0.7, 0.6, 0.8, 0.0], [0.9, 0.8, 0.95, 0.4]]))
+    ceiling = xr.Dataset({"ceiling": ("cell", [0.8, 0.7, 0.9, 0.3]), "ceiling_interval": ends})
+    row = {k: ("cell", [x] * 4) for k, x in (("correlation", 0.6), ("correlation_ln", 0.5))}
+    about = {"responses": "spike counts smoothed (Gaussian, s.d. 10 ms)"}
+    scores = xr.Dataset({**row, "ceiling": ("cell", [0.9] * 4)}, attrs=about)
+    told = dataclasses.replace(found, ceiling=ceiling, scores=scores)
+    text = Page(render(told, drawn, {})).text
+    assert "Neither is smoothed. The repeats allow 0.80 in the median cell" in text
+    assert "(95 %: 0.70 to 0.90)" in text
+    assert "Of 1 of the 4 cells (simulated 4) the ceiling is not above 0" in text
+    assert "reached 0.60 in the median on held-out responses (spike counts smoothed" in text
+    assert "an LN model of the same cells 0.50, where the repeats allow 0.90" in text
+    assert "better than the LN model for 4 of 4 cells" in text
+
+
+def test_the_history_is_on_the_page(page):
+    assert "4 frames (0.04 s at 100 frames per second)" in page.text
+
+
 def interneuron_figures(analysis):
     return [x for name, x, _ in figures(analysis) if name.startswith("interneuron")]
 
@@ -268,3 +334,21 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(StorageError, match="taken', which cannot be made"):
         write_report(small_analysis(), tmp_path / "taken")
+
+
+def test_modes_stand_beside_channels_and_chance(page, drawn):
+    found = small_analysis()
+    layer = found.layers[0]
+    again = found.mode_stability[layer]
+    row = f"{layer}2{round(found.modes[layer].alive * 4)} of 4"
+    assert row in page.text.replace(" of ", "#").replace(" ", "").replace("#", " of ")
+    assert f"{int(again.above_chance.sum())} of {again.sizes['mode']}" in page.text
+    assert (found.modes[layer].l0 > 1) == (f"{layer}: " in page.text and "are not few" in page.text)
+    none = {
+        k: x.assign(above_chance=x.above_chance & False) for k, x in found.mode_stability.items()
+    }
+    text = Page(render(dataclasses.replace(found, mode_stability=none), drawn, {})).text
+    assert f"{layer}: no mode is above chance" in text
+    unasked = Page(render(dataclasses.replace(found, mode_stability={}), drawn, {})).text
+    assert "not asked" in unasked
+    assert "no mode is above chance" not in unasked

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
 
 import numpy as np
+import pytest
 import torch
 import xarray as xr
 
+from neurocodec.analyses.options import MOMENTS
+from neurocodec.analyses.retina import analyse
 from neurocodec.analyses.retina.analyse import analyse_retina
 from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.labels import labelled, time_coordinate
+from neurocodec.modes.sparse import SparseModes
 from neurocodec.network import Network
 from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
 from neurocodec.zoo import retina_network
@@ -48,7 +54,23 @@ def small_recording(frames: int = 300) -> xr.Dataset:
     return data.assign_coords(cell_type=("cell", np.array(TYPES)), cell=np.array(CELLS))
 
 
+EPOCHS = 10
+"""Of the modes in tests of what is made of them, which is most of the time of an analysis."""
+
+
+@contextmanager
+def few_epochs() -> Iterator[None]:
+    """Analyse retinas with modes that are fitted once, for a short time, and few fields."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analyse, "SparseModes", partial(SparseModes, epochs=EPOCHS))
+        for name, value in (("mode_seeds", 0), ("moments", 8)):
+            patch.setitem(analyse_retina.__kwdefaults__, name, value)
+        yield
+
+
 @cache
 def small_analysis() -> RetinaAnalysis:
     """The whole analysis of the two, computed once."""
-    return analyse_retina(small_network(), small_recording(), expansion=2, progress=False)
+    quick = {"expansion": 2, "mode_seeds": 2, "moments": MOMENTS, "progress": False}
+    with few_epochs():
+        return analyse_retina(small_network(), small_recording(), **quick)

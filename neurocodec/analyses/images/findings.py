@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -77,6 +79,50 @@ class ImageAnalysis:
     superclasses: Mapping[str, xr.Dataset] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        parts = {
+            "statistics": self.statistics is not None,
+            "modes": bool(self.modes),
+            "concepts": self.concepts is not None,
+            "maps": bool(self.maps),
+            "perturbation": bool(self.perturbation),
+        }
+        there = ", ".join(f".{name}" for name, found in parts.items() if found)
+        return "\n".join(
+            [
+                f"<ImageAnalysis of {self.model}>",
+                f"  {self.tree.sizes[v.STIMULUS]:,} images, target {type(self.target).__name__}",
+                f"  layers {', '.join(self.layers)}",
+                f"  found  .tree, .responses{', ' * bool(there)}{there}",
+                f"  not there: {', '.join(self.left_out) or 'nothing'}",
+                "  the page: .report(folder)",
+            ]
+        )
+
+    def report(self, folder: str | Path, *, settings: Mapping[str, Any] | None = None) -> Path:
+        """Write the figures and the page `report.html` to a folder, beside the results there.
+
+        Parameters
+        ----------
+        folder
+            The folder that `nc.analyse_images` wrote its results to, or another.
+        settings
+            Further lines for the page's table of what was run.
+
+        Returns
+        -------
+        pathlib.Path
+            The page.
+
+        Raises
+        ------
+        StorageError
+            Where a file cannot be written.
+        """
+        # pages stand above analyses, and are drawn only where one is asked for
+        page = importlib.import_module("neurocodec.reports.images")
+        return Path(page.write_image_report(self, folder, settings=dict(settings or {})))
 
     @property
     def layers(self) -> list[str]:

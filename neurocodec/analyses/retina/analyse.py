@@ -13,28 +13,33 @@ import xarray as xr
 
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.options import MOMENTS, RETINA_EXPANSION, RETINA_STEPS
+from neurocodec.analyses.options import MODE_SEEDS, MOMENTS, RETINA_EXPANSION, RETINA_STEPS
 from neurocodec.analyses.retina.dynamics import follow_fields
 from neurocodec.analyses.retina.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.analyses.retina.maps import map_movie
 from neurocodec.arguments import whole
 from neurocodec.attribution.contributions import contributions
+from neurocodec.cells.cluster_stability import cluster_stability
 from neurocodec.cells.clustering import cluster_agreement, cluster_cells
 from neurocodec.cells.correlate import correlate
 from neurocodec.cells.recording import (
     Movie,
     is_simulated,
     recorded_rates,
+    recorded_repeats,
     simulated_parts,
     stimulus_of,
     timed,
+    what_was_shown,
     with_types,
 )
 from neurocodec.engine.respond import respond
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.interneurons.compare import compare_interneurons
 from neurocodec.interneurons.recordings import RecordedInterneurons
+from neurocodec.kernels.ceiling import ceiling_interval, repeat_ceiling
 from neurocodec.modes.sparse import SparseModes
+from neurocodec.modes.stability import mode_stability
 from neurocodec.network import Network
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
@@ -52,6 +57,11 @@ PERMUTATIONS: Final = 199
 """Random relabellings with which agreements are compared: the smallest p-value is 0.005."""
 REFERENCES: Final = 20
 """Sets of cells of one type with which the clusters are compared: the smallest p-value is 1/21."""
+
+RESAMPLES: Final = 20
+"""Times that the cells are clustered again, on resampled time."""
+BLOCK: Final = 2.0
+"""Seconds of time that are drawn together."""
 
 FITTED_TARGETS: Final[Mapping[str, type[Mahalanobis]]] = {
     "surprisal": Surprisal,
@@ -73,6 +83,8 @@ def analyse_retina(
     device: str | None = None,
     interneurons: xr.Dataset | xr.DataTree | None = None,
     moments: int = MOMENTS,
+    mode_seeds: int = MODE_SEEDS,
+    scores: xr.Dataset | None = None,
     out: str | Path | None = None,
     progress: bool = True,
 ) -> RetinaAnalysis:
@@ -113,6 +125,12 @@ def analyse_retina(
         them; those that came with the movie where None.
     moments
         Times at which the receptive fields of all cells are kept; 0 leaves the fields out.
+    mode_seeds
+        Fits of the modes, with further seeds, that say which modes come back and are above chance
+        (`nc.mode_stability`); 0 leaves that out.
+    scores
+        `RetinaFit.scores` of the model, to stand beside its responses: what it and an LN model
+        reach on held-out responses.
     out
         Folder for the results. Contributions are written as they come: an interrupted analysis
         goes on there when the same call is made again.
@@ -152,6 +170,7 @@ def analyse_retina(
     movie = timed(movie, net.frame_rate)
     stimulus = stimulus_of(movie)
     moments = whole("moments", moments, 0, hint="moments=0 leaves the fields out")
+    again = whole("mode_seeds", mode_seeds, 0, hint="mode_seeds=0 leaves their stability out")
     _require_usable(net, interneurons)
     where: dict[str, Any] = {"device": device, "progress": progress}
     # made before anything is computed, so that a wrong setting or device costs no time
@@ -159,17 +178,11 @@ def analyse_retina(
     rates = respond(net, stimulus, batch_size=batch_size or 64, **where)
     rates = with_types(rates, recorded := recorded_rates(movie, rates))
     fitted = fit_target(rates)
+    place = None if folder is None else folder / CONTRIBUTIONS
     tree = contributions(
-        net,
-        stimulus,
-        target=fitted,
-        method=method,
-        layers=wanted,
-        baseline=_baseline(net),
-        out=None if folder is None else folder / CONTRIBUTIONS,
-        batch_size=batch_size,
-        **where,
-    )
+        net, stimulus, target=fitted, method=method, layers=wanted, baseline=_baseline(net),
+        out=place, batch_size=batch_size, **where,
+    )  # fmt: skip
     tree = _in_memory(tree)
     modes = {layer: fit.fit(tree[layer]) for layer, fit in fits.items()}
     analysis = RetinaAnalysis(
@@ -185,10 +198,54 @@ def analyse_retina(
         interneurons=_interneurons(net, movie, interneurons, modes, fitted, seed=seed, **where),
         simulated=simulated_parts(net, movie),
         **_maps(net, stimulus, modes, fitted, method, **where),
+        **_beside(movie, rates, recorded, interneurons),
+        mode_stability=_mode_stability(tree, modes, [seed + i for i in range(again)], progress),
+        scores=scores,
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
     return analysis
+
+
+def _mode_stability(
+    tree: xr.DataTree, modes: Mapping[str, SparseModes], seeds: list[int], progress: bool
+) -> dict[str, xr.Dataset]:
+    """Which modes come back with other seeds, and are above chance; without those never active."""
+    found = {}
+    for layer, fit in modes.items() if len(seeds) > 1 else ():
+        try:
+            found[layer] = mode_stability(tree[layer], fit, seeds=seeds, progress=progress)
+        except InputError as error:
+            logger.warning("the modes of %s are not fitted again: %s", layer, error.came)
+    return found
+
+
+def _beside(
+    movie: Movie,
+    rates: xr.DataArray,
+    recorded: xr.DataArray | None,
+    interneurons: xr.Dataset | xr.DataTree | None,
+) -> dict[str, Any]:
+    """What is known without the model: what interneurons saw, and the ceiling of the cells."""
+    return {
+        "shown": None if interneurons is None else stimulus_of(interneurons),
+        "ceiling": None if recorded is None else _ceiling(movie, rates),
+    }
+
+
+def _ceiling(movie: Movie, rates: xr.DataArray) -> xr.Dataset | None:
+    """Highest correlation that the repeats allow, with its interval."""
+    repeats = recorded_repeats(movie, rates)
+    if repeats is None:
+        return None
+    dims, bounds = (v.BOUND, v.CELL), {v.BOUND: np.array(v.BOUNDS)}
+    ends = ceiling_interval(repeats.values)
+    return xr.Dataset(
+        {
+            "ceiling": labels.labelled(repeat_ceiling(repeats.values), (v.CELL,), name="ceiling"),
+            "ceiling_interval": labels.labelled(ends, dims, bounds, name="ceiling_interval"),
+        }
+    )
 
 
 def _require_usable(net: Network, interneurons: xr.Dataset | xr.DataTree | None) -> None:
@@ -262,22 +319,26 @@ def _interneurons(
 
 
 def _told_simulated(found: xr.DataTree, recording: Movie) -> xr.DataTree:
+    """Say which part it was, how it was shown, and whether it is simulated."""
     if is_simulated(recording):
         found.attrs["simulated"] = 1
+    found.attrs["shown"] = what_was_shown(recording)
     return found
 
 
 def _clusters(modes: Mapping[str, SparseModes], rates: xr.DataArray, seed: int) -> dict[str, Any]:
     """Correlate loadings with rates, cluster the cells by that, and compare the clusterings."""
-    correlation = {layer: correlate(m.loadings, rates) for layer, m in modes.items()}
+    # by ranks, as plain correlations are dominated by a few events with very high rates
+    correlation = {k: correlate(m.loadings, rates, transform="rank") for k, m in modes.items()}
     clusters, unclustered = dict[str, xr.Dataset](), dict[str, str]()
+    stability = dict[str, xr.Dataset]()
     for layer, found in modes.items():
-        # not by the correlations shown, which a few events with very high rates dominate
-        patterns = correlate(found.loadings, rates, transform="rank")
         try:
             clusters[layer] = cluster_cells(
-                patterns, seed=seed, standardise=True, references=REFERENCES
+                correlation[layer], seed=seed, standardise=True, references=REFERENCES
             )
+            count = int(clusters[layer]["n_clusters"])
+            stability[layer] = _stability(found.loadings, rates, count, seed)
         except InputError as error:  # one or two cells: all else is still worth having
             unclustered[layer] = error.came
             logger.warning("the cells are not clustered by %s: %s", layer, error.came)
@@ -285,8 +346,16 @@ def _clusters(modes: Mapping[str, SparseModes], rates: xr.DataArray, seed: int) 
         "correlation": correlation,
         "clusters": clusters,
         "unclustered": unclustered,
+        "stability": stability,
         "agreement": _agreement(clusters, rates),
     }
+
+
+def _stability(loadings: xr.DataArray, rates: xr.DataArray, count: int, seed: int) -> xr.Dataset:
+    """How often the clusters come back on resampled time, in blocks of at most two seconds."""
+    times = rates[v.TIME].values
+    block = min(BLOCK, float(times[-1] - times[0]) / 10)
+    return cluster_stability(loadings, rates, count, resamples=RESAMPLES, block=block, seed=seed)
 
 
 def _agreement(clusters: Mapping[str, xr.Dataset], rates: xr.DataArray) -> xr.DataArray:
@@ -301,6 +370,7 @@ def _agreement(clusters: Mapping[str, xr.Dataset], rates: xr.DataArray) -> xr.Da
     names, square = np.array(list(found), dtype=str), (len(found), len(found))
     dims = ("clustering", "other_clustering")
     chance = np.reshape([float(pair["p_value"]) for pair in pairs], square)
+    np.fill_diagonal(chance, np.nan)  # that a clustering is itself says nothing
     return labels.labelled(
         np.reshape([float(pair) for pair in pairs], square),
         dims,

@@ -49,6 +49,10 @@ class Dynamics:
     together: Mapping[str, xr.Dataset]  # times at which a combination does
     variance: Mapping[str, xr.Dataset]  # of the change of each field, explained by active modes
 
+    def __repr__(self) -> str:
+        sizes = {str(k): n for k, n in self.fields.sizes.items()}
+        return f"<Dynamics of {', '.join(self.combinations)}: fields {sizes}>"
+
     def tree(self) -> xr.DataTree:
         """All but the fields, layer by layer, as it is saved."""
         nodes: dict[str, xr.Dataset] = {}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import xarray as xr
 
 from neurocodec import labels, storage
@@ -25,6 +27,7 @@ SHAPES: Final = "field-shapes.nc"
 COMBINATIONS: Final = "combinations.nc"
 INTERNEURONS: Final = "interneurons.nc"
 MAPS: Final = "maps.nc"
+STABILITY: Final = "mode-stability.nc"
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,15 @@ class RetinaAnalysis:
     modes
         Modes of the excitatory contributions of each layer.
     correlation
-        Correlation (mode, cell) of each layer's loadings with the firing rates.
+        Rank correlation (mode, cell) of each layer's loadings with the firing rates.
     clusters
-        Clusters of the cells by their correlation with the modes of each layer.
+        Clusters of the cells by these, each mode standardised over the cells; `pattern` is what
+        was clustered.
     unclustered
         Layers whose cells could not be clustered, and why.
     agreement
         Adjusted Rand index between the clusterings, and with `cell_type` where known; its
-        coordinate `p_value` is that of a permutation test.
+        coordinate `p_value` is that of a permutation test, NaN for a clustering with itself.
     dynamics
         Receptive fields from moment to moment and the modes that go with them, where wanted.
     interneurons
@@ -70,6 +74,16 @@ class RetinaAnalysis:
         strong.
     unmapped
         Layers without maps, and why.
+    stability
+        Of the clusters of each layer, as `nc.cluster_stability` returns it.
+    mode_stability
+        Of the modes of each layer, as `nc.mode_stability` returns it, where wanted.
+    ceiling
+        `ceiling` and `ceiling_interval` of the recorded cells, where the movie came with repeats.
+    scores
+        `RetinaFit.scores` of the model, where they were given.
+    shown
+        What the interneurons saw (time, y, x), where that was not the movie.
     """
 
     model: str
@@ -89,6 +103,58 @@ class RetinaAnalysis:
     unfollowed: str = ""
     maps: xr.DataTree | None = None
     unmapped: Mapping[str, str] = field(default_factory=dict)
+    stability: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    mode_stability: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    shown: xr.DataArray | None = None
+    ceiling: xr.Dataset | None = None
+    scores: xr.Dataset | None = None
+
+    def __repr__(self) -> str:
+        found = self.interneurons
+        cells = f"{self.rates.sizes[v.CELL]} cells" + " with a recording" * (
+            self.recorded is not None
+        )
+        modes = ", ".join(f"{k} {m.dictionary.sizes[v.MODE]}" for k, m in self.modes.items())
+        frames, height, width = (self.stimulus.sizes[d] for d in (v.TIME, v.Y, v.X))
+        lines = [
+            f"<RetinaAnalysis of {self.model}>",
+            f"  movie         {frames} frames of {height} x {width} pixels",
+            f"  responses     {cells}: .rates, .responses()",
+            f"  target        {type(self.target).__name__}: .tree, .completeness",
+            f"  modes         {modes}: .modes, .correlation, .mode_stability",
+            f"  clusters      {', '.join(self.clusters) or 'none'}: .clusters, .stability",
+            f"  fields        {'none' if self.dynamics is None else '.dynamics'}",
+            f"  maps          {'none' if self.maps is None else '.maps'}",
+            "  interneurons  "
+            + ("none" if found is None else f"{found.sizes[v.INTERNEURON]}: .interneurons"),
+            "  files: .save(folder); the page: .report(folder)",
+        ]
+        return "\n".join(lines)
+
+    def report(self, folder: str | Path, *, settings: Mapping[str, Any] | None = None) -> Path:
+        """Write every result, the figures and the page `report.html` to a folder.
+
+        Parameters
+        ----------
+        folder
+            Made where it does not exist; results of an earlier analysis are replaced.
+        settings
+            Further lines for the page's table of what was run.
+
+        Returns
+        -------
+        pathlib.Path
+            The page.
+
+        Raises
+        ------
+        StorageError
+            Where a file cannot be written.
+        """
+        self.save(folder)
+        # pages stand above analyses, and are drawn only where one is asked for
+        page = importlib.import_module("neurocodec.reports.retina")
+        return Path(page.write_report(self, folder, settings=dict(settings or {})))
 
     @property
     def layers(self) -> list[str]:
@@ -101,12 +167,17 @@ class RetinaAnalysis:
         return completeness(self.tree)
 
     def responses(self) -> xr.Dataset:
-        """Firing rates of the model, recorded ones, and how they correlate cell by cell."""
+        """Firing rates of the model, recorded ones, their correlation by cell, its ceiling."""
         data = self.rates.to_dataset()
         if self.recorded is not None:
             match = xr.corr(self.rates, self.recorded, dim=v.TIME)
             data["recorded_firing_rate"] = self.recorded
-            data["correlation"] = labels.labelled(match.values, (v.CELL,), name="correlation")
+            data["correlation"] = labels.labelled(
+                match.values, (v.CELL,), name="correlation", comment="rates not smoothed"
+            )
+            if self.ceiling is not None:
+                data = data.assign({str(k): x.variable for k, x in self.ceiling.items()})
+                data = data.assign_coords({v.BOUND: np.array(v.BOUNDS)})
         return labels.stamp(data, "nc.analyse_retina", rates=labels.provenance(self.rates))
 
     def cells(self) -> xr.DataTree:
@@ -114,6 +185,9 @@ class RetinaAnalysis:
         nodes = {"/": xr.Dataset({"adjusted_rand_index": self.agreement})}
         for layer, correlation in self.correlation.items():
             found = {"correlation": correlation, **self.clusters.get(layer, {})}
+            if layer in self.stability:
+                names = ("stability", "co_clustering")
+                found |= {name: self.stability[layer][name] for name in names}
             nodes[f"/{layer}"] = xr.Dataset(found)
         tree = xr.DataTree.from_dict(nodes)
         return labels.stamp(tree, "nc.analyse_retina", contributions=labels.provenance(self.tree))
@@ -161,4 +235,6 @@ class RetinaAnalysis:
             found[MAPS] = self.maps
         if self.interneurons is not None:
             found[INTERNEURONS] = self.interneurons
+        if self.mode_stability:
+            found[STABILITY] = xr.DataTree.from_dict({**self.mode_stability})
         return found

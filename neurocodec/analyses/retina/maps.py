@@ -44,6 +44,8 @@ def map_movie(
     # these times, the first mode's first. A mode is the sum of its channels of largest weight
     # (`top_channels`), as in CODEC. `contribution_map` (time, mode, sign, lag, y, x), `loading`
     # (time, mode).
+    if stimulus.sizes[v.Y] * stimulus.sizes[v.X] == 1:
+        return None, dict.fromkeys(modes, "a movie of one pixel has no places")
     nodes: dict[str, xr.Dataset] = {}
     unmapped: dict[str, str] = {}
     options = {"target": target, "method": decomposed(method), "baseline": baseline, **where}

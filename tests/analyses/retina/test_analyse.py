@@ -8,8 +8,20 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from scipy.stats import spearmanr
+from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
-from small_retina import CELLS, HISTORY, TYPES, small_analysis, small_network, small_recording
+from small_retina import (
+    CELLS,
+    EPOCHS,
+    HISTORY,
+    TYPES,
+    few_epochs,
+    small_analysis,
+    small_network,
+    small_recording,
+)
+from torch import nn
 
 import neurocodec as nc
 from neurocodec.analyses.retina.analyse import analyse_retina
@@ -18,6 +30,12 @@ from neurocodec.cells.recording import recorded_rates, simulated_parts, stimulus
 from neurocodec.errors import InputError, StorageError, UnknownNameError
 from neurocodec.nn.retina.model import RetinaCNN
 from neurocodec.zoo import retina_network
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_fits():
+    with few_epochs():
+        yield
 
 
 def test_rates_are_those_of_the_module_itself():
@@ -30,19 +48,35 @@ def test_rates_are_those_of_the_module_itself():
     np.testing.assert_array_equal(found.rates.time, movie.time[HISTORY - 1 :])
 
 
-def test_correlation_is_that_of_loadings_and_rates():
+def test_correlation_is_that_of_the_ranks_of_loadings_and_rates():
     found = small_analysis()
     loading = found.modes["layer1"].loadings.isel(mode=0).values
-    expected = np.corrcoef(loading, found.rates.sel(cell=CELLS[1]).values)[0, 1]
+    expected = spearmanr(loading, found.rates.sel(cell=CELLS[1]).values).statistic
     np.testing.assert_allclose(
         found.correlation["layer1"].isel(mode=0).sel(cell=CELLS[1]), expected, atol=1e-6
     )
 
 
+def test_what_is_stored_is_what_was_clustered():
+    found = small_analysis()
+    for layer in found.layers:
+        node = found.cells()[layer]
+        count = int(node["n_clusters"])
+        patterns = node["pattern"].transpose("cell", "mode").dropna("mode", how="all").values
+        again = KMeans(n_clusters=count, n_init=10, random_state=0).fit_predict(patterns)
+        assert adjusted_rand_score(again, node["cluster"].values) == 1.0
+        stored = nc.cluster_cells(node["correlation"], count, standardise=True)
+        np.testing.assert_array_equal(stored.cluster, node["cluster"])
+        assert node["stability"].sizes == {"cell": 4}
+        assert node["co_clustering"].sizes == {"cell": 4, "other_cell": 4}
+
+
 def test_modes_are_of_the_excitatory_contributions():
     found = small_analysis()
     assert {m.config.sign for m in found.modes.values()} == {"excitatory"}
-    refit = nc.SparseModes(expansion=2, seed=0, progress=False).fit(found.tree["layer2"])
+    refit = nc.SparseModes(expansion=2, seed=0, epochs=EPOCHS, progress=False).fit(
+        found.tree["layer2"]
+    )
     xr.testing.assert_equal(refit.loadings, found.modes["layer2"].loadings)
 
 
@@ -53,11 +87,12 @@ def test_agreement_has_the_true_types_and_agrees_with_scikit_learn():
     entry = found.agreement.sel(clustering="cell_type", other_clustering="layer1")
     assert float(entry) == pytest.approx(expected)
     np.testing.assert_array_equal(found.agreement, found.agreement.T)
-    same = found.agreement.sel(clustering="layer1", other_clustering="layer1")
+    pair = found.agreement.sel(clustering="layer1", other_clustering="layer2")
     relabelled = nc.cluster_agreement(
-        found.clusters["layer1"], found.clusters["layer1"], permutations=199
+        found.clusters["layer1"], found.clusters["layer2"], permutations=199
     )
-    assert float(same.p_value) == float(relabelled.p_value) < 1
+    assert float(pair.p_value) == float(relabelled.p_value)
+    assert np.isnan(np.diag(found.agreement.p_value)).all()  # of a clustering with itself
     reopened = found.cells()["adjusted_rand_index"]
     np.testing.assert_array_equal(reopened.p_value, found.agreement.p_value)
 
@@ -68,6 +103,24 @@ def test_recorded_rates_are_taken_at_the_times_of_the_responses():
     match = found.responses()["correlation"].sel(cell=CELLS[2])
     expected = np.corrcoef(found.rates.values[:, 2], movie.firing_rate.values[HISTORY - 1 :, 2])
     assert float(match) == pytest.approx(expected[0, 1], abs=1e-5)
+
+
+def test_repeats_of_the_movie_give_a_ceiling_with_its_interval():
+    rng, movie = np.random.default_rng(0), small_recording(150).drop_vars("firing_rate")
+    drive = rng.gamma(1.0, 2.0, size=(150, 4)) * [1, 1, 1, 0] + [0, 0, 0, 1.0]
+    counts = rng.poisson(drive, (12, 150, 4)).astype(np.int16)  # the last cell is noise alone
+    movie["spike_count"] = (("repeat", "time", "cell"), counts)
+    options = {"method": nc.methods.ActGrad(), "expansion": 1, "moments": 0, "progress": False}
+    found = analyse_retina(small_network(), movie.assign_coords(bin_width=0.01), **options)
+    ceiling = found.responses()["ceiling"]
+    covariance = np.cov(counts[:, HISTORY - 1 :, 0], ddof=0)
+    shared = covariance[~np.eye(12, dtype=bool)].mean()
+    expected = np.sqrt(shared / counts[:, HISTORY - 1 :, 0].mean(axis=0).var())
+    assert float(ceiling[0]) == pytest.approx(expected)
+    low = found.responses()["ceiling_interval"].sel(bound="low")
+    assert (low[:3] > 0.5).all()
+    assert low[3] == 0
+    assert "4 cells with a recording" in repr(found)
 
 
 def test_spike_counts_become_rates_where_no_rate_came():
@@ -148,6 +201,7 @@ def test_everything_saved_opens_again(tmp_path):
         "field-shapes.nc",
         "combinations.nc",
         "maps.nc",
+        "mode-stability.nc",
     ]
     opened = {f.stem: nc.open(f) for f in files}
     xr.testing.assert_identical(opened["contributions"], found.tree)
@@ -159,6 +213,9 @@ def test_everything_saved_opens_again(tmp_path):
     xr.testing.assert_identical(opened["fields"], found.dynamics.fields)
     xr.testing.assert_identical(opened["field-shapes"], found.dynamics.shapes)
     xr.testing.assert_identical(opened["combinations"], found.dynamics.tree())
+    stable = opened["mode-stability"]["layer1"].to_dataset()
+    xr.testing.assert_identical(stable, found.mode_stability["layer1"])
+    assert stable.sizes["fit"] == 2
 
 
 def test_a_second_call_takes_the_contributions_from_the_folder(tmp_path, monkeypatch):
@@ -240,6 +297,8 @@ def test_interneurons_say_whether_they_are_simulated(tmp_path):
         assert found.interneurons.attrs.get("simulated") == said
     assert found.simulated == ("model", "movie")
     assert found.interneurons.sizes["interneuron"] == 2
+    assert found.interneurons.attrs["shown"] == "1200 frames of 9 x 9 pixels"
+    xr.testing.assert_identical(found.shown, real.stimulus)
     found.save(tmp_path)
     xr.testing.assert_identical(nc.open(tmp_path / "interneurons.nc"), found.interneurons)
 
@@ -330,3 +389,44 @@ def test_paths_of_a_network_that_takes_raw_frames_start_at_the_mean_frame_and_no
         ours = found.tree[layer].contribution
         np.testing.assert_allclose(ours, grey[layer].contribution, rtol=1e-4, atol=1e-5)
         assert not np.allclose(ours, black[layer].contribution, rtol=0.1)
+
+
+def test_an_analysis_is_printed_in_ten_lines():
+    found = small_analysis()
+    text = repr(found)
+    assert len(text.splitlines()) <= 10
+    assert "simulated-small" in text
+    assert "300 frames of 9 x 9 pixels" in text
+    assert len(repr(found.dynamics).splitlines()) == 1
+
+
+def test_a_page_of_any_module_is_a_call_away(tmp_path):
+    parts = nn.Sequential(nn.Conv2d(HISTORY, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(98, 3))
+    net = nc.Network(parts, {"first": "0"}, history=HISTORY, frame_rate=100.0, name="mine")
+    found = analyse_retina(
+        net, small_recording(80).stimulus, method=nc.methods.ActGrad(), expansion=1, moments=0,
+        progress=False,
+    )  # fmt: skip
+    page = found.report(tmp_path / "page", settings={"who": "me"})
+    assert "mine" in page.read_text("utf-8")
+    assert {*found.files} <= {file.name for file in page.parent.iterdir()}
+
+
+def test_a_movie_of_one_pixel_gets_no_maps_of_pixels():
+    parts = nn.Sequential(nn.Flatten(), nn.Linear(HISTORY, 3), nn.ReLU(), nn.Linear(3, 3))
+    net = nc.Network(parts, {"first": "1"}, history=HISTORY, frame_rate=100.0)
+    movie = small_recording(120).stimulus[:, 4:5, 4:5]
+    options = {"method": nc.methods.ActGrad(), "expansion": 1, "moments": 0, "progress": False}
+    found = analyse_retina(net, movie, **options)
+    assert found.maps is None
+    assert "one pixel" in found.unmapped["first"]
+
+
+def test_places_are_in_pixels_in_every_file():
+    for result in small_analysis()._results().values():
+        tree = result if hasattr(result, "subtree") else None
+        parts = [result] if isinstance(result, xr.Dataset) else getattr(tree, "subtree", [])
+        for part in parts:
+            for name, variable in part.variables.items():
+                if name in {"x", "y", "x_center", "y_center", "radius"}:
+                    assert variable.attrs["units"] == "pixel", name
