@@ -589,7 +589,7 @@ def test_memory_does_not_grow_with_the_number_of_draws(monkeypatch) -> None:
     monkeypatch.setattr(dimensions, "_MEMORY", 2**18)
     monkeypatch.setattr(signs, "_DRAWS", 32)
     random = np.random.default_rng(0)
-    rows = random.random((125, 2, 400)) * np.array([1.0, -1.0])[:, None]
+    rows = random.random((250, 2, 400)) * np.array([1.0, -1.0])[:, None]
     node = xr.Dataset(
         {
             "contribution": (("stimulus", "sign", "channel"), rows),
@@ -597,7 +597,7 @@ def test_memory_does_not_grow_with_the_number_of_draws(monkeypatch) -> None:
         },
         {"sign": ["excitatory", "inhibitory"]},
     )
-    label = ("stimulus", np.char.add("c", (np.arange(125) % 25).astype(str)))
+    label = ("stimulus", np.char.add("c", (np.arange(250) % 25).astype(str)))
     tree = xr.DataTree.from_dict({"/": xr.Dataset(coords={"label": label}), "/conv": node})
     for call in (
         lambda n: nc.statistics.dimensionality(tree, bootstrap=n),
