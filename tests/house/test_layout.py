@@ -9,7 +9,7 @@ import pkgutil
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -81,7 +81,21 @@ HALL = [
     for p in MODULES
     if p.parent == PACKAGE or (p.name == "__init__.py" and p.parent.parent == PACKAGE)
 ]
-each_module = pytest.mark.parametrize("path", INNER, ids=name_of)
+
+
+def each_module(check: Callable[[Path], None]) -> Callable[[], None]:
+    """Check all modules in one test, as thousands of tests take their time; the first is named."""
+
+    def test() -> None:
+        for path in INNER:
+            try:
+                check(path)
+            except AssertionError as error:
+                error.add_note(f"in {name_of(path)}")
+                raise
+
+    test.__name__, test.__doc__ = check.__name__, check.__doc__
+    return test
 
 
 @each_module
