@@ -76,6 +76,7 @@ def test_end_to_end(command, out, capsys):
         "fields.nc",
         "figures",
         "maps.nc",
+        "mode-stability.nc",
         "modes-layer2.nc",
         "report.html",
         "responses.nc",
