@@ -131,6 +131,7 @@ def test_a_recording_and_its_interneurons(measured, recordings, out):
         "fields.nc",
         "interneurons.nc",
         "maps.nc",
+        "mode-stability.nc",
         "modes-layer2.nc",
         "responses.nc",
     }
