@@ -76,6 +76,7 @@ def test_end_to_end(command, out, capsys):
         "fields.nc",
         "figures",
         "maps.nc",
+        "mode-stability.nc",
         "modes-layer2.nc",
         "report.html",
         "responses.nc",
@@ -130,6 +131,7 @@ def test_a_recording_and_its_interneurons(measured, recordings, out):
         "fields.nc",
         "interneurons.nc",
         "maps.nc",
+        "mode-stability.nc",
         "modes-layer2.nc",
         "responses.nc",
     }
@@ -299,7 +301,7 @@ def test_ctrl_c_says_how_to_go_on(command, out, capsys, monkeypatch):
     def interrupted(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("neurocodec.analyses.retina.analyse.SparseModes.fit", interrupted)
+    monkeypatch.setattr("neurocodec.modes.sparse.SparseModes.fit", interrupted)
     assert main([*command, "--quiet", "--out", str(out)]) == INTERRUPTED
     assert "The same command goes on from here" in capsys.readouterr().err
     monkeypatch.undo()
