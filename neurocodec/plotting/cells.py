@@ -90,7 +90,7 @@ def _draw_matrix(
         ax.axhline(edge - 0.5, color=style.INK, linewidth=1.2)
     name_rows(ax, cell_names(corr))
     columns = range(0, len(order), -(-len(order) // _COLUMNS) or 1)
-    ax.set_xticks(columns, [str(numbers[order[i]]) for i in columns])
+    ax.set_xticks(columns, style.plain_all(numbers[order[i]] for i in columns))
     style.tidy(ax, title, xlabel="mode, sorted by the cluster it goes with")
     ax.tick_params(axis="both", labelsize=style.TEXT - 2)
     style.color_scale(ax, image, "pattern" if corr.name == "pattern" else "correlation")

@@ -70,7 +70,7 @@ def plot_interneurons(
     for name, (mark, label) in _NULLS.items():
         if "control" in data.coords and name in data["control"].values:
             high = data["control_interval"].sel(control=name, bound="high").values[order]
-            ax.plot(high, at, mark, color=style.MUTED, markersize=5, label=label)
+            ax.plot(high, at, mark, color=style.MUTED, markersize=5, label=style.plain(label))
     colors = _colors(data, order)
     ax.hlines(at, 0, found["correlation"], colors=colors, linewidth=1.0)
     ax.scatter(found["correlation"], at, s=26, color=colors, zorder=3, label="held out")

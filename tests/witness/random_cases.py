@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from blocks import Random, chance, pick
+from blocks import Random, TokenMixer, chance, pick
 from plain_reference import Mask, Place, Reference, Value, Way, written_out
 from random_networks import Built, random_network
 from torch import Tensor, nn
@@ -458,6 +458,8 @@ def _layout(rng: Random, place: Place, built: Built, seen: Mapping[str, _Seen]) 
         return None
     guessed = {3: "tokens", 4: "maps"}.get(axes) == place.kind
     guessed &= not (axes == 3 and isinstance(part, nn.Conv1d | nn.MaxPool1d))
+    mixers = [m for m in built.module.modules() if isinstance(m, TokenMixer)]
+    guessed &= not any(m.mix is part for m in mixers)  # whose last axis are the tokens
     return None if guessed and chance(rng, 0.6) else place.kind
 
 

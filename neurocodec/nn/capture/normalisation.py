@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -29,7 +30,7 @@ def lay_out_gradients(results: Iterable[Tensor]) -> None:
 
 
 def _alike(node: Any) -> Callable[..., tuple[Tensor | None, ...]]:
-    strides = node._saved_input.stride()  # noqa: SLF001 - the node keeps it for its backward pass
+    strides = _strides(node._saved_input)  # noqa: SLF001 - kept for the backward pass
 
     def hook(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
         first, *others = gradients
@@ -40,6 +41,11 @@ def _alike(node: Any) -> Callable[..., tuple[Tensor | None, ...]]:
 
 def laid_out(tensor: Tensor, strides: tuple[int, ...]) -> Tensor:
     """Copy numbers to where strides say, also those along axes of one."""
-    if tensor.stride() == strides:
+    if _strides(tensor) == strides:
         return tensor
     return tensor.new_empty_strided(tensor.shape, strides).copy_(tensor)
+
+
+def _strides(tensor: Tensor) -> tuple[int, ...]:
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - not a question of the network
+        return tensor.stride()
