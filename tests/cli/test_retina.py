@@ -24,6 +24,7 @@ from neurocodec.cli.parser import FAILED, INTERRUPTED, main
 from neurocodec.cli.retina import add_retina
 from neurocodec.errors import InputError, NeurocodecWarning
 from neurocodec.nn.retina.model import RetinaCNN
+from neurocodec.reports import page
 from neurocodec.zoo import retina_network, save_model
 
 
@@ -60,6 +61,12 @@ def finished(command, tmp_path_factory):
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "result"
+
+
+@pytest.fixture
+def _undrawn(monkeypatch):
+    """Pages without what is drawn, which takes most of the time."""
+    monkeypatch.setattr(page, "_drawing", lambda _, alt: page.Drawing(b"png", alt))
 
 
 def test_end_to_end(command, out, capsys):
@@ -150,6 +157,7 @@ def test_a_recording_and_its_interneurons(measured, recordings, out):
         assert (out / "figures" / f"{name}.png").stat().st_size > 1000
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_fit_says_how_to_go_on(recordings, tmp_path, capsys):
     file, out = str(recordings / "r.h5"), str(tmp_path / "fit")
     words = ["--history", "4", "--channels", "1", "1", "--kernels", "3", "3", "--epochs", "1"]
@@ -157,13 +165,15 @@ def test_a_fit_says_how_to_go_on(recordings, tmp_path, capsys):
     line = capsys.readouterr().out.splitlines()[-1]
     assert line == f"go on with: neurocodec retina --model {out} --recording {file}"
     more = ["--moments", "0", "--method", "act-grad", "--expansion", "1", "--quiet"]
+    more += ["--layers", "layer2", "--mode-seeds", "0"]
     result = tmp_path / "out"
     assert main([*line.split()[4:], *more, "--out", str(result)]) == 0
     assert nc.open(result / "responses.nc").recorded_firing_rate.sizes["cell"] == 4
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_no_moments_no_fields(measured, out):
-    assert main([*measured, "--moments", "0", "--out", str(out)]) == 0
+    assert main([*measured, "--moments", "0", "--mode-seeds", "0", "--out", str(out)]) == 0
     assert not (out / "fields.nc").exists()
     assert "#explorer" not in (out / "report.html").read_text("utf-8")
     assert nc.open(out / "responses.nc").sizes["time"] == 116  # the part "test"
@@ -301,12 +311,14 @@ def test_ctrl_c_says_how_to_go_on(command, out, capsys, monkeypatch):
     def interrupted(*_arguments, **_options):
         raise KeyboardInterrupt
 
+    command = [*command, "--moments", "0", "--mode-seeds", "0", "--quiet", "--out", str(out)]
     monkeypatch.setattr("neurocodec.modes.sparse.SparseModes.fit", interrupted)
-    assert main([*command, "--quiet", "--out", str(out)]) == INTERRUPTED
+    assert main(command) == INTERRUPTED
     assert "The same command goes on from here" in capsys.readouterr().err
     monkeypatch.undo()
+    monkeypatch.setattr(page, "_drawing", lambda _, alt: page.Drawing(b"png", alt))
     assert (out / "contributions.nc").exists()
-    assert main([*command, "--quiet", "--out", str(out)]) == 0
+    assert main(command) == 0
 
 
 def test_warnings_are_one_line(command, out, capsys, monkeypatch):
