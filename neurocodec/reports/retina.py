@@ -55,7 +55,10 @@ def write_report(
 ) -> Path:
     """Write the figures and `report.html`, a page that needs no network and no other file."""
     return write_page(
-        folder, figures(analysis), lambda drawn: render(analysis, drawn, settings or {})
+        folder,
+        figures(analysis),
+        lambda drawn: render(analysis, drawn, settings or {}),
+        others=True,
     )
 
 

@@ -11,6 +11,7 @@ import shutil
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from PIL import Image
@@ -21,7 +22,7 @@ from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum
 from neurocodec.reports.description import target_name
 from neurocodec.reports.page import Drawing
 from neurocodec.reports.retina import render, write_report
-from neurocodec.reports.retina_figures import figures
+from neurocodec.reports.retina_figures import figures, shown_figure
 
 
 class Page(HTMLParser):
@@ -93,6 +94,35 @@ def test_images_on_the_page_are_the_files_beside_it(page, folder):
     for png in decoded:
         assert Image.open(io.BytesIO(png)).width > 600
     assert all(attrs["alt"] for tag, attrs in page.tags if tag == "img")
+
+
+def test_every_figure_has_its_numbers_named_in_its_caption(page, folder):
+    names = {file.stem for file in (folder / "figures").glob("*.png")}
+    for ending in ("svg", "pdf", "csv"):
+        assert {file.stem for file in (folder / "figures").glob(f"*.{ending}")} == names
+    assert all(f"Numbers: figures/{name}.csv" in page.text for name in names)
+    rates = small_analysis().rates
+    table = pd.read_csv(folder / "figures" / "responses.csv", comment="#")
+    drawn = table[table.series == "firing rate (Hz)"].pivot_table("value", "x", "y")
+    order = [0, 2, 1, 3]  # the two types one after the other
+    times = np.searchsorted(rates.time.values, drawn.index.values - 1e-6)
+    np.testing.assert_allclose(drawn.index, rates.time.values[times], atol=1e-6)
+    np.testing.assert_allclose(drawn, rates.values[times][:, order], rtol=1e-5)
+
+
+def test_what_interneurons_saw_is_drawn_in_pixels_and_over_time():
+    movie = small_analysis().stimulus[:40]
+    figure = shown_figure(movie, "part 'boxes', padded")
+    axes = {ax.get_title(loc="left"): ax for ax in figure.axes}
+    assert "what the interneurons saw: part 'boxes', padded" in axes
+    low, high, mean = (line.get_ydata() for line in axes["light over time"].lines)
+    np.testing.assert_allclose(mean, movie.values.mean(axis=(1, 2)), rtol=1e-5)
+    assert (low <= mean).all()
+    assert (mean <= high).all()
+    at = int(movie.values.std(axis=(1, 2)).argmax())
+    frame = axes[f"at {float(movie.time[at]):.2f} s"]
+    np.testing.assert_allclose(frame.images[0].get_array(), movie.values[at], rtol=1e-6)
+    assert frame.get_xlabel() == "x (pixel)"
 
 
 def test_simulated_is_said_at_the_top(page):
