@@ -109,7 +109,22 @@ def table(scores: Any) -> str:
             known = values[chosen]
             row = [reduce(x) if np.isfinite(x).any() else np.nan for x in known.T]
             lines.append(_line(f"{kind} of {chosen.sum()} {word}", row))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_further(scores)])
+
+
+def _further(scores: Any) -> list[str]:
+    """Medians over cells of what is said beside correlations: CNN and LN model."""
+    about = {
+        "signal_explained": "explained of the variance that repeats share",
+        "bits_per_spike": "bits per spike (Poisson, beyond the mean rate)",
+    }
+    found = []
+    for name, text in about.items():
+        values = [scores[k].values for k in (name, f"{name}_ln") if k in scores]
+        if values and all(np.isfinite(x).any() for x in values):
+            cnn, linear = (np.nanmedian(x) for x in values)
+            found.append(f"{text}, median: CNN {cnn:.3f}, LN {linear:.3f}")
+    return found
 
 
 def _ends(scores: Any) -> list[str]:

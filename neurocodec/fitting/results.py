@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from neurocodec import labels, storage
 from neurocodec import vocabulary as v
+from neurocodec.cells.explained import explained
 from neurocodec.fitting.data import CEILING_INTERVAL, SCORES, FittingData
 from neurocodec.kernels.ceiling import ceiling_interval, repeat_ceiling
 from neurocodec.kernels.correlation import correlate
@@ -38,8 +39,11 @@ class RetinaFit:
         By cell, on the held-out test part: `correlation` of the CNN's rate with the mean of the
         repeats, `correlation_ln`, `ceiling`, and both correlations divided by it,
         `normalized_correlation` and `normalized_correlation_ln`; `ceiling_interval` (bound, cell),
-        of 95 %, begins at 0 where the repeats may share nothing. The attribute `comment` names the
-        smoothing of the responses.
+        of 95 %, begins at 0 where the repeats may share nothing. `signal_explained` is the part of
+        the variance that repeats share which the CNN explains (Sahani and Linden 2003; NaN of one
+        repeat), `bits_per_spike` the Poisson log likelihood of the spikes beyond that of their
+        mean rate; both of the LN model too (`_ln`), with intervals of 95 % over fifths of the test
+        part (`_interval`). The attribute `comment` names the smoothing of the responses.
     history
         Losses of the CNN by epoch.
     files
@@ -92,6 +96,9 @@ def score_cells(
     made[CEILING_INTERVAL] = labels.labelled(
         ends, (v.BOUND, v.CELL), bounds, name=CEILING_INTERVAL, comment=about
     )
+    for predicted, ending in ((reached, ""), (reached_ln, "_ln")):
+        spikes = data.spikes(history)
+        made |= explained(measured, spikes, predicted, coords, ending=ending, comment=about)
     return xr.Dataset(made, attrs={"responses": said})
 
 

@@ -321,6 +321,34 @@ def test_ceiling_ln_model_and_smoothing_are_beside_the_correlation(drawn):
     assert "better than the LN model for 4 of 4 cells" in text
 
 
+def test_what_is_explained_and_bits_per_spike_are_of_the_median_cell_with_its_interval(drawn):
+    ends = np.array([[0.4, 0.1, 0.2, 0.6], [0.7, 0.4, 0.5, 0.9]])
+    found = {
+        "ceiling": ("cell", [0.9, 0.8, 0.7, 0.2]),
+        "ceiling_interval": (("bound", "cell"), [[0.8, 0.7, 0.6, 0.0], [0.95, 0.9, 0.8, 0.4]]),
+    }
+    for name in ("signal_explained", "bits_per_spike"):
+        found[name] = ("cell", [0.55, 0.25, 0.35, 0.75])
+        found[f"{name}_interval"] = (("bound", "cell"), ends)
+        found[f"{name}_ln"] = ("cell", [0.5, 0.2, 0.3, 0.7])
+        found[f"{name}_ln_interval"] = (("bound", "cell"), ends - 0.05)
+    row = {k: ("cell", [0.5] * 4) for k in ("correlation", "correlation_ln")}
+    scores = xr.Dataset({**found, **row}, {"bound": ["low", "high"]})
+    text = Page(render(dataclasses.replace(small_analysis(), scores=scores), drawn, {})).text
+    # of the cells whose ceiling is above 0, the middle one is the third
+    assert "It explains 0.35 (95 %: 0.20 to 0.50) of the variance that the repeats share" in text
+    assert "the LN model 0.30 (95 %: 0.15 to 0.45) (explained signal power" in text
+    assert (
+        "Its rates are worth 0.35 (95 %: 0.20 to 0.50) bits per spike, the LN model's 0.30" in text
+    )
+    one = scores.drop_vars([k for k in scores if str(k).startswith("signal")]).assign(
+        {k: scores[k] * np.nan for k in scores if str(k).startswith("signal")}
+    )
+    text = Page(render(dataclasses.replace(small_analysis(), scores=one), drawn, {})).text
+    assert "It explains" not in text
+    assert "The model's rates are worth 0.35" in text
+
+
 def test_the_history_is_on_the_page(page):
     assert "4 frames (0.04 s at 100 frames per second)" in page.text
 
