@@ -74,6 +74,8 @@ DIMENSIONLESS: Final = "1"
 MILLIVOLTS: Final = "mV"
 PIXEL: Final = "pixel"
 BITS: Final = "bit"
+ARBITRARY: Final = "arbitrary"
+"""Of what a network has learned to scale as it likes."""
 
 PLACES: Final = (Y, X, "y_center", "x_center")
 """Coordinates that are places in a movie or an image."""
@@ -133,7 +135,7 @@ VARIABLES: Final = {
         Term("normalized_accuracy", "accuracy over that of the unperturbed network", DIMENSIONLESS),
         Term("off_target_category", "category of the off-target images", DIMENSIONLESS),
         Term("shared_images", "part of the images that a ranking has seen", DIMENSIONLESS),
-        Term("activation", "activation of a hidden channel"),
+        Term("activation", "activation of a hidden channel", ARBITRARY),
         Term("active", "whether a mode is active", DIMENSIONLESS),
         Term(
             "active_share",

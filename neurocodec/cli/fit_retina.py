@@ -36,6 +36,7 @@ def add_fit_retina(command: argparse.ArgumentParser) -> None:
     add("--epochs", type=int, default=30, help="at most (%(default)s)")
     add("--l2", type=float, metavar="WEIGHT", help="weight decay (1e-5 gaussian, 1e-3 others)")
     add("--seed", type=int, default=0, help="of the start and the order (%(default)s)")
+    add("--seeds", type=int, default=1, metavar="N", help="networks, of seeds that follow (1)")
     add("--device", help="cpu, cuda, cuda:1, ... (cpu)")
     add("--quiet", action="store_true", help="print nothing but errors")
     command.set_defaults(run=run_fit_retina)
@@ -60,6 +61,7 @@ def run_fit_retina(options: argparse.Namespace) -> None:
         epochs=options.epochs,
         l2=options.l2,
         seed=options.seed,
+        seeds=options.seeds,
         device=options.device,
         out=options.out,
         name=options.recording.stem,
@@ -68,7 +70,7 @@ def run_fit_retina(options: argparse.Namespace) -> None:
     picture = options.out / "scores.png"
     plot_fit(fit.scores).savefig(picture)
     say(_history(fit.network, chosen=options.history is None))
-    say(table(fit.scores))
+    say("\n".join([table(fit.scores), *of_seeds(fit.ensemble)]))
     files = ", ".join(str(path) for path in (*fit.files, picture))
     say(f"\ndone in {time.monotonic() - start:.0f} s; wrote {files}")
     say(f"go on with: neurocodec retina --model {options.out} --recording {options.recording}")
@@ -110,6 +112,14 @@ def table(scores: Any) -> str:
             row = [reduce(x) if np.isfinite(x).any() else np.nan for x in known.T]
             lines.append(_line(f"{kind} of {chosen.sum()} {word}", row))
     return "\n".join([*lines, *_further(scores)])
+
+
+def of_seeds(ensemble: Any) -> list[str]:
+    """Mean over cells of the mean and of the standard deviation over seeds."""
+    if ensemble is None or ensemble.sizes["seed"] < 2:
+        return []
+    mean, spread = (float(ensemble[f"correlation_{k}"].mean()) for k in ("mean", "spread"))
+    return [f"{ensemble.sizes['seed']} seeds, mean of the cells: {mean:.3f}, s.d. {spread:.3f}"]
 
 
 def _further(scores: Any) -> list[str]:

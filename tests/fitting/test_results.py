@@ -22,7 +22,9 @@ def test_scores_say_what_both_models_explain_and_bits_are_of_spikes_that_are_not
     answer = np.clip(rate + rng.normal(0, 4, (6, 200, 2)), 0, None)
     movie, cells = np.zeros((200, 3, 3)), {"cell": ["a", "b"]}
     smooth = 0.5 * (rate + np.roll(rate, 1, axis=0))
-    data = FittingData(movie, answer[0], ((0, 200),), movie, answer, 100.0, cells, test_spikes=rate)
+    data = FittingData(
+        movie, answer[0], ((0, 200),), movie, answer, 100.0, cells, (), test_spikes=rate
+    )
     scores = score_cells(data, rate, smooth, history=1)
     np.testing.assert_allclose(scores.signal_explained, [1, 1], atol=0.03)
     np.testing.assert_allclose(scores.signal_explained_ln, [0, 0], atol=0.03)  # its mean rate

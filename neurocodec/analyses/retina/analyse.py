@@ -378,10 +378,11 @@ def _agreement(clusters: Mapping[str, xr.Dataset], rates: xr.DataArray) -> xr.Da
     dims = ("clustering", "other_clustering")
     chance = np.reshape([float(pair["p_value"]) for pair in pairs], square)
     np.fill_diagonal(chance, np.nan)  # that a clustering is itself says nothing
+    p_value = labels.labelled(chance, dims, name="p_value").variable
     return labels.labelled(
         np.reshape([float(pair) for pair in pairs], square),
         dims,
-        {**dict.fromkeys(dims, names), "p_value": (dims, chance)},
+        {**dict.fromkeys(dims, names), "p_value": p_value},
         name="adjusted_rand_index",
     )
 
