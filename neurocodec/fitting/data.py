@@ -130,14 +130,7 @@ def fitting_data(
         used = select_by_number(stretches, segments)
     blocks = tuple(b for a, stop, _ in used for b in cut_into_blocks(a, stop, history))
     ends = [stretch for stretch in ends if stretch[1] - stretch[0] > history]
-    if len(blocks) < 2 or not ends:
-        raise InputError(
-            came=f"{sum(b - a for a, b, _ in used)} frames to fit to and"
-            f" {sum(b - a for a, b, _ in ends)} to be judged on, in parts longer than the history"
-            f" of {history} frames",
-            expected=f"at least {4 * history} and {history + 1}",
-            hint="history=10, or a longer recording",
-        )
+    _require_long(used, blocks, ends, history)
     rates = _without_silent(rates, blocks)
     judged = training if test is None else test
     smooth = smoothing if is_counted(judged) else 0.0
@@ -157,6 +150,19 @@ def fitting_data(
         smoothing=smooth,
         test_spikes=_spikes(judged, rates[v.CELL].values, ends) if smooth else None,
     )
+
+
+def _require_long(
+    used: list[Stretch], blocks: tuple[tuple[int, int], ...], ends: list[Stretch], history: int
+) -> None:
+    if len(blocks) < 2 or not ends:
+        raise InputError(
+            came=f"{sum(b - a for a, b, _ in used)} frames to fit to and"
+            f" {sum(b - a for a, b, _ in ends)} to be judged on, in parts longer than the history"
+            f" of {history} frames",
+            expected=f"at least {4 * history} and {history + 1}",
+            hint="history=10, or a longer recording",
+        )
 
 
 def _in_seconds(training: xr.Dataset, test: xr.Dataset | None) -> tuple[Any, Any]:

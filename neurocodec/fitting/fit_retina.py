@@ -10,7 +10,6 @@ from typing import Any, Final, cast, get_args
 import numpy as np
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
@@ -20,7 +19,7 @@ from neurocodec.fitting.results import RetinaFit, save_fit, score_cells, togethe
 from neurocodec.fitting.segments import Segments
 from neurocodec.network import Network
 from neurocodec.nn.device import device_named
-from neurocodec.nn.retina.linear_nonlinear import fit_linear_nonlinear
+from neurocodec.nn.retina.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
 from neurocodec.nn.retina.model import Readout, RetinaCNN, RetinaConfig
 from neurocodec.nn.retina.spikes import predict
 from neurocodec.nn.retina.training import Blocks, History, TrainingConfig, train_retina
@@ -179,31 +178,42 @@ def fit_retina(
         stimulus_mean=linear.mean,
         stimulus_deviation=linear.deviation,
     )
-    reached = data.predicted(linear.predict)
-    facts = {"model": model.to_dict(), "segments": data.segments}
     fits = []
     for one in range(seed, seed + seeds):
-        settings = dataclasses.replace(training, seed=one)
-        module = RetinaCNN(_fitting_kernel(model), seed=one)
-        module = cast("RetinaCNN", _network(module, data, name).on(place).module)
+        config = dataclasses.replace(training, seed=one)
         checkpoint = folder and folder / _checkpoint(one, seed)
-        losses = _train(module, data, settings, checkpoint, progress=progress)
-        network = _network(module.cpu().eval(), data, name)
-        scores = score_cells(data, _predicted(module, data), reached, history)
-        told = {"weights": network.weights_sha256, **facts, "training": settings}
-        scores = labels.stamp(scores, "nc.fit_retina", **told)
-        fits.append(RetinaFit(network, linear, scores, losses))
+        told: dict[str, Any] = {"name": name, "place": place, "progress": progress}
+        fits.append(_fit(data, linear, model, config, checkpoint=checkpoint, **told))
     fit = together(fits, range(seed, seed + seeds))
     return fit if folder is None else _finished(fit, folder)
+
+
+def _fit(
+    data: FittingData,
+    linear: LinearNonlinear,
+    model: RetinaConfig,
+    config: TrainingConfig,
+    *,
+    name: str,
+    place: torch.device | None,
+    checkpoint: Path | None,
+    progress: bool,
+) -> RetinaFit:
+    """Fit and judge the network of one seed."""
+    module = RetinaCNN(_fitting_kernel(model), seed=config.seed)
+    module = cast("RetinaCNN", _network(module, data, name).on(place).module)
+    losses = _train(module, data, config, checkpoint, progress=progress)
+    network = _network(module.cpu().eval(), data, name)
+    reached = data.predicted(lambda frames: predict(module, torch.from_numpy(frames)).numpy())
+    scores = score_cells(data, reached, data.predicted(linear.predict), model.history)
+    facts = {"model": model.to_dict(), "training": config, "segments": data.segments}
+    scores = labels.stamp(scores, "nc.fit_retina", weights=network.weights_sha256, **facts)
+    return RetinaFit(network, linear, scores, losses)
 
 
 def _checkpoint(seed: int, first: int) -> str:
     """Name of the checkpoint of a seed."""
     return CHECKPOINT if seed == first else f"checkpoint-{seed}.safetensors"
-
-
-def _predicted(module: RetinaCNN, data: FittingData) -> NDArray[Any]:
-    return data.predicted(lambda frames: predict(module, torch.from_numpy(frames)).numpy())
 
 
 def _fitting_kernel(model: RetinaConfig) -> RetinaConfig:
