@@ -83,8 +83,8 @@ def fit():
     return nc.fit_retina(
         _recording(3000, 10, 400),
         history=6,
-        channels=(6, 4),
         epochs=12,
+        learning_rate=0.05,
         smoothing=0,
         progress=False,
     )
@@ -344,7 +344,7 @@ def test_what_cannot_be_fitted_is_refused():
 def test_from_the_command_line(tmp_path, capsys):
     nc.save(_recording(), tmp_path / "tiny.nc")
     out = tmp_path / "fit"
-    words = ["fit-retina", str(tmp_path / "tiny.nc"), "--out", str(out), "--epochs", "2"]
+    words = ["fit-retina", str(tmp_path / "tiny.nc"), "--out", str(out), "--epochs", "1"]
     assert cli.main([*words, "--history", "6", "--channels", "3", "2"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in (*CELLS, "median of 2 reliable cells", "ceiling"))

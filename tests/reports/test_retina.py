@@ -336,7 +336,7 @@ def test_what_is_explained_and_bits_per_spike_are_of_the_median_cell_with_its_in
     scores = xr.Dataset({**found, **row}, {"bound": ["low", "high"]})
     text = Page(render(dataclasses.replace(small_analysis(), scores=scores), drawn, {})).text
     # of the cells whose ceiling is above 0, the middle one is the third
-    assert "It explains 0.35 (95 %: 0.20 to 0.50) of the variance that the repeats share" in text
+    assert "The model explains 0.35 (95 %: 0.20 to 0.50) of the variance that the repeats" in text
     assert "the LN model 0.30 (95 %: 0.15 to 0.45) (explained signal power" in text
     assert (
         "Its rates are worth 0.35 (95 %: 0.20 to 0.50) bits per spike, the LN model's 0.30" in text
@@ -345,7 +345,7 @@ def test_what_is_explained_and_bits_per_spike_are_of_the_median_cell_with_its_in
         {k: scores[k] * np.nan for k in scores if str(k).startswith("signal")}
     )
     text = Page(render(dataclasses.replace(small_analysis(), scores=one), drawn, {})).text
-    assert "It explains" not in text
+    assert "The model explains" not in text
     assert "The model's rates are worth 0.35" in text
 
 

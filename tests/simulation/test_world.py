@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal, stats
 
@@ -107,6 +107,7 @@ def test_a_new_image_every_second_and_little_movement_between(natural):
     assert np.median(np.delete(neighbours, [99, 199])) > 0.9
 
 
+@settings(max_examples=30)
 @given(st.floats(-30, 30))
 def test_the_eye_is_reflected_at_the_margin(position):
     reflected = stimuli._reflect(np.array([position]), 12.0)[0]
