@@ -30,8 +30,8 @@ COLUMNS: Final = "panel,series,x,y,value"
 SCALES: Final = (style.SCALE, "<colorbar>")
 """Labels of axes that hold a colour scale."""
 
-Series = tuple[str, NDArray[Any], NDArray[Any], NDArray[Any] | None]
-"""What it is called, x, y and value of its points."""
+Series = tuple[str, NDArray[Any], NDArray[Any] | None]
+"""What it is called, its points (point, x and y), and their values."""
 
 
 def numbers(figure: Figure) -> str:
@@ -41,8 +41,8 @@ def numbers(figure: Figure) -> str:
         found = [*_lines(ax), *_bars(ax), *_collections(ax), *_images(ax)]
         if found:
             heads += _heads(number, ax)
-        for place, (name, *points) in enumerate(found, 1):
-            lines += _rows(f"{number},{_quoted(name or f'series {place}')}", *points)
+        for place, (name, points, values) in enumerate(found, 1):
+            lines += _rows(f"{number},{_quoted(name or f'series {place}')}", points, values)
     return "\n".join([*heads, *lines, ""])
 
 
@@ -79,7 +79,7 @@ def _lines(ax: Axes) -> Iterator[Series]:
     """Lines and marks at numbers of both axes; not those that cross all of a panel."""
     for line in ax.lines:
         if not isinstance(line, AxLine) and line.get_transform() is ax.transData:
-            yield _label(line), *np.asarray(line.get_xydata(), dtype=float).T, None
+            yield _label(line), np.asarray(line.get_xydata(), dtype=float), None
 
 
 def _bars(ax: Axes) -> Iterator[Series]:
@@ -89,8 +89,8 @@ def _bars(ax: Axes) -> Iterator[Series]:
             boxes = np.array([b.get_bbox().get_points().ravel() for b in bars.patches])
             x0, y0, x1, y1 = boxes.reshape(-1, 4).T
             flat = bars.orientation == "horizontal"
-            x, y = (x1, (y0 + y1) / 2) if flat else ((x0 + x1) / 2, y1)
-            yield _label(bars), x, y, None
+            ends = (x1, (y0 + y1) / 2) if flat else ((x0 + x1) / 2, y1)
+            yield _label(bars), np.stack(ends, axis=1), None
 
 
 def _collections(ax: Axes) -> Iterator[Series]:
@@ -99,12 +99,12 @@ def _collections(ax: Axes) -> Iterator[Series]:
         if isinstance(part, PathCollection):
             points, values = np.ma.filled(part.get_offsets(), np.nan), part.get_array()
             told = values is not None and len(values) == len(points)
-            yield _label(part), *points.T, (np.ma.filled(values, np.nan) if told else None)
+            yield _label(part), points, np.ma.filled(values, np.nan) if told else None
         elif isinstance(part, LineCollection):
-            yield _label(part), *np.concatenate(part.get_segments() or [np.empty((0, 2))]).T, None
+            yield _label(part), np.concatenate([np.empty((0, 2)), *part.get_segments()]), None
         elif isinstance(part, PolyCollection) and not isinstance(part, QuadMesh):
             for path in part.get_paths():
-                yield _label(part), *_edges(np.asarray(path.vertices)).T, None
+                yield _label(part), _edges(np.asarray(path.vertices)), None
 
 
 def _edges(outline: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -120,8 +120,8 @@ def _images(ax: Axes) -> Iterator[Series]:
         data = image.get_array()
         if data is not None and data.ndim == 2:
             x, y = _middles(image, *data.shape)
-            grid = np.meshgrid(x, y)
-            yield _label(image), *(g.ravel() for g in grid), np.ma.filled(data, np.nan).ravel()
+            points = np.stack([g.ravel() for g in np.meshgrid(x, y)], axis=1)
+            yield _label(image), points, np.ma.filled(data, np.nan).ravel()
 
 
 def _middles(image: AxesImage, rows: int, columns: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -139,14 +139,12 @@ def _label(artist: Line2D | Collection | AxesImage | BarContainer) -> str:
     return "" if name.startswith("_") else _read(name)
 
 
-def _rows(
-    start: str, x: NDArray[Any], y: NDArray[Any], values: NDArray[Any] | None
-) -> Iterator[str]:
+def _rows(start: str, points: NDArray[Any], values: NDArray[Any] | None) -> Iterator[str]:
     """Lines of the table, to seven digits."""
     if values is None:
-        return (f"{start},{a:.7g},{b:.7g}," for a, b in zip(x.tolist(), y.tolist(), strict=True))
-    rows = zip(x.tolist(), y.tolist(), values.astype(float).tolist(), strict=True)
-    return (f"{start},{a:.7g},{b:.7g},{c:.7g}" for a, b, c in rows)
+        return (f"{start},{x:.7g},{y:.7g}," for x, y in points.tolist())
+    pairs = zip(points.tolist(), values.astype(float).tolist(), strict=True)
+    return (f"{start},{x:.7g},{y:.7g},{z:.7g}" for (x, y), z in pairs)
 
 
 def _quoted(text: str) -> str:
