@@ -73,6 +73,9 @@ HERTZ: Final = "Hz"
 DIMENSIONLESS: Final = "1"
 MILLIVOLTS: Final = "mV"
 PIXEL: Final = "pixel"
+BITS: Final = "bit"
+ARBITRARY: Final = "arbitrary"
+"""Of what a network has learned to scale as it likes."""
 
 PLACES: Final = (Y, X, "y_center", "x_center")
 """Coordinates that are places in a movie or an image."""
@@ -132,7 +135,7 @@ VARIABLES: Final = {
         Term("normalized_accuracy", "accuracy over that of the unperturbed network", DIMENSIONLESS),
         Term("off_target_category", "category of the off-target images", DIMENSIONLESS),
         Term("shared_images", "part of the images that a ranking has seen", DIMENSIONLESS),
-        Term("activation", "activation of a hidden channel"),
+        Term("activation", "activation of a hidden channel", ARBITRARY),
         Term("active", "whether a mode is active", DIMENSIONLESS),
         Term(
             "active_share",
@@ -252,6 +255,20 @@ VARIABLES: Final = {
         Term("best_y", "row of the best unit in its map", DIMENSIONLESS),
         Term("ceiling", "highest correlation that the repeats allow", DIMENSIONLESS),
         Term("ceiling_interval", "interval of the ceiling, over repeats", DIMENSIONLESS),
+        Term(
+            "signal_explained", "part of the variance that repeats share explained", DIMENSIONLESS
+        ),
+        Term("signal_explained_interval", "interval of the part explained", DIMENSIONLESS),
+        Term("signal_explained_ln", "part explained by the LN model", DIMENSIONLESS),
+        Term(
+            "signal_explained_ln_interval",
+            "interval of the part explained by the LN model",
+            DIMENSIONLESS,
+        ),
+        Term("bits_per_spike", "Poisson log likelihood beyond the mean rate, a spike", BITS),
+        Term("bits_per_spike_interval", "interval of the bits per spike", BITS),
+        Term("bits_per_spike_ln", "bits per spike of the LN model", BITS),
+        Term("bits_per_spike_ln_interval", "interval of the bits of the LN model", BITS),
         Term("chance_correlation", "correlation reached by chance", DIMENSIONLESS),
         Term("correlation_map", "correlation with every unit, all time", DIMENSIONLESS),
         Term("correlation_selected", "correlation where the unit was chosen", DIMENSIONLESS),

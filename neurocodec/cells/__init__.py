@@ -5,7 +5,16 @@
 - `clustering`: `nc.cluster_cells`, `nc.cluster_agreement`
 - `combinations`: `nc.mode_combinations`, `nc.combination_times`
 - `correlate`: `nc.correlate`
+- `explained`: what predicted rates explain of recorded ones, cell by cell
 - `recording`: what comes with a movie: its frames, and recordings of the model's cells
 """
 
-__all__ = ["as_cells", "cluster_stability", "clustering", "combinations", "correlate", "recording"]
+__all__ = [
+    "as_cells",
+    "cluster_stability",
+    "clustering",
+    "combinations",
+    "correlate",
+    "explained",
+    "recording",
+]

@@ -113,12 +113,13 @@ def cluster_cells(
     labels.require_free_names(coords_of(corr, v.CELL), own, "the cells")
     fits = {n: divide(patterns, n, seed, method) for n in counts}
     curve = np.array([silhouette_score(patterns, fits[n]) for n in counts])
+    tried = ("k", counts, {"units": v.DIMENSIONLESS, "long_name": "number of clusters"})
     best = counts[int(curve.argmax())] if k == "silhouette" else int(k)
     cluster = np.full(corr.sizes[v.CELL], UNASSIGNED)
     cluster[known] = fits[best]
     found = {
         "cluster": labels.labelled(cluster, (v.CELL,), coords_of(corr, v.CELL), name="cluster"),
-        "silhouette": labels.labelled(curve, ("k",), {"k": counts}, name="silhouette"),
+        "silhouette": labels.labelled(curve, ("k",), {"k": tried}, name="silhouette"),
         "n_clusters": labels.labelled(best, (), name="n_clusters"),
         "pattern": _placed(corr, patterns),
         "cell_silhouette": _of_cells(corr, silhouette_samples(patterns, fits[best]), known),

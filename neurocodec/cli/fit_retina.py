@@ -36,6 +36,7 @@ def add_fit_retina(command: argparse.ArgumentParser) -> None:
     add("--epochs", type=int, default=30, help="at most (%(default)s)")
     add("--l2", type=float, metavar="WEIGHT", help="weight decay (1e-5 gaussian, 1e-3 others)")
     add("--seed", type=int, default=0, help="of the start and the order (%(default)s)")
+    add("--seeds", type=int, default=1, metavar="N", help="networks, of seeds that follow (1)")
     add("--device", help="cpu, cuda, cuda:1, ... (cpu)")
     add("--quiet", action="store_true", help="print nothing but errors")
     command.set_defaults(run=run_fit_retina)
@@ -60,6 +61,7 @@ def run_fit_retina(options: argparse.Namespace) -> None:
         epochs=options.epochs,
         l2=options.l2,
         seed=options.seed,
+        seeds=options.seeds,
         device=options.device,
         out=options.out,
         name=options.recording.stem,
@@ -68,7 +70,7 @@ def run_fit_retina(options: argparse.Namespace) -> None:
     picture = options.out / "scores.png"
     plot_fit(fit.scores).savefig(picture)
     say(_history(fit.network, chosen=options.history is None))
-    say(table(fit.scores))
+    say("\n".join([table(fit.scores), *of_seeds(fit.ensemble)]))
     files = ", ".join(str(path) for path in (*fit.files, picture))
     say(f"\ndone in {time.monotonic() - start:.0f} s; wrote {files}")
     say(f"go on with: neurocodec retina --model {options.out} --recording {options.recording}")
@@ -109,7 +111,30 @@ def table(scores: Any) -> str:
             known = values[chosen]
             row = [reduce(x) if np.isfinite(x).any() else np.nan for x in known.T]
             lines.append(_line(f"{kind} of {chosen.sum()} {word}", row))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_further(scores)])
+
+
+def of_seeds(ensemble: Any) -> list[str]:
+    """Mean over cells of the mean and of the standard deviation over seeds."""
+    if ensemble is None or ensemble.sizes["seed"] < 2:
+        return []
+    mean, spread = (float(ensemble[f"correlation_{k}"].mean()) for k in ("mean", "spread"))
+    return [f"{ensemble.sizes['seed']} seeds, mean of the cells: {mean:.3f}, s.d. {spread:.3f}"]
+
+
+def _further(scores: Any) -> list[str]:
+    """Medians over cells of what is said beside correlations: CNN and LN model."""
+    about = {
+        "signal_explained": "explained of the variance that repeats share",
+        "bits_per_spike": "bits per spike (Poisson, beyond the mean rate)",
+    }
+    found = []
+    for name, text in about.items():
+        values = [scores[k].values for k in (name, f"{name}_ln") if k in scores]
+        if values and all(np.isfinite(x).any() for x in values):
+            cnn, linear = (np.nanmedian(x) for x in values)
+            found.append(f"{text}, median: CNN {cnn:.3f}, LN {linear:.3f}")
+    return found
 
 
 def _ends(scores: Any) -> list[str]:

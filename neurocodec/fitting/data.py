@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.arguments import one_of
+from neurocodec.cells.explained import names_of
 from neurocodec.errors import InputError, warn
 from neurocodec.fitting.parts import (
     frame_rate_of,
@@ -46,6 +47,8 @@ SCORES: Final = (
 )
 """What a fit says of each cell."""
 CEILING_INTERVAL: Final = "ceiling_interval"
+OWN: Final = (*SCORES, CEILING_INTERVAL, *names_of(("", "_ln")), v.BOUND, v.SEED)
+"""Names that coordinates of cells cannot have."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class FittingData:
     test_stretches: tuple[tuple[int, int], ...] = ()  # as `stretches`; empty where all is one
     borders: tuple[int, ...] = ()  # first frames of stretches to fit to
     smoothing: float = 0.0  # of the responses to be judged on, s.d. in seconds; 0 as they came
+    test_spikes: NDArray[np.float64] | None = None  # (time, cell) in Hz; where others are smoothed
 
     @property
     def cells(self) -> list[str]:
@@ -80,7 +84,15 @@ class FittingData:
 
     def measured(self, history: int) -> NDArray[np.float64]:
         """Test responses (repeat, time, cell) to the windows that `predicted` answers."""
-        parts = [self.test_responses[:, a + history - 1 : b] for a, b in self.stretches]
+        return self._answers(self.test_responses, history)
+
+    def spikes(self, history: int) -> NDArray[np.float64]:
+        """Mean over repeats (time, cell) of the same responses, never smoothed."""
+        known = self.test_responses if self.test_spikes is None else self.test_spikes[None]
+        return np.asarray(self._answers(known, history).mean(axis=0))
+
+    def _answers(self, responses: NDArray[np.float64], history: int) -> NDArray[np.float64]:
+        parts = [responses[:, a + history - 1 : b] for a, b in self.stretches]
         return np.concatenate(parts, axis=1)
 
 
@@ -118,15 +130,10 @@ def fitting_data(
         used = select_by_number(stretches, segments)
     blocks = tuple(b for a, stop, _ in used for b in cut_into_blocks(a, stop, history))
     ends = [stretch for stretch in ends if stretch[1] - stretch[0] > history]
-    if len(blocks) < 2 or not ends:
-        raise InputError(
-            came=f"{sum(b - a for a, b, _ in used)} frames to fit to and"
-            f" {sum(b - a for a, b, _ in ends)} to be judged on, in parts longer than the history"
-            f" of {history} frames",
-            expected=f"at least {4 * history} and {history + 1}",
-            hint="history=10, or a longer recording",
-        )
+    _require_long(used, blocks, ends, history)
     rates = _without_silent(rates, blocks)
+    judged = training if test is None else test
+    smooth = smoothing if is_counted(judged) else 0.0
     responses = held_out.sel({v.CELL: rates[v.CELL].values}).values.astype(np.float64)
     edges = np.cumsum([0, *(b - a for a, b, _ in ends)]).tolist()
     return FittingData(
@@ -140,8 +147,22 @@ def fitting_data(
         segments=tuple(sorted({n for _, _, n in used if n is not None}, key=_by_number)),
         test_stretches=tuple(itertools.pairwise(edges)),
         borders=tuple(a for a, _, _ in used),
-        smoothing=smoothing if is_counted(training if test is None else test) else 0.0,
+        smoothing=smooth,
+        test_spikes=_spikes(judged, rates[v.CELL].values, ends) if smooth else None,
     )
+
+
+def _require_long(
+    used: list[Stretch], blocks: tuple[tuple[int, int], ...], ends: list[Stretch], history: int
+) -> None:
+    if len(blocks) < 2 or not ends:
+        raise InputError(
+            came=f"{sum(b - a for a, b, _ in used)} frames to fit to and"
+            f" {sum(b - a for a, b, _ in ends)} to be judged on, in parts longer than the history"
+            f" of {history} frames",
+            expected=f"at least {4 * history} and {history + 1}",
+            hint="history=10, or a longer recording",
+        )
 
 
 def _in_seconds(training: xr.Dataset, test: xr.Dataset | None) -> tuple[Any, Any]:
@@ -216,6 +237,12 @@ def _same_cells(responses: xr.DataArray, names: list[str]) -> xr.DataArray:
     return responses.sel({v.CELL: names})
 
 
+def _spikes(part: xr.Dataset, cells: NDArray[Any], ends: list[Stretch]) -> NDArray[np.float64]:
+    """Mean over repeats (time, cell) in Hz of what is judged on, not smoothed."""
+    found = responses_of(part, 0.0, ends).sel({v.CELL: cells}).mean(v.REPEAT).values
+    return np.concatenate([found[a:b] for a, b, _ in ends])
+
+
 def _without_silent(rates: xr.DataArray, blocks: Sequence[tuple[int, int]]) -> xr.DataArray:
     inside = np.concatenate([np.arange(a, b) for a, b in blocks])
     fires = np.ptp(rates.values[inside], axis=0) > 0
@@ -237,5 +264,5 @@ def _without_silent(rates: xr.DataArray, blocks: Sequence[tuple[int, int]]) -> x
 
 def _cell_coords(rates: xr.DataArray) -> dict[str, list[Any]]:
     coords = storable_coords(rates, (v.CELL,))
-    require_free_names(coords, (*SCORES, CEILING_INTERVAL, v.BOUND), "the cells")
+    require_free_names(coords, OWN, "the cells")
     return {name: c.values.tolist() for name, c in coords.items()}

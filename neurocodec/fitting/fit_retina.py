@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Any, Final, cast, get_args
 
 import numpy as np
 import torch
@@ -15,11 +15,11 @@ from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.arguments import one_of, whole_or_none
 from neurocodec.fitting.data import FittingData, fitting_data
-from neurocodec.fitting.results import RetinaFit, save_fit, score_cells
+from neurocodec.fitting.results import RetinaFit, save_fit, score_cells, together
 from neurocodec.fitting.segments import Segments
 from neurocodec.network import Network
 from neurocodec.nn.device import device_named
-from neurocodec.nn.retina.linear_nonlinear import fit_linear_nonlinear
+from neurocodec.nn.retina.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
 from neurocodec.nn.retina.model import Readout, RetinaCNN, RetinaConfig
 from neurocodec.nn.retina.spikes import predict
 from neurocodec.nn.retina.training import Blocks, History, TrainingConfig, train_retina
@@ -52,6 +52,7 @@ def fit_retina(
     l2: float | None = None,
     noise: float = 0.0,
     seed: int = 0,
+    seeds: int = 1,
     device: str | None = None,
     out: PathLike | None = None,
     name: str = "fitted-retina",
@@ -104,11 +105,15 @@ def fit_retina(
         See `neurocodec.nn.retina.training.TrainingConfig`.
     noise
         Standard deviation of the noise before each rectification, in training.
+    seeds
+        Networks to fit, with `seed` and those after it, to the same data and beside one LN model:
+        how much of a figure is the luck of one start. They take that many times as long.
     device
         "cpu", "cuda", ...
     out
         A folder for `weights.safetensors`, which `nc.load_model` reads, and `fit.nc`, which
-        `nc.open` reads. A run that was interrupted goes on from its checkpoint there.
+        `nc.open` reads; networks of further seeds stand in folders `seed-1`, ... A run that was
+        interrupted goes on from its checkpoints there.
     name
         Of the network.
     progress
@@ -117,7 +122,8 @@ def fit_retina(
     Returns
     -------
     RetinaFit
-        Network, LN model, scores by cell and history.
+        Network, LN model, scores by cell and history; of several seeds, the scores of each and
+        their mean and spread.
 
     Raises
     ------
@@ -140,6 +146,7 @@ def fit_retina(
     (2, ('a', 'b'))
     """
     seed = arguments.whole("seed", seed, 0, hint="seed=0")
+    seeds = arguments.whole("seeds", seeds, hint="seeds=3")
     one_of("readout", readout, get_args(Readout))
     history = whole_or_none("history", history, hint="history=40")
     place = None if device is None else device_named(device)
@@ -171,16 +178,42 @@ def fit_retina(
         stimulus_mean=linear.mean,
         stimulus_deviation=linear.deviation,
     )
-    module = RetinaCNN(_fitting_kernel(model), seed=seed)
+    fits = []
+    for one in range(seed, seed + seeds):
+        config = dataclasses.replace(training, seed=one)
+        checkpoint = folder and folder / _checkpoint(one, seed)
+        told: dict[str, Any] = {"name": name, "place": place, "progress": progress}
+        fits.append(_fit(data, linear, model, config, checkpoint=checkpoint, **told))
+    fit = together(fits, range(seed, seed + seeds))
+    return fit if folder is None else _finished(fit, folder)
+
+
+def _fit(
+    data: FittingData,
+    linear: LinearNonlinear,
+    model: RetinaConfig,
+    config: TrainingConfig,
+    *,
+    name: str,
+    place: torch.device | None,
+    checkpoint: Path | None,
+    progress: bool,
+) -> RetinaFit:
+    """Fit and judge the network of one seed."""
+    module = RetinaCNN(_fitting_kernel(model), seed=config.seed)
     module = cast("RetinaCNN", _network(module, data, name).on(place).module)
-    losses = _train(module, data, training, folder, progress=progress)
+    losses = _train(module, data, config, checkpoint, progress=progress)
     network = _network(module.cpu().eval(), data, name)
     reached = data.predicted(lambda frames: predict(module, torch.from_numpy(frames)).numpy())
-    scores = score_cells(data, reached, data.predicted(linear.predict), history)
-    facts = {"model": model.to_dict(), "training": training, "segments": data.segments}
+    scores = score_cells(data, reached, data.predicted(linear.predict), model.history)
+    facts = {"model": model.to_dict(), "training": config, "segments": data.segments}
     scores = labels.stamp(scores, "nc.fit_retina", weights=network.weights_sha256, **facts)
-    fit = RetinaFit(network, linear, scores, losses)
-    return fit if folder is None else _finished(fit, folder)
+    return RetinaFit(network, linear, scores, losses)
+
+
+def _checkpoint(seed: int, first: int) -> str:
+    """Name of the checkpoint of a seed."""
+    return CHECKPOINT if seed == first else f"checkpoint-{seed}.safetensors"
 
 
 def _fitting_kernel(model: RetinaConfig) -> RetinaConfig:
@@ -194,12 +227,12 @@ def _train(
     module: RetinaCNN,
     data: FittingData,
     config: TrainingConfig,
-    folder: Path | None,
+    checkpoint: Path | None,
     *,
     progress: bool,
 ) -> History:
     blocks = split_blocks(data.blocks, data.borders)
-    with claimed(folder):
+    with claimed(checkpoint and checkpoint.parent):
         return train_retina(
             module,
             torch.from_numpy(data.frames),
@@ -207,14 +240,15 @@ def _train(
             dataclasses.replace(config, chunk=_chunk(blocks, module.config.history)),
             bin_width=1 / data.frame_rate,
             blocks=blocks,
-            checkpoint=folder and folder / CHECKPOINT,
+            checkpoint=checkpoint,
             progress=progress,
         )
 
 
 def _finished(fit: RetinaFit, folder: Path) -> RetinaFit:
     saved = save_fit(fit, folder)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    for seed in fit.seeds:
+        (folder / _checkpoint(seed, fit.seeds[0])).unlink(missing_ok=True)
     return saved
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,15 +14,19 @@ from numpy.typing import NDArray
 
 from neurocodec import labels, storage
 from neurocodec import vocabulary as v
+from neurocodec.cells.explained import EXPLAINED, explained
 from neurocodec.fitting.data import CEILING_INTERVAL, SCORES, FittingData
 from neurocodec.kernels.ceiling import ceiling_interval, repeat_ceiling
 from neurocodec.kernels.correlation import correlate
 from neurocodec.network import Network
 from neurocodec.nn.retina.linear_nonlinear import LinearNonlinear
 from neurocodec.nn.retina.training import History
+from neurocodec.storage.files import existing_folder
 from neurocodec.zoo import WEIGHTS, save_model
 
 RESULT: Final = "fit.nc"
+OF_SEEDS: Final = ("correlation", "normalized_correlation", *EXPLAINED)
+"""Scores of the CNN that are kept of every seed."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,20 @@ class RetinaFit:
         By cell, on the held-out test part: `correlation` of the CNN's rate with the mean of the
         repeats, `correlation_ln`, `ceiling`, and both correlations divided by it,
         `normalized_correlation` and `normalized_correlation_ln`; `ceiling_interval` (bound, cell),
-        of 95 %, begins at 0 where the repeats may share nothing. The attribute `comment` names the
-        smoothing of the responses.
+        of 95 %, begins at 0 where the repeats may share nothing. `signal_explained` is the part of
+        the variance that repeats share which the CNN explains (Sahani and Linden 2003; NaN of one
+        repeat), `bits_per_spike` the Poisson log likelihood of the spikes beyond that of their
+        mean rate; both of the LN model too (`_ln`), with intervals of 95 % over fifths of the test
+        part (`_interval`). The attribute `comment` names the smoothing of the responses.
     history
         Losses of the CNN by epoch.
     files
         What was written, where `out` was given.
+    networks
+        Of all seeds, `network` first.
+    ensemble
+        Scores of the CNN by `seed` and cell, and of each its mean over seeds (`_mean`) and, of two
+        seeds and more, its standard deviation (`_spread`).
     """
 
     network: Network
@@ -51,6 +64,13 @@ class RetinaFit:
     scores: xr.Dataset
     history: History
     files: tuple[Path, ...] = ()
+    networks: tuple[Network, ...] = ()
+    ensemble: xr.Dataset | None = None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the networks."""
+        return () if self.ensemble is None else tuple(self.ensemble[v.SEED].values.tolist())
 
     def __repr__(self) -> str:
         median = {k: float(np.nanmedian(self.scores[k].values)) for k in SCORES[:2]}
@@ -65,8 +85,17 @@ class RetinaFit:
                 f"  network {net.name}, layers {', '.join(net.layers)}, history {window}",
                 f"  correlation {cnn:.2f}, of the LN model {linear:.2f}, medians: .scores",
                 f"  {self.history.epochs} epochs: .history",
+                *self._of_seeds(),
             ]
         )
+
+    def _of_seeds(self) -> list[str]:
+        """How far the seeds are apart."""
+        if self.ensemble is None or len(self.seeds) < 2:
+            return []
+        of_seeds = self.ensemble["correlation"].median(v.CELL).values
+        about = f"median correlation {of_seeds.min():.2f} to {of_seeds.max():.2f}"
+        return [f"  {len(of_seeds)} seeds, {about}: .networks, .ensemble"]
 
 
 def score_cells(
@@ -92,7 +121,31 @@ def score_cells(
     made[CEILING_INTERVAL] = labels.labelled(
         ends, (v.BOUND, v.CELL), bounds, name=CEILING_INTERVAL, comment=about
     )
+    for predicted, ending in ((reached, ""), (reached_ln, "_ln")):
+        spikes = data.spikes(history)
+        made |= explained(measured, spikes, predicted, coords, ending=ending, comment=about)
     return xr.Dataset(made, attrs={"responses": said})
+
+
+def together(fits: Sequence[RetinaFit], seeds: Sequence[int]) -> RetinaFit:
+    """Return the first fit, with the networks of all seeds and their scores."""
+    each = xr.concat([fit.scores[list(OF_SEEDS)] for fit in fits], v.SEED, combine_attrs="override")
+    each = each.assign_coords({v.SEED: (v.SEED, np.array(seeds), {"units": v.DIMENSIONLESS})})
+    found = dict(each.data_vars)
+    for name, values in each.data_vars.items():
+        about, mean = values.attrs["long_name"], values.mean(v.SEED)
+        text = {**values.attrs, "long_name": f"{about}, mean over seeds"}
+        found[f"{name}_mean"] = mean.assign_attrs(text)
+        if len(fits) > 1:
+            text["long_name"] = f"{about}, standard deviation over seeds"
+            found[f"{name}_spread"] = values.std(v.SEED, ddof=1).assign_attrs(text)
+    ensemble = labels.stamp(
+        xr.Dataset(found, attrs={"responses": fits[0].scores.attrs["responses"]}),
+        "nc.fit_retina",
+        weights=[fit.network.weights_sha256 for fit in fits],
+    )
+    networks = tuple(fit.network for fit in fits)
+    return dataclasses.replace(fits[0], networks=networks, ensemble=ensemble)
 
 
 def smoothing_in_words(seconds: float) -> str:
@@ -109,21 +162,27 @@ def _matched(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def save_fit(fit: RetinaFit, folder: Path) -> RetinaFit:
-    """Write `weights.safetensors` and `fit.nc` (scores, LN models, history) to a folder."""
-    epochs = {"epoch": np.arange(fit.history.epochs)}
+    """Write `weights.safetensors`, `fit.nc` (scores, LN models, history) and further networks."""
+    epochs = {"epoch": ("epoch", np.arange(fit.history.epochs), {"units": v.DIMENSIONLESS})}
     curves = ("loss", "validation_loss", "validation_correlation")
     history = xr.Dataset(
         {k: ("epoch", np.array(getattr(fit.history, k)), {"units": "1"}) for k in curves},
         epochs,
         {"best_epoch": fit.history.best_epoch},
     )
-    tree = xr.DataTree.from_dict(
-        {"scores": fit.scores, "linear_nonlinear": _linear_dataset(fit), "history": history}
-    )
+    nodes = {"scores": fit.scores, "linear_nonlinear": _linear_dataset(fit), "history": history}
+    if len(fit.seeds) > 1 and fit.ensemble is not None:
+        nodes["ensemble"] = fit.ensemble
+    tree = xr.DataTree.from_dict(nodes)
     tree.attrs = dict(fit.scores.attrs)
     storage.save(tree, folder / RESULT)
     save_model(fit.network, folder)
-    return dataclasses.replace(fit, files=(folder / WEIGHTS, folder / RESULT))
+    files = [folder / WEIGHTS, folder / RESULT]
+    for seed, network in zip(fit.seeds[1:], fit.networks[1:], strict=True):
+        place = existing_folder(folder / f"seed-{seed}")
+        save_model(network, place)
+        files.append(place / WEIGHTS)
+    return dataclasses.replace(fit, files=tuple(files))
 
 
 def _linear_dataset(fit: RetinaFit) -> xr.Dataset:
@@ -135,10 +194,12 @@ def _linear_dataset(fit: RetinaFit) -> xr.Dataset:
         **{k: [getattr(f, k) for f in linear.nonlinearity] for k in ("gain", "slope", "threshold")},
         **{k: [getattr(c, k) for c in linear.choices] for k in ("radius", "penalty", "rank")},
     }
+    units = {"gain": v.HERTZ, "radius": v.PIXEL}
+    known = {k: {"units": units.get(k, v.DIMENSIONLESS)} for k in ("filter", *columns)}
     return xr.Dataset(
         {
-            "filter": ((v.CELL, v.LAG, v.Y, v.X), linear.filters),
-            **{k: (v.CELL, np.array(x, dtype=float)) for k, x in columns.items()},
+            "filter": ((v.CELL, v.LAG, v.Y, v.X), linear.filters, known["filter"]),
+            **{k: (v.CELL, np.array(x, dtype=float), known[k]) for k, x in columns.items()},
         },
         {v.CELL: cell, v.LAG: (v.LAG, lag, {"units": v.SECONDS})},
         {"stimulus_mean": linear.mean, "stimulus_deviation": linear.deviation},

@@ -10,6 +10,8 @@
   squares
 - `dimensionality`: how many dimensions a cloud of rows has, from the variances along its
   principal axes
+- `explained`: what predicted rates explain of responses: of the variance that repeats share, of
+  every spike
 - `field_regression`: regression of fields on a few variables, from the inner products of the
   fields alone
 - `field_shape`: shape of receptive fields: centre, size, orientation, surround, and the time
@@ -46,6 +48,7 @@ __all__ = [
     "correlation",
     "coverage",
     "dimensionality",
+    "explained",
     "field_regression",
     "field_shape",
     "intervals",

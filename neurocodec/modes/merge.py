@@ -74,7 +74,7 @@ def merge_modes(
     coords = {
         **coords_of(loadings, dim),
         v.MODE: names[heads],
-        "copies": (v.MODE, [len(m) for m in members]),
+        "copies": (v.MODE, [len(m) for m in members], {"units": v.DIMENSIONLESS}),
         "members": (v.MODE, [" ".join(map(str, names[m])) for m in members]),
     }
     merged = labels.labelled(np.stack(columns, axis=1), (dim, v.MODE), coords, name="loading")

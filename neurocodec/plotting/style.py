@@ -40,6 +40,8 @@ ZERO_WIDTH: Final = "\u200b"
 
 WIDTH: Final = 9.6
 """Of a figure, in inches."""
+SCALE: Final = "color scale"
+"""Label of axes that hold one."""
 TEXT: Final = 9.5
 """Size of titles and labels in points; tick labels are one point smaller."""
 
@@ -116,7 +118,8 @@ def whole_figure(ax: Axes) -> Figure:
 
 def color_scale(ax: Axes, image: AxesImage, label: str) -> Axes:
     """Draw a thin horizontal colour scale above the right corner of an image's axes."""
-    scale = ax.figure.add_axes((0.0, 0.0, 0.1, 0.1), label="color scale")
+    scale = ax.figure.add_axes((0.0, 0.0, 0.1, 0.1), label=SCALE)
+    image.set_label(label)  # what its numbers are
     scale.set_axes_locator(_above_right_corner(ax))
     ax.figure.colorbar(image, cax=scale, orientation="horizontal")
     scale.spines[:].set_visible(False)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from neurocodec import labels
@@ -20,6 +21,7 @@ from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.attribution.completeness import share_around
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.reports.description import method_name
+from neurocodec.reports.numbers import numbers
 from neurocodec.storage.files import existing_folder, whole_file
 
 Analysis = RetinaAnalysis | ImageAnalysis
@@ -29,6 +31,10 @@ Part = dict[str, Any]
 REPORT: Final = "report.html"
 FIGURES: Final = "figures"
 DPI: Final = 144
+VECTORS: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Drawings that can be enlarged and edited, by ending, and what makes them the same every time."""
+LOOK: Final = {"svg.fonttype": "none", "svg.hashsalt": "neurocodec", "pdf.fonttype": 3}
+"""Text stays text in SVG; fonts of type 42 make PDFs take three times as long."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Drawing:
 
     png: bytes
     alt: str  # what it shows, for those who cannot see it
+    others: Mapping[str, bytes] = field(default_factory=dict)  # by ending: drawings, numbers (csv)
 
     @property
     def uri(self) -> str:
@@ -48,29 +55,50 @@ def write_page(
     folder: str | Path,
     figures: Iterable[tuple[str, Figure, str]],
     render: Callable[[dict[str, Drawing]], str],
+    *,
+    others: bool = False,  # also as SVG and PDF, and their numbers as CSV
 ) -> Path:
     """Write the figures to the folder `figures`, and beside it the page that is made of them."""
     folder = existing_folder(folder)  # refused before anything is drawn
     pictures = existing_folder(folder / FIGURES)
-    drawn = drawings(figures)
+    drawn = drawings(figures, others=others)
     page = render(drawn)
     for name, drawing in drawn.items():
-        with whole_file(pictures / f"{name}.png") as scratch:
-            scratch.write_bytes(drawing.png)
+        for ending, content in {"png": drawing.png, **drawing.others}.items():
+            with whole_file(pictures / f"{name}.{ending}") as scratch:
+                scratch.write_bytes(content)
     with whole_file(folder / REPORT) as scratch:
         scratch.write_text(page, "utf-8")
     return folder / REPORT
 
 
-def drawings(figures: Iterable[tuple[str, Figure, str]]) -> dict[str, Drawing]:
+def drawings(
+    figures: Iterable[tuple[str, Figure, str]], *, others: bool = False
+) -> dict[str, Drawing]:
     """Draw figures (name, figure, what it shows), each let go before the next one is made."""
-    return {name: _drawing(figure, alt) for name, figure, alt in figures}
+    found = {}
+    for name, figure, alt in figures:
+        drawing = _drawing(figure, alt)
+        found[name] = replace(drawing, others=_others(figure)) if others else drawing
+    return found
 
 
 def _drawing(figure: Figure, alt: str) -> Drawing:
+    return Drawing(_drawn(figure, "png"), alt)
+
+
+def _others(figure: Figure) -> dict[str, bytes]:
+    """What is the same as a picture that was drawn: drawings of lines, and the numbers."""
+    figure.set_layout_engine("none")  # all stands where the first drawing put it
+    with rc_context(LOOK):
+        found = {ending: _drawn(figure, ending, metadata=x) for ending, x in VECTORS.items()}
+    return {**found, "csv": numbers(figure).encode()}
+
+
+def _drawn(figure: Figure, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return Drawing(buffer.getvalue(), alt)
+    figure.savefig(buffer, format=form, dpi=DPI, **options)
+    return buffer.getvalue()
 
 
 def filled(template: str, **context: Any) -> str:

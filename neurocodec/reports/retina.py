@@ -25,6 +25,7 @@ from neurocodec.analyses.retina.findings import (
     RetinaAnalysis,
 )
 from neurocodec.cells.clustering import is_one_type, misplaced_cells
+from neurocodec.cells.explained import EXPLAINED
 from neurocodec.reports.description import target_name
 from neurocodec.reports.explorer import explorer_data, render_explorer
 from neurocodec.reports.maps import retina_maps_part
@@ -55,7 +56,10 @@ def write_report(
 ) -> Path:
     """Write the figures and `report.html`, a page that needs no network and no other file."""
     return write_page(
-        folder, figures(analysis), lambda drawn: render(analysis, drawn, settings or {})
+        folder,
+        figures(analysis),
+        lambda drawn: render(analysis, drawn, settings or {}),
+        others=True,
     )
 
 
@@ -143,6 +147,7 @@ def _match(analysis: RetinaAnalysis) -> dict[str, Any] | None:
         "count": int(np.isfinite(values).sum()),
         "all": len(values),
         **_ceiling(responses),
+        "explained": _explained(responses, ""),
     }
 
 
@@ -170,7 +175,29 @@ def _scores(analysis: RetinaAnalysis) -> dict[str, Any] | None:
     medians = {k: np.nanmedian(x) if np.isfinite(x).any() else np.nan for k, x in found.items()}
     better = int((found["correlation"] > found["correlation_ln"]).sum())
     said = str(scores.attrs.get("responses", ""))
-    return {**medians, "better": better, "all": scores.sizes[v.CELL], "said": said}
+    told = {"better": better, "all": scores.sizes[v.CELL], "said": said}
+    return {**medians, **told, "explained": _explained(scores, "", "_ln")}
+
+
+def _explained(found: xr.Dataset, *endings: str) -> dict[str, list[str]]:
+    """Median cell, with its interval, by what is explained: of the model, of the LN model."""
+    if any(f"{name}{ending}" not in found for name in EXPLAINED for ending in endings):
+        return {}
+    return {name: [_median_cell(found, f"{name}{e}") for e in endings] for name in EXPLAINED}
+
+
+def _median_cell(found: xr.Dataset, name: str) -> str:
+    """Value and interval of the median cell, among those whose repeats share something."""
+    values = found[name].values
+    if name.startswith(EXPLAINED[0]) and "ceiling_interval" in found:
+        above = found["ceiling_interval"].sel({v.BOUND: v.BOUNDS[0]}).values > 0
+        values = np.where(above, values, np.nan)
+    if np.isnan(values).all():
+        return ""
+    at = np.flatnonzero(values == np.nanquantile(values, 0.5, method="lower"))[0]
+    low, high = found[f"{name}_interval"].transpose(v.BOUND, v.CELL).values[:, at]
+    ends = "" if np.isnan(low) else f" (95 %: {low:.2f} to {high:.2f})"
+    return f"{values[at]:.2f}{ends}"
 
 
 def _completeness(analysis: RetinaAnalysis) -> list[dict[str, Any]]:

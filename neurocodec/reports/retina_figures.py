@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from neurocodec import plotting
+from neurocodec import clock, plotting
 from neurocodec import vocabulary as v
 from neurocodec.analyses.retina.findings import RetinaAnalysis
-from neurocodec.plotting import style
+from neurocodec.plotting import style, timeline
 from neurocodec.reports.description import target_name
 
 
@@ -101,6 +102,29 @@ def _with_fields(fields: xr.Dataset, time: slice) -> slice | None:
     return time if fields.sel({v.TIME: time}).sizes[v.TIME] > 1 else None
 
 
+def shown_figure(frames: xr.DataArray, said: str) -> Figure:
+    """Draw what interneurons saw: frames, the one that differs most in pixels, light over time."""
+    frames = clock.in_seconds(frames.transpose(v.TIME, v.Y, v.X))
+    figure = style.new_figure(4.2)
+    strip, below = figure.subfigures(2, 1, height_ratios=(1.3, 2.6))
+    title = f"what the interneurons saw{': ' * bool(said)}{said}"
+    plotting.plot_stimulus(frames, count=10, title=title, ax=strip.add_subplot())
+    left, right = below.subplots(1, 2, width_ratios=(1, 2.4))
+    times, light = timeline.times_of(frames), frames.values.astype(np.float64)
+    at = int(light.std(axis=(1, 2)).argmax())
+    units = style.with_units("light", frames.attrs.get("units", ""))
+    image = left.imshow(light[at], cmap="gray")
+    style.tidy(left, f"at {times[at]:.2f} s", xlabel="x (pixel)", ylabel="y (pixel)")
+    style.color_scale(left, image, units)
+    ends = light.min(axis=(1, 2)), light.max(axis=(1, 2))
+    for values, name in zip(ends, ("darkest pixel", "brightest pixel"), strict=True):
+        right.plot(times, values, color=style.RECORDED, linewidth=0.8, label=name)
+    right.plot(times, light.mean(axis=(1, 2)), color=style.INK, linewidth=0.8, label="mean")
+    style.tidy(right, "light over time", xlabel="time (s)", ylabel=units)
+    right.legend(frameon=False, fontsize=style.TEXT - 2, ncols=3, loc="lower right")
+    return figure
+
+
 def _interneuron_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[str, Figure, str]]:
     found = analysis.interneurons
     if found is None:
@@ -108,8 +132,8 @@ def _interneuron_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[
     if note and not found.attrs.get("simulated"):
         note = " (simulated model)" if "model" in analysis.simulated else ""
     if analysis.shown is not None:
-        strip = plotting.plot_stimulus(analysis.shown, count=10, title="what the interneurons saw")
-        yield "interneuron-stimulus", style.whole_figure(strip), "what the interneurons saw"
+        seen = shown_figure(analysis.shown, str(found.attrs.get("shown", "")))
+        yield "interneuron-stimulus", seen, "what the interneurons saw"
     skill = plotting.plot_interneurons(found, title=f"interneurons and their best units{note}")
     yield (
         "interneurons",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,13 +20,24 @@ from neurocodec.fitting.segments import cut_into_blocks, hold_out_ends
 from neurocodec.kernels.ceiling import repeat_ceiling
 from neurocodec.nn.checkpoint import read_tensors, write_tensors
 from neurocodec.nn.retina import training
+from neurocodec.nn.retina.linear_nonlinear import fit_linear_nonlinear
 from neurocodec.nn.retina.model import RetinaCNN, RetinaConfig
 from neurocodec.nn.retina.separable_filters import SeparableFilters
 from neurocodec.nn.retina.training import Blocks, TrainingConfig
 
 REAL = DATA / "salamander-2013" / "whitenoise.h5"
 CELLS = ["simulated ON", "simulated OFF", "simulated ON-OFF"]
-QUICK = {"history": 6, "epochs": 3, "progress": False}
+QUICK = {"history": 6, "epochs": 1, "progress": False}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_filters():
+    """LN models with few filters to choose from: these are tested where they are fitted."""
+    few = {"penalties": (1.0,), "radii": (1,), "ranks": (1,), "basis": 6}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, values in few.items():
+            patch.setitem(fit_linear_nonlinear.__kwdefaults__, name, values)
+        yield
 
 
 def _rates(movie: np.ndarray) -> np.ndarray:
@@ -39,6 +51,11 @@ def _rates(movie: np.ndarray) -> np.ndarray:
 
 
 def _part(frames: int, repeats: int, seed: int) -> xr.Dataset:
+    return _drawn(frames, repeats, seed).copy(deep=True)
+
+
+@cache
+def _drawn(frames: int, repeats: int, seed: int) -> xr.Dataset:
     rng = np.random.default_rng(seed)
     movie = rng.standard_normal((frames, 9, 9))
     counts = rng.poisson(0.01 * _rates(movie), (repeats, frames, 3))
@@ -52,8 +69,8 @@ def _part(frames: int, repeats: int, seed: int) -> xr.Dataset:
     ).assign_coords(reliable=("cell", [True, False, True]))
 
 
-def _recording(frames: int = 1200, repeats: int = 3) -> xr.DataTree:
-    parts = {"train": _part(frames, repeats, 0), "test": _part(400, 20, 1)}
+def _recording(frames: int = 400, repeats: int = 3, test: int = 100) -> xr.DataTree:
+    parts = {"train": _part(frames, repeats, 0), "test": _part(test, 20, 1)}
     return xr.DataTree.from_dict(parts)
 
 
@@ -64,7 +81,12 @@ def _part_with(part: xr.Dataset, **variables: object) -> xr.DataTree:
 @pytest.fixture(scope="module")
 def fit():
     return nc.fit_retina(
-        _recording(6000, 10), history=6, channels=(6, 4), epochs=12, smoothing=0, progress=False
+        _recording(3000, 10, 400),
+        history=6,
+        epochs=12,
+        learning_rate=0.05,
+        smoothing=0,
+        progress=False,
     )
 
 
@@ -91,7 +113,9 @@ def test_scores_are_correlations_with_the_mean_of_the_repeats(fit):
 
 
 def test_the_result_says_what_it_is_and_where_from(fit):
-    assert all(x.attrs["units"] == "1" and x.attrs["long_name"] for x in fit.scores.values())
+    assert all(x.attrs["long_name"] for x in fit.scores.values())
+    for name, x in fit.scores.items():
+        assert x.attrs["units"] == ("bit" if str(name).startswith("bits") else "1")
     record = nc.labels.provenance(fit.scores)
     assert record["function"] == "nc.fit_retina"
     assert record["weights"] == fit.network.weights_sha256
@@ -119,22 +143,23 @@ def test_a_saved_fit_comes_back(tmp_path):
 
 
 def test_an_interrupted_fit_goes_on_and_ends_the_same(tmp_path, monkeypatch):
-    whole = nc.fit_retina(_recording(), **QUICK)
+    quick = {**QUICK, "epochs": 2}
+    whole = nc.fit_retina(_recording(), **quick)
     epoch = training._Run.epoch
 
     def killed(run):
-        if run.history.epochs == 2:
+        if run.history.epochs == 1:
             raise KeyboardInterrupt
         epoch(run)
 
     with monkeypatch.context() as patch:
         patch.setattr(training._Run, "epoch", killed)
         with pytest.raises(KeyboardInterrupt):
-            nc.fit_retina(_recording(), **QUICK, out=tmp_path)
+            nc.fit_retina(_recording(), **quick, out=tmp_path)
     assert (tmp_path / CHECKPOINT).exists()
     with pytest.raises(StorageError, match="another run"):
         nc.fit_retina(_recording(), **{**QUICK, "epochs": 4}, out=tmp_path)
-    resumed = nc.fit_retina(_recording(), **QUICK, out=tmp_path)
+    resumed = nc.fit_retina(_recording(), **quick, out=tmp_path)
     assert resumed.network.weights_sha256 == whole.network.weights_sha256
     assert resumed.history == whole.history
     assert not (tmp_path / CHECKPOINT).exists()
@@ -150,25 +175,45 @@ def test_other_readouts_and_other_filters(readout, tmp_path):
 
 def test_same_seed_same_weights_and_torchs_random_state_is_left_alone():
     before = torch.get_rng_state()
-    seeds = [nc.fit_retina(_recording(), **QUICK, seed=s).network.weights_sha256 for s in (0, 0, 1)]
+    fits = [nc.fit_retina(_recording(), **QUICK, **x) for x in ({"seeds": 2}, {}, {"seed": 1})]
     assert torch.equal(torch.get_rng_state(), before)
-    assert seeds[0] == seeds[1] != seeds[2]
+    both, first, second = fits
+    one, other = (fit.network.weights_sha256 for fit in (first, second))
+    assert one != other
+    assert [net.weights_sha256 for net in both.networks] == [one, other]
+    xr.testing.assert_equal(both.scores, first.scores)
+    found = np.stack([fit.scores.correlation for fit in (first, second)])
+    np.testing.assert_array_equal(both.ensemble.correlation, found)
+    np.testing.assert_allclose(both.ensemble.correlation_mean, found.mean(axis=0))
+    apart = np.abs(found[0] - found[1]) / np.sqrt(2)  # of two, this is the standard deviation
+    np.testing.assert_allclose(both.ensemble.correlation_spread, apart)
+    assert "2 seeds" in repr(both)
+    assert "seeds" not in repr(first)
+
+
+def test_networks_of_all_seeds_are_written_and_no_checkpoint_is_left(tmp_path):
+    fit = nc.fit_retina(_recording(), **QUICK, seed=4, seeds=2, out=tmp_path)
+    names = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert names == {"weights.safetensors", "fit.nc", "seed-5/weights.safetensors"}
+    again = nc.load_model(tmp_path / "seed-5")
+    assert again.weights_sha256 == fit.networks[1].weights_sha256
+    xr.testing.assert_equal(nc.open(tmp_path / "fit.nc")["ensemble"].to_dataset(), fit.ensemble)
 
 
 def test_held_out_responses_change_nothing_but_the_scores():
     tree, other = _recording(), _recording()
-    other["test"] = xr.DataTree(_part(400, 20, 7))
+    other["test"] = xr.DataTree(_part(100, 20, 7))
     fits = [nc.fit_retina(t, **QUICK) for t in (tree, other)]
     assert fits[0].network.weights_sha256 == fits[1].network.weights_sha256
     assert not np.allclose(fits[0].scores.correlation, fits[1].scores.correlation)
 
 
 def test_without_a_test_part_the_end_is_held_out():
-    part = _part(1000, 1, 0)
+    part = _part(500, 1, 0)
     data = fitting_data(part, history=6, smoothing=0)
-    assert len(data.test_frames) == 200
-    assert max(stop for _, stop in data.blocks) == 800
-    np.testing.assert_allclose(data.test_responses, 100 * part.spike_count.values[:, 800:])
+    assert len(data.test_frames) == 100
+    assert max(stop for _, stop in data.blocks) == 400
+    np.testing.assert_allclose(data.test_responses, 100 * part.spike_count.values[:, 400:])
     assert np.isnan(nc.fit_retina(part, **QUICK).scores.ceiling).all()
 
 
@@ -270,13 +315,13 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_fit(tmp_path):
 
 
 def test_what_cannot_be_fitted_is_refused():
-    part = _part(1200, 2, 0)
+    part = _part(400, 2, 0)
     holes = part.spike_count.astype(float).copy()
     holes[1, 30, 2] = np.nan
     bad = {
         "NaN": (_part_with(part, spike_count=holes), {}),
         "constant stimulus": (_part_with(part, stimulus=0 * part.stimulus), {}),
-        "history of 800": (_recording(), {"history": 800}),
+        "history of 300": (_recording(), {"history": 300}),
         "no cell 'nobody'": (_recording(), {"cells": ["nobody"]}),
         "no readout 'gausian'": (_recording(), {"readout": "gausian"}),
         "device='gpu'": (3, {"device": "gpu"}),  # before anything is read
@@ -299,7 +344,7 @@ def test_what_cannot_be_fitted_is_refused():
 def test_from_the_command_line(tmp_path, capsys):
     nc.save(_recording(), tmp_path / "tiny.nc")
     out = tmp_path / "fit"
-    words = ["fit-retina", str(tmp_path / "tiny.nc"), "--out", str(out), "--epochs", "2"]
+    words = ["fit-retina", str(tmp_path / "tiny.nc"), "--out", str(out), "--epochs", "1"]
     assert cli.main([*words, "--history", "6", "--channels", "3", "2"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in (*CELLS, "median of 2 reliable cells", "ceiling"))
@@ -311,7 +356,7 @@ def test_from_the_command_line(tmp_path, capsys):
 
 
 def _both(change) -> xr.DataTree:
-    parts = {"train": _part(600, 3, 0), "test": _part(200, 5, 1)}
+    parts = {"train": _part(400, 3, 0), "test": _part(100, 5, 1)}
     return xr.DataTree.from_dict({name: change(part) for name, part in parts.items()})
 
 
@@ -406,7 +451,7 @@ def test_smoothing_carries_nothing_from_what_is_held_out():
 
 
 def test_cells_whose_response_never_changes_are_left_out():
-    part = _part(600, 3, 0)
+    part = _part(400, 3, 0)
     part.spike_count[:, :, 1] = 2
     tree = xr.DataTree.from_dict({"train": part, "test": _part(200, 2, 1)})
     with pytest.warns(NeurocodecWarning, match=r"always as many[\s\S]*simulated OFF"):
@@ -426,6 +471,7 @@ def test_cells_whose_response_never_changes_are_left_out():
         ("learning_rate", -1.0),
         ("learning_rate", np.nan),
         ("seed", -1),
+        ("seeds", 0),
         ("channels", (4,)),
         ("channels", (0, 4)),
         ("kernels", (0, 3)),

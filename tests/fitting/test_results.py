@@ -16,6 +16,27 @@ def test_a_rate_upside_down_is_correlated_with_minus_1():
     assert scores.ceiling.isnull().all()  # of one repeat
 
 
+def test_scores_say_what_both_models_explain_and_bits_are_of_spikes_that_are_not_smoothed():
+    rng = np.random.default_rng(0)
+    rate = np.tile([[40.0, 0.0], [0.0, 40.0]], (100, 1))
+    answer = np.clip(rate + rng.normal(0, 4, (6, 200, 2)), 0, None)
+    movie, cells = np.zeros((200, 3, 3)), {"cell": ["a", "b"]}
+    smooth = 0.5 * (rate + np.roll(rate, 1, axis=0))
+    data = FittingData(
+        movie, answer[0], ((0, 200),), movie, answer, 100.0, cells, (), test_spikes=rate
+    )
+    scores = score_cells(data, rate, smooth, history=1)
+    np.testing.assert_allclose(scores.signal_explained, [1, 1], atol=0.03)
+    np.testing.assert_allclose(scores.signal_explained_ln, [0, 0], atol=0.03)  # its mean rate
+    np.testing.assert_allclose(scores.bits_per_spike, [1, 1], atol=1e-3)
+    np.testing.assert_allclose(scores.bits_per_spike_ln, [0, 0], atol=1e-3)
+    assert scores.bits_per_spike.attrs["units"] == "bit"
+    for name in ("signal_explained", "signal_explained_ln", "bits_per_spike", "bits_per_spike_ln"):
+        low, high = scores[f"{name}_interval"].transpose("bound", "cell").values
+        assert (low <= scores[name] + 1e-9).all()
+        assert (scores[name] - 1e-9 <= high).all()
+
+
 def test_scores_name_the_smoothing_and_the_interval_of_the_ceiling():
     rng = np.random.default_rng(0)
     rate = np.abs(rng.normal(size=(400, 1)))

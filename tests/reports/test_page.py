@@ -21,6 +21,22 @@ def test_a_page_is_made_of_its_figures(tmp_path):
     assert (tmp_path / "new" / "figures" / "empty.png").read_bytes()[1:4] == b"PNG"
 
 
+def test_figures_are_drawings_of_lines_and_numbers_too(tmp_path):
+    pages = []
+    for folder in ("one", "two"):
+        figure = Figure(figsize=(1, 1))
+        figure.add_subplot().plot([1, 2], [3, 4], label="rate")
+        drawn = [("rates", figure, "rates")]
+        write_page(tmp_path / folder, drawn, lambda _: "page", others=True)
+        files = sorted((tmp_path / folder / "figures").iterdir())
+        pages.append({file.name: file.read_bytes() for file in files})
+    assert [*pages[0]] == ["rates.csv", "rates.pdf", "rates.png", "rates.svg"]
+    assert pages[0]["rates.pdf"][:5] == b"%PDF-"
+    assert b"<svg" in pages[0]["rates.svg"]
+    assert pages[0]["rates.csv"].endswith(b"1,rate,1,3,\n1,rate,2,4,\n")
+    assert pages[0] == pages[1]  # the same to the bit
+
+
 def test_the_first_column_of_a_table_is_the_layer():
     found = table("sizes", ["size"], [["conv1", "3"]])
     assert found["columns"] == ["layer", "size"]

@@ -11,6 +11,7 @@ import shutil
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from PIL import Image
@@ -21,7 +22,7 @@ from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum
 from neurocodec.reports.description import target_name
 from neurocodec.reports.page import Drawing
 from neurocodec.reports.retina import render, write_report
-from neurocodec.reports.retina_figures import figures
+from neurocodec.reports.retina_figures import figures, shown_figure
 
 
 class Page(HTMLParser):
@@ -93,6 +94,35 @@ def test_images_on_the_page_are_the_files_beside_it(page, folder):
     for png in decoded:
         assert Image.open(io.BytesIO(png)).width > 600
     assert all(attrs["alt"] for tag, attrs in page.tags if tag == "img")
+
+
+def test_every_figure_has_its_numbers_named_in_its_caption(page, folder):
+    names = {file.stem for file in (folder / "figures").glob("*.png")}
+    for ending in ("svg", "pdf", "csv"):
+        assert {file.stem for file in (folder / "figures").glob(f"*.{ending}")} == names
+    assert all(f"Numbers: figures/{name}.csv" in page.text for name in names)
+    rates = small_analysis().rates
+    table = pd.read_csv(folder / "figures" / "responses.csv", comment="#")
+    drawn = table[table.series == "firing rate (Hz)"].pivot_table("value", "x", "y")
+    order = [0, 2, 1, 3]  # the two types one after the other
+    times = np.searchsorted(rates.time.values, drawn.index.values - 1e-6)
+    np.testing.assert_allclose(drawn.index, rates.time.values[times], atol=1e-6)
+    np.testing.assert_allclose(drawn, rates.values[times][:, order], rtol=1e-5)
+
+
+def test_what_interneurons_saw_is_drawn_in_pixels_and_over_time():
+    movie = small_analysis().stimulus[:40]
+    figure = shown_figure(movie, "part 'boxes', padded")
+    axes = {ax.get_title(loc="left"): ax for ax in figure.axes}
+    assert "what the interneurons saw: part 'boxes', padded" in axes
+    low, high, mean = (line.get_ydata() for line in axes["light over time"].lines)
+    np.testing.assert_allclose(mean, movie.values.mean(axis=(1, 2)), rtol=1e-5)
+    assert (low <= mean).all()
+    assert (mean <= high).all()
+    at = int(movie.values.std(axis=(1, 2)).argmax())
+    frame = axes[f"at {float(movie.time[at]):.2f} s"]
+    np.testing.assert_allclose(frame.images[0].get_array(), movie.values[at], rtol=1e-6)
+    assert frame.get_xlabel() == "x (pixel)"
 
 
 def test_simulated_is_said_at_the_top(page):
@@ -289,6 +319,34 @@ def test_ceiling_ln_model_and_smoothing_are_beside_the_correlation(drawn):
     assert "reached 0.60 in the median on held-out responses (spike counts smoothed" in text
     assert "an LN model of the same cells 0.50, where the repeats allow 0.90" in text
     assert "better than the LN model for 4 of 4 cells" in text
+
+
+def test_what_is_explained_and_bits_per_spike_are_of_the_median_cell_with_its_interval(drawn):
+    ends = np.array([[0.4, 0.1, 0.2, 0.6], [0.7, 0.4, 0.5, 0.9]])
+    found = {
+        "ceiling": ("cell", [0.9, 0.8, 0.7, 0.2]),
+        "ceiling_interval": (("bound", "cell"), [[0.8, 0.7, 0.6, 0.0], [0.95, 0.9, 0.8, 0.4]]),
+    }
+    for name in ("signal_explained", "bits_per_spike"):
+        found[name] = ("cell", [0.55, 0.25, 0.35, 0.75])
+        found[f"{name}_interval"] = (("bound", "cell"), ends)
+        found[f"{name}_ln"] = ("cell", [0.5, 0.2, 0.3, 0.7])
+        found[f"{name}_ln_interval"] = (("bound", "cell"), ends - 0.05)
+    row = {k: ("cell", [0.5] * 4) for k in ("correlation", "correlation_ln")}
+    scores = xr.Dataset({**found, **row}, {"bound": ["low", "high"]})
+    text = Page(render(dataclasses.replace(small_analysis(), scores=scores), drawn, {})).text
+    # of the cells whose ceiling is above 0, the middle one is the third
+    assert "The model explains 0.35 (95 %: 0.20 to 0.50) of the variance that the repeats" in text
+    assert "the LN model 0.30 (95 %: 0.15 to 0.45) (explained signal power" in text
+    assert (
+        "Its rates are worth 0.35 (95 %: 0.20 to 0.50) bits per spike, the LN model's 0.30" in text
+    )
+    one = scores.drop_vars([k for k in scores if str(k).startswith("signal")]).assign(
+        {k: scores[k] * np.nan for k in scores if str(k).startswith("signal")}
+    )
+    text = Page(render(dataclasses.replace(small_analysis(), scores=one), drawn, {})).text
+    assert "The model explains" not in text
+    assert "The model's rates are worth 0.35" in text
 
 
 def test_the_history_is_on_the_page(page):

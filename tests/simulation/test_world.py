@@ -11,12 +11,13 @@ import time
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal, stats
 
 from neurocodec.errors import InputError, UnknownNameError
-from neurocodec.simulation import NaturalScenes, simulate_retina, stimuli
+from neurocodec.simulation import NaturalScenes, simulate_retina, stimuli, world
+from neurocodec.simulation import retina as retina_module
 from neurocodec.simulation.circuit import HISTORY, SIZE
 from neurocodec.simulation.filters import (
     biphasic,
@@ -38,13 +39,37 @@ from neurocodec.simulation.world import recorded_interneurons
 
 
 @pytest.fixture(scope="module")
-def recording() -> xr.Dataset:
-    return simulate_retina(seed=3, duration=20.0)
+def retina():
+    return draw_retina(3)
 
 
 @pytest.fixture(scope="module")
-def retina():
-    return draw_retina(3)
+def recording(retina) -> xr.Dataset:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world, "draw_retina", {3: retina}.get)  # which is drawn once
+        return simulate_retina(seed=3, duration=SECONDS)
+
+
+@pytest.fixture(scope="module")
+def natural():
+    return natural_scene_movie(300, SIZE, np.random.default_rng(0), held_out=False)
+
+
+@pytest.fixture(scope="module")
+def answered(retina, natural):
+    """What the retina answers to part of the natural movie."""
+    return retina.circuit.respond(natural[:PART])
+
+
+@pytest.fixture
+def short_calibration(monkeypatch):
+    monkeypatch.setattr(retina_module, "CALIBRATION", 100)
+
+
+SECONDS = 10.0
+"""Of the recording."""
+PART = 200
+"""Frames of the natural movie that are answered."""
 
 
 def _rates(retina, movie):
@@ -75,14 +100,14 @@ def test_test_movies_see_other_parts_of_the_photographs_than_training_movies(mon
     assert test.std() > 0.1
 
 
-def test_a_new_image_every_second_and_little_movement_between():
-    movie = natural_scene_movie(300, SIZE, np.random.default_rng(0), held_out=False)
-    flat = movie.reshape(300, -1)
+def test_a_new_image_every_second_and_little_movement_between(natural):
+    flat = natural.reshape(300, -1)
     neighbours = np.array([np.corrcoef(a, b)[0, 1] for a, b in itertools.pairwise(flat)])
     assert set(np.argsort(neighbours)[:2]) == {99, 199}
     assert np.median(np.delete(neighbours, [99, 199])) > 0.9
 
 
+@settings(max_examples=30)
 @given(st.floats(-30, 30))
 def test_the_eye_is_reflected_at_the_margin(position):
     reflected = stimuli._reflect(np.array([position]), 12.0)[0]
@@ -160,30 +185,30 @@ def test_pool_reaches_no_farther_than_its_radius():
 # --- circuit ---------------------------------------------------------------------------------
 
 
-def test_a_response_depends_on_the_last_400_ms_only(retina):
+def test_a_response_depends_on_the_last_400_ms_only(retina, natural):
     # Slow cells, so that their filters have not faded where they must end.
     slow = {n: dataclasses.replace(c, slow=20.0) for n, c in retina.circuit.bipolars.items()}
     lagging = {n: dataclasses.replace(c, delay=9.0) for n, c in retina.circuit.amacrines.items()}
     circuit = dataclasses.replace(
         retina.circuit, photoreceptor=9.0, bipolars=slow, amacrines=lagging
     )
-    movie = natural_scene_movie(200, SIZE, np.random.default_rng(0), held_out=False)
+    movie, at = natural[50:150], 40
     changed = movie.copy()
-    changed[100] = -changed[100]
+    changed[at] = -changed[at]
     before, after = (circuit.respond(m).drive for m in (movie, changed))
     difference = np.abs(after - before).max(axis=1)
     assert HISTORY == 40
-    assert difference[:100].max() < 1e-4
-    assert difference[100 + HISTORY :].max() < 1e-4
-    assert difference[100 + HISTORY - 3 : 100 + HISTORY].max() > 1e-3
+    assert difference[:at].max() < 1e-4
+    assert difference[at + HISTORY :].max() < 1e-4
+    assert difference[at + HISTORY - 3 : at + HISTORY].max() > 1e-3
 
 
 def _spot(retina, cell: int, contrast: float) -> np.ndarray:
     y, x = np.indices((SIZE, SIZE))
     center = retina.circuit.positions[cell]
-    movie = np.zeros((100, SIZE, SIZE))
-    movie[40:] = contrast * (np.hypot(y - center[0], x - center[1]) < 4)
-    return _rates(retina, movie)[40:, cell].max()
+    spot = contrast * (np.hypot(y - center[0], x - center[1]) < 4)
+    movie = np.tile(spot, (40, 1, 1))  # grey before
+    return _rates(retina, movie)[:, cell].max()
 
 
 @pytest.mark.parametrize(
@@ -207,53 +232,52 @@ def test_sustained_cells_go_on_and_transient_cells_stop(retina):
         cell = retina.circuit.cell_type.index(kind)
         y, x = np.indices((SIZE, SIZE))
         center = retina.circuit.positions[cell]
-        movie = np.zeros((140, SIZE, SIZE))
-        movie[40:] = -0.8 * (np.hypot(y - center[0], x - center[1]) < 4)
-        rate = _rates(retina, movie)[40:, cell]
+        movie = np.tile(-0.8 * (np.hypot(y - center[0], x - center[1]) < 4), (100, 1, 1))
+        rate = _rates(retina, movie)[:, cell]
         last[kind] = rate[-1] / rate.max()
     assert last["OFF sustained"] > 2 * last["OFF transient"]
 
 
-def test_gain_control_is_divisive():
-    movie = natural_scene_movie(300, SIZE, np.random.default_rng(0), held_out=False)
-    circuit = draw_retina(3).circuit
-    without = dataclasses.replace(circuit, gain_control=0.0).respond(movie)
-    with_gain = circuit.respond(movie)
+def test_gain_control_is_divisive(retina, natural, answered):
+    circuit, with_gain = retina.circuit, answered
+    without = dataclasses.replace(circuit, gain_control=0.0).respond(natural[:PART])
     kind = circuit.cell_type.index("ON transient")
     peaks = without.drive[:, kind] > np.quantile(without.drive[:, kind], 0.99)
     assert (with_gain.drive[peaks, kind] < without.drive[peaks, kind]).mean() > 0.95
 
 
-def test_amacrine_cells_inhibit_what_they_are_wired_to(retina):
-    movie = natural_scene_movie(300, SIZE, np.random.default_rng(0), held_out=False)
+def test_amacrine_cells_inhibit_what_they_are_wired_to(retina, natural, answered):
     kinds = {
         name: dataclasses.replace(kind, inhibition=dict.fromkeys(kind.inhibition, 0.0))
         for name, kind in retina.circuit.ganglions.items()
     }
-    without = dataclasses.replace(retina.circuit, ganglions=kinds).respond(movie).drive
-    assert (retina.circuit.respond(movie).drive <= without + 1e-5).all()
-    assert (retina.circuit.respond(movie).drive < without - 0.1).any(axis=0).all()
+    circuit = dataclasses.replace(retina.circuit, ganglions=kinds)
+    without = circuit.respond(natural[:PART]).drive
+    assert (answered.drive <= without + 1e-5).all()
+    assert (answered.drive < without - 0.1).any(axis=0).all()
 
 
 # --- recording -------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("short_calibration")
 def test_the_world_is_a_pure_function_of_its_seed():
-    first, again, other = (simulate_retina(seed=s, duration=2.0) for s in (5, 5, 6))
+    first, again, other = (simulate_retina(seed=s, duration=0.5) for s in (5, 5, 6))
     xr.testing.assert_identical(first, again)
     assert not np.array_equal(first.stimulus, other.stimulus)
     assert not np.array_equal(first.y_center, other.y_center)
 
 
+@pytest.mark.usefixtures("short_calibration")
 def test_train_and_test_are_the_same_retina_with_other_movies():
-    train, test = (simulate_retina(seed=5, duration=2.0, split=s) for s in ("train", "test"))
+    train, test = (simulate_retina(seed=5, duration=0.5, split=s) for s in ("train", "test"))
     np.testing.assert_array_equal(train.y_center, test.y_center)
     assert not np.array_equal(train.stimulus, test.stimulus)
 
 
 def test_layout(recording):
     assert dict(recording.sizes) == {
-        "time": 2000, "y": 50, "x": 50, "cell": 16, "repeat": 20, "interneuron": 28,
+        "time": int(100 * SECONDS), "y": 50, "x": 50, "cell": 16, "repeat": 20, "interneuron": 28,
     }  # fmt: skip
     assert recording.stimulus.dtype == recording.firing_rate.dtype == np.float32
     assert recording.time.dtype == np.float64
@@ -355,7 +379,8 @@ def test_an_empty_recording_is_refused(changes, message):
 
 def test_the_simulation_needs_neither_torch_nor_matplotlib_nor_scikit_learn():
     code = (
-        "import sys, neurocodec.simulation as s; s.simulate_retina(duration=0.5);"
+        "import sys, neurocodec.simulation as s, neurocodec.simulation.retina as r;"
+        "r.CALIBRATION = 50; s.simulate_retina(duration=0.5);"
         "print([m for m in ('torch', 'matplotlib', 'sklearn') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

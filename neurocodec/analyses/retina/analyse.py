@@ -22,6 +22,7 @@ from neurocodec.attribution.contributions import contributions
 from neurocodec.cells.cluster_stability import cluster_stability
 from neurocodec.cells.clustering import cluster_agreement, cluster_cells
 from neurocodec.cells.correlate import correlate
+from neurocodec.cells.explained import explained
 from neurocodec.cells.recording import (
     Movie,
     is_simulated,
@@ -234,7 +235,7 @@ def _beside(
 
 
 def _ceiling(movie: Movie, rates: xr.DataArray) -> xr.Dataset | None:
-    """Highest correlation that the repeats allow, with its interval."""
+    """Highest correlation that the repeats allow, and what the rates explain, with intervals."""
     repeats = recorded_repeats(movie, rates)
     if repeats is None:
         return None
@@ -244,6 +245,12 @@ def _ceiling(movie: Movie, rates: xr.DataArray) -> xr.Dataset | None:
         {
             "ceiling": labels.labelled(repeat_ceiling(repeats.values), (v.CELL,), name="ceiling"),
             "ceiling_interval": labels.labelled(ends, dims, bounds, name="ceiling_interval"),
+            **explained(
+                repeats.values,
+                repeats.mean(v.REPEAT).values,
+                rates.transpose(v.TIME, v.CELL).values,
+                comment="rates not smoothed",
+            ),
         }
     )
 
@@ -371,10 +378,11 @@ def _agreement(clusters: Mapping[str, xr.Dataset], rates: xr.DataArray) -> xr.Da
     dims = ("clustering", "other_clustering")
     chance = np.reshape([float(pair["p_value"]) for pair in pairs], square)
     np.fill_diagonal(chance, np.nan)  # that a clustering is itself says nothing
+    p_value = labels.labelled(chance, dims, name="p_value").variable
     return labels.labelled(
         np.reshape([float(pair) for pair in pairs], square),
         dims,
-        {**dict.fromkeys(dims, names), "p_value": (dims, chance)},
+        {**dict.fromkeys(dims, names), "p_value": p_value},
         name="adjusted_rand_index",
     )
 

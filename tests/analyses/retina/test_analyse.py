@@ -120,6 +120,12 @@ def test_repeats_of_the_movie_give_a_ceiling_with_its_interval():
     low = found.responses()["ceiling_interval"].sel(bound="low")
     assert (low[:3] > 0.5).all()
     assert low[3] == 0
+    said, rates = found.responses(), found.rates.transpose("time", "cell").values
+    mean, shown = counts[:, HISTORY - 1 :, 0].mean(axis=0) * 100.0, rates[:, 0]
+    part = (mean.var() - (mean - shown).var()) / (shared * 1e4)
+    assert float(said["signal_explained"][0]) == pytest.approx(part, rel=1e-4)
+    gain = (mean * np.log2(shown / mean.mean()) - (shown - mean.mean()) / np.log(2)).sum()
+    assert float(said["bits_per_spike"][0]) == pytest.approx(gain / mean.sum(), rel=1e-4)
     assert "4 cells with a recording" in repr(found)
 
 
@@ -430,3 +436,13 @@ def test_places_are_in_pixels_in_every_file():
             for name, variable in part.variables.items():
                 if name in {"x", "y", "x_center", "y_center", "radius"}:
                     assert variable.attrs["units"] == "pixel", name
+
+
+def test_every_quantity_in_every_file_says_its_units():
+    for file, result in small_analysis()._results().items():
+        whole = result.to_tree().drop_nodes("weights") if hasattr(result, "to_tree") else result
+        for part in whole.subtree if isinstance(whole, xr.DataTree) else [whole]:
+            for name, variable in part.variables.items():
+                label = name == "seed" or ((name,) == variable.dims and name != "k")
+                if variable.dtype.kind in "fiu" and not (label and variable.dtype.kind == "i"):
+                    assert variable.attrs.get("units"), (file, name)
