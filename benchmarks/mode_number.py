@@ -1,15 +1,14 @@
 """Whether `expansion="auto"` finds how many modes were planted.
 
     OMP_NUM_THREADS=1 python benchmarks/mode_number.py
-    OMP_NUM_THREADS=1 python benchmarks/mode_number.py --modes 1 2 3 5 8 12 20 \\
-        --channels 4 8 16 32 64 --noise 0 0.1 0.2 --seeds 0 1
+    OMP_NUM_THREADS=1 python benchmarks/mode_number.py --modes 1 3 8 20 --channels 4 8 16 32 64
 
-Rows of `neurocodec.simulation.planted`, a quarter of the modes (at most five) active in each. Truth is
-the number of planted modes of which near-copies (cosine 0.95) count once, as of many modes for few
-channels most are single channels. Prints a markdown table: *reported*, the number found; *found*, the
-part of the true modes that the fit with that number has at cosine 0.9; seconds of processor time of
-the whole fit, the search included. The lines below it are the part of the cases that are within one of
-the truth, in all and where there are no more modes than channels.
+Rows of `neurocodec.simulation.planted`, a quarter of the modes (at most five) active in each. Truth
+is the number of planted modes of which near-copies (cosine 0.95) count once, as of many modes for
+few channels most are single channels. Prints a markdown table: *reported*, the number found;
+*found*, the part of the true modes that the fit with that number has at cosine 0.9; seconds of
+processor time of the whole fit, the search included. The line below it has the cases that are
+within one of the truth, in all and where there are no more modes than channels.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def test_halves_of_a_movie_are_stretches():
     rows = xr.DataArray(values, dims=("time", "channel"))
     seen = []
 
-    def count(halves, config, most):
+    def count(halves, *_):
         seen.append((halves * prepared.scale).round()[..., 0].int().tolist())
         raise KeyboardInterrupt
 
