@@ -17,7 +17,7 @@ from neurocodec.analyses.options import (
     PER_CLASS,
     TARGETS,
 )
-from neurocodec.cli.options import command_line, farewell, method_named, steps
+from neurocodec.cli.options import command_line, expansion, farewell, method_named, steps
 from neurocodec.errors import InputError
 
 DESCRIPTION: Final = (
@@ -50,7 +50,12 @@ def add_images(command: argparse.ArgumentParser) -> None:
     add("--method", choices=METHODS, default=METHODS[0], help="(%(default)s)")
     add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({IMAGE_STEPS})")
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="of the analysis (all)")
-    add("--expansion", type=float, default=IMAGE_EXPANSION, help="modes per channel (%(default)s)")
+    add(
+        "--expansion",
+        type=expansion,
+        default=IMAGE_EXPANSION,
+        help="modes per channel, or auto (%(default)s)",
+    )
     add("--hierarchy", metavar="FILE", help="of classes: WordNet's data.noun, is_a.txt, or a CSV")
     add("--perturb", nargs="+", metavar="LAYER", help="layers to perturb (all)")
     add("--categories", nargs="+", metavar="NAME", help="to perturb (all with enough images)")

@@ -15,6 +15,16 @@ _SILENT: Final = {"quiet", "run", "out"}
 """Options that do not change what is computed."""
 
 
+def expansion(text: str) -> float | str:
+    """Type of an option: modes per channel, or ``"auto"``."""
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a number, or auto") from None
+
+
 def steps(text: str) -> int | str:
     """Type of an option: a number of steps along a path, or ``"auto"``."""
     if text == "auto":

@@ -16,7 +16,7 @@ from neurocodec.analyses.options import (
     RETINA_EXPANSION,
     RETINA_STEPS,
 )
-from neurocodec.cli.options import command_line, farewell, method_named, steps
+from neurocodec.cli.options import command_line, expansion, farewell, method_named, steps
 from neurocodec.errors import InputError
 
 BUNDLED: Final = "simulated-retina"
@@ -48,7 +48,12 @@ def add_retina(command: argparse.ArgumentParser) -> None:
     add("--target", default="surprisal", help="surprisal, mahalanobis, sum or a cell (%(default)s)")
     add("--method", choices=METHODS, default=METHODS[0], help="(%(default)s)")
     add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({RETINA_STEPS})")
-    add("--expansion", type=float, default=RETINA_EXPANSION, help="modes per channel (%(default)s)")
+    add(
+        "--expansion",
+        type=expansion,
+        default=RETINA_EXPANSION,
+        help="modes per channel, or auto (%(default)s)",
+    )
     add("--moments", type=int, default=MOMENTS, help="times with fields, 0: none (%(default)s)")
     add("--mode-seeds", type=int, default=MODE_SEEDS, help="fits of modes, 0: one (%(default)s)")
     add("--out", type=Path, default=Path("neurocodec-retina"), help="folder (%(default)s)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
 from typing import Any, Final
@@ -18,9 +18,10 @@ from neurocodec import arguments
 from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError, collected, warn
 from neurocodec.modes.fitting import fit_together
+from neurocodec.modes.number import settled, settled_together
 from neurocodec.modes.preparation import Prepared
 from neurocodec.modes.sparse import SparseModes
-from neurocodec.nn.sparse.config import SparseConfig
+from neurocodec.nn.sparse.config import AUTO, SparseConfig
 from neurocodec.rows.blocks import Data, opened
 
 _MAY_DIFFER: Final = (
@@ -45,7 +46,7 @@ def settings_of(modes: object) -> SparseConfig:
             expected="nc.SparseModes, whose settings are taken, or None for the defaults",
             hint="modes=nc.SparseModes(expansion=10)",
         )
-    return modes.config
+    return modes.chosen
 
 
 def seed_list(seeds: int | Sequence[int], least: int) -> list[int]:
@@ -176,6 +177,16 @@ def check_all(
     prepare_all(made, [(rows, {})] * len(made), told)
 
 
+def settled_for(
+    rows: xr.DataArray, config: SparseConfig, *, like: SparseModes | None = None
+) -> SparseConfig:
+    """Settings of fits to these rows and to others like them: with one number of modes."""
+    if config.expansion != AUTO:
+        return config
+    (made,) = _made([config], like)
+    return settled(config, made.prepare(rows, {}), made.device)[0]
+
+
 def _made(configs: Sequence[SparseConfig], like: SparseModes | None) -> list[SparseModes]:
     template = SparseModes() if like is None else like  # its device, memory and progress, too
     return [template.copy(**dataclasses.asdict(config)) for config in configs]
@@ -198,15 +209,30 @@ def fit_side_by_side(
 ) -> None:
     """Fit each of several modes to its rows, in as few stacks as possible."""
     prepared = prepare_all(modes, arrays, told)
-    groups = _groups(modes, prepared)
+    known = _settled(modes, prepared, [array for array, _ in arrays], told)
+    groups = _groups(modes, [config for config, _ in known], prepared)
     alone, shown = len(groups) == 1, progress and all(one.progress for one in modes)
     hidden = not shown or (alone and not title)
     for group in tqdm(groups, desc=title or "fits", unit="stack", disable=hidden):
         chosen, rows = [modes[i] for i in group], [prepared[i] for i in group]
-        configs, device = [one.config for one in chosen], chosen[0].device
-        found = fit_together(configs, rows, device, progress=alone and shown)
+        configs, facts = zip(*(known[i] for i in group), strict=True)
+        found = fit_together(configs, rows, chosen[0].device, progress=alone and shown, facts=facts)
         for one, fitted in zip(chosen, found, strict=True):
             one.adopt(fitted)
+
+
+def _settled(
+    modes: Sequence[SparseModes],
+    prepared: Sequence[Prepared],
+    arrays: Sequence[xr.DataArray],
+    told: set[str] | None,
+) -> list[tuple[SparseConfig, Mapping[str, Any]]]:
+    """Settings of each fit, with a number of modes, and how that was found."""
+    configs, devices = [one.config for one in modes], [one.device for one in modes]
+    with collected() as messages:
+        found = settled_together(configs, prepared, arrays, devices)
+    _pass_on(messages, set() if told is None else told)
+    return found
 
 
 def prepare_all(
@@ -239,14 +265,16 @@ def _pass_on(messages: Sequence[str], told: set[str]) -> None:
             warn(message)
 
 
-def _groups(modes: Sequence[SparseModes], prepared: Sequence[Prepared]) -> list[list[int]]:
+def _groups(
+    modes: Sequence[SparseModes], configs: Sequence[SparseConfig], prepared: Sequence[Prepared]
+) -> list[list[int]]:
     """Positions of the fits that go into one stack, as far as memory allows."""
     groups = dict[tuple[Any, ...], list[int]]()
-    for i, (one, rows) in enumerate(zip(modes, prepared, strict=True)):
+    for i, (one, config, rows) in enumerate(zip(modes, configs, prepared, strict=True)):
         features, held = rows.rows.features, int(rows.held.sum())
-        width = features + one.config.modes(features)
+        width = features + config.modes(features)
         most = max(1, one.memory // (4 * width * len(rows))) if rows.resident else 1
-        shape = (_shape_of(one.config), len(rows), held, features, one.device)
+        shape = (_shape_of(config), len(rows), held, features, one.device)
         place = next(n for n in count() if len(groups.get((*shape, n), [])) < most)
         groups.setdefault((*shape, place), []).append(i)
     return list(groups.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def fit_together(
     *,
     checkpoint: str | PathLike[str] | None = None,
     progress: bool = True,
+    facts: Sequence[Mapping[str, Any]] = (),  # further provenance of each fit
 ) -> list[Fitted]:
     """Fit rows of one shape side by side, or one file's rows; settings differ as in `fit_modes`."""
     where = checkpoint_of(checkpoint, configs, prepared, device)
@@ -38,10 +39,12 @@ def fit_together(
     with claimed(None if where is None else where.path):
         found = fit(source, held, configs, checkpoint=where, progress=progress)
     made = []
-    for config, rows, result in zip(configs, prepared, found, strict=True):
+    known = facts or [{}] * len(configs)
+    for config, rows, result, more in zip(configs, prepared, found, known, strict=True):
         coder = SparseCoder.of(result.model, device)
         history = labelled_history(result.history)
-        made.append(finish(rows, coder, "nc.SparseModes.fit", history=history, config=config))
+        what = {"config": config, **more}
+        made.append(finish(rows, coder, "nc.SparseModes.fit", history=history, **what))
     if where is not None:
         where.path.unlink(missing_ok=True)  # not before, as encoding the rows may fail
     return made

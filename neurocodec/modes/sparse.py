@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any, Self
 
@@ -16,9 +18,18 @@ from neurocodec.errors import unknown_name, warn
 from neurocodec.modes.coders import SparseCoder
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.modes.fitting import fit_together
+from neurocodec.modes.number import settled
 from neurocodec.modes.preparation import Prepared, prepare
 from neurocodec.nn.device import fitting_device
-from neurocodec.nn.sparse.config import Atoms, Encoder, Precision, SparseConfig, Sparsifier
+from neurocodec.nn.sparse.config import (
+    AUTO,
+    Atoms,
+    Encoder,
+    Expansion,
+    Precision,
+    SparseConfig,
+    Sparsifier,
+)
 from neurocodec.nn.sparse.fit import build
 from neurocodec.rows.blocks import MEMORY, Data, Rows, opened
 from neurocodec.vocabulary import Sign
@@ -66,7 +77,7 @@ batch_size, hidden, precision, validation
     def __init__(
         self,
         *,
-        expansion: float = SparseConfig.expansion,
+        expansion: Expansion = SparseConfig.expansion,
         threshold: float = SparseConfig.threshold,
         seed: int = SparseConfig.seed,
         sign: Sign = SparseConfig.sign,
@@ -234,16 +245,19 @@ batch_size, hidden, precision, validation
         Warns
         -----
         NeurocodecWarning
-            Where there are fewer rows than modes, or fewer modes than `active`.
+            Where there are fewer rows than modes, fewer modes than `active`, or, with
+            ``expansion="auto"``, no mode that comes back, or more than the rows can support.
         """
         with opened(data, layer) as (array, origin):
             prepared = self.prepare(array, origin)
+            config, number = settled(self.config, prepared, self.device)
             (fitted,) = fit_together(
-                [self.config],
+                [config],
                 [prepared],
                 self.device,
                 checkpoint=checkpoint,
                 progress=self.progress,
+                facts=[number],
             )
         return self.adopt(fitted)
 
@@ -252,10 +266,12 @@ batch_size, hidden, precision, validation
         config = self.config
         retry = f"nc.SparseModes(sign={config.sign!r}, nonnegative=False)"
         rows = Rows.of(array, config.sign)
-        _report_active(config, config.modes(rows.features))
+        kept = round(len(rows) * (1 - config.validation))
+        if config.expansion != AUTO:
+            _report_active(config, config.modes(rows.features))
         return prepare(
             rows,
-            config.modes,
+            partial(config.most_modes, rows=kept),
             validation=config.validation,
             seed=config.seed,
             nonnegative=retry if config.nonnegative else "",
@@ -272,12 +288,25 @@ batch_size, hidden, precision, validation
         """
         return self._fitted().history
 
+    @property
+    def chosen(self) -> SparseConfig:
+        """Settings, with the number of modes that fitted rows decided in place of "auto"."""
+        if self._state is None:
+            return self.config
+        atoms = self.dictionary
+        return self._with_number(len(atoms), atoms[0].size)
+
     def settings(self) -> dict[str, Any]:
         """Keyword arguments that make the same object again."""
         return dataclasses.asdict(self.config)
 
     def _coder(self, arrays: Mapping[str, NDArray[Any]], features: int) -> SparseCoder:
-        return SparseCoder.from_arrays(arrays, build(features, self.config), self.device)
+        model = build(features, self._with_number(len(arrays["strength"]), features))
+        return SparseCoder.from_arrays(arrays, model, self.device)
+
+    def _with_number(self, modes: int, features: int) -> SparseConfig:
+        auto = self.config.expansion == AUTO
+        return replace(self.config, expansion=modes / features) if auto else self.config
 
 
 def _report_active(config: SparseConfig, modes: int) -> None:

@@ -27,7 +27,13 @@ from neurocodec.kernels.matching import (
 )
 from neurocodec.kernels.resampling import break_columns, resample_training
 from neurocodec.kernels.splits import held_out
-from neurocodec.modes.fit_modes import alive_atoms, fit_all, seed_list, settings_of
+from neurocodec.modes.fit_modes import (
+    alive_atoms,
+    fit_all,
+    seed_list,
+    settings_of,
+    settled_for,
+)
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.rows import matrix as row
@@ -156,6 +162,7 @@ def mode_stability(
     with opened(data, layer) as (array, origin):
         rows = row.select_rows(array, config.sign).compute()
     how = _How(modes, progress, set())
+    config = settled_for(rows, config, like=modes)  # one number of modes for all fits
     fits = _fits(rows, config, chosen, bootstrap, how)
     atoms = [_alive(fit) for fit in fits]
     broken = _broken(rows, chosen, shuffles)

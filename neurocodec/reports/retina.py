@@ -117,9 +117,18 @@ def _facts(analysis: RetinaAnalysis) -> list[tuple[str, str]]:
             target=target_name(analysis.target),
         ),
         ("history", _window(analysis)),
-        ("modes", f"expansion {config.expansion:g}, threshold {config.threshold:g}"),
+        ("modes", f"expansion {_expansion(analysis)}, threshold {config.threshold:g}"),
         ("seed", str(config.seed)),
     ]
+
+
+def _expansion(analysis: RetinaAnalysis) -> str:
+    """Modes per channel, as asked for; where the data decided, the number of each layer."""
+    asked = analysis.modes[analysis.layers[0]].config.expansion
+    if not isinstance(asked, str):
+        return f"{asked:g}"
+    counts = (f"{len(analysis.modes[k].dictionary)} modes of {k}" for k in analysis.layers)
+    return f"{asked} ({', '.join(counts)})"
 
 
 def _window(analysis: RetinaAnalysis) -> str:

@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from neurocodec.cli.images import add_images
-from neurocodec.cli.options import command_line, method_named, steps
+from neurocodec.cli.options import command_line, expansion, method_named, steps
 from neurocodec.cli.retina import add_retina
 from neurocodec.nn.attribution import methods
 
@@ -15,6 +15,13 @@ def test_steps_are_a_number_or_auto():
     assert steps("auto") == "auto"
     with pytest.raises(argparse.ArgumentTypeError, match="from 1, or auto"):
         steps("0")
+
+
+def test_modes_per_channel_are_a_number_or_auto():
+    assert expansion("2.5") == 2.5
+    assert expansion("auto") == "auto"
+    with pytest.raises(argparse.ArgumentTypeError, match="a number, or auto"):
+        expansion("many")
 
 
 @pytest.mark.parametrize(("add", "count"), [(add_retina, 20), (add_images, 10)])

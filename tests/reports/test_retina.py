@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,10 +20,22 @@ from small_retina import small_analysis
 
 from neurocodec.errors import StorageError
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum
+from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.reports.description import target_name
 from neurocodec.reports.page import Drawing
-from neurocodec.reports.retina import render, write_report
+from neurocodec.reports.retina import _expansion, render, write_report
 from neurocodec.reports.retina_figures import figures, shown_figure
+
+
+def test_the_page_says_how_many_modes_the_data_decided():
+    modes = {
+        k: SimpleNamespace(config=SparseConfig(expansion="auto"), dictionary=[0] * n)
+        for k, n in (("layer1", 5), ("layer2", 3))
+    }
+    found = SimpleNamespace(layers=[*modes], modes=modes)
+    assert _expansion(found) == "auto (5 modes of layer1, 3 modes of layer2)"
+    modes["layer1"].config = SparseConfig(expansion=10.0)
+    assert _expansion(found) == "10"
 
 
 class Page(HTMLParser):

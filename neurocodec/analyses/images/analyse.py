@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import xarray as xr
 
@@ -65,7 +65,7 @@ def analyse_images(
     target: str | Target = "top1",
     method: Method | None = None,
     parts: Sequence[str] = PARTS,
-    expansion: float = IMAGE_EXPANSION,
+    expansion: float | Literal["auto"] = IMAGE_EXPANSION,
     hierarchy: Source | None = None,
     categories: Sequence[str] | None = None,
     superclasses: Sequence[str] = (),
@@ -103,7 +103,7 @@ def analyse_images(
     parts
         Of the analysis: "statistics", "modes", "maps" and "perturbation" (which need modes).
     expansion
-        Modes per channel.
+        Modes per channel, or "auto", as `nc.SparseModes` takes it.
     hierarchy
         Of the classes, as `nc.concept_masks` takes it, for `superclasses`.
     categories

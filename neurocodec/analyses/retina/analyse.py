@@ -78,7 +78,7 @@ def analyse_retina(
     layers: Iterable[str] | None = None,
     target: str | Target = "surprisal",
     method: Method | None = None,
-    expansion: float = RETINA_EXPANSION,
+    expansion: float | Literal["auto"] = RETINA_EXPANSION,
     seed: int = 0,
     batch_size: int | None = None,
     device: str | None = None,
@@ -114,7 +114,7 @@ def analyse_retina(
         One of `nc.methods`; ``IntegratedGradients(steps=20)`` where None. Paths start at a grey
         screen: zeros, or the mean frame for a network that standardises raw frames itself.
     expansion
-        Modes per channel.
+        Modes per channel, or "auto", as `nc.SparseModes` takes it.
     seed
         Of the modes and the clusters.
     batch_size

@@ -2,6 +2,7 @@
 
 - `active`: sparse coding where few of many modes are active
 - `config`: settings of a fit of sparse modes: one frozen configuration, and presets by name
+- `counting`: how many modes rows have
 - `fit`: the one entry to every encoder
 - `loop`: epochs, early stopping, checkpoints, resume
 - `model`: what every fitted model can do, whatever its encoder
@@ -17,6 +18,7 @@ __all__ = [
     "active",
     "autoencoder",
     "config",
+    "counting",
     "fit",
     "inference",
     "loop",

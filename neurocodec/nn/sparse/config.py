@@ -18,6 +18,12 @@ Encoder = Literal["inference", "mlp", "linear"]
 Sparsifier = Literal["share", "gate", "topk", "batch_topk", "jump_relu", "pursuit"]
 Atoms = Literal["free", "archetypal"]
 Precision = Literal["float32", "bfloat16"]
+Expansion = float | Literal["auto"]
+
+AUTO: Final = "auto"
+_MOST_PER_CHANNEL: Final = 10
+_ROWS_OF_A_MODE: Final = 10
+"""Bounds of the number of modes that rows are found to have."""
 
 SPARSIFIERS: Final[Mapping[str, tuple[Sparsifier, ...]]] = MappingProxyType(
     {
@@ -36,7 +42,9 @@ class SparseConfig:
     Parameters
     ----------
     expansion
-        Modes per channel (CODEC: 3 for ResNet-50, 10 for the retina).
+        Modes per channel (CODEC: 3 for ResNet-50, 10 for the retina). With "auto" as many modes as
+        both halves of the rows have, where more would explain no more of the other half; at most
+        10 per channel and one per 10 rows that are fitted. Only for "inference".
     threshold
         With sparsifier "share": the strongest loadings of a row that together have this share of
         its energy (sum of squares) are kept, the others are zero. With "gate" (CODEC sec. 4): a
@@ -92,7 +100,7 @@ class SparseConfig:
         Part of the rows that is held out.
     """
 
-    expansion: float = 10
+    expansion: Expansion = 10
     threshold: float = 0.9
     seed: int = 0
     sign: Sign = "excitatory"
@@ -146,11 +154,19 @@ class SparseConfig:
             raise InputError(came=f"nonnegative={self.nonnegative!r}", expected="True or False")
         between("threshold", self.threshold)
         for name, (right, expected) in _RANGES.items():
+            if name == "expansion" and self.expansion == AUTO:
+                continue
             if not right(number(name, getattr(self, name), expected)):
                 raise InputError(came=f"{name}={getattr(self, name)!r}", expected=expected)
 
     def _require_used(self) -> None:
         """Refuse settings that would change nothing, so that nobody believes they did."""
+        if self.expansion == AUTO and self.encoder != "inference":
+            raise InputError(
+                came=f"expansion='auto' with encoder={self.encoder!r}",
+                expected="a number of modes per channel, or encoder='inference'",
+                hint="expansion=10",
+            )
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value != field.default and field.name in self.unused():
@@ -187,7 +203,19 @@ class SparseConfig:
 
     def modes(self, channels: int) -> int:
         """Number of modes for so many channels, at least one."""
+        if isinstance(self.expansion, str):
+            raise InputError(
+                came="expansion='auto', of which the number of modes follows from the rows",
+                expected="a number",
+                hint="modes.fit(data).chosen, or expansion=10",
+            )
         return max(1, round(self.expansion * channels))
+
+    def most_modes(self, channels: int, rows: int) -> int:
+        """Number of modes that so many rows to fit may get, at most."""
+        if self.expansion != AUTO:
+            return self.modes(channels)
+        return max(1, min(_MOST_PER_CHANNEL * channels, rows // _ROWS_OF_A_MODE))
 
     def active_modes(self, modes: int) -> int:
         """Number of active modes of a row that "topk", "batch_topk" and "jump_relu" aim at."""
@@ -241,7 +269,7 @@ _WEIGHT: Final = (lambda x: x >= 0, "a number of at least 0")
 _RANGES: Final[Mapping[str, tuple[Any, str]]] = MappingProxyType(
     {
         "validation": (lambda x: 0 <= x < 1, "from 0 to below 1"),
-        "expansion": _POSITIVE,
+        "expansion": (_POSITIVE[0], f"{_POSITIVE[1]}, or 'auto'"),
         "learning_rate": _POSITIVE,
         "l1_loading": _WEIGHT,
         "l2_loading": _WEIGHT,

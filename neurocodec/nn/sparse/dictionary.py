@@ -74,12 +74,41 @@ class OnlineDictionary:
         self.second.mul_(1.0 - forget)
         self.cross.mul_(1.0 - forget)
         self.atoms = self.atoms.clone()
+        if len(rows) > 1 and self.second.shape[1] <= _DENSE:
+            self.second.baddbmm_(codes.mT, codes)
+            self.cross.baddbmm_(codes.mT, rows)
+            for _ in range(sweeps):
+                self._sweep_together((codes > 0).any(dim=1))
+            return
         state = zip(self.atoms, self.second, self.cross, strict=True)
         for x, z, (atoms, second, cross) in zip(rows, codes, state, strict=True):
             add_moments(second, cross, x, z)
             used = (z > 0).any(dim=0).nonzero()[:, 0]
             for _ in range(sweeps):
                 _sweep(atoms, second, cross, used, self._constrained)
+
+    def _sweep_together(self, used: Tensor) -> None:
+        """Move the atoms that each fit used, (fits, modes), as `_sweep` moves those of one."""
+        # the n-th block of all fits at once: small products cost little more for several fits than
+        # for one; what a fit has less of than others is filled up with atoms that stay
+        order = used.int().sort(dim=1, descending=True, stable=True)
+        most = int(order.values.sum(dim=1).max())
+        blocks = (part[:, :most].split(_BLOCK, dim=1) for part in (order.indices, order.values))
+        for block, moves in zip(*blocks, strict=True):
+            place, moved = block[:, :, None], moves[:, :, None] > 0
+            along = place.expand(-1, -1, self.atoms.shape[2])
+            of_block = self.second.gather(1, place.expand(-1, -1, self.second.shape[2]))
+            left = self.cross.gather(1, along) - of_block @ self.atoms
+            local = of_block.gather(2, block[:, None].expand(-1, block.shape[1], -1)) * moved.mT
+            bound = local.abs().sum(dim=-1, keepdim=True)
+            step = torch.where(moved & (bound > _TINY), 1.0 / bound.clamp_min(_TINY), 0.0)
+            before = self.atoms.gather(1, along)
+            for _ in range(_LOCAL):
+                new = self._constrained(torch.addcmul(before, step, left), before)
+                new = torch.where(moved, new, before)
+                left -= local @ (new - before)
+                before = new
+            self.atoms.scatter_(1, along, before)
 
     def restart(self, fit: int, dead: Tensor, atoms: Tensor) -> None:
         """Start dead atoms of one fit again, at (dead, channels)."""

@@ -50,6 +50,26 @@ def test_centres_find_clusters_of_directions():
     assert ((truth @ centres.T).max(dim=1).values > 0.999).all()
 
 
+@pytest.mark.parametrize("nonnegative", [True, False])
+def test_dictionaries_learn_side_by_side_what_each_learns_alone(nonnegative):
+    """Of 100 atoms, more than a block; fits use different ones, and one uses fewer."""
+    random = generator(1)
+    codes = torch.rand(3, 30, 100, generator=random)
+    codes *= torch.rand(3, 1, 100, generator=random) < torch.tensor([0.9, 0.7, 0.1])[:, None, None]
+    rows, atoms = (torch.rand(3, n, 7, generator=random) for n in (30, 100))
+    together = OnlineDictionary(atoms, nonnegative=nonnegative)
+    alone = [OnlineDictionary(one[None], nonnegative=nonnegative) for one in atoms]
+    for keep in (1.0, 0.5):
+        together.update(rows, codes * keep, forget=0.3, sweeps=2)
+        for fit, one in enumerate(alone):
+            one.update(rows[[fit]], codes[[fit]] * keep, forget=0.3, sweeps=2)
+    found = torch.cat([one.atoms for one in alone])
+    assert (found - unit_rows(atoms)).abs().max() > 0.01
+    torch.testing.assert_close(together.atoms, found, rtol=1e-4, atol=1e-5)
+    unused = ~(codes > 0).any(dim=1)
+    torch.testing.assert_close(together.atoms[unused], unit_rows(atoms)[unused], rtol=0, atol=0)
+
+
 def test_a_dictionary_update_with_the_right_codes_moves_towards_the_truth():
     rows, atoms = planted_rows(600, 8, 12, active=2, noise=0.0, seed=0)
     rows, truth = torch.tensor(rows)[None], torch.tensor(atoms)[None]
