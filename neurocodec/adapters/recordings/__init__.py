@@ -4,7 +4,8 @@
 - `recording`: `nc.recording`: a stimulus, spike times and the times of its frames, from memory
 - `frames/`: when each frame of a stimulus was on: onsets, triggers, trials, pauses
 - `spikes/`: spike times of cells, by name: from memory, sorters, text and arrays
+- `dandi/`: NWB files: frames, units, trials, epochs, potentials, imaged cells
 - `arrayed/`: files of named arrays that hold spike times: MATLAB's, and `.npz`
 """
 
-__all__ = ["arrayed", "frames", "read_recording", "recording", "spikes"]
+__all__ = ["arrayed", "dandi", "frames", "read_recording", "recording", "spikes"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from neurocodec import clock
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.lazy import stored_variable
 from neurocodec.errors import InputError
 from neurocodec.labels import time_coordinate
@@ -65,6 +66,7 @@ def read_groups(path: Path, engine: str) -> dict[str, xr.Dataset]:
                     for name in known
                 }
     require_data(parts, path, there)
+    leave("arrays:", [name for name in there if name.rpartition("/")[2] not in DIMS])
     return {name: assemble(variables, f"{path.name}/{name}") for name, variables in parts.items()}
 
 

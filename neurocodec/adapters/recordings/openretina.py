@@ -33,21 +33,18 @@ def is_openretina(file: h5py.File) -> bool:
 
 def _stimuli(session: h5py.Group) -> dict[str, str]:
     """Stimulus -> name of its responses."""
-    found: dict[str, str] = {}
     traces = [
         (KIND.index(m.group(2)), m.group(1), name) for name in session if (m := TRACES.match(name))
     ]
-    for _, stimulus, name in sorted(traces, reverse=True):
-        found[stimulus] = name
+    found = {stimulus: name for _, stimulus, name in sorted(traces, reverse=True)}
     found |= {m.group(1): name for name in session if (m := SPIKES.match(name))}
     return {k: name for k, name in found.items() if TRIGGERS.format(k) in session}
 
 
 def read_openretina(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
     """Responses of each session to each stimulus, at the times of the traces."""
-    # The frames are in another file (a pickle, which is not read): `trigger` keeps when they came,
-    # and stimulus frames can be put beside by those who have them. Inferred spikes are rates of cells in
-    # arbitrary units; without them, traces are fluorescence.
+    # The frames are in another file (a pickle, which is not read); `trigger` keeps when they came.
+    # Inferred spikes are rates of cells in arbitrary units; without them, traces are fluorescence.
     sessions = {n: x for n, x in file.items() if isinstance(x, h5py.Group) and _stimuli(x)}
     leave("groups:", [n for n in file if n not in sessions])
     parts = {}

@@ -29,6 +29,7 @@ from neurocodec.adapters.recordings.checks import (
     report_slow,
     select_cells,
 )
+from neurocodec.adapters.recordings.dandi.file import read_nwb
 from neurocodec.adapters.recordings.hdf5 import read_retina_hdf5
 from neurocodec.adapters.recordings.intracellular import (
     is_chirp,
@@ -37,7 +38,6 @@ from neurocodec.adapters.recordings.intracellular import (
     read_intracellular,
 )
 from neurocodec.adapters.recordings.npz import read_npz
-from neurocodec.adapters.recordings.nwb import read_nwb
 from neurocodec.adapters.recordings.openretina import is_openretina, read_openretina
 from neurocodec.adapters.recordings.results import read_result
 from neurocodec.adapters.recordings.spikes.cells import Quality
@@ -53,6 +53,12 @@ KINDS: Final = (
     "HDF5 in the layout of torch-deep-retina (ganglion cells, interneurons) or open-retina, NWB,"
     " MAT files, .npz, netCDF, HDF5 or Zarr with named arrays, and what nc.save wrote"
 )
+LAYOUTS: Final = (
+    (is_intracellular, read_intracellular),
+    (is_chirp, read_chirp),
+    (is_openretina, read_openretina),
+)
+"""Layouts of HDF5 that groups tell: whether it is one, and what reads it."""
 HDF5_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 
 
@@ -225,12 +231,9 @@ def _read_hdf5(source: Path, nwb: Mapping[str, Any]) -> Parts | xr.DataTree:
             return read_result(source)
         if "nwb_version" in file.attrs:
             return read_nwb(source, **nwb)
-        if is_intracellular(file):
-            return read_intracellular(file, source)
-        if is_chirp(file):
-            return read_chirp(file, source)
-        if is_openretina(file):
-            return read_openretina(file, source)
+        for told, reader in LAYOUTS:
+            if told(file):
+                return reader(file, source)
         if not _has_named_arrays(file):
             return read_retina_hdf5(file, source)
     # h5netcdf: the library of netCDF reads few HDF5 files of others, and some types make it crash.

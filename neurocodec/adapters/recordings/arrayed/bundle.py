@@ -65,9 +65,7 @@ def meant(arrays: Mapping[str, Any], where: str) -> dict[str, Any]:
     return found
 
 
-def cells_in(
-    arrays: Mapping[str, Any], where: str, sample_rate: float | None = None
-) -> Cells:
+def cells_in(arrays: Mapping[str, Any], where: str, sample_rate: float | None = None) -> Cells:
     """Spike times among named arrays; samples where a rate of samples is told."""
     found = meant(arrays, where)
     if SPIKES not in found:
@@ -189,7 +187,9 @@ def _text(value: Any) -> str:
     if isinstance(value, np.ndarray):
         value = value.item() if value.size == 1 else value.tolist()
     whole = isinstance(value, float) and value.is_integer()
-    return f"{'unit ' if whole or arguments.is_whole(value) else ''}{int(value) if whole else value}"
+    return (
+        f"{'unit ' if whole or arguments.is_whole(value) else ''}{int(value) if whole else value}"
+    )
 
 
 def _plain(values: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,11 @@ from scipy import io
 from neurocodec.errors import InputError, StorageError
 
 START: Final = (b"MATLAB 5.0", b"MATLAB 7.3")
+DAMAGED: Final = (
+    *(ValueError, TypeError, LookupError, NotImplementedError, OSError, zlib.error),
+    *(OverflowError, MemoryError, io.matlab.MatReadError),
+)
+"""What scipy raises on a file that is cut off or garbled."""
 CLASS: Final = "MATLAB_class"
 EMPTY: Final = "MATLAB_empty"
 
@@ -38,7 +44,7 @@ def read_matlab(path: Path) -> dict[str, Any]:
             }
     try:
         found = io.loadmat(path)
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+    except DAMAGED as error:
         raise StorageError(
             came=f"{str(path)!r}, which cannot be read: {error}",
             expected="a MAT file of version 5 or 7.3",
@@ -67,7 +73,9 @@ def _new(item: Any, file: h5py.File) -> Any:
         fields = {name: _new(x, file) for name, x in item.items()}
         lengths = {len(x) for x in fields.values() if isinstance(x, list)}
         if fields and all(_is_reference(x) for x in item.values()) and len(lengths) == 1:
-            return [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
+            return [
+                dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)
+            ]
         return fields
     if item.attrs.get(EMPTY, 0):
         return [] if kind == "cell" else np.empty(0)

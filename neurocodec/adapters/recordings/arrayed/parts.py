@@ -12,6 +12,7 @@ import xarray as xr
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.arrayed.bundle import SPIKES, cells_in, meaning, meant
 from neurocodec.adapters.recordings.arrayed.matlab import frames_first, read_matlab
 from neurocodec.adapters.recordings.arrayed.stored import read_arrays
@@ -27,21 +28,27 @@ TIMES = ("frame_times", "triggers", "trials", "frame_rate", "frames_per_trigger"
 
 def spike_parts(path: Path) -> list[str]:
     """Parts of an `.npz` that have spike times, and no counts or rates beside them."""
+    return [
+        part
+        for part, names in _members(path).items()
+        if any(meaning(n) == SPIKES for n in names) and not names & {*DATA[2:]}
+    ]
+
+
+def _members(path: Path) -> dict[str, set[str]]:
+    """Names of arrays of each part of an `.npz`."""
     with zipfile.ZipFile(path) as archive:
         members = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
     parts: dict[str, set[str]] = {}
     for member in members:
         part, _, name = member.rpartition("/")
         parts.setdefault(part, set()).add(name)
-    return [
-        part
-        for part, names in parts.items()
-        if any(meaning(n) == SPIKES for n in names) and not names & {*DATA[2:]}
-    ]
+    return parts
 
 
 def read_stored_spikes(path: Path, parts: list[str], quality: Quality) -> dict[str, xr.Dataset]:
     """Parts of an `.npz` with spike times."""
+    leave("parts without spike times:", sorted({*_members(path)} - {*parts}))
     return {
         part or WHOLE: _part(read_arrays(path, part), f"{path.name}/{part}".rstrip("/"), quality)
         for part in parts
@@ -116,7 +123,9 @@ def _plain(value: Any, name: str, where: str) -> Any:
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "fiu":
-        raise InputError(came=f"{name!r} of {where}, which is no array of numbers", expected="times")
+        raise InputError(
+            came=f"{name!r} of {where}, which is no array of numbers", expected="times"
+        )
     if name in ("frame_rate", "frames_per_trigger"):
         single = float(array.ravel()[0]) if array.size == 1 else np.nan
         if name == "frame_rate":

@@ -175,9 +175,7 @@ def _without_lost(schedule: Schedule) -> Schedule:
         raise InputError(came="frame times that are all NaN", expected="onsets in seconds")
     if lost.any():
         leave(f"{int(lost.sum())} frames that never came on")
-        schedule = replace(
-            schedule, rows=schedule.rows[~lost], onsets=schedule.onsets[:, ~lost]
-        )
+        schedule = replace(schedule, rows=schedule.rows[~lost], onsets=schedule.onsets[:, ~lost])
     if schedule.rows.size < 2:
         raise InputError(came="a stimulus of a single frame", expected="at least two frames")
     for k, row in enumerate(schedule.onsets):

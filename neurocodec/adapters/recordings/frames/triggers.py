@@ -35,9 +35,7 @@ def rising(values: Any, what: str) -> Times:
     return clock.rising(found, where=what)
 
 
-def matched(
-    triggers: Times, frames: int, per: int, missing: Missing, where: str = ""
-) -> Times:
+def matched(triggers: Times, frames: int, per: int, missing: Missing, where: str = "") -> Times:
     """Onset of each frame; NaN for a frame that was skipped."""
     wanted = -(-frames // per)
     if len(triggers) != wanted and missing != "refuse":
@@ -57,9 +55,7 @@ def matched(
     return np.interp(np.arange(frames) / per, np.arange(len(ends)), ends)
 
 
-def _filled(
-    triggers: Times, wanted: int, missing: Missing, per: int, where: str
-) -> Times:
+def _filled(triggers: Times, wanted: int, missing: Missing, per: int, where: str) -> Times:
     """Put NaN, or a time in between, where an interval is as long as several."""
     if missing == "skipped" and per > 1:
         raise InputError(

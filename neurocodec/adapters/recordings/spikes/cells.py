@@ -107,7 +107,9 @@ def of_quality(cells: Cells, quality: Quality, default: str | Iterable[str]) -> 
         )
     for label in dict.fromkeys(labels):
         names = [n for n, own in zip(cells.times, labels, strict=True) if own == label]
-        leave(f"{len(names)} {label} units:", names if label not in {labels[i] for i in kept} else [])
+        leave(
+            f"{len(names)} {label} units:", names if label not in {labels[i] for i in kept} else []
+        )
     return cells.at(kept)
 
 

@@ -72,9 +72,7 @@ def _from_memory(source: Any) -> Cells:
 
 def _from_path(path: Path, sample_rate: float | None) -> tuple[Cells, str]:
     if not path.exists():
-        raise StorageError(
-            came=f"spike_times={str(path)!r}, which does not exist", expected=KINDS
-        )
+        raise StorageError(came=f"spike_times={str(path)!r}, which does not exist", expected=KINDS)
     if path.is_dir() and phy.is_phy(path):
         return phy.read_phy(path, sample_rate), "good"
     if path.is_dir() and phy.is_spikeinterface(path):

@@ -13,7 +13,9 @@ from neurocodec.adapters.recordings.spikes.cells import Cells, grouped
 from neurocodec.errors import InputError
 
 ENDINGS: Final = (".txt", ".csv", ".tsv", ".dat")
-TIMES: Final = re.compile(r"(spike)?[ _]?times?([ _]?[(\[]?(s|sec|seconds|ms|us)[)\]]?)?$", re.I)
+TIMES: Final = re.compile(
+    r"(spike)?[ _]?times?([ _]?[(\[]?(s|sec|seconds|ms|us)[)\]]?)?$", re.IGNORECASE
+)
 """Header of the column of times, with its units where it tells them."""
 CELLS: Final = ("cell", "unit", "cluster", "neuron", "cell_id", "unit_id", "cluster_id", "id")
 PER_SECOND: Final = {"ms": 1e3, "us": 1e6}
