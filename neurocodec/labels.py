@@ -96,6 +96,24 @@ def time_coordinate(size: int, rate: float, start: float = 0.0) -> xr.Variable:
     return xr.Variable(v.TIME, times, {"units": v.SECONDS, "long_name": "time"})
 
 
+def movie_of(stimulus: Any) -> Any:
+    """Full-field light (time,) as a movie of one pixel; anything else as it is.
+
+    Parameters
+    ----------
+    stimulus
+        What was given as a movie.
+
+    Examples
+    --------
+    >>> movie_of(xr.DataArray([0.0, 1.0], dims="time")).shape
+    (2, 1, 1)
+    """
+    if isinstance(stimulus, xr.DataArray) and stimulus.dims == (v.TIME,):
+        return stimulus.expand_dims({v.Y: [0], v.X: [0]}, axis=(1, 2))
+    return stimulus
+
+
 def sample_dim(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:
     """Name of the sample dimension: `time` for a movie, `stimulus` for images.
 

@@ -23,7 +23,7 @@ from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
 from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.identity.walk import Walk
-from neurocodec.labels import fingerprint, in_order_of
+from neurocodec.labels import fingerprint, in_order_of, movie_of
 from neurocodec.network import Network
 from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.capture.prefix import Batch
@@ -69,6 +69,7 @@ class Samples:
     @classmethod
     def of(cls, net: Network, stimulus: xr.DataArray, *, stream: bool = False) -> Self:
         """Check a stimulus and make its samples; `stream` leaves one that is stored where it is."""
+        stimulus = stimulus if net.history is None else movie_of(stimulus)
         dims = checked_dims(net, stimulus)
         skipped, chosen = 0, None
         if net.history is not None:

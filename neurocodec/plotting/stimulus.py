@@ -49,7 +49,7 @@ def plot_stimulus(
     >>> len(plot_stimulus(movie, count=4).images)
     4
     """
-    stimulus = labels.require_dims(stimulus, (v.TIME, v.Y, v.X), "the stimulus")
+    stimulus = labels.require_dims(labels.movie_of(stimulus), (v.TIME, v.Y, v.X), "the stimulus")
     stimulus = clock.in_seconds(stimulus)
     start, stop = timeline.time_range(stimulus)
     if times is None:

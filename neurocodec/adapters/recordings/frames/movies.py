@@ -10,7 +10,7 @@ import xarray as xr
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, StorageError
-from neurocodec.labels import labelled, require_finite
+from neurocodec.labels import labelled, movie_of, require_finite
 
 COLOURS: Final = 4
 """Colours up to which an axis may be that of the colours."""
@@ -35,14 +35,7 @@ def movie(stimulus: Any, units: str = v.DIMENSIONLESS) -> xr.DataArray:
         raise InputError(came=f"a stimulus of shape {found.shape}", expected=EXPECTED)
     if found.dtype.kind == "f" and isinstance(found.variable._data, np.ndarray):  # noqa: SLF001
         require_finite(found, "the stimulus")  # what is lazy is looked at when it is used
-    return one_pixel(found).rename(v.STIMULUS)
-
-
-def one_pixel(light: xr.DataArray) -> xr.DataArray:
-    """Full-field light (time,) as frames of one pixel; others as they are."""
-    if v.Y in light.dims:
-        return light
-    return light.expand_dims({v.Y: [0], v.X: [0]}, axis=(-2, -1))
+    return movie_of(found).rename(v.STIMULUS)
 
 
 def _stored(path: Path) -> Any:
