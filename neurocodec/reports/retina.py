@@ -23,6 +23,7 @@ from neurocodec.analyses.retina.findings import (
     SHAPES,
     RetinaAnalysis,
 )
+from neurocodec.plotting.fields import is_light
 from neurocodec.reports.description import target_name
 from neurocodec.reports.explorer import explorer_data, render_explorer
 from neurocodec.reports.maps import retina_maps_part
@@ -71,7 +72,7 @@ def render(
         completeness=_completeness(analysis),
         modes=[mode_row(k, analysis.modes[k]) for k in analysis.layers],
         clusters={k: int(c["n_clusters"]) for k, c in analysis.clusters.items()},
-        maps=retina_maps_part(analysis, drawn),
+        maps=None if is_light(analysis.stimulus) else retina_maps_part(analysis, drawn),
         agreement=analysis.agreement,
         explorer=_explorer(analysis),
         variance=_variance(analysis),
@@ -139,7 +140,7 @@ def _completeness(analysis: RetinaAnalysis) -> list[dict[str, Any]]:
 def _explorer(analysis: RetinaAnalysis) -> Markup | None:
     """The part of the page in which a reader picks a cell and a time."""
     found = analysis.dynamics
-    if found is None:
+    if found is None or is_light(analysis.stimulus):
         return None
     times = found.fields[v.TIME].values
     shown = slice(times[0] - MARGIN, times[-1] + MARGIN)

@@ -11,6 +11,7 @@ from neurocodec import plotting
 from neurocodec import vocabulary as v
 from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.plotting import style
+from neurocodec.plotting.fields import is_light
 from neurocodec.reports.description import target_name
 
 
@@ -32,7 +33,8 @@ def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
         )
     for layer in analysis.layers:
         yield from _layer_figures(analysis, layer, time, note)
-    yield from _map_figures(analysis, note)
+    if not is_light(analysis.stimulus):
+        yield from _map_figures(analysis, note)
     yield from _dynamic_figures(analysis, time, note)
     yield from _interneuron_figures(analysis, note)
     if analysis.clusters:
@@ -87,7 +89,7 @@ def _dynamic_figures(
         note=note,
     )
     yield "moments", moments, "fields of a cell at chosen times beside its rate and loadings"
-    for name in analysis.layers:
+    for name in () if is_light(analysis.stimulus) else analysis.layers:
         alone, together = found.alone[name], found.together[name]
         if alone.sizes["example"] or together.sizes["example"]:
             panel = plotting.plot_combinations(found.fields, alone, together, note=note)

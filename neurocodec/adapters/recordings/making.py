@@ -38,7 +38,7 @@ def responses(cells: Cells, schedule: Schedule) -> xr.Dataset:
     """Spike counts (repeat, time, cell), and the firing rate over all trials."""
     counts = np.stack([count_spikes(cells.times, onsets) for onsets in schedule.onsets])
     widths = schedule.widths
-    rate = (counts.sum(0) / widths[:, None]).astype(np.float32)
+    rate = counts.sum(0) / widths[:, None]
     width = float(np.median(widths)) / len(counts)
     coords: dict[str, Any] = {
         **cells.coords,

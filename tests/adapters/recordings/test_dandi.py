@@ -294,8 +294,7 @@ def external(file):
         external_file=["movie.avi"],
         format="external",
         starting_frame=[0],
-        rate=RATE,
-        num_samples=FRAMES,
+        timestamps=TIMES,
         unit="n.a.",
     )
     file.content.add_stimulus(series)
