@@ -57,6 +57,7 @@ def render(
 ) -> str:
     """Fill the template; `settings` are further lines for the table of what was run."""
     excerpt = plotting.excerpt(analysis.tree.data_vars[v.TARGET])
+    light = is_light(analysis.stimulus)
     return filled(
         "report.html.j2",
         analysis=analysis,
@@ -72,7 +73,8 @@ def render(
         completeness=_completeness(analysis),
         modes=[mode_row(k, analysis.modes[k]) for k in analysis.layers],
         clusters={k: int(c["n_clusters"]) for k, c in analysis.clusters.items()},
-        maps=None if is_light(analysis.stimulus) else retina_maps_part(analysis, drawn),
+        light=light,
+        maps=None if light else retina_maps_part(analysis, drawn),
         agreement=analysis.agreement,
         explorer=_explorer(analysis),
         variance=_variance(analysis),

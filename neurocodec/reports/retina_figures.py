@@ -33,8 +33,7 @@ def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
         )
     for layer in analysis.layers:
         yield from _layer_figures(analysis, layer, time, note)
-    if not is_light(analysis.stimulus):
-        yield from _map_figures(analysis, note)
+    yield from _map_figures(analysis, note)
     yield from _dynamic_figures(analysis, time, note)
     yield from _interneuron_figures(analysis, note)
     if analysis.clusters:
@@ -67,7 +66,9 @@ def _layer_figures(
 
 def _map_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[str, Figure, str]]:
     """What acts at excitatory positions, of which modes are made."""
-    for layer, node in ({} if analysis.maps is None else analysis.maps.children).items():
+    if analysis.maps is None or is_light(analysis.stimulus):
+        return
+    for layer, node in analysis.maps.children.items():
         maps = node.to_dataset().sel({v.SIGN: v.EXCITATORY}, drop=True)
         shown = plotting.plot_movie_maps(maps, analysis.stimulus, title=f"modes of {layer}{note}")
         yield f"maps-{layer}", shown, f"what of the movie acts through modes of {layer}"

@@ -182,9 +182,18 @@ def test_trials_that_repeat_among_others_that_do_not(file):
 def test_frames_that_are_stored_once_are_shown_in_every_trial(file):
     file.movie(starting_time=2.0)
     file.trials(STARTS, 1.5)
-    found = file.units(AGAIN).read()["movie"]
+    with pytest.warns(NeurocodecWarning, match="shown in each of the 3 trials"):
+        found = file.units(AGAIN).read()["movie"]
     np.testing.assert_array_equal(found.spike_count, np.stack([COUNTS] * 3))
     np.testing.assert_allclose(found.trial_start, STARTS)
+
+
+def test_trials_of_two_stimuli_are_no_repeats_of_the_first(file):
+    file.movie()
+    file.movie("second", STORED[::-1], starting_time=5.0)
+    file.trials([0.0, 5.0], 1.2)
+    tree = file.units({"a": [0.13, 5.25]}).read()
+    assert [tree[name].sizes["repeat"] for name in ("movie", "second")] == [1, 1]
 
 
 def test_epochs_are_parts_and_those_of_a_name_its_segments(file):

@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from laboratory import COUNTS, FRAMES, MOVIE, RATE, SPIKES, TIMES
@@ -163,6 +164,16 @@ def test_a_session_is_longer_than_its_stimulus():
         nc.recording(MOVIE, spikes, frame_times=TIMES)
 
 
+def test_the_index_of_pandas_is_none_of_times():
+    trials = pd.Series(STARTS)
+    spikes = {k: pd.Series(x) for k, x in AGAIN.items()}
+    found = nc.recording(MOVIE, spikes, trials=trials, triggers=pd.Series(TRIGGERS))
+    np.testing.assert_array_equal(found.spike_count, np.stack([COUNTS] * 3))
+    table = pd.DataFrame({"start_time": STARTS, "stop_time": STARTS + 1.3})
+    found = nc.recording(MOVIE, spikes, trials=table, frame_rate=RATE)
+    np.testing.assert_array_equal(found.spike_count, np.stack([COUNTS] * 3))
+
+
 def test_cells_are_chosen_and_a_silent_one_is_named():
     found = once(frame_rate=RATE, cells=["b"])
     assert found.cell.values.tolist() == ["b"]
@@ -216,6 +227,10 @@ REFUSED = {
     "skipped frames of sparse triggers": (
         lambda: once(triggers=[0, 0.6], frames_per_trigger=4, missing="skipped"),
         "missing='skipped' with 4 frames",
+    ),
+    "frames per trigger without triggers": (
+        lambda: once(frame_times=TIMES, frames_per_trigger=3),
+        "without triggers=",
     ),
     "one trigger": (lambda: once(triggers=[0.0], frames_per_trigger=12), "one trigger"),
     "triggers of NaN": (lambda: once(triggers=TIMES * np.nan), "triggers, which is nan"),

@@ -78,6 +78,7 @@ SPIKE_FILES = {
     "kilosort's own labels": lambda p: phy_folder(
         p / "ks", table="cluster_KSLabel.tsv", column="KSLabel"
     ),
+    "labels as Kilosort writes them": lambda p: phy_folder(p / "ks", column="KSLabel"),
     "phy's table of everything": lambda p: phy_folder(p / "ks", table="cluster_info.tsv"),
     "spikeinterface": lambda p: spikeinterface_folder(p / "si"),
     "a text file a cell": lambda p: one_a_file(p / "text"),
@@ -208,9 +209,18 @@ def test_what_a_person_said_counts_more_than_the_sorter(tmp_path):
     (path / "cluster_KSLabel.tsv").write_text("cluster_id\tKSLabel\n3\tmua\n8\tgood\n")
     found = nc.recording(MOVIE, path, frame_times=TIMES)
     assert found.cell.values.tolist() == ["unit 3"]
+    with pytest.raises(InputError, match="no cell of quality 'fine'"):
+        nc.recording(MOVIE, path, frame_times=TIMES, quality="fine")
     (path / "cluster_group.tsv").write_text("cluster_id\tgroup\n")  # nobody said anything
     found = nc.recording(MOVIE, path, frame_times=TIMES)
     assert found.cell.values.tolist() == ["unit 8"]
+    for name in ("cluster_group.tsv", "cluster_KSLabel.tsv"):
+        (path / name).unlink()
+    found = nc.recording(MOVIE, path, frame_times=TIMES)
+    assert found.sizes["cell"] == 3
+    assert "no table of labels" in found.attrs["reading"]
+    with pytest.raises(InputError, match="without a label of quality"):
+        nc.recording(MOVIE, path, frame_times=TIMES, quality="good")
 
 
 def test_a_rate_of_samples_that_is_told(tmp_path):
@@ -317,7 +327,7 @@ REFUSED = {
     "no good unit": (lambda p: phy_folder(p / "x", labels=("mua", "mua")), "quality='all'"),
     "a table of other columns": (
         changed(phy_folder, cluster_group__tsv="cluster_id\tlabel\n3\tgood\n"),
-        "'cluster_id' and 'group'",
+        "'cluster_id', and 'group'",
     ),
     "a table of other numbers": (
         changed(phy_folder, cluster_group__tsv="cluster_id\tgroup\nthree\tgood\n"),
@@ -396,6 +406,10 @@ REFUSED_WHOLE = {
     "a time axis that may be two": (
         lambda p: old(p / "r.mat", spikes=TIMES, stimulus=np.zeros((12, 3, 12)), time=TIMES),
         "the first or the last axis",
+    ),
+    "a last axis that is no time": (
+        lambda p: old(p / "r.mat", spikes=TIMES, stimulus=MOVIE, frame_rate=RATE),
+        "whose last axis is shorter",
     ),
     "a stimulus of two axes": (
         lambda p: old(p / "r.mat", spikes=TIMES, stimulus=np.zeros((3, 12)), time=TIMES),

@@ -119,6 +119,13 @@ def frames_first(stimulus: NDArray[Any], frames: int | None, where: str) -> NDAr
             expected="frames of another size than their number",
             hint="nc.recording(frames, spike_times=path, frame_times=times), frames (time, y, x)",
         )
+    if frames is None and plain.shape[0] > plain.shape[-1]:
+        raise InputError(
+            came=f"a stimulus of shape {stimulus.shape} in {where}, whose last axis is shorter than"
+            " the first",
+            expected="(y, x, time), or times of all frames, which tell the axis of time",
+            hint="frame_times=(0:n-1)/rate in the file, n frames",
+        )
     if frames is not None and not last and first:
         return plain
     if plain.ndim == 4:

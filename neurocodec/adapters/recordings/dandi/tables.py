@@ -13,6 +13,7 @@ from neurocodec import clock
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.dandi.presented import Presented
 from neurocodec.adapters.recordings.frames.schedule import Schedule
+from neurocodec.errors import warn
 
 Times = NDArray[np.float64]
 
@@ -37,8 +38,9 @@ def arranged(movies: Mapping[str, Presented], content: Any) -> list[Arranged]:
     found: list[Arranged] = []
     for name, movie in movies.items():
         whole = Arranged(name, movie, Schedule(movie.rows, movie.times[None]))
-        for part in _by_epochs(whole, epochs, alone=len(movies) == 1):
-            found += [part] if trials is None else _by_trials(part, trials)
+        alone = len(movies) == 1
+        for part in _by_epochs(whole, epochs, alone=alone):
+            found += [part] if trials is None else _by_trials(part, trials, alone=alone)
     return found
 
 
@@ -96,11 +98,15 @@ def _frames(whole: Arranged, name: str, spans: list[NDArray[np.intp]]) -> Arrang
     return Arranged(name, whole.movie, plan, owners.astype(np.intp))
 
 
-def _by_trials(whole: Arranged, trials: Times) -> list[Arranged]:
+def _by_trials(whole: Arranged, trials: Times, *, alone: bool) -> list[Arranged]:
     """Trials that show the same frames as repeats; the others as one part in segments."""
     times = whole.plan.onsets[0]
     step = clock.step_of(times)
-    if _is_shown_again(times, trials, step):
+    if alone and _is_shown_again(times, trials, step):
+        warn(
+            f"the frames of {whole.name!r} are stored once; they are taken to be shown in each of"
+            f" the {len(trials)} trials"
+        )
         return [_again(whole, trials)]
     spans = {k: _span(times, *row) for k, row in enumerate(trials)}
     spans = {k: span for k, span in spans.items() if span.stop - span.start > 1}

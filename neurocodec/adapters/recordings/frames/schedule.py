@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neurocodec import arguments, clock
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.frames.trials import Trials, trials_of
-from neurocodec.adapters.recordings.frames.triggers import Missing, matched, rising
+from neurocodec.adapters.recordings.frames.triggers import Missing, matched, rising, unwrapped
 from neurocodec.errors import InputError
 
 Gaps = Literal["cut", "hold"]
@@ -59,6 +59,12 @@ class Timing:
         """Rows and onsets of a stimulus of so many frames."""
         arguments.one_of("way to treat gaps", self.gaps, get_args(Gaps))
         arguments.one_of("way to treat missing triggers", self.missing, get_args(Missing))
+        if self.triggers is None and (self.frames_per_trigger, self.missing) != (1, "refuse"):
+            raise InputError(
+                came="frames_per_trigger= or missing= without triggers=",
+                expected="triggers=, of which they tell something",
+                hint="frame_times=times, with NaN for a frame that never came on",
+            )
         rows = _rows(self.shown, frames)
         made = self._onsets(len(rows))
         onsets = np.atleast_2d(made[0] if isinstance(made, tuple) else made)
@@ -120,7 +126,7 @@ def _rows(shown: Any, frames: int) -> NDArray[np.intp]:
 
 
 def _by_times(frame_times: Any, frames: int, trials: Trials | None) -> Any:
-    times = np.asarray(frame_times)
+    times = np.asarray(unwrapped(frame_times))
     if times.dtype.kind not in "fiu":
         raise InputError(came=f"frame_times of {times.dtype}", expected="seconds")
     times = times.astype(np.float64)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments, clock
 from neurocodec.adapters.recordings.account import leave
+from neurocodec.adapters.recordings.frames.triggers import unwrapped
 from neurocodec.errors import InputError
 
 EXPECTED: Final = "how many trials there are, their starts in seconds, or (start, stop) of each"
@@ -104,8 +105,7 @@ def trials_of(trials: Any) -> Trials | None:
         return _bounds(np.asarray(trials.start), np.asarray(trials.end))
     if hasattr(trials, "columns") and {"start_time", "stop_time"} <= {*trials.columns}:
         return _bounds(np.asarray(trials["start_time"]), np.asarray(trials["stop_time"]))
-    index = getattr(getattr(trials, "index", None), "values", None)
-    found = np.asarray(trials if index is None else index)
+    found = np.asarray(unwrapped(trials))
     if found.dtype.kind not in "fiu" or not found.size or found.ndim > 2:
         raise InputError(
             came=f"trials= of {found.dtype} and shape {found.shape}", expected=EXPECTED

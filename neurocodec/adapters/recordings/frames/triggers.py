@@ -17,11 +17,14 @@ OFF_STEP: Final = 0.25
 Times = NDArray[np.float64]
 
 
+def unwrapped(values: Any) -> Any:
+    """Times of a pynapple object; the index of others, such as pandas', is none of times."""
+    return values.index.values if type(values).__module__.startswith("pynapple.") else values
+
+
 def rising(values: Any, what: str) -> Times:
     """Times in seconds from a list, an array or a pynapple `Ts`, which rise."""
-    index = getattr(values, "index", None)  # of pynapple; a list has a method of this name
-    plain = getattr(index, "values", None)
-    found = np.asarray(values if plain is None else plain)
+    found = np.asarray(unwrapped(values))
     if found.dtype.kind not in "fiu" or not found.size:
         raise InputError(
             came=f"{what} of {found.dtype} and shape {found.shape}", expected="times in seconds"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments
 from neurocodec.adapters.recordings.account import leave
+from neurocodec.adapters.recordings.frames.triggers import unwrapped
 from neurocodec.errors import InputError
 
 Quality = str | Iterable[str] | None
@@ -61,9 +62,8 @@ def named(times: Mapping[Any, Any], what: str = "spike_times") -> dict[str, Time
 
 def seconds(values: Any, what: str) -> Times:
     """Times of one cell as floats; those of pynapple's `Ts` are its index."""
-    index = getattr(getattr(values, "index", None), "values", None)
     try:
-        found = np.asarray(values if index is None else index)
+        found = np.asarray(unwrapped(values))
     except ValueError:
         found = np.asarray(None)
     if found.size == 0:
@@ -82,11 +82,10 @@ def seconds(values: Any, what: str) -> Times:
 def of_quality(cells: Cells, quality: Quality, default: str | Iterable[str]) -> Cells:
     """Keep cells by their fact `quality`, and say which were left."""
     labels = [str(x) for x in cells.facts.get("quality", ())]
-    if quality is None:
-        quality = default
-    wanted = [quality] if isinstance(quality, str) else [*quality]
+    chosen = default if quality is None else quality
+    wanted = [chosen] if isinstance(chosen, str) else [*chosen]
     if wanted == ["all"] or not labels:
-        if not labels and quality != default and wanted != ["all"]:
+        if quality is not None and wanted != ["all"]:
             raise InputError(
                 came=f"quality={quality!r} of cells without a label of quality",
                 expected="cells with labels such as 'good'",

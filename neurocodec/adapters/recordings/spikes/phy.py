@@ -26,12 +26,11 @@ NUMPY_SORTING: Final = "numpysorting_info.json"
 OWNERS: Final = ("spike_clusters.npy", "spike_templates.npy")
 """Cluster of every spike: as curated in phy, else as Kilosort found it."""
 LABELS: Final = (
-    ("cluster_group.tsv", "group"),
-    ("cluster_groups.csv", "group"),
-    ("cluster_info.tsv", "group"),
-    ("cluster_KSLabel.tsv", "KSLabel"),
+    *("cluster_group.tsv", "cluster_groups.csv", "cluster_info.tsv", "cluster_KSLabel.tsv"),
 )
-"""Tables of labels, and the column, the one that a person made before the sorter's own."""
+"""Tables of labels, the one that a person made before the sorter's own."""
+COLUMNS: Final = ("group", "KSLabel")
+"""Their column; Kilosort writes its own labels as "cluster_group.tsv", too."""
 
 
 def is_phy(folder: Path) -> bool:
@@ -63,7 +62,9 @@ def read_phy(folder: Path, sample_rate: float | None) -> Cells:
     rate = sample_rate or _sample_rate(folder)
     clusters = grouped(in_seconds(samples, rate), _array(owners), str(folder))
     labels = _labels(folder)
-    if labels is not None:
+    if labels is None:
+        leave("no cluster: there is no table of labels")
+    else:
         empty = sorted({*labels} - {*clusters})
         leave("clusters without a spike:", empty)
     names = {f"unit {k}": x for k, x in clusters.items()}
@@ -159,18 +160,17 @@ def _sample_rate(folder: Path) -> float:
 
 def _labels(folder: Path) -> dict[int, str] | None:
     """Label of each cluster, a person's before the sorter's; None without any table."""
-    for name, column in LABELS:
+    for name in LABELS:
         path = folder / name
         if not path.is_file():
             continue
         rows = _table(path)
         key = next((k for k in ("cluster_id", "id") if rows and k in rows[0]), None)
-        if rows and (key is None or column not in rows[0]):
-            if name == "cluster_info.tsv":
-                continue
+        column = next((c for c in COLUMNS if rows and c in rows[0]), "")
+        if rows and (key is None or not column):
             raise InputError(
                 came=f"{str(path)!r} with the columns {[*rows[0]]}",
-                expected=f"'cluster_id' and {column!r}",
+                expected="'cluster_id', and 'group' or 'KSLabel'",
             )
         try:
             labels = {int(r[str(key)]): (r[column] or UNLABELLED).strip() for r in rows}

@@ -69,7 +69,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise InputError(
             came=f"{str(path)!r}, which is no text: {error}", expected=EXPECTED
         ) from error
-    lines = [line.split("#", 1)[0].strip() for line in text.splitlines()]
+    lines = [line.split("#", 1)[0].strip() for line in text.replace('"', "").splitlines()]
     rows = [re.split(r"[\s,;]+", line.strip(",;")) for line in lines if line]
     if not rows:
         return {path.stem: np.empty(0)}
