@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from importlib import metadata
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import xarray as xr
@@ -21,6 +21,7 @@ from neurocodec.identity.walk import digest, without_addresses
 PROVENANCE: Final = "neurocodec"
 """Name of the attribute that holds the provenance as one JSON string."""
 
+Given = TypeVar("Given")
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset, xr.DataTree)
 
 
@@ -96,7 +97,7 @@ def time_coordinate(size: int, rate: float, start: float = 0.0) -> xr.Variable:
     return xr.Variable(v.TIME, times, {"units": v.SECONDS, "long_name": "time"})
 
 
-def movie_of(stimulus: Any) -> Any:
+def movie_of(stimulus: Given) -> Given:
     """Full-field light (time,) as a movie of one pixel; anything else as it is.
 
     Parameters
@@ -110,7 +111,7 @@ def movie_of(stimulus: Any) -> Any:
     (2, 1, 1)
     """
     if isinstance(stimulus, xr.DataArray) and stimulus.dims == (v.TIME,):
-        return stimulus.expand_dims({v.Y: [0], v.X: [0]}, axis=(1, 2))
+        return cast("Given", stimulus.expand_dims({v.Y: [0], v.X: [0]}, axis=(1, 2)))
     return stimulus
 
 

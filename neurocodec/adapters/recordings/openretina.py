@@ -113,7 +113,7 @@ def _times(
     start, step = (float(np.mean(session[k][()])) for k in keys)
     if not step > 0:
         raise InputError(came=f"{keys[1]!r} of {step:g} in {where}", expected="seconds above 0")
-    return start + step * np.arange(size)
+    return np.asarray(start + step * np.arange(size), np.float64)
 
 
 def _require_one_each(found: NDArray[Any], values: NDArray[Any], what: str) -> None:

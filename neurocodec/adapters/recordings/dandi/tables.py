@@ -80,14 +80,14 @@ def _by_epochs(whole: Arranged, epochs: Any, *, alone: bool) -> Iterator[Arrange
     if not inside.all():
         leave(f"{int((~inside).sum())} frames of {whole.name}, outside of all epochs")
     for tag in names:
-        own = [np.arange(span.start, span.stop) for name, span in held if name == tag]
+        own = [np.arange(span.start, span.stop) for told, span in held if told == tag]
         name = (tag if alone else f"{whole.name} {tag}").replace("/", " ")
         yield _frames(whole, name, own)
 
 
 def _tag(epochs: Any, place: int) -> str:
     tags = epochs["tags"][place] if "tags" in epochs.colnames else ()
-    return str(tags[0]) if len(tags) else f"epoch {place}"
+    return next((str(tag) for tag in tags), f"epoch {place}")
 
 
 def _frames(whole: Arranged, name: str, spans: list[NDArray[np.intp]]) -> Arranged:
@@ -120,8 +120,8 @@ def _by_trials(whole: Arranged, trials: Times, *, alone: bool) -> list[Arranged]
         leave(f"{len(times) - inside} frames of {whole.name}, outside of all trials")
     parts = []
     if single:
-        own = [np.arange(spans[k].start, spans[k].stop) for k in single]
-        parts.append(_frames(whole, whole.name, own))
+        shown = [np.arange(spans[k].start, spans[k].stop) for k in single]
+        parts.append(_frames(whole, whole.name, shown))
     for number, own in enumerate(repeated):
         name = f"{whole.name} repeated" if single or len(repeated) > 1 else whole.name
         name = f"{name} {number}" if len(repeated) > 1 else name

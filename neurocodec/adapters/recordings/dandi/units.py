@@ -155,4 +155,4 @@ def _within(starts: Bounds, stops: Bounds, intervals: Bounds) -> Mask:
     slack = 1e-3 * (stops - starts)
     place = np.searchsorted(intervals[:, 0], starts + slack, side="right") - 1
     ends = intervals[np.maximum(place, 0), 1]
-    return (place >= 0) & (stops - slack <= ends)
+    return np.asarray((place >= 0) & (stops - slack <= ends))

@@ -32,14 +32,13 @@ class Schedule:
     def times(self) -> NDArray[np.float64]:
         """Times of the frames: of the only trial, or since the first frame, over the trials."""
         if self.starts is None:
-            return self.onsets[0]
-        times: NDArray[np.float64] = (self.onsets - self.onsets[:, :1]).mean(0)
-        return times
+            return np.asarray(self.onsets[0])
+        return np.asarray((self.onsets - self.onsets[:, :1]).mean(0))
 
     @property
     def widths(self) -> NDArray[np.float64]:
         """How long each frame lasted in all trials together."""
-        return np.sum([clock.frame_ends(row) - row for row in self.onsets], axis=0)
+        return np.asarray(np.sum([clock.frame_ends(row) - row for row in self.onsets], axis=0))
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def matched(triggers: Times, frames: int, per: int, missing: Missing, where: str
         )
     step = clock.step_of(triggers)
     ends = np.append(triggers, triggers[-1] + step)
-    return np.interp(np.arange(frames) / per, np.arange(len(ends)), ends)
+    return np.asarray(np.interp(np.arange(frames) / per, np.arange(len(ends)), ends))
 
 
 def _filled(triggers: Times, wanted: int, missing: Missing, per: int, where: str) -> Times:

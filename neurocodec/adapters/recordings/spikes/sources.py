@@ -52,13 +52,10 @@ def _from_memory(source: Any) -> Cells:
     if isinstance(source, Cells):
         return source
     if isinstance(source, Mapping):
-        facts = {
-            str(name): [*np.asarray(source.get_info(name))]
-            for name in getattr(source, "metadata_columns", ())
-            if name in KEPT
-        }
-        others = {*getattr(source, "metadata_columns", ())} - {*KEPT, "rate"}
-        leave("metadata of the cells:", sorted(others))
+        grouped: Any = source  # of pynapple: it has metadata
+        known = getattr(source, "metadata_columns", ())
+        facts = {str(n): [*np.asarray(grouped.get_info(n))] for n in known if n in KEPT}
+        leave("metadata of the cells:", sorted({*known} - {*KEPT, "rate"}))
         return Cells(named({k: source[k] for k in source}), facts)
     several = isinstance(source, Sequence) and not isinstance(source, bytes)
     if several and all(np.ndim(x) == 1 for x in source):
