@@ -21,6 +21,8 @@ ENDINGS: Final = (
 """Endings by which a name was meant as a file."""
 OWN: Final = "a file of nc.save_model or its folder, or a checkpoint of torch-deep-retina (.pt)"
 BY_HAND: Final = "nc.Network(module, layers=['name'], history=40), of a module with its weights"
+RUNS: Final = ("", "*/", "*/*/")
+"""Where the checkpoints of a run of Lightning are below its folder, or that of its logs."""
 VERSION: Final = "pytorch-lightning_version"
 MOST: Final = 100_000_000
 """Bytes up to which the header of a safetensors file is believed."""
@@ -35,7 +37,7 @@ def no_such_model(path: Path, bundled: Sequence[str]) -> StorageError:
     near = difflib.get_close_matches(path.name, there or [], n=1)
     missing = "" if there is not None else f", nor the folder {str(folder)!r}"
     return StorageError(
-        came=f"no such file: {str(path)!r} does not exist{missing}",
+        came=f"no such file: {str(path)!r}{missing}",
         expected=f"{OWN}, or one of {', '.join(bundled)}",
         hint=f"nc.load_model({str(folder / near[0])!r})" if near else "",
     )
@@ -44,7 +46,8 @@ def no_such_model(path: Path, bundled: Sequence[str]) -> StorageError:
 def _in_folder(path: Path) -> StorageError:
     """What a folder without weights of ours holds, and which of it may be the model."""
     found = sorted(p for p in path.iterdir() if p.suffix in ENDINGS)
-    found = found or sorted(path.glob("**/checkpoints/*.ckpt"))
+    deep = (p for up in RUNS for p in path.glob(f"{up}checkpoints/*{LIGHTNING}"))
+    found = found or sorted(deep)
     names = sorted(p.name for p in path.iterdir())
     return StorageError(
         came=f"{str(path)!r}, which is a folder without weights.safetensors, but with"
