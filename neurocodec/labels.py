@@ -8,7 +8,7 @@ import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import xarray as xr
@@ -22,6 +22,7 @@ from neurocodec.identity.walk import digest, without_addresses
 PROVENANCE: Final = "neurocodec"
 """Name of the attribute that holds the provenance as one JSON string."""
 
+Given = TypeVar("Given")
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset, xr.DataTree)
 
 
@@ -108,6 +109,24 @@ def time_coordinate(size: int, rate: float, start: float = 0.0) -> xr.Variable:
     """
     times = start + np.arange(size) / arguments.frame_rate(rate)
     return xr.Variable(v.TIME, times, {"units": v.SECONDS, "long_name": "time"})
+
+
+def movie_of(stimulus: Given) -> Given:
+    """Full-field light (time,) as a movie of one pixel; anything else as it is.
+
+    Parameters
+    ----------
+    stimulus
+        What was given as a movie.
+
+    Examples
+    --------
+    >>> movie_of(xr.DataArray([0.0, 1.0], dims="time")).shape
+    (2, 1, 1)
+    """
+    if isinstance(stimulus, xr.DataArray) and stimulus.dims == (v.TIME,):
+        return cast("Given", stimulus.expand_dims({v.Y: [0], v.X: [0]}, axis=(1, 2)))
+    return stimulus
 
 
 def sample_dim(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str:

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from neurocodec import arguments
 from neurocodec.adapters.networks.deep_retina import deep_retina
+from neurocodec.adapters.networks.foreign import (
+    CHECKPOINTS,
+    ENDINGS,
+    no_such_model,
+    require_safetensors,
+)
 from neurocodec.errors import InputError, StorageError, unknown_name
 from neurocodec.network import Network
 from neurocodec.nn.checkpoint import read_tensors, unwrapped_names, write_tensors
@@ -23,8 +29,6 @@ if TYPE_CHECKING:
 WEIGHTS: Final = "weights.safetensors"
 CARD: Final = "card.toml"
 RECIPE: Final = "recipe.toml"
-CHECKPOINTS: Final = (".pt", ".pth")
-"""Endings of torch-deep-retina's checkpoints."""
 FORMAT: Final = "neurocodec retina 1"
 """What `save_model` writes under "format", and `load_model` accepts."""
 
@@ -134,7 +138,8 @@ def load_model(name: str | os.PathLike[str]) -> Network:
     UnknownNameError
         Where there is no such model.
     StorageError
-        Where there is no such file, or it is damaged or holds something else.
+        Where there is no such file, or it is damaged or holds something else; of checkpoints of
+        Lightning and other libraries the message says how to load them.
 
     Examples
     --------
@@ -144,6 +149,7 @@ def load_model(name: str | os.PathLike[str]) -> Network:
     path = _model_file(name)
     if path.suffix in CHECKPOINTS:
         return deep_retina(path)
+    require_safetensors(path)
     tensors, facts = read_tensors(path)
     if facts.get("format") != FORMAT:
         raise StorageError(
@@ -236,15 +242,14 @@ def _model_file(name: str | os.PathLike[str]) -> Path:
     for candidate in (path, path / WEIGHTS):
         if candidate.is_file():
             return candidate
-    known = models_available()
-    if str(name) not in known and (path.suffix in (*CHECKPOINTS, ".safetensors") or path.is_dir()):
-        what = f"is a folder without {WEIGHTS}" if path.is_dir() else "does not exist"
-        raise StorageError(
-            came=f"{str(path)!r}, which {what}",
-            expected="a file of nc.save_model or its folder, a checkpoint"
-            f" ({', '.join(CHECKPOINTS)}), or one of {', '.join(known)}",
-        )
+    if str(name) not in models_available() and (_is_path(path) or path.is_dir()):
+        raise no_such_model(path, models_available())
     return _folder("models", str(name)) / WEIGHTS
+
+
+def _is_path(path: Path) -> bool:
+    """Whether a name that is no file was meant as one: it has an ending or a folder."""
+    return len(path.parts) > 1 or path.suffix in ENDINGS
 
 
 def _available(kind: str) -> list[str]:

@@ -24,7 +24,8 @@ def stimulus_of(movie: Movie) -> xr.DataArray:
             raise _without_stimulus(movie)
         movie = _with_segments(movie)
     if isinstance(movie, xr.DataArray):
-        return movie.drop_vars([name for name, c in movie.coords.items() if not c.ndim])
+        plain = movie.drop_vars([name for name, c in movie.coords.items() if not c.ndim])
+        return labels.movie_of(plain)
     raise InputError(
         came=f"a movie of type {type(movie).__name__}",
         expected="an xarray.Dataset with 'stimulus', or an xarray.DataArray (time, y, x)",

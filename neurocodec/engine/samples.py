@@ -23,7 +23,7 @@ from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
 from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.identity.walk import Walk
-from neurocodec.labels import fingerprint, in_order_of
+from neurocodec.labels import fingerprint, in_order_of, movie_of
 from neurocodec.network import Network
 from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.capture.prefix import Batch
@@ -69,6 +69,7 @@ class Samples:
     @classmethod
     def of(cls, net: Network, stimulus: xr.DataArray, *, stream: bool = False) -> Self:
         """Check a stimulus and make its samples; `stream` leaves one that is stored where it is."""
+        stimulus = stimulus if net.history is None else movie_of(stimulus)
         dims = checked_dims(net, stimulus)
         skipped, chosen = 0, None
         if net.history is not None:
@@ -323,13 +324,7 @@ def checked_dims(net: Network, stimulus: xr.DataArray) -> tuple[str, ...]:
     """Dims in the network's order, the sample dim first; refuses a stimulus, and reads nothing."""
     dim = net.sample_dim
     if not isinstance(stimulus, xr.DataArray) or dim not in stimulus.dims:
-        kind = "a movie with dims ('time', 'y', 'x')" if net.history else "images with 'stimulus'"
-        found = getattr(stimulus, "dims", type(stimulus).__name__)
-        raise InputError(
-            came=f"a stimulus with dims {found}",
-            expected=f"{kind}, as {net.name!r} takes them",
-            hint="xr.DataArray(values, dims=('time', 'y', 'x'))",
-        )
+        raise _other_kind(net, stimulus)
     rest = [str(d) for d in stimulus.dims if d != dim]
     if set(rest) <= set(IMAGE_DIMS):
         rest = [d for d in IMAGE_DIMS if d in rest]
@@ -340,6 +335,26 @@ def checked_dims(net: Network, stimulus: xr.DataArray) -> tuple[str, ...]:
             expected="real numbers, at least one sample",
         )
     return (dim, *rest)
+
+
+def _other_kind(net: Network, stimulus: Any) -> InputError:
+    """Error for no array, for a movie given to a network of images, and the other way round."""
+    dims = tuple(map(str, getattr(stimulus, "dims", ())))
+    if net.history is not None:
+        kind, hint = "a movie with dims ('time', 'y', 'x')", "stimulus.rename(old_name='time')"
+        if not dims:
+            hint = "xr.DataArray(values, dims=('time', 'y', 'x'))"
+    elif v.TIME in dims:
+        kind = "images with 'stimulus': without history= a network sees no movie"
+        hint = "nc.Network(module, layers, history=40), the frames that it sees at once"
+    else:
+        kind = "images with 'stimulus'"
+        hint = "xr.DataArray(values, dims=('stimulus', 'color', 'y', 'x'))"
+    return InputError(
+        came=f"a stimulus with dims {dims or type(stimulus).__name__}",
+        expected=f"{kind}, as {net.name!r} takes them",
+        hint=hint,
+    )
 
 
 def _check_shape(net: Network, stimulus: xr.DataArray, shape: tuple[int, ...]) -> None:
@@ -354,6 +369,7 @@ def _check_shape(net: Network, stimulus: xr.DataArray, shape: tuple[int, ...]) -
         raise InputError(
             came=f"a movie with dims {tuple(map(str, stimulus.dims))}",
             expected="dims ('time', 'y', 'x')",
+            hint="movie.isel(color=0), or movie.mean('color')" if v.COLOR in stimulus.dims else "",
         )
     if stimulus.sizes[v.TIME] < net.history:
         raise InputError(

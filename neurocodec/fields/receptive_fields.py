@@ -16,6 +16,7 @@ from neurocodec.errors import InputError
 from neurocodec.fields.choice import Choice, Of, Which
 from neurocodec.fields.plan import FieldPlan
 from neurocodec.kernels.separable import require_rank
+from neurocodec.labels import movie_of
 from neurocodec.network import Network, require_network
 
 
@@ -122,6 +123,7 @@ def receptive_fields(
 def _plan(
     net: Network, movie: xr.DataArray, times: Any, choice: Choice, rank: int | None
 ) -> FieldPlan:
+    movie = movie_of(movie)
     whole = Samples.of(net, movie)
     positions = positions_of(whole, times)
     return FieldPlan(

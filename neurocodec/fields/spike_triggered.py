@@ -19,6 +19,7 @@ from neurocodec.kernels.triggered import TriggeredSums
 from neurocodec.labels import (
     labelled,
     lag_coordinate,
+    movie_of,
     require_dims,
     require_finite,
     require_free_names,
@@ -89,7 +90,8 @@ def spike_triggered_average(
     """
     if kind not in ("average", "filter"):
         raise unknown_name("kind of spike-triggered average", kind, ("average", "filter"))
-    stimulus = clock.in_seconds(require_dims(stimulus, (v.TIME, v.Y, v.X), "the stimulus"))
+    stimulus = require_dims(movie_of(stimulus), (v.TIME, v.Y, v.X), "the stimulus")
+    stimulus = clock.in_seconds(stimulus)
     _require_history(history, stimulus)
     rates = _on_clock_of(stimulus, _summed(responses))
     if kind == "average":

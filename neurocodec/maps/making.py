@@ -15,6 +15,7 @@ from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples, checked_dims, samples_at
 from neurocodec.engine.session import Known, Session, opened
 from neurocodec.errors import InputError
+from neurocodec.labels import movie_of
 from neurocodec.maps.channels import TOP, ChannelChoice, Channels, Modes, Weights
 from neurocodec.maps.plan import MapPlan, require_space
 from neurocodec.network import Network, require_layer
@@ -74,6 +75,7 @@ def plan_of(
     """Maps of a stimulus, as they are asked for; all that does not fit is refused here."""
     choice = asked.choice(net)
     steps = arguments.whole("steps", making.steps)
+    stimuli = stimuli if net.history is None else movie_of(stimuli)
     require_space(checked_dims(net, stimuli)[1:])
     samples = samples_at(net, stimuli, times)
     complete = samples if times is None else Samples.of(net, stimuli)

@@ -61,12 +61,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, dict(json.loads(metadata[FACTS]))
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        if FACTS in metadata:
+            return tensors, dict(json.loads(metadata[FACTS]))
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise StorageError(
             came=f"{path}: {type(error).__name__}: {error}",
             expected="a whole safetensors file that neurocodec wrote",
         ) from error
+    raise StorageError(
+        came=f"{path}, safetensors of another library with {[*tensors][:4]}",
+        expected="a safetensors file that neurocodec wrote, with the facts of its model",
+        hint="safetensors.torch.load_model(module, path), then"
+        " nc.Network(module, layers=['name'], history=40)",
+    )
 
 
 def unwrapped_names(state: Mapping[str, Value], known: Iterable[str]) -> dict[str, Value]:

@@ -38,7 +38,8 @@ def plot_field(
     -------
     matplotlib.figure.Figure or matplotlib.figure.SubFigure
         Red: light excites in the recent past (ON); blue: darkness does (OFF). The part of the
-        field's energy that the component has is written at the time course, where it is known.
+        field's energy that the component has is written at the time course, where it is known. Of
+        full-field light, a movie of one pixel, the time course alone.
 
     Examples
     --------
@@ -54,6 +55,13 @@ def plot_field(
             hint="fields.sel(cell=..., time=...), or plot_fields(fields)",
         )
     figure = style.new_figure(2.6, 6.4) if figure is None else figure
+    explained = "" if share is None else f", {100 * float(share):.0f} % of the energy"
+    if is_light(image):
+        ax = figure.subplots()
+        draw_course(ax, course)
+        named = f"{title or _name(image)}{explained}"
+        style.tidy(ax, named, xlabel=_axis_name(course, v.LAG))
+        return figure
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
     limit = _limit(image)
     mesh = draw_map(left, image, limit)
@@ -61,7 +69,6 @@ def plot_field(
     left.set_ylabel(style.plain(_axis_name(image, v.Y)), fontsize=style.TEXT, color=style.INK)
     figure.colorbar(mesh, ax=left, shrink=0.8, label=style.plain(str(image.attrs.get("units", ""))))
     draw_course(right, course)
-    explained = "" if share is None else f", {100 * float(share):.0f} % of the energy"
     style.tidy(right, f"time course{explained}", xlabel=_axis_name(course, v.LAG))
     return figure
 
@@ -112,13 +119,15 @@ def plot_fields(
             hint="fields.isel(time=slice(0, 8))",
         )
     figure = style.new_figure(1.45 * height + 0.5, min(1.25 * width + 0.9, 16.0))
-    axes = figure.subplots(2 * height, width, squeeze=False, height_ratios=(3, 1) * height)
+    ratios = (0.01, 1) if is_light(images) else (3, 1)
+    axes = figure.subplots(2 * height, width, squeeze=False, height_ratios=ratios * height)
     everywhere = _limit(images) if shared else None
     for i in range(height):
         for j in range(width):
             place = {d: n for d, n in ((down, i), (across, j)) if d in images.dims}
             image = images.isel(place)
-            draw_map(axes[2 * i, j], image, everywhere or _limit(image))
+            if not is_light(image):
+                draw_map(axes[2 * i, j], image, everywhere or _limit(image))
             draw_course(axes[2 * i + 1, j], courses.isel(place))
             _strip(axes[2 * i : 2 * i + 2, j])
             if i == 0:
@@ -135,6 +144,11 @@ def plot_fields(
             style.plain(title), fontsize=style.TEXT, fontweight="bold", x=0.01, ha="left"
         )
     return figure
+
+
+def is_light(image: xr.DataArray) -> bool:
+    """Whether maps are of one pixel, full-field light, which there is nothing to see in."""
+    return image.sizes[v.Y] * image.sizes[v.X] == 1
 
 
 def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:

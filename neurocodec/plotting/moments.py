@@ -17,7 +17,7 @@ from neurocodec.arguments import one_of
 from neurocodec.errors import InputError
 from neurocodec.fields.describe import describe_fields, first_components
 from neurocodec.plotting import style, timeline
-from neurocodec.plotting.fields import cropped, draw_course, draw_map
+from neurocodec.plotting.fields import cropped, draw_course, draw_map, is_light
 from neurocodec.plotting.modes import draw_most_used
 from neurocodec.plotting.responses import cell_names, draw_rate, lively_cells
 
@@ -165,8 +165,9 @@ def _draw_fields(
 
 def _draw_moment(panel: Axes, below: Axes, course: xr.DataArray, image: xr.DataArray) -> None:
     largest = float(np.abs(image.values).max())
-    draw_map(panel, image, largest or 1.0)
-    draw_course(below, course)
+    if not is_light(image):
+        draw_map(panel, image, largest or 1.0)
+    draw_course(panel if is_light(image) else below, course)
     for ax in (panel, below):
         ax.set_xticks([])
         ax.set_yticks([])

@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from neurocodec import clock, labels
 from neurocodec import vocabulary as v
 from neurocodec.plotting import style, timeline
+from neurocodec.plotting.fields import is_light
 
 
 def plot_stimulus(
@@ -40,7 +41,7 @@ def plot_stimulus(
     Returns
     -------
     matplotlib.axes.Axes
-        One image per frame, on a time axis in seconds.
+        One image per frame, on a time axis in seconds; a line where the frames are of one pixel.
 
     Examples
     --------
@@ -49,7 +50,7 @@ def plot_stimulus(
     >>> len(plot_stimulus(movie, count=4).images)
     4
     """
-    stimulus = labels.require_dims(stimulus, (v.TIME, v.Y, v.X), "the stimulus")
+    stimulus = labels.require_dims(labels.movie_of(stimulus), (v.TIME, v.Y, v.X), "the stimulus")
     stimulus = clock.in_seconds(stimulus)
     start, stop = timeline.time_range(stimulus)
     if times is None:
@@ -57,6 +58,10 @@ def plot_stimulus(
         times = list((edges[:-1] + edges[1:]) / 2)
     ax = style.new_axes(ax, style.WIDTH / len(times) + 0.6)
     width = 0.95 * (np.diff(times).min() if len(times) > 1 else stop - start)
+    if is_light(stimulus):
+        ax.plot(stimulus[v.TIME].values, stimulus.values[:, 0, 0], color=style.INK, linewidth=0.8)
+        style.tidy(ax, title, xlabel="time (s)")
+        return ax
     brightness = Normalize(*np.quantile(stimulus.values[::10], (0.005, 0.995)))
     for t in times:
         frame = stimulus.sel({v.TIME: t}, method="nearest")

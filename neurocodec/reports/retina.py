@@ -26,6 +26,7 @@ from neurocodec.analyses.retina.findings import (
 )
 from neurocodec.cells.clustering import is_one_type, misplaced_cells
 from neurocodec.cells.explained import EXPLAINED
+from neurocodec.plotting.fields import is_light
 from neurocodec.reports.description import target_name
 from neurocodec.reports.explorer import explorer_data, render_explorer
 from neurocodec.reports.maps import retina_maps_part
@@ -68,6 +69,7 @@ def render(
 ) -> str:
     """Fill the template; `settings` are further lines for the table of what was run."""
     excerpt = plotting.excerpt(analysis.tree.data_vars[v.TARGET])
+    light = is_light(analysis.stimulus)
     return filled(
         "report.html.j2",
         analysis=analysis,
@@ -84,7 +86,8 @@ def render(
         completeness=_completeness(analysis),
         modes=[_modes(analysis, k) for k in analysis.layers],
         clusters={k: _clusters(analysis, k) for k in analysis.clusters},
-        maps=retina_maps_part(analysis, drawn),
+        light=light,
+        maps=None if light else retina_maps_part(analysis, drawn),
         agreement=analysis.agreement,
         explorer=_explorer(analysis),
         variance=_variance(analysis),
@@ -256,7 +259,7 @@ def _clusters(analysis: RetinaAnalysis, layer: str) -> dict[str, Any]:
 def _explorer(analysis: RetinaAnalysis) -> Markup | None:
     """The part of the page in which a reader picks a cell and a time."""
     found = analysis.dynamics
-    if found is None:
+    if found is None or is_light(analysis.stimulus):
         return None
     times = found.fields[v.TIME].values
     shown = slice(times[0] - MARGIN, times[-1] + MARGIN)

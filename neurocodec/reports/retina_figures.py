@@ -12,6 +12,7 @@ from neurocodec import clock, plotting
 from neurocodec import vocabulary as v
 from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.plotting import style, timeline
+from neurocodec.plotting.fields import is_light
 from neurocodec.reports.description import target_name
 
 
@@ -68,7 +69,9 @@ def _layer_figures(
 
 def _map_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[str, Figure, str]]:
     """What acts at excitatory positions, of which modes are made."""
-    for layer, node in ({} if analysis.maps is None else analysis.maps.children).items():
+    if analysis.maps is None or is_light(analysis.stimulus):
+        return
+    for layer, node in analysis.maps.children.items():
         maps = node.to_dataset().sel({v.SIGN: v.EXCITATORY}, drop=True)
         shown = plotting.plot_movie_maps(maps, analysis.stimulus, title=f"modes of {layer}{note}")
         yield f"maps-{layer}", shown, f"what of the movie acts through modes of {layer}"
@@ -90,7 +93,7 @@ def _dynamic_figures(
         note=note,
     )
     yield "moments", moments, "fields of a cell at chosen times beside its rate and loadings"
-    for name in analysis.layers:
+    for name in () if is_light(analysis.stimulus) else analysis.layers:
         alone, together = found.alone[name], found.together[name]
         if alone.sizes["example"] or together.sizes["example"]:
             panel = plotting.plot_combinations(found.fields, alone, together, note=note)

@@ -646,9 +646,9 @@ def test_folders_other_files_and_nothing(tmp_path):
         InputError, match=r"a folder with \['whitenoise.h5'\].*\n.*\n.*whitenoise.h5"
     ):
         nc.read_recording(tmp_path)
-    (tmp_path / "r.mat").write_bytes(b"MATLAB 5.0 MAT-file")
-    with pytest.raises(InputError, match=r"begins with b'MATLAB 5'\n  expected: HDF5.*NWB"):
-        nc.read_recording(tmp_path / "r.mat")
+    (tmp_path / "r.avi").write_bytes(b"RIFF1234AVI ")
+    with pytest.raises(InputError, match=r"begins with b'RIFF1234'\n  expected: HDF5.*NWB"):
+        nc.read_recording(tmp_path / "r.avi")
     with pytest.raises(StorageError, match="does not exist"):
         nc.read_recording(tmp_path / "no.h5")
 

@@ -257,7 +257,7 @@ def test_a_folder_of_another_run_is_refused(finished, capsys):
     [
         (["--model", "simulated-retinas"], "there is no bundled model 'simulated-retinas'"),
         (["--movie", "simulated-retinas"], "or a .nc or .zarr file"),
-        (["--model", "missing.pt"], "'missing.pt', which does not exist"),
+        (["--model", "missing.pt"], "no such file: 'missing.pt'"),
         (["--model", "."], "'.', which is a folder without weights.safetensors"),
         (["--movie", "missing.nc"], "'missing.nc', which does not exist"),
         (["--layers", "layer3"], "there is no layer 'layer3'"),

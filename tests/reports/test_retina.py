@@ -24,7 +24,12 @@ from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.reports.description import target_name
 from neurocodec.reports.page import Drawing
 from neurocodec.reports.retina import _expansion, render, write_report
-from neurocodec.reports.retina_figures import figures, shown_figure
+from neurocodec.reports.retina_figures import (
+    _dynamic_figures,
+    _map_figures,
+    figures,
+    shown_figure,
+)
 
 
 def test_the_page_says_how_many_modes_the_data_decided():
@@ -240,6 +245,18 @@ def test_the_size_of_a_frame_does_not_depend_on_the_order_of_dims(drawn):
     turned = found.stimulus.isel(y=slice(8)).transpose("y", "x", "time")
     text = Page(render(dataclasses.replace(found, stimulus=turned, dynamics=None), drawn, {})).text
     assert "300 frames of 8 x 9 pixels" in text
+
+
+def test_a_page_about_light_has_time_courses_and_no_maps(drawn):
+    found = small_analysis()
+    light = dataclasses.replace(found, stimulus=found.stimulus.isel(y=[0], x=[0]))
+    assert [name for name, _, _ in _map_figures(light, "")] == []
+    names = [name for name, _, _ in _dynamic_figures(light, slice(None), "")]
+    assert names == ["moments"]
+    page = Page(render(light, {k: x for k, x in drawn.items() if k[:4] != "maps"}, {}))
+    assert "The light was full-field: a field is a time course." in page.text
+    assert ("a", {"href": "#fields"}) in page.tags
+    assert not {"#explorer", "#maps"} & {str(told.get("href")) for _, told in page.tags}
 
 
 def test_layers_without_a_mode_alone_say_so(drawn):

@@ -2,8 +2,9 @@
 
 - `deep_retina`: checkpoints of torch-deep-retina (github.com/baccuslab/torch-deep-retina) as
   networks
+- `foreign`: models that `nc.load_model` does not know, and what to type instead
 - `timm`: networks of timm, with their layers, preprocessing and categories
 - `torchvision`: networks of torchvision, with their layers, preprocessing and categories
 """
 
-__all__ = ["deep_retina", "timm", "torchvision"]
+__all__ = ["deep_retina", "foreign", "timm", "torchvision"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from neurocodec import clock
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.lazy import stored_variable
 from neurocodec.errors import InputError
 from neurocodec.labels import time_coordinate
@@ -65,6 +66,7 @@ def read_groups(path: Path, engine: str) -> dict[str, xr.Dataset]:
                     for name in known
                 }
     require_data(parts, path, there)
+    leave("arrays:", [name for name in there if name.rpartition("/")[2] not in DIMS])
     return {name: assemble(variables, f"{path.name}/{name}") for name, variables in parts.items()}
 
 
@@ -106,6 +108,8 @@ def positional_dims(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
         return (v.REPEAT, *dims)
     if name == "spike_count" and len(shape) == 2:
         return dims[1:]
+    if name == v.STIMULUS and len(shape) == 1:
+        return dims[:1]  # full-field light
     if len(shape) != len(dims):
         raise InputError(came=f"the array {name!r} of shape {shape}", expected=f"axes {dims}")
     return dims
@@ -126,7 +130,7 @@ def require_data(parts: Mapping[str, Any], path: Path, there: list[str]) -> None
 
 def assemble(variables: Mapping[str, xr.Variable], where: str) -> xr.Dataset:
     """Put arrays with names from `DIMS` together, with a coordinate for every dimension."""
-    variables = {name: _repeated(name, x) for name, x in variables.items()}
+    variables = {name: _one_pixel(name, _repeated(name, x)) for name, x in variables.items()}
     sizes = _agreed_sizes(variables, where)
     if v.TIME not in sizes:
         raise InputError(
@@ -159,6 +163,13 @@ def _repeated(name: str, variable: xr.Variable) -> xr.Variable:
     if name != "spike_count" or v.REPEAT in variable.dims:
         return variable
     return xr.Variable((v.REPEAT, *variable.dims), variable.values[None], variable.attrs)
+
+
+def _one_pixel(name: str, variable: xr.Variable) -> xr.Variable:
+    """Full-field light as a movie of one pixel."""
+    if name != v.STIMULUS or variable.dims != (v.TIME,):
+        return variable
+    return xr.Variable((v.TIME, v.Y, v.X), variable.values[:, None, None], variable.attrs)
 
 
 def _agreed_sizes(variables: Mapping[str, xr.Variable], where: str) -> dict[str, int]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from neurocodec import clock
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.lazy import stored_stimulus
 from neurocodec.adapters.recordings.spike_times import count_spikes, report_outside
 from neurocodec.errors import InputError
@@ -45,6 +46,7 @@ def read_retina_hdf5(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
             expected=EXPECTED,
             hint="np.savez(path, stimulus=..., time=..., firing_rate=...) is read as well",
         )
+    leave("at the root:", [name for name in file if name not in parts])
     return {name: _read_part(group, path, dict(file.attrs)) for name, group in parts.items()}
 
 
@@ -72,6 +74,7 @@ def _read_part(group: h5py.Group, path: Path, facts: dict[str, Any]) -> xr.Datas
             came=f"the group {group.name!r} of {str(path)!r} with {contents(group)}, no responses",
             expected=EXPECTED,
         )
+    _say_left(group)
     coords = _coords(group, responses, facts, time, step)
     data = {
         name: labelled(values, dims, coords={}, name=name)
@@ -80,6 +83,17 @@ def _read_part(group: h5py.Group, path: Path, facts: dict[str, Any]) -> xr.Datas
     part = xr.Dataset({v.STIMULUS: stimulus[:-1], **data}, coords)
     part[v.STIMULUS].attrs |= {k: float(facts[k]) for k in FACTS if k in facts}
     return part.assign_attrs(alignment=SHIFT)
+
+
+def _say_left(group: h5py.Group) -> None:
+    """Say what of a part is not read: a rate has counts and spike times beside it."""
+    answers = [f"response/{name}" for name in group.get("response", ())]
+    rates = sorted(name for name in answers if "firing_rate" in name)
+    binned = [name for name in answers if name.endswith("/binned")]
+    taken = [*rates, *binned, *(["spikes"] if "spikes" in group else [])][:1]
+    read = {"time", "stimulus", "repeats", "response", v.SEGMENT, *taken}
+    own = group.name.strip("/")
+    leave(f"of {own}:", [name for name in (*group, *answers) if name not in read])
 
 
 def _times(group: h5py.Group, sizes: Any) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.hdf5 import (
     SHIFT,
     contents,
@@ -48,6 +49,9 @@ def read_intracellular(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
             came=f"{str(path)!r} with {contents(file)}",
             expected=f"groups with 'stimuli' (T, y, x) and {POTENTIAL!r} (interneuron, T)",
         )
+    leave("at the root:", [name for name in file if name not in whole])
+    for name, group in whole.items():
+        leave(f"of {name}:", [x for x in group if x not in (POTENTIAL, "stimuli", "rfs")])
     label = path.stem.split("_")[0].removesuffix("s")
     return {name: _stimulus_part(name, x, path, label) for name, x in whole.items()}
 
@@ -100,6 +104,10 @@ def read_chirp(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
                 came=f"{str(path)!r} with {contents(file)}",
                 expected=f"{name!r} (T), one value a frame, beside the groups of responses",
             )
+    kinds = [name for name, x in file.items() if _is_group(x)]
+    leave("at the root:", [x for x in file if x not in (*kinds, "stimulus", "time")])
+    for kind in kinds:
+        leave(f"of {kind}:", [x for x in file[kind] if x not in GEOMETRY])
     return {
         name: _chirp_part(file, name)
         for name in GEOMETRY

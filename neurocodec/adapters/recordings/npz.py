@@ -13,6 +13,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.arrays import (
     DIMS,
     WHOLE,
@@ -35,6 +36,7 @@ def read_npz(path: Path) -> dict[str, xr.Dataset]:
         if name in DIMS:
             parts.setdefault(part or WHOLE, {})[name] = _variable(name, NpzArray(path, member))
     require_data(parts, path, members)
+    leave("arrays:", [name for name in members if name.rpartition("/")[2] not in DIMS])
     return {name: assemble(variables, f"{path.name}/{name}") for name, variables in parts.items()}
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import h5py
 import numpy as np
@@ -13,6 +13,13 @@ import xarray as xr
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.account import READING, accounting, tell
+from neurocodec.adapters.recordings.arrayed.matlab import is_matlab
+from neurocodec.adapters.recordings.arrayed.parts import (
+    read_matlab_spikes,
+    read_stored_spikes,
+    spike_parts,
+)
 from neurocodec.adapters.recordings.arrays import WHOLE, read_groups
 from neurocodec.adapters.recordings.checks import (
     Gaps,
@@ -22,6 +29,7 @@ from neurocodec.adapters.recordings.checks import (
     report_slow,
     select_cells,
 )
+from neurocodec.adapters.recordings.dandi.file import read_nwb
 from neurocodec.adapters.recordings.hdf5 import read_retina_hdf5
 from neurocodec.adapters.recordings.intracellular import (
     is_chirp,
@@ -30,8 +38,11 @@ from neurocodec.adapters.recordings.intracellular import (
     read_intracellular,
 )
 from neurocodec.adapters.recordings.npz import read_npz
-from neurocodec.adapters.recordings.nwb import read_nwb
+from neurocodec.adapters.recordings.openretina import is_openretina, read_openretina
 from neurocodec.adapters.recordings.results import read_result
+from neurocodec.adapters.recordings.spikes.cells import Quality
+from neurocodec.adapters.recordings.spikes.phy import is_phy, is_spikeinterface
+from neurocodec.adapters.recordings.spikes.text import is_text
 from neurocodec.errors import InputError, StorageError
 from neurocodec.labels import stamp
 from neurocodec.stimuli import resample
@@ -39,9 +50,15 @@ from neurocodec.storage.encoding import KIND
 from neurocodec.storage.files import PathLike, damage_reported
 
 KINDS: Final = (
-    "HDF5 in the layout of torch-deep-retina (ganglion cells, interneurons), NWB, .npz, netCDF,"
-    " HDF5 or Zarr with named arrays, and what nc.save wrote"
+    "HDF5 in the layout of torch-deep-retina (ganglion cells, interneurons) or open-retina, NWB,"
+    " MAT files, .npz, netCDF, HDF5 or Zarr with named arrays, and what nc.save wrote"
 )
+LAYOUTS: Final = (
+    (is_intracellular, read_intracellular),
+    (is_chirp, read_chirp),
+    (is_openretina, read_openretina),
+)
+"""Layouts of HDF5 that groups tell: whether it is one, and what reads it."""
 HDF5_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 
 
@@ -53,6 +70,7 @@ def read_recording(
     nan: Gaps = "refuse",
     image_axes: str = "xy",
     to_frames: bool = False,
+    quality: Quality = None,
 ) -> xr.DataTree:
     """Read a recording: stimuli, and the responses of ganglion cells or interneurons to them.
 
@@ -64,8 +82,12 @@ def read_recording(
     - its interneuron files (`boxes`, ... with `stimuli` and `detrended_membrane_potential`),
       shifted likewise; `boxes` become 2 s - 1;
     - imaged clusters under a chirp (`local`, `global`);
-    - NWB (`pip install "neurocodec[nwb]"`): spike times of the units table are counted while each
-      frame is shown;
+    - what open-retina reads: a group a session, with traces or inferred spikes and trigger times;
+    - NWB (`pip install "neurocodec[nwb]"`): spike times of the units are counted while each frame
+      is shown; trials that show the same become repeats, epochs become parts;
+    - MAT files (5 and 7.3) and `.npz` with `spike_times` (a list a cell, or of all spikes beside
+      `spike_cell`), `stimulus`, and `frame_times`, `triggers` or `frame_rate`, as `nc.recording`
+      takes them;
     - `.npz`, netCDF, HDF5 and Zarr with arrays called `stimulus`, `time` or `frame_rate`,
       `firing_rate`, `spike_count`, `membrane_potential`, `fluorescence`, `intensity`, `cell`,
       `interneuron`, ..., at the root or in groups;
@@ -90,6 +112,8 @@ def read_recording(
     to_frames
         Of an NWB file: whether membrane potentials are averaged over the frames of the stimuli,
         and put beside them; otherwise each is a part of its own, at its own rate.
+    quality
+        Of spike times: labels of the units that are kept, or "all". None leaves out noise.
 
     Returns
     -------
@@ -99,7 +123,8 @@ def read_recording(
         `intensity` (time), `firing_rate` (time, cell) in Hz, `spike_count` (repeat, time, cell)
         with `bin_width` in s, `membrane_potential` or `fluorescence` ([repeat,] time,
         interneuron). The stimulus is read from the file when it is used, and only the frames
-        that are used; the file is not kept open.
+        that are used; the file is not kept open. The attribute `reading` says in a line what was
+        taken and what was left, as the log does.
 
     Raises
     ------
@@ -134,32 +159,40 @@ def read_recording(
             came=f"{str(source)!r}, which does not exist", expected=f"a recording: {KINDS}"
         )
     hint = "copy the file again: part of it may be missing"
-    with damage_reported(source, f"a whole file: {KINDS}", hint):
-        found = _read(source, image_axes, to_frames=to_frames)
+    nwb = {"image_axes": image_axes, "to_frames": to_frames, "quality": quality}
+    with damage_reported(source, f"a whole file: {KINDS}", hint), accounting() as left:
+        found = _read(source, nwb)
     stored = _datasets(found) if isinstance(found, xr.DataTree) else found
     parts = mend_gaps(select_cells(stored, cells), nan)
     report_silent(parts)
     report_slow(parts)
+    line = tell(source.name, parts, left)
     if isinstance(found, xr.DataTree) and not found.data_vars:
         as_stored = all(parts[name] is part for name, part in stored.items())
         if as_stored and frame_rate is None:
             return found
     numbered = {name: _with_pixels(part) for name, part in parts.items()}
+    numbered["/"] = xr.Dataset(attrs={READING: line})
     facts = {"file": source.name, "frame_rate": frame_rate, "cells": cells, "nan": nan}
     tree = stamp(xr.DataTree.from_dict(numbered), "nc.read_recording", **facts)
     return tree if frame_rate is None else resample(tree, frame_rate)
 
 
-def _read(source: Path, image_axes: str, *, to_frames: bool) -> Parts | xr.DataTree:
+def _read(source: Path, nwb: Mapping[str, Any]) -> Parts | xr.DataTree:
     if source.is_dir():
         return _read_folder(source)
     start = _start_of(source)
+    if is_matlab(source):
+        return read_matlab_spikes(source, nwb["quality"])
     if start.startswith(HDF5_SIGNATURE):
-        return _read_hdf5(source, image_axes, to_frames=to_frames)
+        return _read_hdf5(source, nwb)
     if zipfile.is_zipfile(source):
-        return read_npz(source)
+        spikes = spike_parts(source)
+        return read_stored_spikes(source, spikes, nwb["quality"]) if spikes else read_npz(source)
     if start.startswith((b"CDF\x01", b"CDF\x02", b"CDF\x05")):
         return read_groups(source, "netcdf4")
+    if is_text(source):
+        raise _without_stimulus(source)
     raise InputError(
         came=f"{str(source)!r}, a file that begins with {start!r}",
         expected=KINDS,
@@ -167,9 +200,19 @@ def _read(source: Path, image_axes: str, *, to_frames: bool) -> Parts | xr.DataT
     )
 
 
+def _without_stimulus(source: Path) -> InputError:
+    return InputError(
+        came=f"{str(source)!r}, which holds spike times and no stimulus",
+        expected="a stimulus and the times of its frames beside them",
+        hint=f"nc.recording(stimulus, spike_times={str(source)!r}, frame_times=times)",
+    )
+
+
 def _read_folder(source: Path) -> Parts | xr.DataTree:
     if not any((source / name).exists() for name in (".zgroup", ".zmetadata", "zarr.json")):
         there = sorted(p.name for p in source.iterdir())
+        if is_phy(source) or is_spikeinterface(source) or is_text(source):
+            raise _without_stimulus(source)
         raise InputError(
             came=f"{str(source)!r}, a folder with {there[:6] or 'nothing in it'}",
             expected=f"one file: {KINDS}",
@@ -182,16 +225,15 @@ def _read_folder(source: Path) -> Parts | xr.DataTree:
     return read_groups(source, "zarr")
 
 
-def _read_hdf5(source: Path, image_axes: str, *, to_frames: bool) -> Parts | xr.DataTree:
+def _read_hdf5(source: Path, nwb: Mapping[str, Any]) -> Parts | xr.DataTree:
     with h5py.File(source, "r") as file:
         if KIND in file.attrs:
             return read_result(source)
         if "nwb_version" in file.attrs:
-            return read_nwb(source, image_axes, to_frames=to_frames)
-        if is_intracellular(file):
-            return read_intracellular(file, source)
-        if is_chirp(file):
-            return read_chirp(file, source)
+            return read_nwb(source, **nwb)
+        for told, reader in LAYOUTS:
+            if told(file):
+                return reader(file, source)
         if not _has_named_arrays(file):
             return read_retina_hdf5(file, source)
     # h5netcdf: the library of netCDF reads few HDF5 files of others, and some types make it crash.

@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurocodec import clock
+from neurocodec.adapters.recordings.account import leave
 from neurocodec.errors import InputError, warn
 
 SLOW: Final = 0.5
 """Seconds from which on a frame is long enough to doubt that it was counted in seconds."""
 SHORT: Final = 0.01
 """Share of the stimulus below which spikes that span no more of it are on another clock."""
+LONG: Final = 500.0
+"""Times the stimulus that a session may last; the spikes of a longer one are no seconds."""
+FAINT: Final = 0.1
+"""Share of the rate outside of the stimulus below which that inside is doubted."""
+LISTED: Final = 5
+"""Stimuli that are listed in a message."""
 FEW: Final = 20
 """Spikes up to which such a share may be chance, where frames are short."""
 
@@ -38,8 +45,15 @@ def _shown(
     return places, (places >= 0) & (times < clock.frame_ends(frames)[places])
 
 
-def report_outside(spikes: Mapping[str, ArrayLike], stimuli: Sequence[NDArray[np.float64]]) -> None:
+def report_outside(
+    spikes: Mapping[str, ArrayLike],
+    stimuli: Sequence[NDArray[np.float64]],
+    *,
+    session: bool = False,
+) -> None:
     """Refuse spikes most of which are outside of all stimuli (frame onsets); warn of fewer."""
+    # Of a whole session, of which the stimuli are a part, spikes outside are nothing to wonder at:
+    # refused are spikes none of which is inside, or on another scale of time.
     for name, times in spikes.items():
         _require_times(name, np.asarray(times, dtype=np.float64))
     found = np.concatenate([*(np.ravel(times) for times in spikes.values()), np.empty(0)])
@@ -49,7 +63,10 @@ def report_outside(spikes: Mapping[str, ArrayLike], stimuli: Sequence[NDArray[np
     for frames, (start, stop) in zip(stimuli, spans, strict=True):
         within |= (found >= start) & (found < stop)
         shown |= _shown(found, frames)[1]
-    _report_before_and_after(found, within, spans)
+    if session:
+        _report_session(found, within, spans)
+    else:
+        _report_before_and_after(found, within, spans)
     _report_other_units(found[within], stimuli, spans)
     lost = int((within & ~shown).sum())
     if lost:
@@ -63,7 +80,7 @@ def _report_before_and_after(
     found: NDArray[np.float64], within: NDArray[np.bool_], spans: list[tuple[float, float]]
 ) -> None:
     outside = int((~within).sum())
-    told = ", ".join(f"{start:g} to {stop:g} s" for start, stop in spans)
+    told = _told(spans)
     if outside > len(found) / 2:
         raise InputError(
             came=f"{outside} of {len(found)} spikes outside of the stimulus ({told})",
@@ -75,6 +92,32 @@ def _report_before_and_after(
             f"{outside} of {len(found)} spikes are outside of the stimulus ({told});"
             " they are dropped"
         )
+
+
+def _told(spans: list[tuple[float, float]]) -> str:
+    told = [f"{start:g} to {stop:g} s" for start, stop in spans]
+    more = f", ... ({len(told)} in all)" if len(told) > LISTED else ""
+    return ", ".join(told[:LISTED]) + more
+
+
+def _report_session(
+    found: NDArray[np.float64], within: NDArray[np.bool_], spans: list[tuple[float, float]]
+) -> None:
+    inside, outside = int(within.sum()), int((~within).sum())
+    if not outside:
+        return
+    lasting = sum(stop - start for start, stop in spans)
+    span = float(found.max() - found.min())
+    came = f"{outside} of {len(found)} spikes are outside of the stimulus ({_told(spans)})"
+    if not inside or span > LONG * (max(b for _, b in spans) - min(a for a, _ in spans)):
+        raise InputError(
+            came=f"{came}, at {found.min():g} to {found.max():g}",
+            expected="spikes and frames on one clock, in seconds",
+            hint="sample_rate=30000.0, where spike times are samples",
+        )
+    if inside / lasting < FAINT * outside / max(span - lasting, lasting):
+        warn(f"{came}, where cells fire much more than inside: are both on one clock?")
+    leave(f"{outside} of {len(found)} spikes, outside of the stimulus")
 
 
 def _report_other_units(

@@ -17,7 +17,7 @@ from neurocodec import vocabulary as v
 from neurocodec.arguments import one_of
 from neurocodec.errors import InputError
 from neurocodec.kernels.map_pictures import size_limit
-from neurocodec.labels import require_dims, require_finite
+from neurocodec.labels import movie_of, require_dims, require_finite
 from neurocodec.plotting import fields, style
 from neurocodec.plotting.maps import captions
 from neurocodec.plotting.maps.captions import LINE, SMALL
@@ -96,7 +96,7 @@ def plot_movie_maps(
     one_of("part of the lags", at, get_args(At))
     size_limit(np.zeros((1, 1)), quantile)
     peaks = _peaks(array)
-    frames = _frames(require_dims(movie, (v.TIME, v.Y, v.X), "the movie"), array, peaks)
+    frames = _frames(require_dims(movie_of(movie), (v.TIME, v.Y, v.X), "the movie"), array, peaks)
     panels = [_panel(one, peaks, at) for one in series_of(maps, array, [v.TIME])]
     figure, axes = _grid(array, 1 + len(panels))
     scales = _scales(panels, quantile) if shared else None

@@ -1,0 +1,9 @@
+"""Files of named arrays that hold spike times: MATLAB's, and `.npz`.
+
+- `bundle`: what the arrays of such a file mean, by their names
+- `matlab`: MAT files of version 5 and 7.3
+- `parts`: a part of a recording from such a file
+- `stored`: arrays of an `.npz` by name
+"""
+
+__all__ = ["bundle", "matlab", "parts", "stored"]

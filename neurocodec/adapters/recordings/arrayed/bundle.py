@@ -1,0 +1,200 @@
+"""What the arrays of a file with spike times mean, by their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from neurocodec import arguments
+from neurocodec.adapters.recordings.account import leave
+from neurocodec.adapters.recordings.spikes.cells import Cells, grouped, in_seconds, named
+from neurocodec.errors import InputError
+
+SPIKES: Final = "spike_times"
+MEANINGS: Final = {
+    "stimulus": ("stimulus", "stim", "movie", "frames", "stimuli", "light", "intensity"),
+    SPIKES: ("spiketimes", "spikes", "spikets", "spiketrains"),
+    "spike_cell": (
+        *("spikecell", "spikecells", "spikecluster", "spikeclusters", "spikeunit"),
+        *("spikeunits", "spikeneuron", "spikeneurons"),
+    ),
+    "cell": ("cell", "cells", "cellnames", "cellids", "unitnames", "unitids", "clusterids"),
+    "frame_times": ("frametimes", "stimulustimes", "stimtimes", "frameonsets", "time"),
+    "triggers": ("triggers", "triggertimes", "ttl", "ttltimes"),
+    "trials": ("trials", "trialstarts", "trialtimes"),
+    "frame_rate": ("framerate", "fps", "refreshrate"),
+    "frames_per_trigger": ("framespertrigger",),
+    "shown": ("shown", "frameindex", "frameorder", "shownframes"),
+    "sample_rate": ("samplerate", "samplingrate", "samplingfrequency", "fs"),
+    "quality": ("quality", "group", "groups", "kslabel"),
+    "cell_type": ("celltype", "celltypes"),
+}
+"""What an array is -> how it may be called, in small letters and without underscores."""
+KNOWN: Final = {name: what for what, names in MEANINGS.items() for name in names}
+TIMES: Final = ("times", "time", "timestamps", *MEANINGS[SPIKES])
+"""Fields of a struct a cell that may hold its spike times."""
+NAMES: Final = ("name", "id", "cell", "unit", "cluster", "label")
+"""Fields of a struct a cell that may hold its name."""
+
+
+def meaning(name: str) -> str | None:
+    """What an array is, by its name."""
+    return KNOWN.get(re.sub(r"[_ \-]", "", name).lower())
+
+
+def meant(arrays: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Arrays by what they are; two of one meaning are refused, others left."""
+    found: dict[str, Any] = {}
+    called: dict[str, str] = {}
+    for name, value in arrays.items():
+        what = meaning(name)
+        if what is None:
+            continue
+        if what in called:
+            raise InputError(
+                came=f"{where} with {called[what]!r} and {name!r}, both of which mean {what}",
+                expected="one of them",
+                hint=f"rename the one that is not the {what}",
+            )
+        found[what], called[what] = value, name
+    leave("arrays:", [name for name in arrays if meaning(name) is None])
+    return found
+
+
+def cells_in(arrays: Mapping[str, Any], where: str, sample_rate: float | None = None) -> Cells:
+    """Spike times among named arrays; samples where a rate of samples is told."""
+    found = meant(arrays, where)
+    if SPIKES not in found:
+        raise InputError(
+            came=f"{where} with {[*arrays][:12] or 'nothing in it'}",
+            expected="'spike_times': a list of times a cell, or of all spikes beside 'spike_cell'",
+            hint="np.savez(path, spike_times=times, spike_cell=cells)",
+        )
+    rate = sample_rate or _rate(found)
+    times, facts = _times(found, where)
+    cells = named(times, f"spike_times of {where}")
+    for name in ("quality", "cell_type"):
+        if name in found:
+            facts[name] = _texts(found[name])
+    for name, values in facts.items():
+        if len(values) != len(cells):
+            raise InputError(
+                came=f"{len(values)} values of {name!r} for {len(cells)} cells of {where}",
+                expected="one a cell",
+            )
+    if rate is not None:
+        cells = {k: in_seconds(x, rate) for k, x in cells.items()}
+    return Cells(cells, facts)
+
+
+def _rate(found: Mapping[str, Any]) -> float | None:
+    """Samples per second, where spike times are whole numbers beside such a rate."""
+    if "sample_rate" not in found:
+        return None
+    spikes = found[SPIKES]
+    lists = spikes if isinstance(spikes, list) else [spikes]
+    plain = [np.ravel(x).astype(float) for x in lists if not isinstance(x, dict)]
+    whole = bool(plain) and all((x == np.round(x)).all() for x in plain)
+    if not whole:
+        leave("the rate of samples, as spike times are no whole numbers")
+        return None
+    return arguments.frame_rate(np.ravel(found["sample_rate"])[0], "sample_rate")
+
+
+def _times(found: Mapping[str, Any], where: str) -> tuple[dict[Any, Any], dict[str, list[Any]]]:
+    spikes = found[SPIKES]
+    if isinstance(spikes, dict):
+        spikes = [spikes] if any(_field(spikes, TIMES)) else spikes
+    if isinstance(spikes, dict):
+        return spikes, {}
+    if isinstance(spikes, list) and spikes and all(isinstance(x, dict) for x in spikes):
+        return _of_structs(spikes, where)
+    names = _texts(found["cell"]) if "cell" in found else None
+    if isinstance(spikes, list):
+        return dict(zip(_counted(names, len(spikes), where), spikes, strict=True)), {}
+    if "spike_cell" in found:
+        split = grouped(spikes, _plain(found["spike_cell"]), where)
+        if names is not None and all(arguments.is_whole(k) for k in split):
+            beyond = [k for k in split if not 0 <= k < len(names)]
+            if beyond:
+                raise InputError(
+                    came=f"spikes of the cells {beyond[:5]} in {where}, with {len(names)} names",
+                    expected="'spike_cell' from 0, as places in 'cell'",
+                )
+            return {name: split.get(i, np.empty(0)) for i, name in enumerate(names)}, {}
+        return split, {}
+    if np.squeeze(spikes).ndim <= 1:
+        return {(names or ["cell00"])[0]: spikes}, {}
+    raise InputError(
+        came=f"'spike_times' of shape {np.shape(spikes)} in {where}",
+        expected="a list of times a cell, or all times beside 'spike_cell'",
+        hint="spike_cell= an array as long as spike_times",
+    )
+
+
+def _of_structs(
+    structs: list[dict[str, Any]], where: str
+) -> tuple[dict[Any, Any], dict[str, list[Any]]]:
+    key = _field(structs[0], TIMES)
+    if not key:
+        raise InputError(
+            came=f"structs of spikes with the fields {[*structs[0]]} in {where}",
+            expected=f"one of {', '.join(TIMES[:4])}",
+        )
+    name = _field(structs[0], NAMES)
+    names = [_texts(s[name])[0] for s in structs] if name else None
+    facts = {}
+    for field in structs[0]:
+        what = meaning(field)
+        if what in ("quality", "cell_type"):
+            facts[str(what)] = [_texts(s[field])[0] for s in structs]
+    used = {key, name, *(f for f in structs[0] if meaning(f) in facts)}
+    leave("fields of the cells:", [f for f in structs[0] if f not in used])
+    owners = _counted(names, len(structs), where)
+    return dict(zip(owners, [s[key] for s in structs], strict=True)), facts
+
+
+def _field(struct: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    plain = {re.sub(r"[_ ]", "", name).lower(): name for name in struct}
+    return next((plain[n] for n in names if n in plain), "")
+
+
+def _counted(names: list[str] | None, size: int, where: str) -> list[str]:
+    if names is None:
+        return [f"cell{i:02d}" for i in range(size)]
+    if len(names) != size or len({*names}) != size:
+        raise InputError(
+            came=f"{size} lists of spike times and the names {names[:8]} in {where}",
+            expected="a name for each cell, and names that differ",
+        )
+    return names
+
+
+def _texts(values: Any) -> list[str]:
+    if isinstance(values, str | bytes):
+        return [values.decode() if isinstance(values, bytes) else values]
+    flat = values if isinstance(values, list) else np.ravel(values).tolist()
+    return [_text(x) for x in flat]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, np.ndarray):
+        value = value.item() if value.size == 1 else value.tolist()
+    whole = isinstance(value, float) and value.is_integer()
+    return (
+        f"{'unit ' if whole or arguments.is_whole(value) else ''}{int(value) if whole else value}"
+    )
+
+
+def _plain(values: Any) -> Any:
+    """Names or numbers of cells; whole numbers that are stored as floats are whole again."""
+    found = np.ravel(values if not isinstance(values, xr.Variable) else values.values)
+    if found.dtype.kind == "f" and found.size and (found == np.round(found)).all():
+        return found.astype(np.int64)
+    return found

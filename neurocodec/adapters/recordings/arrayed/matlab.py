@@ -1,0 +1,133 @@
+"""MAT files of version 5 (scipy) and 7.3 (HDF5): arrays, cells as lists, structs as dicts."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from scipy import io
+
+from neurocodec.errors import InputError, StorageError
+
+START: Final = (b"MATLAB 5.0", b"MATLAB 7.3")
+DAMAGED: Final = (
+    *(ValueError, TypeError, LookupError, NotImplementedError, OSError, zlib.error),
+    *(OverflowError, MemoryError, io.matlab.MatReadError),
+)
+"""What scipy raises on a file that is cut off or garbled."""
+CLASS: Final = "MATLAB_class"
+EMPTY: Final = "MATLAB_empty"
+
+
+def is_matlab(path: Path) -> bool:
+    """Whether a file begins as MATLAB's do, or is called so (version 4 has no beginning)."""
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        return file.read(10) in START or path.suffix.lower() == ".mat"
+
+
+def read_matlab(path: Path) -> dict[str, Any]:
+    """Variables by name, with axes in MATLAB's order; functions and objects are left out."""
+    with path.open("rb") as file:
+        new = file.read(10) == START[1]
+    if new or h5py.is_hdf5(path):
+        with h5py.File(path, "r") as content:
+            return {
+                name: _new(item, content)
+                for name, item in content.items()
+                if not name.startswith("#")
+            }
+    try:
+        found = io.loadmat(path)
+    except DAMAGED as error:
+        raise StorageError(
+            came=f"{str(path)!r}, which cannot be read: {error}",
+            expected="a MAT file of version 5 or 7.3",
+            hint="save(path, '-v7.3') in MATLAB",
+        ) from error
+    return {name: _old(x) for name, x in found.items() if not name.startswith("__")}
+
+
+def _old(value: Any) -> Any:
+    """Value of scipy: object arrays are MATLAB's cells, records its structs."""
+    array = np.asarray(value)
+    if array.dtype.names:
+        structs = [{n: _old(record[n]) for n in array.dtype.names} for record in array.ravel()]
+        return structs[0] if len(structs) == 1 else structs
+    if array.dtype.kind == "O":
+        return [_old(x) for x in array.ravel()]
+    if array.dtype.kind in "SU":
+        return str(array.ravel()[0]) if array.size == 1 else [str(x).strip() for x in array.ravel()]
+    return array
+
+
+def _new(item: Any, file: h5py.File) -> Any:
+    """Value of HDF5, whose axes are the other way round there."""
+    kind = _text(item.attrs.get(CLASS, ""))
+    if isinstance(item, h5py.Group):
+        fields = {name: _new(x, file) for name, x in item.items()}
+        lengths = {len(x) for x in fields.values() if isinstance(x, list)}
+        if fields and all(_is_reference(x) for x in item.values()) and len(lengths) == 1:
+            return [
+                dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)
+            ]
+        return fields
+    if item.attrs.get(EMPTY, 0):
+        return [] if kind == "cell" else np.empty(0)
+    if _is_reference(item):
+        # In MATLAB's order, columns first: HDF5 lays them out like that.
+        return [_new(file[x], file) for x in np.ravel(item[()])]
+    values = np.asarray(item[()])
+    if kind == "char":
+        return "".join(map(chr, values.T.ravel("C"))) if values.ndim else ""
+    if values.dtype.kind not in "biuf":
+        raise InputError(
+            came=f"{item.name!r} of {values.dtype} in {file.filename!r}",
+            expected="numbers, text, cells or structs",
+        )
+    return values.transpose()
+
+
+def _is_reference(item: Any) -> bool:
+    return isinstance(item, h5py.Dataset) and h5py.check_ref_dtype(item.dtype) is not None
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def frames_first(stimulus: NDArray[Any], frames: int | None, where: str) -> NDArray[Any]:
+    """Frames (time, [color,] y, x) of MATLAB's (y, x, [color,] time), or of (time, y, x)."""
+    plain = np.squeeze(stimulus) if stimulus.ndim == 2 and 1 in stimulus.shape else stimulus
+    if plain.ndim not in (1, 3, 4):
+        raise InputError(
+            came=f"a stimulus of shape {stimulus.shape} in {where}",
+            expected="(y, x, time), (y, x, color, time) or (time,)",
+        )
+    last, first = plain.shape[-1] == frames, plain.shape[0] == frames
+    if plain.ndim == 1:
+        return plain
+    if frames is not None and last and first:
+        raise InputError(
+            came=f"a stimulus of shape {stimulus.shape} with {frames} frames in {where}, of which"
+            " the first or the last axis may be time",
+            expected="frames of another size than their number",
+            hint="nc.recording(frames, spike_times=path, frame_times=times), frames (time, y, x)",
+        )
+    if frames is None and plain.shape[0] > plain.shape[-1]:
+        raise InputError(
+            came=f"a stimulus of shape {stimulus.shape} in {where}, whose last axis is shorter than"
+            " the first",
+            expected="(y, x, time), or times of all frames, which tell the axis of time",
+            hint="frame_times=(0:n-1)/rate in the file, n frames",
+        )
+    if frames is not None and not last and first:
+        return plain
+    if plain.ndim == 4:
+        return plain.transpose(3, 2, 0, 1)
+    return plain.transpose(2, 0, 1)

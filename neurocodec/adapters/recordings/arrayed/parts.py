@@ -1,0 +1,150 @@
+"""A part of a recording from named arrays with spike times."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurocodec import arguments
+from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.account import leave
+from neurocodec.adapters.recordings.arrayed.bundle import SPIKES, cells_in, meaning, meant
+from neurocodec.adapters.recordings.arrayed.matlab import frames_first, read_matlab
+from neurocodec.adapters.recordings.arrayed.stored import read_arrays
+from neurocodec.adapters.recordings.arrays import DATA, WHOLE
+from neurocodec.adapters.recordings.frames.movies import EXPECTED, movie
+from neurocodec.adapters.recordings.frames.schedule import Timing
+from neurocodec.adapters.recordings.making import made
+from neurocodec.adapters.recordings.spikes.cells import Quality, of_quality
+from neurocodec.errors import InputError
+
+TIMES = ("frame_times", "triggers", "trials", "frame_rate", "frames_per_trigger", "shown")
+
+
+def spike_parts(path: Path) -> list[str]:
+    """Parts of an `.npz` that have spike times, and no counts or rates beside them."""
+    return [
+        part
+        for part, names in _members(path).items()
+        if any(meaning(n) == SPIKES for n in names) and not names & {*DATA[2:]}
+    ]
+
+
+def _members(path: Path) -> dict[str, set[str]]:
+    """Names of arrays of each part of an `.npz`."""
+    with zipfile.ZipFile(path) as archive:
+        members = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+    parts: dict[str, set[str]] = {}
+    for member in members:
+        part, _, name = member.rpartition("/")
+        parts.setdefault(part, set()).add(name)
+    return parts
+
+
+def read_stored_spikes(path: Path, parts: list[str], quality: Quality) -> dict[str, xr.Dataset]:
+    """Parts of an `.npz` with spike times."""
+    leave("parts without spike times:", sorted({*_members(path)} - {*parts}))
+    return {
+        part or WHOLE: _part(read_arrays(path, part), f"{path.name}/{part}".rstrip("/"), quality)
+        for part in parts
+    }
+
+
+def read_matlab_spikes(path: Path, quality: Quality) -> dict[str, xr.Dataset]:
+    """The only part of a MAT file; of structs with a stimulus each, one a struct."""
+    arrays = read_matlab(path)
+    structs = {
+        name: x
+        for name, x in arrays.items()
+        if isinstance(x, dict) and {"stimulus", SPIKES} <= {meaning(k) for k in x}
+    }
+    if structs:
+        return {k: _part(x, f"{path.name}/{k}", quality, matlab=True) for k, x in structs.items()}
+    return {WHOLE: _part(arrays, path.name, quality, matlab=True)}
+
+
+def _part(
+    arrays: Mapping[str, Any], where: str, quality: Quality, *, matlab: bool = False
+) -> xr.Dataset:
+    found = meant(arrays, where)
+    cells = of_quality(cells_in(arrays, where), quality, "not noise")
+    if "stimulus" not in found:
+        raise InputError(
+            came=f"{where} with spike times and without a stimulus",
+            expected="'stimulus', and 'frame_times', 'triggers' or 'frame_rate'",
+            hint="nc.recording(stimulus, spike_times=path, frame_times=times)",
+        )
+    timing = _timing(found, where, matlab=matlab)
+    stimulus = found["stimulus"]
+    if matlab:
+        if not isinstance(stimulus, np.ndarray):
+            raise InputError(came=f"a stimulus of {where} that is no array", expected=EXPECTED)
+        stimulus = frames_first(stimulus, _frames(timing), where)
+    if isinstance(stimulus, xr.Variable):
+        stimulus = _labelled(stimulus)
+    frames = movie(stimulus)
+    return made(frames, cells, timing.schedule(frames.sizes[v.TIME]))
+
+
+def _labelled(stimulus: xr.Variable) -> Any:
+    """Frames that stay in their file, where their axes tell themselves; else in memory."""
+    dims = {1: (v.TIME,), 3: (v.TIME, v.Y, v.X)}.get(stimulus.ndim)
+    return stimulus.values if dims is None else xr.DataArray(_with_dims(stimulus, dims))
+
+
+def _with_dims(stimulus: xr.Variable, dims: tuple[str, ...]) -> xr.Variable:
+    attrs = {"units": "1", "long_name": v.VARIABLES[v.STIMULUS].long_name}
+    return xr.Variable(dims, stimulus._data, attrs)  # noqa: SLF001 - .data would read it
+
+
+def _timing(found: Mapping[str, Any], where: str, *, matlab: bool) -> Timing:
+    given = {name: _plain(found[name], name, where) for name in TIMES if name in found}
+    if matlab and "shown" in given:
+        given["shown"] = given["shown"] - 1  # MATLAB counts from 1
+    if "frame_rate" in given and {"frame_times", "triggers"} & {*given}:
+        given.pop("frame_rate")  # a fact beside the times, which are more exact
+    if not given:
+        raise InputError(
+            came=f"{where} with a stimulus and spike times, and no times of the frames",
+            expected="'frame_times' (one a frame), 'triggers' or 'frame_rate'",
+            hint="nc.recording(stimulus, spike_times=path, frame_rate=60.0)",
+        )
+    return Timing(**given)
+
+
+def _plain(value: Any, name: str, where: str) -> Any:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiu":
+        raise InputError(
+            came=f"{name!r} of {where}, which is no array of numbers", expected="times"
+        )
+    if name in ("frame_rate", "frames_per_trigger"):
+        single = float(array.ravel()[0]) if array.size == 1 else np.nan
+        if name == "frame_rate":
+            return arguments.frame_rate(single)
+        return int(single) if single == round(single) else single
+    if name == "shown":
+        return array.ravel().astype(int)
+    if name == "trials" and array.size == 1:
+        return int(array.ravel()[0])
+    if array.ndim == 2 and 1 in array.shape:
+        return array.ravel()
+    return array
+
+
+def _frames(timing: Timing) -> int | None:
+    """Frames that the times speak of, where they tell their number."""
+    if timing.shown is not None:
+        return None
+    if timing.frame_times is not None and np.ndim(timing.frame_times) == 2:
+        return int(np.shape(timing.frame_times)[1])
+    times = timing.frame_times if timing.frame_times is not None else timing.triggers
+    return None if times is None or timing.frames_per_trigger != 1 else len(times)

@@ -1,0 +1,84 @@
+"""Stimuli in memory or in a `.npy`, labelled: frames, frames in colour, full-field light."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError, StorageError
+from neurocodec.labels import labelled, movie_of, require_finite
+
+COLOURS: Final = 4
+"""Colours up to which an axis may be that of the colours."""
+RGB: Final = ("red", "green", "blue")
+EXPECTED: Final = "frames (time, y, x), frames in colour (time, color, y, x), or light (time,)"
+
+
+def movie(stimulus: Any, units: str = v.DIMENSIONLESS) -> xr.DataArray:
+    """Stimulus with the dims (time, y, x) or (time, color, y, x); light (time,) is one pixel."""
+    if isinstance(stimulus, str | Path):
+        stimulus = _stored(Path(stimulus).expanduser())
+    if isinstance(stimulus, xr.DataArray):
+        found = _by_dims(stimulus)
+    else:
+        values = np.asanyarray(stimulus)
+        if values.dtype.kind not in "biuf":
+            raise InputError(came=f"a stimulus of {values.dtype}", expected=EXPECTED)
+        found = labelled(values, _dims(values.shape), name=v.STIMULUS, units=units)
+        if v.COLOR in found.dims:
+            found = found.transpose(v.TIME, v.COLOR, v.Y, v.X)
+    if not found.size:
+        raise InputError(came=f"a stimulus of shape {found.shape}", expected=EXPECTED)
+    if found.dtype.kind == "f" and isinstance(found.variable._data, np.ndarray):  # noqa: SLF001
+        require_finite(found, "the stimulus")  # what is lazy is looked at when it is used
+    return movie_of(found).rename(v.STIMULUS)
+
+
+def _stored(path: Path) -> Any:
+    if not path.exists():
+        raise StorageError(
+            came=f"the stimulus {str(path)!r}, which does not exist", expected="a .npy file"
+        )
+    if path.suffix != ".npy":
+        raise InputError(
+            came=f"the stimulus {str(path)!r}",
+            expected="an array, or a .npy file with one",
+            hint="nc.read_recording(path), where the file holds responses too",
+        )
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise StorageError(
+            came=f"{str(path)!r}, which cannot be read: {error}", expected="an array of numbers"
+        ) from error
+
+
+def _by_dims(stimulus: xr.DataArray) -> xr.DataArray:
+    dims = {*map(str, stimulus.dims)}
+    for wanted in ((v.TIME,), (v.TIME, v.Y, v.X), (v.TIME, v.COLOR, v.Y, v.X)):
+        if dims == {*wanted}:
+            plain = stimulus.transpose(*wanted)
+            return plain.drop_vars([c for c in plain.coords if v.TIME in plain[c].dims])
+    raise InputError(
+        came=f"a stimulus with the dims {tuple(map(str, stimulus.dims))}",
+        expected=EXPECTED,
+        hint="stimulus.rename(frame='time', height='y', width='x')",
+    )
+
+
+def _dims(shape: tuple[int, ...]) -> tuple[str, ...]:
+    if len(shape) in (1, 3):
+        return (v.TIME, v.Y, v.X)[: len(shape)]
+    if len(shape) == 4 and (shape[1] <= COLOURS) != (shape[3] <= COLOURS):
+        return (v.TIME, v.COLOR, v.Y, v.X) if shape[1] <= COLOURS else (v.TIME, v.Y, v.X, v.COLOR)
+    hints = {
+        2: "stimulus[:, None, :] for bars, stimulus[:, :, None, None] for colours",
+        4: "xr.DataArray(stimulus, dims=('time', 'color', 'y', 'x'))",
+    }
+    raise InputError(
+        came=f"a stimulus of shape {shape}", expected=EXPECTED, hint=hints.get(len(shape), "")
+    )

@@ -1,0 +1,108 @@
+"""Onsets of frames from trigger pulses, one a frame or one in every few."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurocodec import clock
+from neurocodec.errors import InputError
+
+Missing = Literal["refuse", "skipped", "unseen"]
+OFF_STEP: Final = 0.25
+"""Share of a step by which an interval may miss a whole number of steps."""
+
+Times = NDArray[np.float64]
+
+
+def unwrapped(values: Any) -> Any:
+    """Times of a pynapple object; the index of others, such as pandas', is none of times."""
+    return values.index.values if type(values).__module__.startswith("pynapple.") else values
+
+
+def rising(values: Any, what: str) -> Times:
+    """Times in seconds from a list, an array or a pynapple `Ts`, which rise."""
+    found = np.asarray(unwrapped(values))
+    if found.dtype.kind not in "fiu" or not found.size:
+        raise InputError(
+            came=f"{what} of {found.dtype} and shape {found.shape}", expected="times in seconds"
+        )
+    if found.ndim != 1 and max(found.shape) != found.size:
+        raise InputError(
+            came=f"{what} of shape {found.shape}",
+            expected="one time each",
+            hint="trials=, where there is a row a trial" if what == "triggers" else "",
+        )
+    return clock.rising(found, where=what)
+
+
+def matched(triggers: Times, frames: int, per: int, missing: Missing, where: str = "") -> Times:
+    """Onset of each frame; NaN for a frame that was skipped."""
+    wanted = -(-frames // per)
+    if len(triggers) != wanted and missing != "refuse":
+        triggers = _filled(triggers, wanted, missing, per, where)
+    if len(triggers) != wanted:
+        raise _refusal(triggers, frames, wanted, per, where)
+    if per == 1:
+        return triggers
+    if wanted < 2:
+        raise InputError(
+            came=f"one trigger for {frames} frames{where}",
+            expected="two triggers at least, or a frame rate",
+            hint="trials=triggers, frame_rate=60.0",
+        )
+    step = clock.step_of(triggers)
+    ends = np.append(triggers, triggers[-1] + step)
+    return np.asarray(np.interp(np.arange(frames) / per, np.arange(len(ends)), ends))
+
+
+def _filled(triggers: Times, wanted: int, missing: Missing, per: int, where: str) -> Times:
+    """Put NaN, or a time in between, where an interval is as long as several."""
+    if missing == "skipped" and per > 1:
+        raise InputError(
+            came=f"missing='skipped' with {per} frames a trigger",
+            expected="one trigger a frame: of several frames, a trigger tells no single one",
+            hint="missing='unseen'",
+        )
+    steps = np.diff(triggers) / clock.step_of(triggers) if len(triggers) > 1 else np.empty(0)
+    whole = np.round(steps)
+    places = np.append(0, np.cumsum(whole)).astype(int)
+    if (np.abs(steps - whole) > OFF_STEP).any() or places[-1] + 1 != wanted or (whole < 1).any():
+        raise InputError(
+            came=f"{len(triggers)} triggers{where}, whose intervals are {places[-1] + 1} steps"
+            f" together, for {wanted}",
+            expected="as many steps as there should be triggers, each a whole number",
+            hint="look at np.diff(triggers)",
+        )
+    filled = np.full(wanted, np.nan)
+    filled[places] = triggers
+    if missing == "unseen":
+        filled = np.interp(np.arange(wanted), places, triggers)
+    return filled
+
+
+def _refusal(triggers: Times, frames: int, wanted: int, per: int, where: str) -> InputError:
+    steps = np.diff(triggers)
+    late = (
+        np.flatnonzero(steps > (1 + clock.JUMP) * np.median(steps)) if steps.size else np.empty(0)
+    )
+    told = f"; late after triggers {late[:5].tolist()}" if late.size else ""
+    few = len(triggers) < wanted
+    if few and frames % len(triggers) == 0 and not late.size and per == 1:
+        hint = (
+            f"frames_per_trigger={frames // len(triggers)}, or trials=triggers, frame_rate=60.0"
+            " where each began a trial"
+        )
+    elif few:
+        hint = "missing='skipped' (never shown), or missing='unseen' (shown without a trigger)"
+    elif len(triggers) % wanted == 0:
+        hint = f"trials={len(triggers) // wanted}, where all of it was repeated"
+    else:
+        hint = f"triggers[:{wanted}], where the last are not of this stimulus"
+    return InputError(
+        came=f"{len(triggers)} triggers{where} for {frames} frames{told}",
+        expected=f"{wanted}, one for every {per} frames" if per > 1 else "one trigger a frame",
+        hint=hint,
+    )
