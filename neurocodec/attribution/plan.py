@@ -227,7 +227,8 @@ def passes_for(session: Session, target: Target, baseline: Tensor, *, given: boo
 def with_parts(passes: Passes, session: Session, method: Method) -> tuple[Passes, int]:
     """Run what comes after a layer alone, for lines in it; with the bytes of a sample."""
     size = session.bytes_per_sample
-    if not isinstance(method, IntegratedGradients) or method.path != "hidden":
+    along = isinstance(method, IntegratedGradients) and method.path == "hidden"
+    if not along and not passes.from_zero:
         return passes, size
     done, flow, read = session.traced.done, session.traced.flow, passes.target.layer
     parts = {

@@ -26,6 +26,7 @@ class Point:
     target: Tensor
     hidden: dict[str, Tensor]
     gradient: dict[str, Tensor]
+    at_zero: dict[str, Tensor] = field(default_factory=dict)  # the target, were a layer 0
 
 
 @dataclass
@@ -69,12 +70,16 @@ class Passes:
         """Alias -> what the contributions of a layer should sum to."""
         if not self.from_zero:
             return dict.fromkeys(self.aliases, self.change(point))
-        target, found = self.fixed(point), dict[str, Tensor]()
-        for alias in self.aliases:
-            with torch.no_grad():
-                none = torch.zeros_like(point.hidden[alias])
-                found[alias] = point.target - target(self.part(alias).run(x, none)[0])
-        return found
+        zero = point.at_zero or self._at_zero(x, point.hidden, self.fixed(point))
+        return {alias: point.target - zero[alias] for alias in self.aliases}
+
+    def _at_zero(self, x: Tensor, hidden: dict[str, Tensor], target: Target) -> dict[str, Tensor]:
+        """Alias -> the target of samples, were the layer 0."""
+        with torch.no_grad():
+            return {
+                alias: target(self.part(alias).run(x, torch.zeros_like(hidden[alias]))[0])
+                for alias in self.aliases
+            }
 
     def fixed(self, done: Pass | Point) -> Target:
         """The target with what it keeps of these samples, such as the class found at them."""
@@ -121,11 +126,14 @@ class Passes:
         """The network at the samples for each of the target's features, after one forward pass."""
         with torch.enable_grad():
             done = self.reach(x)
-            values = columns(self.value(done, self.fixed(Pass(done.outputs, done.detached()))))
-        hidden, outputs = done.detached(), done.outputs.detach()
+            hidden, outputs = done.detached(), done.outputs.detach()
+            target = self.fixed(Pass(outputs, hidden))
+            values = columns(self.value(done, target))
         found = slopes(values, {alias: done.hidden[alias] for alias in self.aliases})
+        zero = self._at_zero(x, hidden, target) if self.from_zero else {}
         for place, (passes, gradient) in enumerate(zip(self.each(), found, strict=True)):
-            yield passes, Point(outputs, values[:, place].detach(), hidden, gradient)
+            own = {alias: columns(value)[:, place] for alias, value in zero.items()}
+            yield passes, Point(outputs, values[:, place].detach(), hidden, gradient, own)
 
     def point(
         self,

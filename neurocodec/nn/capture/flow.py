@@ -141,6 +141,13 @@ class Flow:
                 return True
         return False
 
+    def passes(self, alias: str, of: str | None = None) -> bool:
+        """Whether the answer, or a layer, depends on a layer; it may, where nothing is proved."""
+        end = self.end(of)
+        if not self.proves or end is None:
+            return True
+        return any(self.handed.get(value) == alias for value in self.live((), [end])[1])
+
     def is_affine(self, alias: str) -> bool:
         """Whether a layer is an affine function of the input."""
         value = self.layers[alias].value
