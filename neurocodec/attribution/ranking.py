@@ -220,7 +220,8 @@ def _labelled(
             coords[str(name)] = (dims, _none_of(np.asarray(labels.values)[places], places < 0))
     coords[v.RANK_SCORE] = labelled(scores, dims, name=v.RANK_SCORE).variable
     ranked = labelled(places, dims, coords, name=v.RANKED_POSITION)
-    return stamp(ranked, "nc.rank_stimuli", by=by, count=places.shape[-1], found=provenance(found))
+    facts = {"by": by, "count": places.shape[-1], "stimuli": found.sizes[dim]}
+    return stamp(ranked, "nc.rank_stimuli", **facts, tension=provenance(found))
 
 
 def _none_of(labels: NDArray[Any], none: NDArray[np.bool_]) -> NDArray[Any]:
