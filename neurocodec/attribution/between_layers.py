@@ -21,6 +21,7 @@ from neurocodec.attribution.plan import (
     position_dims,
     require_finite_values,
     require_kinds,
+    require_no_such_layer,
     rows_of_target,
     stacked,
     target_of,
@@ -61,6 +62,7 @@ class TensionPlan(Plan):
 
     def __post_init__(self) -> None:
         require_kinds(self.target, self.method, many=True)
+        require_no_such_layer(self.target, self.layers)
         super().__post_init__()
         if self.method.variable != v.CONTRIBUTION:
             raise InputError(

@@ -54,6 +54,7 @@ class ContributionPlan(Plan):
 
     def __post_init__(self) -> None:
         require_kinds(self.target, self.method, many=True)
+        require_no_such_layer(self.target, self.layers)
         super().__post_init__()
         if not self.layers:
             raise InputError(
@@ -174,6 +175,17 @@ def target_of(passes: Passes, done: Pass) -> list[float]:
 def feature_dim(target: Target) -> dict[str, list[str | int]]:
     """The dim of a target of many numbers, with its labels; none of another."""
     return {v.FEATURE: list(target.labels or ())} if isinstance(target, Features) else {}
+
+
+def require_no_such_layer(target: Target, layers: Mapping[str, Layer]) -> None:
+    """Refuse a layer that has the name of the dim of many features."""
+    for name in feature_dim(target):
+        if name in layers:
+            raise InputError(
+                came=f"layer {name!r} beside many features",
+                expected=f"another name: {name!r} is the dim of the features",
+                hint=f"nc.Network(module, layers={{'hidden': {layers[name].module!r}}})",
+            )
 
 
 def rows_of_target(found: Attribution, first: int) -> Arrays:

@@ -169,5 +169,5 @@ def _warn_of_silence(tree: xr.DataTree, target: Target) -> None:
             warn(
                 f"{silent:.0%} of all targets have no attribution{where} at all, as after a ReLU"
                 " what inhibition has silenced has no gradient; read the target before it:"
-                f" layers={{'pre': net.pre_activation({target.layer!r})}}"
+                f" layers={{'pre': net.pre_activation({target.layer or 'layer1'!r})}}"
             )

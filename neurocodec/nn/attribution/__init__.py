@@ -7,6 +7,7 @@
 - `method`: what a method is, and what it finds for one batch
 - `methods`: `nc.methods`
 - `passes`: forward and backward passes for a target, the path from baseline to input
+- `pre_activation`: where the last nonlinearity of a block reads
 - `reduction`: from maps to one number per channel: sums over positions, split by sign
 - `target`: what a target is
 - `targets`: `nc.targets`
@@ -19,6 +20,7 @@ __all__ = [
     "method",
     "methods",
     "passes",
+    "pre_activation",
     "reduction",
     "target",
     "targets",
