@@ -29,7 +29,6 @@ from neurocodec.attribution.contributions import (
 from neurocodec.attribution.contributions import (
     estimate as estimate,
 )
-
 from neurocodec.attribution.ranking import rank_stimuli as rank_stimuli
 from neurocodec.attribution.tension import tension as tension
 

@@ -323,6 +323,7 @@ def _labelled_rows(
 
 
 def position_dims(layer: Layer, count: int) -> tuple[str, ...]:
+    """Names of so many positions in the maps of a layer."""
     if layer.heads is not None and count:
         return (v.TOKEN, v.FEATURE)[-count:]
     if count in (0, 2):

@@ -1,4 +1,4 @@
-"""How well summed attributions of a layer are the target that they explain (Tense Images fig. 3)."""
+"""How well summed attributions of a layer explain their target (Tense Images fig. 3)."""
 
 from __future__ import annotations
 

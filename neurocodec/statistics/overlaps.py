@@ -58,7 +58,9 @@ def uniqueness(
     """
     confidence = arguments.between("confidence", confidence, hint="confidence=0.95")
     size, places = _checked(ranked, stimuli)
-    values = np.array([_of(one, size, confidence) for one in places.reshape(-1, *places.shape[-2:])])
+    values = np.array(
+        [_of(one, size, confidence) for one in places.reshape(-1, *places.shape[-2:])]
+    )
     dims = [str(d) for d in ranked.dims if d not in (v.FEATURE, v.RANK)]
     coords = {d: ranked[d].values for d in dims if d in ranked.coords}
     shape = tuple(ranked.sizes[d] for d in dims)

@@ -74,7 +74,9 @@ def test_one_feature_needs_no_dim_and_lazy_rows_are_read():
     ranked = nc.rank_stimuli(found.chunk(stimulus=2), count=2)
     assert ranked.dims == ("rank",)
     assert ranked.values.tolist() == [1, 2]
-    assert nc.rank_stimuli(found.rename(stimulus="time"), count=1).time.values.tolist() == ["image 1"]
+    assert nc.rank_stimuli(found.rename(stimulus="time"), count=1).time.values.tolist() == [
+        "image 1"
+    ]
 
 
 @pytest.mark.parametrize(

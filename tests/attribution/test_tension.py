@@ -42,7 +42,7 @@ def test_sums_and_maps_are_those_of_the_definition(functional_relu):
         value, gradient = slope(module, h, vector)
         s = (gradient * h).numpy()
         one = found.isel(feature=place)
-        close = dict(rtol=1e-9, atol=1e-12)
+        close = {"rtol": 1e-9, "atol": 1e-12}
         np.testing.assert_allclose(one.target, value, **close)
         np.testing.assert_allclose(one.excitation, (s * (s > 0)).sum((1, 2, 3)), **close)
         np.testing.assert_allclose(one.inhibition, -(s * (s < 0)).sum((1, 2, 3)), **close)
@@ -94,10 +94,9 @@ def test_single_targets_and_single_batches_are_the_same():
 
 
 def test_several_layers_are_nodes_of_one_tree():
+    layers = {"one": "one", "inside": "two.norm1", "pre": "two.total"}
+    net = nc.Network(residual(), layers=layers)
     with pytest.warns(NeurocodecWarning, match="something goes around layer 'inside'"):
-        net = nc.Network(
-            residual(), layers={"one": "one", "inside": "two.norm1", "pre": "two.total"}
-        )
         tree = tension(net, ["one", "inside"], method=ACT_GRAD)
     xr.testing.assert_identical(
         tree["one"].to_dataset().excitation, tension(residual(), method=ACT_GRAD).excitation
@@ -114,7 +113,9 @@ def test_with_a_way_around_the_line_explains_what_passes_the_layer():
     x = torch.from_numpy(pictures().values)
     h = module.first(x).detach()
     without = module.two.norm2(torch.zeros(4, 4, 6, 6, dtype=torch.float64)) + h
-    change = ((module.two.before_relu(h) - without)[:, :, 3, 3] @ torch.as_tensor(VECTORS.T)).detach()
+    change = (
+        (module.two.before_relu(h) - without)[:, :, 3, 3] @ torch.as_tensor(VECTORS.T)
+    ).detach()
     np.testing.assert_allclose(found.excitation - found.inhibition, change, rtol=0.011)
 
 

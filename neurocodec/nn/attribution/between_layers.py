@@ -35,12 +35,13 @@ class Part:
         if not flow.proves or seen is None or start == end:
             return whole
         part = replace(whole, skipped=skippable(flow, capture.module, {start}, [seen]))
-        if not part.skipped or part._agrees(x):
+        if not part.skipped or part.agrees(x):
             return part
         logger.info("a replay from layer %r differs from the whole network", start)
         return whole
 
-    def _agrees(self, x: Tensor) -> bool:
+    def agrees(self, x: Tensor) -> bool:
+        """Whether values and gradients of samples are those of the whole network."""
         whole = replace(self, skipped=())
         with torch.no_grad():
             hidden = self.capture.reach(x, [self.start])[self.start]

@@ -137,11 +137,14 @@ class Features(Target):
     def one(self, place: int) -> Target:
         """One of the features, as a target of one number per sample."""
         some = slice(place, place + 1)
-        kept = {n: None if v is None else v[some] for n, v in self._by_feature().items()}
-        return _One(replace(self, **kept))
-
-    def _by_feature(self) -> dict[str, Any]:
-        return {"vectors": self.vectors, "channels": self.channels, "labels": self.labels}
+        return _One(
+            replace(
+                self,
+                vectors=None if self.vectors is None else self.vectors[some],
+                channels=None if self.channels is None else self.channels[some],
+                labels=None if self.labels is None else self.labels[some],
+            )
+        )
 
     def fixed_at(self, outputs: Tensor) -> Target:
         """Keep each sample's strongest position, of each feature."""
@@ -224,9 +227,9 @@ def _read(projected: Tensor, position: Position, name: str) -> Tensor:
     sizes = tuple(projected.shape[2:])
     if position == STRONGEST and sizes:
         return projected.flatten(2).gather(2, _strongest(projected)[..., None])[..., 0]
-    if position == CENTER and len(sizes) > 1:
-        position = tuple(n // 2 for n in sizes)
     where = (*position,) if isinstance(position, tuple) else (position,)
+    if position == CENTER and len(sizes) > 1:
+        where = tuple(n // 2 for n in sizes)
     inside = (is_whole(i) and 0 <= i < n for i, n in zip(where, sizes, strict=False))
     if len(where) != len(sizes) or not all(inside):
         raise InputError(
@@ -235,12 +238,12 @@ def _read(projected: Tensor, position: Position, name: str) -> Tensor:
             hint=f"position={tuple(n // 2 for n in sizes)}" if sizes else "position=None",
         )
     for index in where:
-        projected = projected[:, :, index]
+        projected = projected.select(2, int(index))
     return projected
 
 
 def _strongest(projected: Tensor) -> Tensor:
-    """Place of the largest of each map; of equal ones the first, which `argmax` does not promise."""
+    """Place of the largest of each map; of equal ones the first, as `argmax` does not promise."""
     flat = projected.detach().flatten(2)
     return flat.argsort(dim=2, descending=True, stable=True)[..., 0]
 

@@ -37,7 +37,16 @@ FUNCTIONS: Final = {
     for name in ("relu", "relu_", "relu6", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
     if hasattr(place, name)
 }
-METHODS: Final = {"relu", "relu_", "tanh", "tanh_", "sigmoid", "sigmoid_", "clamp_min", "clamp_min_"}
+METHODS: Final = {
+    "relu",
+    "relu_",
+    "tanh",
+    "tanh_",
+    "sigmoid",
+    "sigmoid_",
+    "clamp_min",
+    "clamp_min_",
+}
 IDLE: Final = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
 """Modules that hand on what they take, in evaluation mode."""
 

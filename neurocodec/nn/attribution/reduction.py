@@ -54,7 +54,7 @@ def tension_of(values: Tensor) -> Tension:
     for one in (values[s] for s in slices(values)):
         positive, negative = one.clamp(min=0), (-one).clamp(min=0)
         maps = torch.stack([positive.sum(1), negative.sum(1)], 1)
-        sums = [x.flatten(1).sum(1, dtype=torch.float64) for x in (positive, negative)]
+        plus, minus = (x.flatten(1).sum(1, dtype=torch.float64) for x in (positive, negative))
         squares = one.flatten(1).double().square().sum(1)
-        parts.append(Tension(*sums, squares.sqrt(), maps))
+        parts.append(Tension(plus, minus, squares.sqrt(), maps))
     return Tension(*(torch.cat(x) for x in zip(*parts, strict=True)))

@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_the_line_in_a_layer_is_a_sum_of_such_passes(functional_relu, rule):
 class Counted(torch.nn.Conv2d):
     """A convolution that says when it runs; a replay that leaves it out replaces its forward."""
 
-    ran: Counter = Counter()
+    ran: ClassVar[Counter] = Counter()
 
     def forward(self, x):
         self.ran.update([self.tag])
@@ -169,7 +170,9 @@ def test_tokens_and_vectors_are_layers_too():
     net = nc.Network(module, layers={"tokens": "mlp", "logits": "head"})
     target = nc.targets.Features("logits", channels=[2, 0])
     x = images().astype("float64")
-    tree = nc.contributions(net, x, target=target, method=nc.methods.ActGrad(), layers=["tokens"], progress=False)
+    tree = nc.contributions(
+        net, x, target=target, method=nc.methods.ActGrad(), layers=["tokens"], progress=False
+    )
     for place, output in enumerate((2, 0)):
         alone = nc.contributions(
             net,
@@ -179,7 +182,9 @@ def test_tokens_and_vectors_are_layers_too():
             layers=["tokens"],
             progress=False,
         )
-        np.testing.assert_allclose(tree["tokens/contribution"][:, place], alone["tokens/contribution"])
+        np.testing.assert_allclose(
+            tree["tokens/contribution"][:, place], alone["tokens/contribution"]
+        )
 
 
 def test_a_layer_behind_the_features_is_refused():
