@@ -22,6 +22,7 @@ from neurocodec.attribution.plan import (
     require_finite_values,
     require_kinds,
     require_no_such_layer,
+    require_places,
     rows_of_target,
     stacked,
     target_of,
@@ -63,6 +64,8 @@ class TensionPlan(Plan):
     def __post_init__(self) -> None:
         require_kinds(self.target, self.method, many=True)
         require_no_such_layer(self.target, self.layers)
+        if self.maps:
+            require_places(self.target, self.layers, "maps=False")
         super().__post_init__()
         if self.method.variable != v.CONTRIBUTION:
             raise InputError(

@@ -55,6 +55,8 @@ class ContributionPlan(Plan):
     def __post_init__(self) -> None:
         require_kinds(self.target, self.method, many=True)
         require_no_such_layer(self.target, self.layers)
+        if self.reduce == "none":
+            require_places(self.target, self.layers, "reduce='channel'")
         super().__post_init__()
         if not self.layers:
             raise InputError(
@@ -101,6 +103,9 @@ class ContributionPlan(Plan):
         passes = replace(passes, aliases=tuple(self.layers), bypassed=around)
         passes = with_prefix(passes, session, self.method, self.samples)
         passes, size = with_parts(passes, session, self.method)
+        if self.reduce == "none":  # maps of all features wait for the last
+            done = session.traced.done.hidden
+            size += (count(self.target) - 1) * sum(done[alias][0].nbytes for alias in self.layers)
         return Contributions(self.told(session), size, passes, session.traced.done)
 
 
@@ -186,6 +191,17 @@ def require_no_such_layer(target: Target, layers: Mapping[str, Layer]) -> None:
                 expected=f"another name: {name!r} is the dim of the features",
                 hint=f"nc.Network(module, layers={{'hidden': {layers[name].module!r}}})",
             )
+
+
+def require_places(target: Target, layers: Mapping[str, Layer], hint: str) -> None:
+    """Refuse maps of heads beside many features: values of a head are a dim `feature` too."""
+    heads = [alias for alias, layer in layers.items() if layer.heads is not None]
+    if heads and feature_dim(target):
+        raise InputError(
+            came=f"maps of the heads of layer {heads[0]!r} for many features",
+            expected="one of the two along the dim 'feature'",
+            hint=hint,
+        )
 
 
 def rows_of_target(found: Attribution, first: int) -> Arrays:

@@ -95,7 +95,7 @@ class Answering:
         found = []
         for some in versions:
             done = self.passes.look(some)
-            held = self.passes.toward(target).fixed(origin.repeated(len(some)))
+            held = target.fixed_at(self.passes.read(origin.repeated(len(some)), target))
             found.append(self.passes.value(done, held).double().cpu().numpy())
         return np.concatenate(found)
 

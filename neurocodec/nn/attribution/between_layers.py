@@ -46,7 +46,8 @@ class Part:
         with torch.no_grad():
             hidden = self.capture.reach(x, [self.start])[self.start]
         try:
-            found = [_differentiated(*part.run(x, hidden)) for part in (self, whole)]
+            with torch.enable_grad():
+                found = [_differentiated(*part.run(x, hidden)) for part in (self, whole)]
         except Exception:  # noqa: BLE001 - of whatever kind: then all of it is computed
             return False
         (value, slope), (expected, slope_expected) = found

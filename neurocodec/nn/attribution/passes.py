@@ -83,13 +83,14 @@ class Passes:
 
     def fixed(self, done: Pass | Point) -> Target:
         """The target with what it keeps of these samples, such as the class found at them."""
-        return self.target.fixed_at(self._read(done, self.target))
+        return self.target.fixed_at(self.read(done, self.target))
 
     def value(self, done: Pass, target: Target) -> Tensor:
         """Target of every sample, from the outputs or from the layer that it reads."""
-        return target(self._read(done, target))
+        return target(self.read(done, target))
 
-    def _read(self, done: Pass | Point, target: Target) -> Tensor:
+    def read(self, done: Pass | Point, target: Target) -> Tensor:
+        """What a target is called with: the outputs, or the layer that it reads."""
         if target.layer is None:
             return done.outputs
         return self.capture.layers[target.layer].channels_first(done.hidden[target.layer])
