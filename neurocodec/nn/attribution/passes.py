@@ -74,12 +74,16 @@ class Passes:
         return {alias: point.target - zero[alias] for alias in self.aliases}
 
     def _at_zero(self, x: Tensor, hidden: dict[str, Tensor], target: Target) -> dict[str, Tensor]:
-        """Alias -> the target of samples, were the layer 0."""
-        with torch.no_grad():
-            return {
-                alias: target(self.part(alias).run(x, torch.zeros_like(hidden[alias]))[0])
-                for alias in self.aliases
-            }
+        """Alias -> the target of samples, were the layer 0; of one, where nothing goes around."""
+        found = dict[str, Tensor]()
+        for alias in self.aliases:
+            own = alias in self.bypassed or target.per_sample
+            some = slice(None if own else 1)
+            with torch.no_grad():
+                zero = torch.zeros_like(hidden[alias][some])
+                value = target(self.part(alias).run(x[some], zero)[0])
+            found[alias] = value.expand(len(x), *value.shape[1:])
+        return found
 
     def fixed(self, done: Pass | Point) -> Target:
         """The target with what it keeps of these samples, such as the class found at them."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from networks import Tokens, images, seeded
+from networks import Tokens, images, movie, retina_network, seeded
 from residual import Residual, residual, residual_network
 
 import neurocodec as nc
@@ -204,13 +204,19 @@ def test_features_that_do_not_fit_are_refused_before_anything_runs():
             nc.contributions(net, pictures(), target=target, progress=False)
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda net, x, t: nc.contribution_maps(net, x, layer="one", channels=[0], target=t),
-        lambda net, x, t: nc.receptive_fields(net, x, of=t),
-    ],
-)
-def test_one_number_is_wanted_elsewhere(ask):
-    with pytest.raises(InputError):
-        ask(residual_network(residual()), pictures(), FEATURES)
+def test_one_number_is_wanted_elsewhere():
+    with pytest.raises(InputError, match="a target of one number per sample"):
+        nc.contribution_maps(residual_network(residual()), pictures(), "one", target=FEATURES)
+    of = nc.targets.Features("layer2", channels=[0, 1])
+    with pytest.raises(InputError, match="a target of one number per sample"):
+        nc.receptive_fields(retina_network(), movie(8), of=of)
+
+
+def test_names_and_places_of_results_are_the_features_alone():
+    net = nc.Network(residual(), layers={"feature": "one", "pre": "two.total"})
+    with pytest.raises(InputError, match="layer 'feature' beside many features"):
+        nc.contributions(net, pictures(), target=FEATURES, layers=["feature"])
+    net = nc.Network(seeded(Tokens), layers={"heads": nc.Layer("mlp", heads=2), "logits": "head"})
+    target = nc.targets.Features("logits", channels=[2, 0])
+    with pytest.raises(InputError, match="maps of the heads of layer 'heads'"):
+        nc.contributions(net, images(), target=target, layers=["heads"], reduce="none")
