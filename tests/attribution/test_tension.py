@@ -173,3 +173,28 @@ def test_a_movie_has_cells_and_times():
 def test_what_does_not_fit_is_refused(options, error, message):
     with pytest.raises(error, match=message):
         tension(residual(), **options)
+
+
+def test_the_strongest_position_is_each_samples_own_and_is_kept():
+    module, shown = residual(), pictures()
+    target = nc.targets.Features("pre", VECTORS, position="strongest")
+    found = tension(module, target=target, method=ACT_GRAD)
+    line = tension(module, target=target)
+    h = module.first(torch.from_numpy(shown.values)).detach()
+    for place, vector in enumerate(torch.as_tensor(VECTORS)):
+        leaf = h.clone().requires_grad_()
+        here, at_zero = (
+            torch.einsum("bcyx,c->byx", module.two.before_relu(x), vector).flatten(1)
+            for x in (leaf, torch.zeros_like(h))
+        )
+        own = here.argmax(1, keepdim=True)
+        assert len({*own.flatten().tolist()}) > 1
+        value = here.gather(1, own)[:, 0]
+        s = (torch.autograd.grad(value.sum(), leaf)[0] * h).flatten(1)
+        change = (value - at_zero.gather(1, own)[:, 0]).detach()
+        np.testing.assert_allclose(found.target[:, place], value.detach(), rtol=1e-9)
+        np.testing.assert_allclose(found.excitation[:, place], s.clamp(min=0).sum(1), rtol=1e-9)
+        error = (s.sum(1) - change).numpy()
+        np.testing.assert_allclose(found.completeness_error[:, place], error, atol=1e-12)
+        explained = (line.excitation - line.inhibition)[:, place]
+        np.testing.assert_allclose(explained, change, rtol=0.011)
