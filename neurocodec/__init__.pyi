@@ -30,6 +30,8 @@ from neurocodec.attribution.contributions import (
 from neurocodec.attribution.contributions import (
     estimate as estimate,
 )
+from neurocodec.attribution.ranking import rank_stimuli as rank_stimuli
+from neurocodec.attribution.tension import tension as tension
 
 # Which images belong to which category, and which modes follow them.
 from neurocodec.categories.masks import class_masks as class_masks

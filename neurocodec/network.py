@@ -20,6 +20,7 @@ from neurocodec.identity.state import State
 from neurocodec.identity.walk import summary
 from neurocodec.labels import class_names, fingerprint, require_free_names
 from neurocodec.nn.arrays import contents
+from neurocodec.nn.attribution.pre_activation import before_activation
 from neurocodec.nn.capture.layer import Item, Layer, as_item
 from neurocodec.nn.device import device_named
 from neurocodec.storage.encoding import storable_coords
@@ -190,6 +191,43 @@ class Network:
             if not isinstance(alias, str) or alias not in self.layers:
                 raise unknown_name("layer", alias, self.layers)
         return {alias: self.layers[alias] for alias in wanted}
+
+    def pre_activation(self, alias: str) -> Layer:
+        """What the last ReLU of a block reads: the sum in which inhibition can still be seen.
+
+        After a ReLU a target that inhibition has silenced has no gradient. The layer goes into
+        another Network of the same module, beside the layers of this one.
+
+        Parameters
+        ----------
+        alias
+            Of one of the network's layers: a block that ends in a ReLU, or another nonlinearity,
+            or such a module itself.
+
+        Returns
+        -------
+        nc.Layer
+            The input of that module; of a function, the output of the module that it is of.
+
+        Raises
+        ------
+        UnknownNameError
+            Where there is no such layer.
+        InputError
+            Where the block does not end in a nonlinearity, or its input is no module's.
+
+        Examples
+        --------
+        >>> block = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+        >>> net = Network(nn.Sequential(block, nn.Linear(2, 1)), layers={"hidden": "0"})
+        >>> pre = net.pre_activation("hidden")
+        >>> pre.module, pre.at
+        ('0.1', 'input')
+        >>> Network(net.module, layers={**net.layers, "pre": pre}).layers["pre"] == pre
+        True
+        """
+        layer = self.select_layers([alias])[alias]
+        return before_activation(self.module, layer)
 
     def on(self, device: str | torch.device | None) -> Network:
         """Network on a device: itself where it is there already, a copy elsewhere.

@@ -40,6 +40,9 @@ LABEL: Final = "label"
 SOURCE: Final = "source"
 WORDNET_ID: Final = "wordnet_id"
 MAP: Final = "map"
+ORDER: Final = "order"
+RANKED_POSITION: Final = "ranked_position"
+RANK_SCORE: Final = "rank_score"
 
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
@@ -48,6 +51,11 @@ CONTRIBUTION: Final = "contribution"
 CONTRIBUTION_MAP: Final = "contribution_map"
 MAP_ERROR: Final = "map_completeness_error"
 TARGET: Final = "target"
+EXCITATION: Final = "excitation"
+INHIBITION: Final = "inhibition"
+NORM: Final = "norm"
+EXCITATION_MAP: Final = "excitation_map"
+INHIBITION_MAP: Final = "inhibition_map"
 IRF: Final = "irf"
 TEMPORAL: Final = "temporal"
 SPATIAL: Final = "spatial"
@@ -161,6 +169,8 @@ VARIABLES: Final = {
             "part of the modes of shuffled rows replicated across seeds",
             DIMENSIONLESS,
         ),
+        Term("chance_uniqueness", "uniqueness of random choices", DIMENSIONLESS),
+        Term("chance_uniqueness_interval", "interval of random choices", DIMENSIONLESS),
         Term("cluster", "cluster of a cell", DIMENSIONLESS),
         Term("co_clustering", "part of the resamples with both cells together", DIMENSIONLESS),
         Term("completeness_error", "sum of contributions minus change of the target"),
@@ -173,8 +183,12 @@ VARIABLES: Final = {
         Term("correlation_ln", "Pearson correlation of the LN model", DIMENSIONLESS),
         Term("count", "number of times", DIMENSIONLESS),
         Term("dictionary", "channels of a contribution mode"),
+        Term("distance", "mean distance of summed contributions from the target"),
+        Term("distance_interval", "interval of the mean distance"),
         Term("distinct_share", "part of the alive modes that are not near-copies", DIMENSIONLESS),
         Term("driven_share", "part of the times at which a cell is driven", DIMENSIONLESS),
+        Term("excitation", "sum of the contributions of a layer that raise the target"),
+        Term("excitation_map", "excitation by a position, summed over channels"),
         Term("explained", "cross-validated part of the variance explained", DIMENSIONLESS),
         Term("explained_variance", "loss of pooled R2 without the mode", DIMENSIONLESS),
         Term("firing_rate", "firing rate", HERTZ),
@@ -188,6 +202,8 @@ VARIABLES: Final = {
         Term("gradient", "gradient of the target with respect to a hidden channel"),
         Term("held_out", "whether a sample was held out", DIMENSIONLESS),
         Term("hoyer", "Hoyer sparsity of the channels of a mode", DIMENSIONLESS),
+        Term("inhibition", "size of the contributions of a layer that lower the target"),
+        Term("inhibition_map", "inhibition by a position, summed over channels"),
         Term("irf", "instantaneous receptive field"),
         Term("l0", "mean number of active modes of a row", DIMENSIONLESS),
         Term("l0_share", "mean part of the modes that are active on a row", DIMENSIONLESS),
@@ -200,6 +216,7 @@ VARIABLES: Final = {
         Term("membrane_potential", "membrane potential"),
         Term("n_clusters", "number of clusters", DIMENSIONLESS),
         Term("nearest_cosine", "largest cosine with another alive mode", DIMENSIONLESS),
+        Term("norm", "norm of the contributions of a layer"),
         Term("offset", "what is added to loadings times dictionary"),
         Term(
             "pairwise_replicated", "part of the modes of a fit that another fit has", DIMENSIONLESS
@@ -212,6 +229,8 @@ VARIABLES: Final = {
             "r2_pooled_train", "R2 of all entries against their mean, training rows", DIMENSIONLESS
         ),
         Term("r2_train", "R2 per feature on training rows, mean over features", DIMENSIONLESS),
+        Term("rank_score", "number that stimuli are ranked by, the largest first"),
+        Term("ranked_position", "place of a ranked stimulus among all", DIMENSIONLESS),
         Term("recorded_firing_rate", "recorded firing rate", HERTZ),
         Term(
             "relative_completeness_error",
@@ -244,6 +263,12 @@ VARIABLES: Final = {
         Term("orientation_index", "orientation index: 0 round, 1 a grating", DIMENSIONLESS),
         Term("surround_strength", "part of the centre that the rest cancels", DIMENSIONLESS),
         Term("biphasic_index", "smaller over larger phase of a time course", DIMENSIONLESS),
+        Term("pearson", "Pearson correlation with the target", DIMENSIONLESS),
+        Term("pearson_interval", "interval of the Pearson correlation", DIMENSIONLESS),
+        Term("spearman", "Spearman correlation with the target", DIMENSIONLESS),
+        Term("spearman_interval", "interval of the Spearman correlation", DIMENSIONLESS),
+        Term("uniqueness", "different stimuli over all that features chose", DIMENSIONLESS),
+        Term("uniqueness_interval", "interval of the uniqueness", DIMENSIONLESS),
         Term("peak_lag", "lag at which a time course is largest"),
         Term("target", "scalar that the network's output is reduced to"),
         Term("best_channel", "channel of the best unit", DIMENSIONLESS),

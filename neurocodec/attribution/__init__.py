@@ -1,8 +1,11 @@
 """`nc.contributions`: what hidden units contribute to a target, labelled.
 
+- `between_layers`: one call of `nc.tension`, checked: one batch, labels
 - `completeness`: how completely contributions explain their target
 - `contributions`: `nc.contributions`, `nc.estimate`
 - `plan`: one call of these, checked: what its numbers depend on, one batch, labels
+- `ranking`: `nc.rank_stimuli`
+- `tension`: `nc.tension`
 """
 
-__all__ = ["completeness", "contributions", "plan"]
+__all__ = ["between_layers", "completeness", "contributions", "plan", "ranking", "tension"]

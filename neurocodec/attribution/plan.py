@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
@@ -21,8 +21,10 @@ from neurocodec.engine.session import Session, some_of
 from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, labelled, plain, stamp
 from neurocodec.network import Network
+from neurocodec.nn.attribution.between_layers import Part
+from neurocodec.nn.attribution.features import Features, count
 from neurocodec.nn.attribution.integration import IntegratedGradients
-from neurocodec.nn.attribution.method import Attribution, Method
+from neurocodec.nn.attribution.method import Attribution, Method, each
 from neurocodec.nn.attribution.passes import Passes, prefix_holds
 from neurocodec.nn.attribution.reduction import Split, split_sign, sum_positions
 from neurocodec.nn.attribution.target import Target
@@ -51,7 +53,10 @@ class ContributionPlan(Plan):
     given: bool  # whether the baseline was asked for
 
     def __post_init__(self) -> None:
-        require_kinds(self.target, self.method)
+        require_kinds(self.target, self.method, many=True)
+        require_no_such_layer(self.target, self.layers)
+        if self.reduce == "none":
+            require_places(self.target, self.layers, "reduce='channel'")
         super().__post_init__()
         if not self.layers:
             raise InputError(
@@ -62,7 +67,7 @@ class ContributionPlan(Plan):
     def names(self) -> set[str]:
         """What the result has beside the coordinates of the samples: variables, dims, nodes."""
         own = {v.TARGET, *EXTRAS, v.ACTIVATION, self.method.variable, v.COMPLETENESS_ERROR}
-        own.add(v.BYPASS)
+        own |= {v.BYPASS, *feature_dim(self.target)}
         places = {v.SIGN} if self.reduce == "channel" else {v.Y, v.X, v.TOKEN, v.FEATURE}
         return {*own, *self.layers, v.CHANNEL, *places}
 
@@ -97,9 +102,11 @@ class ContributionPlan(Plan):
         around = frozenset(a for a in self.layers if a != of and flow.passes_by(a, of))
         passes = replace(passes, aliases=tuple(self.layers), bypassed=around)
         passes = with_prefix(passes, session, self.method, self.samples)
-        return Contributions(
-            self.told(session), session.bytes_per_sample, passes, session.traced.done
-        )
+        passes, size = with_parts(passes, session, self.method)
+        if self.reduce == "none":  # maps of all features wait for the last
+            done = session.traced.done.hidden
+            size += (count(self.target) - 1) * sum(done[alias][0].nbytes for alias in self.layers)
+        return Contributions(self.told(session), size, passes, session.traced.done)
 
 
 @dataclass(frozen=True)
@@ -117,17 +124,20 @@ class Contributions(Bound):
     def rows(self, batch: Batch, into: Arrays) -> Arrays:
         """Compute one batch and reduce it on its device; only the reduced rows leave it."""
         del into
-        found = self.plan.method.attribute(self.passes, batch)
-        require_finite_target(found.target, batch.first)
-        rows = {v.TARGET: found.target}
-        extras = dict(zip(EXTRAS, (found.steps, found.converged), strict=True))
-        rows |= {name: values for name, values in extras.items() if values is not None}
-        rows |= {
-            f"{alias}/{name}": values
-            for alias in self.plan.layers
-            for name, values in self._reduced(found, alias, batch.first).items()
-        }
-        return {name: values.cpu().numpy() for name, values in rows.items()}
+        every = each(self.plan.method, self.passes, batch)
+        rows = [self._rows(found, batch.first) for found in every]
+        if not feature_dim(self.plan.target):
+            return rows[0]
+        shared = {f"{alias}/{v.ACTIVATION}" for alias in self.plan.layers}
+        return {n: r if n in shared else stacked(n, rows) for n, r in rows[0].items()}
+
+    def _rows(self, found: Attribution, first: int) -> Arrays:
+        """Rows of one feature, or of a target of one number."""
+        rows = rows_of_target(found, first)
+        for alias in self.plan.layers:
+            reduced = self._reduced(found, alias, first)
+            rows |= {f"{alias}/{name}": values.cpu().numpy() for name, values in reduced.items()}
+        return rows
 
     def _reduced(self, found: Attribution, alias: str, first: int) -> dict[str, Tensor]:
         layer, plan = self.passes.capture.layers[alias], self.plan
@@ -164,11 +174,51 @@ class Contributions(Bound):
 def target_of(passes: Passes, done: Pass) -> list[float]:
     """Some numbers of a target at samples that a pass is of."""
     with torch.no_grad():
-        return some_of(passes.value(done, passes.target.fixed_at(done.outputs)))
+        return some_of(passes.value(done, passes.fixed(done)))
 
 
-def require_kinds(target: Target, method: Method) -> None:
-    """Refuse what is no target or method."""
+def feature_dim(target: Target) -> dict[str, list[str | int]]:
+    """The dim of a target of many numbers, with its labels; none of another."""
+    return {v.FEATURE: list(target.labels or ())} if isinstance(target, Features) else {}
+
+
+def require_no_such_layer(target: Target, layers: Mapping[str, Layer]) -> None:
+    """Refuse a layer that has the name of the dim of many features."""
+    for name in feature_dim(target):
+        if name in layers:
+            raise InputError(
+                came=f"layer {name!r} beside many features",
+                expected=f"another name: {name!r} is the dim of the features",
+                hint=f"nc.Network(module, layers={{'hidden': {layers[name].module!r}}})",
+            )
+
+
+def require_places(target: Target, layers: Mapping[str, Layer], hint: str) -> None:
+    """Refuse maps of heads beside many features: values of a head are a dim `feature` too."""
+    heads = [alias for alias, layer in layers.items() if layer.heads is not None]
+    if heads and feature_dim(target):
+        raise InputError(
+            came=f"maps of the heads of layer {heads[0]!r} for many features",
+            expected="one of the two along the dim 'feature'",
+            hint=hint,
+        )
+
+
+def rows_of_target(found: Attribution, first: int) -> Arrays:
+    """Target of every sample, and the steps that were taken for it."""
+    require_finite_target(found.target, first)
+    extras = dict(zip(EXTRAS, (found.steps, found.converged), strict=True))
+    rows = {v.TARGET: found.target, **{n: x for n, x in extras.items() if x is not None}}
+    return {name: values.cpu().numpy() for name, values in rows.items()}
+
+
+def stacked(name: str, rows: Sequence[Arrays]) -> NDArray[Any]:
+    """Rows of every feature, side by side after the samples."""
+    return np.stack([one[name] for one in rows], axis=1)
+
+
+def require_kinds(target: Target, method: Method, *, many: bool = False) -> None:
+    """Refuse what is no target or method, and many features where one number is wanted."""
     for what, value, kind in (("target", target, Target), ("method", method, Method)):
         if not isinstance(value, kind):
             raise InputError(
@@ -176,6 +226,18 @@ def require_kinds(target: Target, method: Method) -> None:
                 expected=f"an instance of one of nc.{what}s",
                 hint="target=nc.targets.TopK(1), method=nc.methods.ActGrad()",
             )
+    if not many:
+        require_one(target)
+
+
+def require_one(target: object) -> None:
+    """Refuse many features where a target of one number is wanted."""
+    if isinstance(target, Features):
+        raise InputError(
+            came=f"the {len(target)} features of {target.name!r}",
+            expected="a target of one number per sample",
+            hint=f"nc.targets.Feature({target.name!r}, vector), one after the other",
+        )
 
 
 def with_layer_of(target: Target, layers: Mapping[str, Layer], net: Network) -> dict[str, Layer]:
@@ -188,6 +250,23 @@ def passes_for(session: Session, target: Target, baseline: Tensor, *, given: boo
     """Passes of a hooked network for a target, which is bound to its outputs."""
     start = baseline.to(session.net.device)
     return Passes(session.capture, target.bind(session.outputs), start, given)
+
+
+def with_parts(passes: Passes, session: Session, method: Method) -> tuple[Passes, int]:
+    """Run what comes after a layer alone, for lines in it; with the bytes of a sample."""
+    size = session.bytes_per_sample
+    along = isinstance(method, IntegratedGradients) and method.path == "hidden"
+    if not along and not passes.from_zero:
+        return passes, size
+    done, flow, read = session.traced.done, session.traced.flow, passes.target.layer
+    parts = {
+        alias: Part.of(passes.capture, flow, alias, read, session.few[:2])
+        for alias in passes.aliases
+    }
+    sums = sum(done.hidden[alias][0].nbytes for alias in passes.aliases)
+    block = min(count(passes.target), max(1, size // (2 * sums)))
+    # with steps="auto" there are two sums of each feature
+    return replace(passes, parts=parts, block=block), size + 2 * (block - 1) * sums
 
 
 def with_prefix(passes: Passes, session: Session, method: Method, samples: Samples) -> Passes:
@@ -243,20 +322,24 @@ def _labelled_rows(
     plan: ContributionPlan, layer: Layer | None, name: str, values: NDArray[Any]
 ) -> xr.DataArray:
     dims: tuple[str, ...] = (plan.samples.dim,)
+    many = {} if name == v.ACTIVATION else feature_dim(plan.target)
+    dims += tuple(many)
     coords: dict[str, Any] = {}
-    if values.ndim > 1 and layer is not None:
+    if values.ndim > len(dims) and layer is not None:
         signed = plan.reduce == "channel" and name == plan.method.variable != v.ACTIVATION
         dims += (v.SIGN,) if signed else ()
-        dims += (v.CHANNEL, *_position_dims(layer, values.ndim - len(dims) - 1))
+        dims += (v.CHANNEL, *position_dims(layer, values.ndim - len(dims) - 1))
         coords = {d: np.arange(n) for d, n in zip(dims[1:], values.shape[1:], strict=True)}
         if signed:
             coords[v.SIGN] = list(v.SIGNS)
+    coords |= many
     of_target = {v.CONTRIBUTION, v.TARGET, v.COMPLETENESS_ERROR, v.BYPASS}
     units = plan.target.units if name in of_target else None
     return labelled(values, dims, coords, name=name, units=units)
 
 
-def _position_dims(layer: Layer, count: int) -> tuple[str, ...]:
+def position_dims(layer: Layer, count: int) -> tuple[str, ...]:
+    """Names of so many positions in the maps of a layer."""
     if layer.heads is not None and count:
         return (v.TOKEN, v.FEATURE)[-count:]
     if count in (0, 2):

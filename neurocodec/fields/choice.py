@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurocodec import vocabulary as v
+from neurocodec.attribution.plan import require_one
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint
 from neurocodec.network import Network, require_layer
@@ -54,6 +55,7 @@ class Choice:
                 came="both cells= and of=",
                 expected="one of them: of= says what is differentiated in place of cells",
             )
+        require_one(self.of)
         return self
 
     @property

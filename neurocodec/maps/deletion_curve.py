@@ -17,7 +17,7 @@ from torch import Tensor
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.attribution.plan import passes_for, with_layer_of
+from neurocodec.attribution.plan import passes_for, require_one, with_layer_of
 from neurocodec.engine.samples import Samples, bar
 from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError
@@ -91,11 +91,11 @@ class Answering:
 
     def values(self, versions: Iterator[Tensor], target: Target, x: Tensor) -> NDArray[np.float64]:
         """Target of versions of the image `x`, bound at the image itself."""
-        origin = self.passes.look(x).outputs
+        origin = self.passes.look(x)
         found = []
         for some in versions:
             done = self.passes.look(some)
-            held = target.fixed_at(origin.expand(len(some), -1))
+            held = target.fixed_at(self.passes.read(origin.repeated(len(some)), target))
             found.append(self.passes.value(done, held).double().cpu().numpy())
         return np.concatenate(found)
 
@@ -244,6 +244,7 @@ def answering(
             expected="the class of each image",
             hint="images.isel(stimulus=nc.labels.class_names(images.label) != '')",
         )
+    require_one(target)
     goal = target if isinstance(target, Target) else Output(0)
     goal = replace(goal, hold=True) if isinstance(goal, TopK) else goal  # those of the original
     few = samples.few(net.device)

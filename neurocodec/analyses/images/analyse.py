@@ -25,6 +25,7 @@ from neurocodec.analyses.options import IMAGE_EXPANSION, IMAGE_STEPS, PARTS, PER
 from neurocodec.analyses.stages import Stages
 from neurocodec.arguments import one_of, whole
 from neurocodec.attribution.contributions import contributions
+from neurocodec.attribution.plan import require_one
 from neurocodec.categories.hierarchies import Source
 from neurocodec.categories.masks import class_masks, group_masks
 from neurocodec.engine.respond import respond
@@ -202,6 +203,7 @@ def analyse_images(
 
 def _target(target: str | Target, net: Network) -> Target:
     if isinstance(target, Target):
+        require_one(target)
         return target
     if target in _TARGETS:
         return _TARGETS[target]

@@ -19,6 +19,7 @@ from neurocodec.analyses.retina.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.analyses.retina.maps import map_movie
 from neurocodec.arguments import whole
 from neurocodec.attribution.contributions import contributions
+from neurocodec.attribution.plan import require_one
 from neurocodec.cells.cluster_stability import cluster_stability
 from neurocodec.cells.clustering import cluster_agreement, cluster_cells
 from neurocodec.cells.correlate import correlate
@@ -393,6 +394,7 @@ def _target_rule(
     """How to get the target once the rates are known; wrong names are refused before that."""
     if isinstance(target, str) and target in FITTED_TARGETS:
         return FITTED_TARGETS[target].fit
+    require_one(target)
     if isinstance(target, Target):
         chosen = target
     elif target == "sum":

@@ -1,13 +1,27 @@
 """Which hidden units made a number: targets, methods, passes along a path.
 
+- `between_layers`: the part of a network between a layer and what a target reads
+- `features`: directions in a hidden layer, one or many, as targets
 - `integration`: integrated gradients in hidden layers: line integrals of dy/dh dh (CODEC eq.
   9-18)
 - `method`: what a method is, and what it finds for one batch
 - `methods`: `nc.methods`
 - `passes`: forward and backward passes for a target, the path from baseline to input
+- `pre_activation`: where the last nonlinearity of a block reads
 - `reduction`: from maps to one number per channel: sums over positions, split by sign
 - `target`: what a target is
 - `targets`: `nc.targets`
 """
 
-__all__ = ["integration", "method", "methods", "passes", "reduction", "target", "targets"]
+__all__ = [
+    "between_layers",
+    "features",
+    "integration",
+    "method",
+    "methods",
+    "passes",
+    "pre_activation",
+    "reduction",
+    "target",
+    "targets",
+]

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from neurocodec.arguments import one_of, whole
 from neurocodec.errors import InputError
+from neurocodec.nn.attribution.between_layers import slopes
+from neurocodec.nn.attribution.features import count
 from neurocodec.nn.attribution.method import Attribution, Method, only
-from neurocodec.nn.attribution.passes import Passes, Point
+from neurocodec.nn.attribution.passes import Passes, Point, columns
 from neurocodec.nn.attribution.reduction import slices
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.prefix import Batch
@@ -70,36 +72,55 @@ class IntegratedGradients(Method):
 
     def attribute(self, passes: Passes, batch: Batch) -> Attribution:
         """One backward pass and at most one forward pass per point of the path."""
+        return self._found(passes, batch, slice(None))[0]
+
+    def attribute_each(self, passes: Passes, batch: Batch) -> Iterator[Attribution]:
+        """Along the layer, one forward pass per point, and one backward pass for each feature."""
+        if self.path == "input":
+            yield from super().attribute_each(passes, batch)
+            return
+        for start in range(0, count(passes.target), passes.block):
+            yield from self._found(passes, batch, slice(start, start + passes.block))
+
+    def _found(self, passes: Passes, batch: Batch, some: slice) -> list[Attribution]:
         if self.steps == "auto":
-            return self._refine(passes, batch)
-        return self._integrate(passes, batch, self.steps)
+            return self._refine(passes, batch, some)
+        return self._integrate(passes, batch, some, self.steps)
 
-    def _integrate(self, passes: Passes, batch: Batch, steps: int) -> Attribution:
-        along = _along_input if self.path == "input" else _along_hidden
-        return along(passes, batch, fixed_target(passes, batch), steps, self.rule)
+    def _integrate(
+        self, passes: Passes, batch: Batch, some: slice, steps: int
+    ) -> list[Attribution]:
+        if self.path == "hidden":
+            return _along_hidden(passes, batch, some, steps, self.rule)
+        target = fixed_target(passes, batch)
+        return [_along_input(passes, batch, target, steps, self.rule)]
 
-    def _refine(self, passes: Passes, batch: Batch) -> Attribution:
+    def _refine(self, passes: Passes, batch: Batch, some: slice) -> list[Attribution]:
         steps = min(FIRST_STEPS, self.max_steps)
-        found = self._integrate(passes, batch, steps)
-        taken = torch.full_like(found.target, steps, dtype=torch.int64)
-        missing = incomplete(found, self.tolerance)
-        while bool(_any(missing).any()) and steps < self.max_steps:
+        found = self._integrate(passes, batch, some, steps)
+        taken = [torch.full_like(one.target, steps, dtype=torch.int64) for one in found]
+        missing = [incomplete(one, self.tolerance) for one in found]
+        while steps < self.max_steps:
+            index = torch.stack([_any(absent) for absent in missing]).any(0).nonzero().flatten()
+            if not len(index):
+                break
             steps = min(2 * steps, self.max_steps)
-            index = _any(missing).nonzero().flatten()
-            better = self._integrate(passes, batch.take(index), steps)
-            still = incomplete(better, self.tolerance)
-            for alias, absent in missing.items():
-                _overwrite(found, better, alias, index, absent[index])
-                absent[index] &= still[alias]
-            taken[index] = steps
-        return replace(found, steps=taken, converged=~_any(missing))
+            better = self._integrate(passes, batch.take(index), some, steps)
+            for place, (one, new) in enumerate(zip(found, better, strict=True)):
+                taken[place][index[_any(missing[place])[index]]] = steps
+                still = incomplete(new, self.tolerance)
+                for alias, absent in missing[place].items():
+                    _overwrite(one, new, alias, index, absent[index])
+                    absent[index] &= still[alias]
+        done = zip(found, taken, missing, strict=True)
+        return [replace(one, steps=n, converged=~_any(absent)) for one, n, absent in done]
 
 
 def fixed_target(passes: Passes, batch: Batch) -> Target:
     """Target with what it holds along the path, such as the class found at the sample."""
     if not getattr(passes.target, "hold", False):
         return passes.target
-    return passes.target.fixed_at(passes.look(batch.x).outputs)
+    return passes.fixed(passes.look(batch.x))
 
 
 def incomplete(found: Attribution, tolerance: float) -> dict[str, Tensor]:
@@ -156,22 +177,67 @@ def _along_input(
 
 
 def _along_hidden(
-    passes: Passes, batch: Batch, target: Target, steps: int, rule: Rule
-) -> Attribution:
-    start, end = passes.start_pass, passes.look(batch.x)
-    sums, change, around = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()
+    passes: Passes, batch: Batch, some: slice, steps: int, rule: Rule
+) -> list[Attribution]:
+    """Integrals for some of the target's features along the straight line in each layer."""
+    with torch.no_grad():
+        end = passes.reach(batch.x)
+        target = passes.fixed(end)
+        values = columns(passes.value(end, target))[:, some]
+    line = _Line(passes, batch.x, target, some, steps, rule)
+    found = [Attribution({}, only(passes, end.hidden), value, {}) for value in values.unbind(1)]
     for alias in passes.aliases:
-        line = (
-            torch.lerp(start.hidden[alias].expand_as(h), h, k / steps)
-            for h in (end.hidden[alias],)
-            for k in range(steps + 1)
-        )
-        points = (passes.point(batch.x, target, {alias: h}, [alias]) for h in line)
-        first, last = _walk(points, (alias,), sums, rule)
-        change[alias] = passes.change(last)
-        if alias in passes.bypassed:  # the sample, but for the layer, which is as at the baseline
-            around[alias] = change[alias] - (last.target - first.target)
-    return Attribution(sums, only(passes, end.hidden), last.target, change, around)
+        sums, first = line.integrals(alias, end.hidden[alias])
+        before = first if passes.from_zero else line.baseline
+        for place, one in enumerate(found):
+            one.values[alias] = sums[place]
+            one.change[alias] = one.target - before[:, place]
+            if alias in passes.bypassed and not passes.from_zero:
+                # the sample, but for the layer, which is as at the baseline
+                one.bypass[alias] = first[:, place] - before[:, place]
+    return found
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Straight lines in layers from the baseline, or from 0, to some samples."""
+
+    passes: Passes
+    x: Tensor
+    target: Target
+    some: slice  # of the features
+    steps: int
+    rule: Rule
+
+    @property
+    def baseline(self) -> Tensor:
+        """Target (sample, feature) at the baseline."""
+        start = self.passes.start_pass.repeated(len(self.x))
+        with torch.no_grad():
+            return columns(self.passes.value(start, self.target))[:, self.some]
+
+    def integrals(self, alias: str, end: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Sums of g dh of each feature, and the target (sample, feature) where the line starts."""
+        start = torch.zeros_like(end)
+        if not self.passes.from_zero:
+            start = self.passes.start_pass.hidden[alias].expand_as(end)
+        sums, first = list[Tensor](), None
+        for weight, alpha in nodes(self.steps, self.rule):
+            with torch.enable_grad():
+                values, hidden = self._values(alias, torch.lerp(start, end, alpha))
+            first = values.detach() if alpha == 0 else first
+            for place, slope in enumerate(slopes(values, {alias: hidden})):
+                if place == len(sums):
+                    sums.append(torch.zeros_like(end))
+                sums[place].add_(slope[alias], alpha=weight)
+        if first is None:  # a rule that leaves out the start, where there may be no gradient
+            with torch.no_grad():
+                first = self._values(alias, start)[0]
+        return [total.mul_(end - start) for total in sums], first
+
+    def _values(self, alias: str, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        read, at = self.passes.part(alias).run(self.x, hidden)
+        return columns(self.target(read))[:, self.some], at
 
 
 def nodes(steps: int, rule: Rule) -> Iterator[tuple[float, float]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
 
+from neurocodec.nn.attribution.features import Features
 from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.capture.prefix import Batch
 
@@ -82,6 +83,38 @@ class Method(ABC):
         Attribution
             By the layers `passes.aliases`.
         """
+
+    def attribute_each(self, passes: Passes, batch: Batch) -> Iterator[Attribution]:
+        """Compute contributions to each of the features of `passes.target`, one after the other.
+
+        Parameters
+        ----------
+        passes, batch
+            As for `attribute`. A method that goes through the network once for all features says
+            so here; of any other each feature is a call of its own.
+
+        Returns
+        -------
+        Iterator of Attribution
+            In the order of the features.
+        """
+        for one in passes.each():
+            yield self.attribute(one, batch)
+
+
+def each(method: Method, passes: Passes, batch: Batch) -> Iterator[Attribution]:
+    """Contributions to each of a target's features; a target of one number is one."""
+    if not isinstance(passes.target, Features):
+        yield method.attribute(passes, batch)
+        return
+    kinds = type(method).__mro__
+    own, many = (
+        next(i for i, kind in enumerate(kinds) if name in vars(kind))
+        for name in ("attribute", "attribute_each")
+    )
+    # one of a user's own that says otherwise what it does, in a class derived from one of these
+    every = Method.attribute_each if own < many else type(method).attribute_each
+    yield from every(method, passes, batch)
 
 
 def by_layer(function: Callable[..., Tensor], *parts: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,13 +31,25 @@ __all__ = [
 ]
 
 
-def _promise(passes: Passes, point: Point) -> dict[str, Tensor]:
-    """What the contributions of every layer are compared with."""
-    return dict.fromkeys(passes.aliases, passes.change(point))
+class _AtSample(Method):
+    """A method that needs nothing but the network at the sample, which many features share."""
+
+    def attribute(self, passes: Passes, batch: Batch) -> Attribution:
+        """One forward and one backward pass."""
+        return self._found(passes, passes.point(batch.x), batch)
+
+    def attribute_each(self, passes: Passes, batch: Batch) -> Iterator[Attribution]:
+        """One forward pass, and one backward pass for each feature."""
+        for one, point in passes.points(batch.x):
+            yield self._found(one, point, batch)
+
+    @abstractmethod
+    def _found(self, passes: Passes, point: Point, batch: Batch) -> Attribution:
+        """Contributions, from the network at the samples."""
 
 
 @dataclass(frozen=True)
-class ActGrad(Method):
+class ActGrad(_AtSample):
     """Activation times gradient: (h - h') dy/dh at x (CODEC eq. 2).
 
     h' is zero unless a baseline is given; then it is the activation at the baseline.
@@ -46,12 +60,10 @@ class ActGrad(Method):
     ActGrad()
     """
 
-    def attribute(self, passes: Passes, batch: Batch) -> Attribution:
-        """One forward and one backward pass."""
-        point = passes.point(batch.x)
+    def _found(self, passes: Passes, point: Point, batch: Batch) -> Attribution:
         hidden = only(passes, point.hidden)
         values = by_layer(torch.mul, _above_baseline(passes, hidden), point.gradient)
-        return Attribution(values, hidden, point.target, _promise(passes, point))
+        return Attribution(values, hidden, point.target, passes.changes(point, batch.x))
 
 
 def _above_baseline(passes: Passes, hidden: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -79,13 +91,12 @@ class InputGrad(Method):
         direction = batch.x - passes.baseline
         tangent = tangents(passes.capture, passes.aliases, batch.x, direction)
         values = by_layer(torch.mul, tangent, point.gradient)
-        return Attribution(
-            values, only(passes, point.hidden), point.target, _promise(passes, point)
-        )
+        promise = passes.changes(point, batch.x)
+        return Attribution(values, only(passes, point.hidden), point.target, promise)
 
 
 @dataclass(frozen=True)
-class NormGrad(Method):
+class NormGrad(_AtSample):
     """h times dy/dh divided by its norm over the layer, per sample (the authors' `act_normgrad`).
 
     Contributions do not sum to the target; no completeness error is reported.
@@ -96,9 +107,8 @@ class NormGrad(Method):
     NormGrad()
     """
 
-    def attribute(self, passes: Passes, batch: Batch) -> Attribution:
-        """One forward and one backward pass."""
-        point = passes.point(batch.x)
+    def _found(self, passes: Passes, point: Point, batch: Batch) -> Attribution:
+        del batch
         hidden = only(passes, point.hidden)
         unit = by_layer(_unit_norm, point.gradient)
         values = by_layer(torch.mul, _above_baseline(passes, hidden), unit)
@@ -112,7 +122,7 @@ def _unit_norm(gradient: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Gradient(Method):
+class Gradient(_AtSample):
     """dy/dh at x: sensitivity, not contribution.
 
     Examples
@@ -123,9 +133,8 @@ class Gradient(Method):
 
     variable: ClassVar[str] = "gradient"
 
-    def attribute(self, passes: Passes, batch: Batch) -> Attribution:
-        """One forward and one backward pass."""
-        point = passes.point(batch.x)
+    def _found(self, passes: Passes, point: Point, batch: Batch) -> Attribution:
+        del batch
         return Attribution(point.gradient, only(passes, point.hidden), point.target, {})
 
 
@@ -196,9 +205,8 @@ class SmoothGrad(Method):
             sums = by_layer(torch.add, sums, found) if sums else found
         point = passes.point(batch.x)
         values = {alias: total / self.samples for alias, total in sums.items()}
-        return Attribution(
-            values, only(passes, point.hidden), point.target, _promise(passes, point)
-        )
+        promise = passes.changes(point, batch.x)
+        return Attribution(values, only(passes, point.hidden), point.target, promise)
 
     def _generator(self, position: int) -> torch.Generator:
         return torch.Generator("cpu").manual_seed((self.seed << 40) + position)

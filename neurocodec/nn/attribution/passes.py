@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from neurocodec.errors import CaptureError
+from neurocodec.nn.attribution.between_layers import Part, independent, slopes
+from neurocodec.nn.attribution.features import Features
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Capture, Pass, gradients
 from neurocodec.nn.capture.prefix import Batch, Prefix
@@ -20,10 +22,11 @@ from neurocodec.nn.capture.tracing import agree, same_slopes
 class Point:
     """The network at one input: outputs, target, hidden activations and their gradients."""
 
-    outputs: Tensor
+    outputs: Tensor  # (sample, 0) where the pass went no further than the layers
     target: Tensor
     hidden: dict[str, Tensor]
     gradient: dict[str, Tensor]
+    at_zero: dict[str, Tensor] = field(default_factory=dict)  # the target, were a layer 0
 
 
 @dataclass
@@ -37,6 +40,9 @@ class Passes:
     prefix: Prefix | None = None  # affine, and may be skipped
     aliases: tuple[str, ...] = ()  # layers whose gradients are wanted; others are only read
     bypassed: frozenset[str] = frozenset()  # of these, those that something goes around
+    parts: dict[str, Part] = field(default_factory=dict)  # from a layer on; whole passes without
+    from_zero: bool = False  # lines in a layer start at 0, not at what it is at the baseline
+    block: int = 1  # features whose sums along a line are held at once
 
     def __post_init__(self) -> None:
         self.aliases = self.aliases or tuple(self.capture.layers)
@@ -53,23 +59,86 @@ class Passes:
 
     def change(self, point: Point) -> Tensor:
         """y(x) - y(x') of every sample."""
-        target = self.target.fixed_at(point.outputs)
+        target = self.fixed(point)
         start = self.start_pass
         if target.per_sample:
-            start = Pass(start.outputs.expand_as(point.outputs), start.hidden)
+            start = start.repeated(len(point.target))
         with torch.no_grad():
             return point.target - self.value(start, target)
 
+    def changes(self, point: Point, x: Tensor) -> dict[str, Tensor]:
+        """Alias -> what the contributions of a layer should sum to."""
+        if not self.from_zero:
+            return dict.fromkeys(self.aliases, self.change(point))
+        zero = point.at_zero or self._at_zero(x, point.hidden, self.fixed(point))
+        return {alias: point.target - zero[alias] for alias in self.aliases}
+
+    def _at_zero(self, x: Tensor, hidden: dict[str, Tensor], target: Target) -> dict[str, Tensor]:
+        """Alias -> the target of samples, were the layer 0; of one, where nothing goes around."""
+        found = dict[str, Tensor]()
+        for alias in self.aliases:
+            own = alias in self.bypassed or target.per_sample
+            some = slice(None if own else 1)
+            with torch.no_grad():
+                zero = torch.zeros_like(hidden[alias][some])
+                value = target(self.part(alias).run(x[some], zero)[0])
+            found[alias] = value.expand(len(x), *value.shape[1:])
+        return found
+
+    def fixed(self, done: Pass | Point) -> Target:
+        """The target with what it keeps of these samples, such as the class found at them."""
+        return self.target.fixed_at(self.read(done, self.target))
+
     def value(self, done: Pass, target: Target) -> Tensor:
         """Target of every sample, from the outputs or from the layer that it reads."""
+        return target(self.read(done, target))
+
+    def read(self, done: Pass | Point, target: Target) -> Tensor:
+        """What a target is called with: the outputs, or the layer that it reads."""
         if target.layer is None:
-            return target(done.outputs)
-        layer = self.capture.layers[target.layer]
-        return target(layer.channels_first(done.hidden[target.layer]))
+            return done.outputs
+        return self.capture.layers[target.layer].channels_first(done.hidden[target.layer])
 
     def look(self, x: Tensor) -> Pass:
         """Run one forward pass without gradients."""
         return self.capture.look(x)
+
+    def reach(self, x: Tensor) -> Pass:
+        """Run as far as the layers and what the target reads, and no further."""
+        if self.target.layer is None:
+            return self.capture.run(x)
+        return Pass(x.new_empty(len(x), 0), self.capture.reach(x, self.capture.layers))
+
+    def part(self, alias: str) -> Part:
+        """What comes between a layer and what the target reads."""
+        return self.parts.get(alias) or Part(self.capture, alias, self.target.layer)
+
+    def toward(self, target: Target) -> Passes:
+        """The same passes for another target; what no target changes is shared."""
+        other = replace(self, target=target)
+        vars(other)["start_pass"] = self.start_pass
+        return other
+
+    def each(self) -> Iterator[Passes]:
+        """Passes for each of the target's features."""
+        if not isinstance(self.target, Features):
+            yield self
+            return
+        for place in range(len(self.target)):
+            yield self.toward(self.target.one(place))
+
+    def points(self, x: Tensor) -> Iterator[tuple[Passes, Point]]:
+        """The network at the samples for each of the target's features, after one forward pass."""
+        with torch.enable_grad():
+            done = self.reach(x)
+            hidden, outputs = done.detached(), done.outputs.detach()
+            target = self.fixed(Pass(outputs, hidden))
+            values = columns(self.value(done, target))
+        found = slopes(values, {alias: done.hidden[alias] for alias in self.aliases})
+        zero = self._at_zero(x, hidden, target) if self.from_zero else {}
+        for place, (passes, gradient) in enumerate(zip(self.each(), found, strict=True)):
+            own = {alias: columns(value)[:, place] for alias, value in zero.items()}
+            yield passes, Point(outputs, values[:, place].detach(), hidden, gradient, own)
 
     def point(
         self,
@@ -86,12 +155,7 @@ class Passes:
             found = self._differentiate(value, [done.hidden[a] for a in aliases])
         for alias, gradient in zip(aliases, found, strict=True):
             if gradient is None:
-                raise CaptureError(
-                    came=f"the target does not depend on layer {alias!r}",
-                    expected="layers between the input and what the target reads, that run with"
-                    " gradients (not in torch.no_grad or quantised)",
-                    hint="layers=[...] without it",
-                )
+                raise independent(alias)
         gradients = {a: g for a, g in zip(aliases, found, strict=True) if g is not None}
         return Point(done.outputs.detach(), value.detach(), done.detached(), gradients)
 
@@ -110,6 +174,11 @@ class Passes:
         if self.prefix is None:
             return Path(self, batch, target)
         return AffinePath(self, batch, target)
+
+
+def columns(values: Tensor) -> Tensor:
+    """(sample, feature) of a target of one number, or of many."""
+    return values if values.ndim > 1 else values[:, None]
 
 
 class Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,3 +37,24 @@ def split_sign(values: Tensor, split: Split = "before") -> Tensor:
         for v in (values[s] for s in slices(values))
     ]
     return torch.cat(parts)
+
+
+class Tension(NamedTuple):
+    """Sums over the units of a layer, in double precision, and over its channels alone."""
+
+    excitation: Tensor  # (sample,), of what is above 0
+    inhibition: Tensor  # (sample,), of the size of what is below 0
+    norm: Tensor  # (sample,), Euclidean
+    maps: Tensor  # (sample, sign, positions...), both signs as sizes
+
+
+def tension_of(values: Tensor) -> Tension:
+    """Excitation and inhibition of (sample, channel, positions...) (Tense Images eq. 2, 3)."""
+    parts = []
+    for one in (values[s] for s in slices(values)):
+        positive, negative = one.clamp(min=0), (-one).clamp(min=0)
+        maps = torch.stack([positive.sum(1), negative.sum(1)], 1)
+        plus, minus = (x.flatten(1).sum(1, dtype=torch.float64) for x in (positive, negative))
+        squares = one.flatten(1).double().square().sum(1)
+        parts.append(Tension(plus, minus, squares.sqrt(), maps))
+    return Tension(*(torch.cat(x) for x in zip(*parts, strict=True)))

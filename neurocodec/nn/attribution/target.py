@@ -71,7 +71,7 @@ class Target(ABC):
         Parameters
         ----------
         outputs
-            At the samples, (sample, output).
+            At the samples, (sample, output); or the activation of the layer that is read.
         """
         del outputs
         return self

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from neurocodec.arguments import is_whole, one_of, whole
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.nn.arrays import tensor_of
+from neurocodec.nn.attribution.features import Feature, Features
 from neurocodec.nn.attribution.surprisal import Mahalanobis, Surprisal
 from neurocodec.nn.attribution.target import Target
 
 __all__ = [
     "Entropy",
     "Feature",
+    "Features",
     "Mahalanobis",
     "Margin",
     "Output",
@@ -229,71 +229,3 @@ class Margin(Target):
         """Difference of the two largest."""
         first, second = outputs.gather(-1, _largest(outputs, 2)).unbind(-1)
         return first - second
-
-
-@dataclass(frozen=True)
-class Feature(Target):
-    """Projection of a hidden layer on a vector over its channels.
-
-    Parameters
-    ----------
-    name
-        Alias of the layer, one of the network's.
-    vector
-        One number per channel.
-    position
-        Position in the layer's maps, such as ``(y, x)``, or the token; None sums over positions.
-
-    Examples
-    --------
-    >>> Feature("layer1", (1.0, -1.0))(torch.tensor([[3.0, 1.0]]))
-    tensor([2.])
-    """
-
-    name: str
-    vector: tuple[float, ...]
-    position: tuple[int, ...] | int | None = None
-
-    def __post_init__(self) -> None:
-        coords = getattr(self.vector, "coords", None)
-        if coords is None:
-            return
-        known = np.asarray(coords["channel"]).tolist() if "channel" in coords else []
-        if known != list(range(len(known))):
-            raise InputError(
-                came=f"a vector over the channels {known[:5]}",
-                expected="the channels of the layer in their order, from 0",
-                hint="vector.sortby('channel')",
-            )
-        object.__setattr__(self, "vector", tuple(np.asarray(self.vector, float).tolist()))
-
-    @property
-    def layer(self) -> str:
-        """Alias of the layer that is read."""
-        return self.name
-
-    def __call__(self, outputs: Tensor) -> Tensor:
-        """Project an activation of shape (sample, channel, positions...)."""
-        if outputs.shape[1] != len(self.vector):
-            raise InputError(
-                came=f"a vector of {len(self.vector)} for {self.name!r}",
-                expected=f"one number for each of its {outputs.shape[1]} channels",
-            )
-        vector = tensor_of(self.vector, outputs.dtype, outputs.device)
-        projected = torch.einsum("bc...,c->b...", outputs, vector)
-        where = self.position
-        if where is not None:
-            return self._at(projected, (*where,) if isinstance(where, Iterable) else (where,))
-        return projected.reshape(len(projected), -1).sum(1)
-
-    def _at(self, projected: Tensor, where: tuple[int, ...]) -> Tensor:
-        sizes = projected.shape[1:]
-        inside = (is_whole(i) and -n <= i < n for i, n in zip(where, sizes, strict=False))
-        if len(where) != len(sizes) or not all(inside):
-            raise InputError(
-                came=f"position {where} in {self.name!r}",
-                expected=f"a position inside of {tuple(sizes)}",
-            )
-        for index in where:
-            projected = projected[:, index]
-        return projected

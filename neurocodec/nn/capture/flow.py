@@ -141,34 +141,55 @@ class Flow:
                 return True
         return False
 
+    def passes(self, alias: str, of: str | None = None) -> bool:
+        """Whether the answer, or a layer, depends on a layer; it may, where nothing is proved."""
+        end = self.end(of)
+        if not self.proves or end is None:
+            return True
+        return any(self.handed.get(value) == alias for value in self.live((), [end])[1])
+
     def is_affine(self, alias: str) -> bool:
         """Whether a layer is an affine function of the input."""
         value = self.layers[alias].value
         return self.proves and self.sources[value] <= {INPUT} and self.affine[value]
 
-    def live(self, through: Iterable[str]) -> tuple[set[int], set[int]]:
-        """Steps and values that the answer, and other layers, depend on around these layers."""
-        ends = {seen.value for alias, seen in self.layers.items() if alias not in {*through}}
-        ends |= self.left | (set() if self.output is None else {self.output.value})
-        steps, values, waiting = set[int](), set[int](), [*ends]
+    def end(self, alias: str | None) -> Seen | None:
+        """A layer, or the answer."""
+        return self.output if alias is None else self.layers[alias]
+
+    def live(
+        self, through: Iterable[str], ends: Iterable[Seen] | None = None
+    ) -> tuple[set[int], set[int]]:
+        """Steps and values that ends depend on around these layers: the answer, other layers."""
+        stops = {*through}
+        if ends is None:
+            layers = [seen for alias, seen in self.layers.items() if alias not in stops]
+            ends = layers if self.output is None else [*layers, self.output]
+        steps, values = set[int](), set[int]()
+        waiting = [*({seen.value for seen in ends} | self.left)]
         while waiting:
             value = waiting.pop()
             if value in values:
                 continue
             values.add(value)
-            if value in self.maker:
+            if value in self.handed and self.handed[value] not in stops:
+                waiting.append(self.layers[self.handed[value]].value)
+            elif value in self.maker:
                 steps.add(self.maker[value])
                 waiting += [seen.value for _, seen in self.steps[self.maker[value]].reads]
         return steps, values
 
-    def finished(self, through: Iterable[str], among: Set[str]) -> dict[str, tuple[int, ...]]:
+    def finished(
+        self, through: Iterable[str], among: Set[str], ends: Iterable[Seen] | None = None
+    ) -> dict[str, tuple[int, ...]]:
         """Largest modules that serve these layers alone, with the shape of what they return.
 
-        Nothing that runs within them reaches the answer but through the layers.
+        Nothing that runs within them reaches the ends (the answer, other layers) but through the
+        layers.
         """
         if not self.proves:
             return {}
-        steps, values = self.live(through)
+        steps, values = self.live(through, ends)
         live = {self.steps[i].part for i in steps}
         ran = Counter(call.part for call in self.calls)
         done = {

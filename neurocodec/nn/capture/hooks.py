@@ -30,6 +30,11 @@ class Pass:
         """Hidden activations without their graph."""
         return {alias: h.detach() for alias, h in self.hidden.items()}
 
+    def repeated(self, size: int) -> Pass:
+        """One sample, so many times."""
+        hidden = {alias: h.expand(size, *h.shape[1:]) for alias, h in self.hidden.items()}
+        return Pass(self.outputs.expand(size, -1), hidden)
+
     @property
     def first(self) -> Pass:
         """The same of the first sample."""
@@ -183,10 +188,12 @@ class Capture:
         with torch.no_grad():
             return self.run(x)
 
-    def reach(self, x: Tensor, aliases: Iterable[str]) -> dict[str, Tensor]:
+    def reach(
+        self, x: Tensor, aliases: Iterable[str], replace: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Run the module as far as the last of some layers, and no further; `run` has seen it."""
         self._forget()
-        self._until = frozenset(aliases)
+        self._until, self._replace = frozenset(aliases), replace or {}
         try:
             with suppress(_ReachedError):
                 self.module(x.clone() if self.changes_input else x)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Set
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Final, TypeAlias
 
-from torch import nn
+from torch import Tensor, nn
 
 from neurocodec.nn.capture.flow import Flow, Seen, Step
 from neurocodec.nn.capture.hooks import Capture, hooked_parts
+from neurocodec.nn.fast.convolution import replaced_forward
 from neurocodec.nn.standardisation import Standardisation
+
+Skipped: TypeAlias = tuple[tuple[nn.Module, tuple[int, ...]], ...]
+"""Modules, and the shape of what they return."""
 
 BATCH_NORMS: Final = {
     "native_batch_norm.default",
@@ -105,10 +111,25 @@ def _standardised(
 
 
 def skippable(
-    flow: Flow, module: nn.Module, through: Set[str]
-) -> tuple[tuple[nn.Module, tuple[int, ...]], ...]:
+    flow: Flow, module: nn.Module, through: Set[str], ends: Iterable[Seen] | None = None
+) -> Skipped:
     """Modules that serve these layers alone and hold no hooks, with the shape that they return."""
     hooked = hooked_parts(module)
     parts = {name: part for name, part in module.named_modules() if name}
     free = {name for name, part in parts.items() if not ({*part.modules()} - {part}) & hooked}
-    return tuple((parts[name], shape) for name, shape in flow.finished(through, free).items())
+    return tuple((parts[name], shape) for name, shape in flow.finished(through, free, ends).items())
+
+
+@contextmanager
+def zeroed(skipped: Skipped) -> Iterator[None]:
+    """Let modules return zeros in place of computing, for the length of a ``with`` block."""
+    with ExitStack() as stack:
+        for module, shape in skipped:
+            stack.enter_context(replaced_forward(module, partial(_zeros, shape[1:])))
+        yield
+
+
+def _zeros(shape: Sequence[int], *args: Tensor, **named: Tensor) -> Tensor:
+    # numbers of their own, where an expanded zero would do: what follows may work in place
+    x = next(iter((*args, *named.values())))
+    return x.new_zeros((len(x), *shape))

@@ -54,7 +54,7 @@ class Saliency:
     def _known(self, batch: Batch) -> Mapped:
         done = self.passes.look(batch.x)
         value = self.passes.value(done, self.passes.target)
-        change = self.passes.change(Point(done.outputs, value, {}, {}))
+        change = self.passes.change(Point(done.outputs, value, done.hidden, {}))
         return Mapped(value.new_empty(0), change.double()[:, None, None], value)
 
     def _gradient(self, x: Tensor, target: Target) -> Tensor:

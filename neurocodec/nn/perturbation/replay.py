@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neurocodec.nn.capture.flow import Flow
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.shortcuts import skippable
+from neurocodec.nn.capture.shortcuts import Skipped, skippable, zeroed
 from neurocodec.nn.capture.tracing import agree, inspect
-from neurocodec.nn.fast.convolution import replaced_forward
 
 logger = logging.getLogger(__name__)
-
-Skipped = tuple[tuple[nn.Module, tuple[int, ...]], ...]
-"""Modules, and the shape of what they return."""
 
 START = "where a replay starts"
 """Alias of the input of the part around a layer from which it is resumed."""
@@ -60,9 +55,7 @@ class Remainder:
     @contextmanager
     def resumed(self) -> Iterator[None]:
         """Let what comes before return zeros, for the length of a ``with`` block."""
-        with ExitStack() as stack:
-            for module, shape in self.skipped or ():
-                stack.enter_context(replaced_forward(module, partial(_zeros, shape[1:])))
+        with zeroed(self.skipped or ()):
             yield
 
     def answers(self, x: Tensor, hidden: Mapping[str, Tensor]) -> Tensor:
@@ -104,9 +97,3 @@ def mask_rows(layer: Layer, rows: Tensor, keep: Tensor, fill: Tensor | None = No
     if fill is not None:
         view.add_((1 - factor) * fill.to(view.dtype).reshape(1, -1, *inner))
     return rows
-
-
-def _zeros(shape: Sequence[int], *args: Tensor, **named: Tensor) -> Tensor:
-    # numbers of their own, where an expanded zero would do: what follows may work in place
-    x = next(iter((*args, *named.values())))
-    return x.new_zeros((len(x), *shape))

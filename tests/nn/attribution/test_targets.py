@@ -115,23 +115,6 @@ def test_of_equal_outputs_the_first_is_taken_however_many_there_are(count):
         assert slope.tolist() == [[*expected, *[0.0] * 18]] * count
 
 
-def test_feature_projects_a_position_or_the_sum():
-    maps = torch.arange(12.0).reshape(1, 2, 2, 3)
-    assert targets.Feature("a", (1.0, -1.0), (1, 2))(maps).tolist() == [5.0 - 11.0]
-    assert targets.Feature("a", (1.0, 0.0))(maps).tolist() == [15.0]
-    with pytest.raises(InputError, match="each of its 2 channels"):
-        targets.Feature("a", (1.0,))(maps)
-
-
-def test_a_feature_has_a_position_inside_of_its_layer():
-    maps = torch.arange(12.0).reshape(1, 2, 2, 3)
-    assert targets.Feature("a", (1.0, 0.0), (-1, np.int64(-1)))(maps).tolist() == [5.0]
-    assert targets.Feature("a", (1.0, 0.0), np.int64(1))(maps[:, :, 0]).tolist() == [1.0]
-    for position in ((2, 0), (-3, 0), (0,), 1, (True, 0), (0.0, 0)):
-        with pytest.raises(InputError, match=r"a position inside of \(2, 3\)"):
-            targets.Feature("a", (1.0, 0.0), position)(maps)
-
-
 def test_positions_and_numbers_of_outputs_are_whole_numbers_of_any_kind():
     assert targets.Output(np.int64(-1)).bind(["a", "b"]) == targets.Output(-1)
     assert isinstance(targets.Output(np.int64(0)).bind(["a"]).which, int)
@@ -146,14 +129,10 @@ def test_positions_and_numbers_of_outputs_are_whole_numbers_of_any_kind():
         targets.TopK(of="softmax")
 
 
-def test_labelled_means_belong_to_their_outputs_and_vectors_to_their_channels():
+def test_labelled_means_belong_to_their_outputs():
     mean = xr.DataArray([1.0, 2.0], {"cell": ["b", "a"]}, ("cell",))
     target = targets.Mahalanobis(mean, np.eye(2))
     assert target.outputs == ("b", "a")
     target.bind(["b", "a"])
     with pytest.raises(InputError, match="in their order"):
         target.bind(["a", "b"])
-    vector = xr.DataArray([1.0, 2.0], {"channel": [0, 1]}, ("channel",))
-    assert targets.Feature("layer1", vector)(torch.tensor([[3.0, 1.0]])).tolist() == [5.0]
-    with pytest.raises(InputError, match=r"channels \[1, 0\]"):
-        targets.Feature("layer1", vector[::-1])

@@ -1,0 +1,173 @@
+"""`nc.tension`: how much a layer excites and inhibits features of a later one, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from neurocodec import arguments
+from neurocodec import vocabulary as v
+from neurocodec.attribution.between_layers import TensionPlan
+from neurocodec.engine.distributed import run_distributed
+from neurocodec.engine.run import Run
+from neurocodec.engine.samples import Samples
+from neurocodec.errors import InputError, warn
+from neurocodec.network import Network, require_network
+from neurocodec.nn.attribution.integration import IntegratedGradients
+from neurocodec.nn.attribution.method import Method
+from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.layer import Layer
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+LINE: Final = IntegratedGradients("auto", path="hidden", tolerance=0.01, max_steps=128)
+"""The method where none is given: complete by construction, to a hundredth."""
+SILENT_SHARE: Final = 0.1
+"""Of the samples: from here on a target that often has no attribution is warned of."""
+
+
+def tension(
+    net: Network,
+    stimulus: xr.DataArray,
+    layer: str | Iterable[str],
+    *,
+    target: Target,
+    method: Method | None = None,
+    maps: bool = False,
+    baseline: ArrayLike | xr.DataArray | Literal["zeros", "mean"] | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    workers: int | None = None,
+    out: str | Path | None = None,
+    client: Client | None = None,
+    progress: bool = True,
+) -> xr.Dataset | xr.DataTree:
+    """Excitation and inhibition of features by a layer: images that do both are tense.
+
+    Of the contributions S of all units of the layer, E+ is the sum of what is above 0, E- the size
+    of what is below (Hamblin et al., Understanding Inhibition Through Maximally Tense Images, eq.
+    1-3). One forward pass serves all features and layers.
+
+    Parameters
+    ----------
+    net
+        The network and its layers.
+    stimulus
+        Images (stimulus, ...) or a movie (time, y, x).
+    layer
+        Alias of the earlier layer, after its ReLU; or several.
+    target
+        `nc.targets.Features` of a later layer, before its ReLU (after it, what inhibition silences
+        cannot be seen), or any target of one number.
+    method
+        None integrates along the straight line in the layer, with as many steps as make E+ - E-
+        the change of the target to 1 %. ``nc.methods.ActGrad()`` is the paper's, which in networks
+        with batch norm does not sum to the target: see
+        `nc.statistics.attribution_correlation`.
+    maps
+        Whether to keep where in the layer excitation and inhibition lie, summed over channels.
+    baseline
+        Where lines in the layer start. None: at 0, as activation times gradient does. Else at what
+        the layer is at ``"zeros"``, at the ``"mean"`` stimulus or at a sample.
+    batch_size, device, workers, out, client, progress
+        As for `nc.contributions`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Of one layer; of several a DataTree with a node for each, and `target` in the root.
+
+        - `excitation`, `inhibition` (sample, feature), both at least 0, in units of the target,
+        - `target` (sample, feature),
+        - `norm` (sample, feature, order): of the contributions, E+ + E- and the Euclidean,
+        - `completeness_error` (sample, feature): E+ - E- minus the change of the target from where
+          the line starts,
+        - `excitation_map`, `inhibition_map` (sample, feature, y, x) with ``maps=True``,
+        - `steps`, `converged` (sample, feature) of adaptive steps.
+
+    Warns
+    -----
+    NeurocodecWarning
+        Where something goes around the layer; where a tenth of the samples have no attribution at
+        all, as of a target after its ReLU.
+
+    Raises
+    ------
+    InputError
+        Where stimulus, layer, target, method or baseline do not fit.
+
+    Examples
+    --------
+    >>> import neurocodec as nc
+    >>> import torch
+    >>> module = torch.nn.Sequential(torch.nn.Linear(2, 2, bias=False), torch.nn.ReLU(),
+    ...                              torch.nn.Linear(2, 1, bias=False))
+    >>> module[0].weight.data = torch.eye(2)
+    >>> module[2].weight.data = torch.tensor([[3.0, -2.0]])
+    >>> net = nc.Network(module, layers={"hidden": "1", "answer": "2"})
+    >>> images = xr.DataArray([[1.0, 1.0], [1.0, 0.0]], dims=("stimulus", "feature"))
+    >>> found = nc.tension(net, images.astype("float32"), "hidden",
+    ...                    target=nc.targets.Feature("answer", [1.0]), progress=False)
+    >>> found.excitation.values.tolist(), found.inhibition.values.tolist()
+    ([3.0, 3.0], [2.0, 0.0])
+    """
+    names = arguments.several("layer", layer, "an alias, or several", hint="layer='layer3.3'")
+    samples = Samples.of(require_network(net), stimulus, stream=True)
+    plan = TensionPlan(
+        net=net.on(device if client is None else None),
+        samples=samples,
+        layers=_layers(net, names, target),
+        target=target,
+        method=method or LINE,
+        maps=_flag("maps", maps),
+        baseline=samples.baseline(baseline),
+        given=baseline is not None,
+    )
+    size = arguments.batch_size(batch_size)
+    if client is None:
+        with Run.opened(plan, size, workers, progress=progress, out=out) as run:
+            tree = run.result(out)
+    else:
+        tree = run_distributed(plan, out, client, batch_size=size, device=device, progress=progress)
+    _warn_of_silence(tree, target)
+    return tree if len(names) > 1 else tree.to_dataset()
+
+
+def _layers(net: Network, names: list[str], target: Target) -> dict[str, Layer]:
+    if not names:
+        raise InputError(came="no layer", expected="an alias, or several", hint="layer='layer3.3'")
+    read = getattr(target, "layer", None)
+    if read in names:
+        raise InputError(
+            came=f"layer {read!r}, which the target itself reads",
+            expected="an earlier layer",
+            hint=f"one of {[alias for alias in net.layers if alias != read]}",
+        )
+    return net.select_layers(names)
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(came=f"{name}={value!r}", expected="True or False")
+    return bool(value)
+
+
+def _warn_of_silence(tree: xr.DataTree, target: Target) -> None:
+    """Warn where many samples have no attribution: a target that is read after its ReLU."""
+    for node in tree.subtree:
+        if v.NORM not in node:
+            continue
+        silent = (node[v.NORM].sel({v.ORDER: 1}) == 0).mean().item()
+        if silent >= SILENT_SHARE:
+            where = "" if node.path == "/" else f" by layer {node.name!r}"
+            warn(
+                f"{silent:.0%} of all targets have no attribution{where} at all, as after a ReLU"
+                " what inhibition has silenced has no gradient; read the target before it:"
+                f" layers={{'pre': net.pre_activation({target.layer or 'layer1'!r})}}"
+            )

@@ -1,0 +1,119 @@
+"""Where the last nonlinearity of a block reads: the layer in which inhibition can still be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from neurocodec.errors import InputError
+from neurocodec.nn.capture.layer import At, Layer
+
+MODULES: Final = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.RReLU,
+    nn.ELU,
+    nn.CELU,
+    nn.SELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Softplus,
+    nn.Hardtanh,
+    nn.Hardswish,
+    nn.Hardsigmoid,
+    nn.Sigmoid,
+    nn.Tanh,
+)
+FUNCTIONS: Final = {
+    getattr(place, name)
+    for place in (torch, functional)
+    for name in ("relu", "relu_", "relu6", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
+    if hasattr(place, name)
+}
+METHODS: Final = {
+    "relu",
+    "relu_",
+    "tanh",
+    "tanh_",
+    "sigmoid",
+    "sigmoid_",
+    "clamp_min",
+    "clamp_min_",
+}
+IDLE: Final = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
+"""Modules that hand on what they take, in evaluation mode."""
+
+
+def before_activation(module: nn.Module, layer: Layer, ending: Iterable[str] = ()) -> Layer:
+    """The input of the last nonlinearity of a block, as a layer that can be captured.
+
+    The block is followed symbolically, without a sample; one that chooses its way by its numbers
+    is refused. `ending` are names of other layers, for the message.
+    """
+    block = module.get_submodule(layer.module)
+    if isinstance(block, MODULES):
+        return Layer(layer.module, at="input", occurrence=layer.occurrence, token=layer.token)
+    calls = _calls(block, layer.module)
+    last = _result(calls, block)
+    if not _is_activation(last, block):
+        raise InputError(
+            came=f"layer {layer.module!r}, which does not end in a nonlinearity",
+            expected="a block that does; what another returns is read before one already",
+            hint=f"one of {list(ending)}" if ending else f"nc.Layer({layer.module!r})",
+        )
+    if last.op == "call_module":
+        return _layer(layer, last, calls, at="input")
+    read = last.args[0] if last.args else last.kwargs.get("input")
+    if isinstance(read, fx.Node) and read.op == "call_module":
+        return _layer(layer, read, calls, at="output")
+    raise InputError(
+        came=f"layer {layer.module!r}, whose last nonlinearity is a function of a sum that no"
+        " module returns",
+        expected="a module whose input or output is what the nonlinearity reads",
+        hint="self.total = torch.nn.Identity() in the block, and relu(self.total(y + x))",
+    )
+
+
+def _calls(block: nn.Module, name: str) -> list[fx.Node]:
+    """What a block does, in its order, its parts of torch as one step each."""
+    try:
+        return [*fx.Tracer().trace(block).nodes]
+    except Exception as error:
+        raise InputError(
+            came=f"layer {name!r}, which cannot be followed without a sample: {error}",
+            expected="a block that runs in one way",
+            hint=f"nc.Layer('{name}.relu', at='input', occurrence=1)",
+        ) from error
+
+
+def _result(calls: list[fx.Node], block: nn.Module) -> Any:
+    """The step that makes what a block returns."""
+    last: Any = calls[-1].args[0]
+    while isinstance(last, fx.Node) and last.op == "call_module":
+        if not isinstance(block.get_submodule(str(last.target)), IDLE):
+            break
+        last = last.args[0]
+    return last
+
+
+def _is_activation(node: Any, block: nn.Module) -> bool:
+    if not isinstance(node, fx.Node):
+        return False
+    if node.op == "call_module":
+        return isinstance(block.get_submodule(str(node.target)), MODULES)
+    return node.target in (FUNCTIONS if node.op == "call_function" else METHODS)
+
+
+def _layer(layer: Layer, node: fx.Node, calls: list[fx.Node], at: At) -> Layer:
+    """What a part of a block takes or returns; which call, where it runs more than once."""
+    own = [n for n in calls if n.op == "call_module" and n.target == node.target]
+    which = own.index(node) if len(own) > 1 else layer.occurrence
+    name = f"{layer.module}.{node.target}" if layer.module else str(node.target)
+    return Layer(name, at=at, occurrence=which, token=layer.token)
