@@ -157,7 +157,9 @@ def _paper(rows: Rows) -> NDArray[np.float64]:
 def _specific(rows: Rows) -> NDArray[np.float64]:
     tension = _tension(rows)
     mean = tension.mean(1, keepdims=True)
-    return np.divide(tension, mean, out=np.zeros_like(tension), where=mean > 0)
+    found = np.zeros_like(tension)
+    np.divide(tension, mean, out=found, where=mean > 0)
+    return found
 
 
 def _flat_maps(rows: Rows) -> list[NDArray[np.float64]]:

@@ -40,10 +40,11 @@ def finish(
     function: str,
     *,
     history: xr.Dataset | None = None,
+    known: summaries.Known | None = None,  # loadings of training rows
     **facts: Any,
 ) -> Fitted:
     """Encode all rows once, score them, and scale each mode to a mean loading of 1."""
-    coded = summaries.code(prepared, coder)  # with loadings where the rows are in memory
+    coded = summaries.code(prepared, coder, known)  # with loadings where the rows are in memory
     strong = coder.strengthened(coded.tally.strength)
     like = prepared.rows.like
     atoms = labelled_dictionary(strong.dictionary(), like, prepared.scale)
@@ -55,16 +56,16 @@ def finish(
         found["loading"] = labelled_loadings(
             values, prepared.rows.dim, prepared.rows.coords
         ).assign_coords(held_out=(prepared.rows.dim, prepared.held))
-    known = {
+    about = {
         **facts,
         "scale": prepared.scale,
         "data": prepared.fingerprint,
         "contributions": prepared.origin,
     }
-    stamped = {name: labels.stamp(array, function, **known) for name, array in found.items()}
-    result = labels.stamp(xr.Dataset(stamped), function, **known)
-    summary = labels.stamp(summaries.summary(coded.tally, coder, atoms), function, **known)
-    how = labels.stamp(history, function, **known) if history else xr.Dataset()
+    stamped = {name: labels.stamp(array, function, **about) for name, array in found.items()}
+    result = labels.stamp(xr.Dataset(stamped), function, **about)
+    summary = labels.stamp(summaries.summary(coded.tally, coder, atoms), function, **about)
+    how = labels.stamp(history, function, **about) if history else xr.Dataset()
     return Fitted(strong, prepared.scale, result, summary, how)
 
 

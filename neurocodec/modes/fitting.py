@@ -17,9 +17,11 @@ from neurocodec.errors import InputError
 from neurocodec.modes.coders import SparseCoder
 from neurocodec.modes.fitted import Fitted, finish, labelled_history
 from neurocodec.modes.preparation import Prepared
+from neurocodec.modes.summary import Known
+from neurocodec.nn.sparse.active import Codes
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.fit import fit
-from neurocodec.nn.sparse.loop import Checkpoint
+from neurocodec.nn.sparse.loop import Checkpoint, Fit
 from neurocodec.nn.sparse.source import Resident, Source, Streamed
 from neurocodec.storage.claims import claimed
 
@@ -43,11 +45,20 @@ def fit_together(
     for config, rows, result, more in zip(configs, prepared, found, known, strict=True):
         coder = SparseCoder.of(result.model, device)
         history = labelled_history(result.history)
-        what = {"config": config, **more}
+        what = {"config": config, "known": _known(result), **more}
         made.append(finish(rows, coder, "nc.SparseModes.fit", history=history, **what))
     if where is not None:
         where.path.unlink(missing_ok=True)  # not before, as encoding the rows may fail
     return made
+
+
+def _known(found: Fit) -> Known | None:
+    """Loadings of some training rows, where the fit has left them."""
+    codes, modes = found.codes, len(found.model.dictionary)
+    if codes is None:
+        return None
+    index, value = codes.index.cpu(), codes.value.cpu()
+    return lambda part: Codes(index[part], value[part]).dense(modes).numpy()
 
 
 def _source(prepared: Sequence[Prepared], device: torch.device) -> Source:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -85,17 +85,34 @@ class Coded:
     loadings: NDArray[np.float32] | None  # of all rows, as the coder gives them
 
 
-def code(prepared: Prepared, coder: Coder) -> Coded:
+Known: TypeAlias = Callable[[slice], NDArray[np.float32]]
+"""Loadings (rows, modes) of a part of the training rows, counted without those held out."""
+
+
+def code(prepared: Prepared, coder: Coder, known: Known | None = None) -> Coded:
     """Encode and decode all rows block by block, once; loadings are kept of rows in memory."""
     size, held = len(prepared), prepared.held
     kept = np.empty((size, coder.modes), dtype=np.float32) if prepared.resident else None
     tally = Tally(coder.modes, prepared.rows.features, held=bool(held.any()))
     for start, stop, rows in prepared.blocks():
-        loadings = coder.encode(rows)
-        tally.add(rows, loadings, coder.decode(loadings), held[start:stop])
+        out = held[start:stop]
+        loadings = coder.encode(rows if known is None else rows[out])
+        if known is not None:
+            before = int((~held[:start]).sum())
+            loadings = _completed(loadings, known(slice(before, before + int((~out).sum()))), out)
+        tally.add(rows, loadings, coder.decode(loadings), out)
         if kept is not None:
             kept[start:stop] = loadings
     return Coded(tally, kept)
+
+
+def _completed(
+    new: NDArray[np.float32], known: NDArray[np.float32], held: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Loadings of all rows of a block: new ones of those held out, known ones of all others."""
+    found = np.empty((len(held), known.shape[1]), dtype=np.float32)
+    found[held], found[~held] = new, known
+    return found
 
 
 def summary(tally: Tally, coder: Coder, dictionary: xr.DataArray) -> xr.Dataset:

@@ -83,8 +83,8 @@ def attribution_correlation(
     for one in layers.values():
         e = _columns(one[v.EXCITATION] - one[v.INHIBITION], dim)
         parts = [
-            _correlated(*pair, bootstrap, confidence, seed, series=series)
-            for pair in ((e, y), (rankdata(e, axis=0), rankdata(y, axis=0)))
+            _correlated(a, b, bootstrap, confidence, seed, series=series)
+            for a, b in ((e, y), (rankdata(e, axis=0), rankdata(y, axis=0)))
         ]
         means = mean_intervals(abs(e - y), bootstrap, confidence, seed, series=series)
         made.append(np.stack([*parts, means[:3]]))
@@ -152,7 +152,9 @@ def _weighted(x: Columns, y: Columns, weights: Columns) -> Columns:
     )
     scale = np.sqrt(np.clip(xx, 0, None) * np.clip(yy, 0, None))
     tiny = 1e-12 * np.sqrt((x * x).mean(0) * (y * y).mean(0))
-    return np.divide(xy, scale, out=np.full_like(xy, np.nan), where=scale > tiny)
+    found = np.full_like(xy, np.nan)
+    np.divide(xy, scale, out=found, where=scale > tiny)
+    return found
 
 
 def _labelled(values: NDArray[np.float64], layers: list[str], target: xr.DataArray) -> xr.Dataset:

@@ -62,7 +62,7 @@ def uniqueness(
         [_of(one, size, confidence) for one in places.reshape(-1, *places.shape[-2:])]
     )
     dims = [str(d) for d in ranked.dims if d not in (v.FEATURE, v.RANK)]
-    coords = {d: ranked[d].values for d in dims if d in ranked.coords}
+    coords: dict[str, Any] = {d: ranked[d].values for d in dims if d in ranked.coords}
     shape = tuple(ranked.sizes[d] for d in dims)
     made = dict[str, tuple[tuple[str, ...], Any]]()
     for name, rows in zip(MEASURES, np.moveaxis(values, 1, 0), strict=True):
@@ -127,7 +127,7 @@ def _share(chosen: NDArray[np.bool_]) -> float:
 def chance(number: NDArray[np.int64], size: int) -> tuple[float, float]:
     """Mean and standard deviation of U, where features choose so many of `size` at random."""
     m, total = number.astype(np.float64), float(number.sum())
-    one = np.prod(1 - m / size)  # that a stimulus is chosen by none; that two are
-    two = np.prod((size - m) * (size - m - 1) / (size * (size - 1))) if size > 1 else one
-    variance = size * one * (1 - one) + size * (size - 1) * (two - one**2)
-    return size * (1 - one) / total, float(np.sqrt(max(variance, 0.0)) / total)
+    one = float(np.prod(1 - m / size))  # that a stimulus is chosen by none; that two are
+    pairs = float(np.prod((size - m) * (size - m - 1) / (size * max(size - 1, 1))))
+    variance = size * one * (1 - one) + size * (size - 1) * (pairs - one**2)
+    return size * (1 - one) / total, max(variance, 0.0) ** 0.5 / total

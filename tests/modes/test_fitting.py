@@ -1,11 +1,16 @@
 """Fits from settings and rows alone, and what tells one from others."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from planted import planted_rows
 
 import neurocodec as nc
+from neurocodec.errors import NeurocodecWarning
+from neurocodec.modes.coders import SparseCoder
 from neurocodec.modes.fitting import checkpoint_of, fit_together, identity
 from neurocodec.modes.preparation import prepare
 from neurocodec.nn.sparse.config import SparseConfig
@@ -43,3 +48,26 @@ def test_configs_and_rows_give_what_sparse_modes_hold(shared):
         assert nc.labels.provenance(fitted.result) == nc.labels.provenance(
             alone.to_tree().to_dataset()
         )
+
+
+def test_fits_of_many_modes_leave_their_loadings_and_encode_what_is_held_out(monkeypatch):
+    """Those of fewer modes encode all rows, so that `transform` has the same bits."""
+    seen, encode = [], SparseCoder.weak_loadings
+
+    def counted(coder, rows):
+        seen.append(len(rows))
+        return encode(coder, rows)
+
+    monkeypatch.setattr(SparseCoder, "weak_loadings", counted)
+    values, _ = planted_rows(60, 20, 30, active=3, noise=0.05, seed=0)
+    rows = xr.DataArray(values.astype("float32"), dims=("stimulus", "channel"))
+    for expansion, encoded in ((26, 6), (2, 60)):
+        fit = nc.SparseModes(expansion=expansion, epochs=2, progress=False, device="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NeurocodecWarning)  # fewer rows than modes
+            fit.fit(rows)
+        assert seen == [encoded]
+        again = fit.transform(rows)
+        assert (np.abs(again - fit.loadings) > 1e-2 * again.max()).mean() < 1e-3
+        assert fit.loadings.values.any(axis=1).all()
+        seen.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -45,6 +46,15 @@ class Codes:
         width = int((dense > 0).sum(dim=1).max()) if width is None and len(dense) else width
         value, index = dense.topk(min(max(width or 0, 1), dense.shape[1]), dim=1, sorted=False)
         return cls(index, value)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Codes of the rows of several parts, as wide as the widest."""
+        width = max(part.value.shape[1] for part in parts)
+        fills = [(0, width - part.value.shape[1]) for part in parts]
+        index = [F.pad(part.index, fill) for part, fill in zip(parts, fills, strict=True)]
+        value = [F.pad(part.value, fill) for part, fill in zip(parts, fills, strict=True)]
+        return cls(torch.cat(index), torch.cat(value))
 
     def cut(self, width: int) -> Self:
         """Keep so many of each row, the largest; filled up where there are fewer."""

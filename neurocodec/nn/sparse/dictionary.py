@@ -93,7 +93,8 @@ class OnlineDictionary:
         # for one; what a fit has less of than others is filled up with atoms that stay
         order = used.int().sort(dim=1, descending=True, stable=True)
         most = int(order.values.sum(dim=1).max())
-        blocks = (part[:, :most].split(_BLOCK, dim=1) for part in (order.indices, order.values))
+        pairs = (order.indices, order.values)
+        blocks = (torch.split(part[:, :most], _BLOCK, dim=1) for part in pairs)
         for block, moves in zip(*blocks, strict=True):
             place, moved = block[:, :, None], moves[:, :, None] > 0
             along = place.expand(-1, -1, self.atoms.shape[2])

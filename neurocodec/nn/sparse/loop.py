@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from neurocodec.errors import InputError, StorageError
 from neurocodec.nn.checkpoint import read_tensors, write_tensors
+from neurocodec.nn.sparse.active import Codes
 from neurocodec.nn.sparse.model import SparseModel
 
 
@@ -36,6 +37,7 @@ class Fit:
 
     model: SparseModel
     history: list[Epoch] = field(default_factory=list)  # one entry per epoch
+    codes: Codes | None = None  # loadings of the rows fitted, where they are known already
 
 
 class Training(Protocol):
@@ -58,6 +60,9 @@ class Training(Protocol):
 
     def models(self) -> list[SparseModel]:
         """The fitted models, in evaluation mode, without gradients."""
+
+    def codes(self, fit: int) -> Codes | None:
+        """Loadings of all rows of a fit, where `models` has computed them."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,8 @@ def run(
             if checkpoint is not None and time.monotonic() - written >= checkpoint.every:
                 _write(training, state, checkpoint)
                 written = time.monotonic()
-    return [Fit(m, h) for m, h in zip(training.models(), state.histories, strict=True)]
+    pairs = zip(training.models(), state.histories, strict=True)
+    return [Fit(model, known, training.codes(fit)) for fit, (model, known) in enumerate(pairs)]
 
 
 def _one_epoch(training: Training, state: _Progress, patience: int | None, bar: tqdm[Any]) -> None:

@@ -104,3 +104,10 @@ def test_rows_of_silence_have_no_codes():
     atoms = problem()[1]
     assert not active_net(torch.zeros(3, 24), atoms, torch.tensor(0.1), 0.35).value.any()
     assert not refitted(torch.zeros(3, 24), atoms, 0.35, torch.zeros(3, 160), 5).any()
+
+
+def test_codes_of_parts_are_joined_row_after_row():
+    dense = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 2.0, 3.0]])
+    parts = [Codes.of(part) for part in dense.split(2)]
+    assert [part.value.shape[1] for part in parts] == [2, 3]
+    torch.testing.assert_close(Codes.joined(parts).dense(3), dense, rtol=0, atol=0)

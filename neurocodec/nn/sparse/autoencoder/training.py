@@ -96,6 +96,9 @@ class AutoencoderTraining:
         """The fitted models, in evaluation mode, without gradients."""
         return [self._model(fit) for fit in range(len(self.fits))]
 
+    def codes(self, _fit: int) -> None:
+        """None: nothing has computed the loadings of all rows."""
+
     def tensors(self) -> dict[str, Tensor]:
         """All state that is a tensor, by name: what `restore` needs to go on bit for bit."""
         found = prefixed("whole.", dict(_state(self.whole)))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from neurocodec.kernels import scores
+from neurocodec.nn.sparse.active import Codes
 from neurocodec.nn.sparse.archetypes import project, typical_rows
 from neurocodec.nn.sparse.coding import unit_rows
 from neurocodec.nn.sparse.config import SparseConfig
@@ -72,6 +73,7 @@ class InferenceTraining:
         self.sample_memories = [self._memory(s.shape[1]) for s in self.samples]
         self.used = torch.zeros(source.fits, self.modes, dtype=torch.int64, device=source.device)
         self.kept: dict[int, Tensor] = {}
+        self.known: dict[int, list[Codes]] = {}
         self.done = 0
 
     def _column(self, values: Sequence[float]) -> Tensor:
@@ -216,6 +218,7 @@ class InferenceTraining:
     def models(self) -> list[SparseModel]:
         """The models, each with the dictionary that reconstructs best from its loadings."""
         models = [InferenceModel(self.source.channels, c) for c in self.configs]
+        self.known.clear()
         for fit, model in enumerate(models):
             atoms = self.kept.get(fit, self.learner.atoms[fit])
             model.to(atoms.device).start(atoms, atoms, float(self.row_length[fit]))
@@ -227,12 +230,18 @@ class InferenceTraining:
                     near = self.memory.codes(fit, part) if self.source.resident else None
                     codes = model.encode(rows[fit, part], near)
                     add_moments(second, cross, rows[fit, part], codes)
+                    if near is not None:
+                        self.known.setdefault(fit, []).append(Codes.of(codes))
             tie = _TIE if model.config.atoms == "free" else _HELD_FAST
             model.dictionary = least_squares_dictionary(
                 second, cross, atoms, tie=tie, nonnegative=self.learner.nonnegative
             )
             model.eval()
         return [*models]
+
+    def codes(self, fit: int) -> Codes | None:
+        """Loadings of all rows with which the last step of a fit of many modes was made."""
+        return Codes.joined(self.known[fit]) if fit in self.known else None
 
 
 class _Hull:
