@@ -46,7 +46,9 @@ def bits_per_spike(
     predicted: NDArray[Any],  # (time, ...), in the same units
 ) -> NDArray[np.float64]:
     """Poisson log likelihood beyond that of the mean rate, in bits a spike; NaN without spikes."""
-    return _bits(np.asarray(responses), np.asarray(predicted), np.ones((1, len(responses))))[0]
+    weights = np.ones((1, len(responses)))
+    found: NDArray[np.float64] = _bits(np.asarray(responses), np.asarray(predicted), weights)[0]
+    return found
 
 
 def bits_per_spike_interval(

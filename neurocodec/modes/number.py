@@ -47,7 +47,7 @@ def settled_together(
 ) -> list[tuple[SparseConfig, Mapping[str, Any]]]:
     """Settle each of several fits; those that differ in their seed alone get one number."""
     known = dict[tuple[int, SparseConfig], tuple[SparseConfig, dict[str, Any]]]()
-    found = []
+    found = list[tuple[SparseConfig, Mapping[str, Any]]]()
     for config, one, array, device in zip(configs, prepared, rows, devices, strict=True):
         key = (id(array), dataclasses.replace(config, seed=0))
         if key not in known:

@@ -15,7 +15,6 @@ from matplotlib.collections import (
     LineCollection,
     PathCollection,
     PolyCollection,
-    QuadMesh,
 )
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
@@ -71,7 +70,7 @@ def _names(axis: Axis) -> str:
     locator, formatter = axis.get_major_locator(), axis.get_major_formatter()
     if not isinstance(locator, FixedLocator) or not isinstance(formatter, FuncFormatter):
         return ""
-    names = ((at, _read(formatter(at))) for at in np.asarray(locator.locs).tolist())
+    names = ((at, _read(formatter(at))) for at in np.asarray(locator()).tolist())
     return ", ".join(f"{at:g} {name}" for at, name in names if name)
 
 
@@ -98,11 +97,11 @@ def _collections(ax: Axes) -> Iterator[Series]:
     for part in ax.collections:
         if isinstance(part, PathCollection):
             points, values = np.ma.filled(part.get_offsets(), np.nan), part.get_array()
-            told = values is not None and len(values) == len(points)
-            yield _label(part), points, np.ma.filled(values, np.nan) if told else None
+            told = None if values is None or len(values) != len(points) else values
+            yield _label(part), points, None if told is None else np.ma.filled(told, np.nan)
         elif isinstance(part, LineCollection):
             yield _label(part), np.concatenate([np.empty((0, 2)), *part.get_segments()]), None
-        elif isinstance(part, PolyCollection) and not isinstance(part, QuadMesh):
+        elif isinstance(part, PolyCollection):
             for path in part.get_paths():
                 yield _label(part), _edges(np.asarray(path.vertices)), None
 

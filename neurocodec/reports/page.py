@@ -33,7 +33,11 @@ FIGURES: Final = "figures"
 DPI: Final = 144
 VECTORS: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """Drawings that can be enlarged and edited, by ending, and what makes them the same every time."""
-LOOK: Final = {"svg.fonttype": "none", "svg.hashsalt": "neurocodec", "pdf.fonttype": 3}
+LOOK: Final[dict[Any, Any]] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "neurocodec",
+    "pdf.fonttype": 3,
+}
 """Text stays text in SVG; fonts of type 42 make PDFs take three times as long."""
 
 

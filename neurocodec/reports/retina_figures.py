@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -109,7 +110,8 @@ def shown_figure(frames: xr.DataArray, said: str) -> Figure:
     """Draw what interneurons saw: frames, the one that differs most in pixels, light over time."""
     frames = clock.in_seconds(frames.transpose(v.TIME, v.Y, v.X))
     figure = style.new_figure(4.2)
-    strip, below = figure.subfigures(2, 1, height_ratios=(1.3, 2.6))
+    panels: Any = figure.subfigures(2, 1, height_ratios=(1.3, 2.6))
+    strip, below = panels
     title = f"what the interneurons saw{': ' * bool(said)}{said}"
     plotting.plot_stimulus(frames, count=10, title=title, ax=strip.add_subplot())
     left, right = below.subplots(1, 2, width_ratios=(1, 2.4))
@@ -121,7 +123,7 @@ def shown_figure(frames: xr.DataArray, said: str) -> Figure:
     style.color_scale(left, image, units)
     ends = light.min(axis=(1, 2)), light.max(axis=(1, 2))
     for values, name in zip(ends, ("darkest pixel", "brightest pixel"), strict=True):
-        right.plot(times, values, color=style.RECORDED, linewidth=0.8, label=name)
+        right.plot(times, values, color=style.RECORDED, linewidth=0.8, label=style.plain(name))
     right.plot(times, light.mean(axis=(1, 2)), color=style.INK, linewidth=0.8, label="mean")
     style.tidy(right, "light over time", xlabel="time (s)", ylabel=units)
     right.legend(frameon=False, fontsize=style.TEXT - 2, ncols=3, loc="lower right")

@@ -152,7 +152,7 @@ def _weighted(x: Columns, y: Columns, weights: Columns) -> Columns:
     )
     scale = np.sqrt(np.clip(xx, 0, None) * np.clip(yy, 0, None))
     tiny = 1e-12 * np.sqrt((x * x).mean(0) * (y * y).mean(0))
-    found = np.full_like(xy, np.nan)
+    found: Columns = np.full_like(xy, np.nan)
     np.divide(xy, scale, out=found, where=scale > tiny)
     return found
 
