@@ -16,6 +16,7 @@ from torch import Tensor
 from neurocodec import vocabulary as v
 from neurocodec.attribution.plan import (
     EXTRAS,
+    by_layers,
     feature_dim,
     passes_for,
     position_dims,
@@ -26,9 +27,8 @@ from neurocodec.attribution.plan import (
     rows_of_target,
     stacked,
     target_of,
+    tree_of,
     with_layer_of,
-    with_parts,
-    with_prefix,
 )
 from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.session import Session
@@ -106,18 +106,14 @@ class TensionPlan(Plan):
     def bound(self, session: Session) -> Tensions:
         """Bind the target to the network's outputs, and say what no layer of these explains."""
         passes = passes_for(session, self.target, self.baseline, given=self.given)
-        passes = replace(passes, aliases=tuple(self.layers), from_zero=not self.given)
-        flow, of = session.traced.flow, self.target.layer
-        around = [a for a in self.layers if a != of and flow.passes_by(a, of)]
-        passes = replace(passes, bypassed=frozenset(around))
-        passes = with_prefix(passes, session, self.method, self.samples)
-        passes, size = with_parts(passes, session, self.method)
+        passes = replace(passes, from_zero=not self.given)
+        passes, size = by_layers(passes, session, self, self.method)
         bound = Tensions(self.told(session), size, passes, session.traced.done)
         bound.answers()  # a vector or position that does not fit the layer, before anything long
         for alias in self.layers:
-            if not flow.passes(alias, of):
+            if not session.traced.flow.passes(alias, self.target.layer):
                 raise independent(alias)
-        for alias in around:
+        for alias in [a for a in self.layers if a in passes.bypassed]:
             warn(
                 f"something goes around layer {alias!r} to the target: excitation and inhibition"
                 " explain what passes the layer alone"
@@ -172,14 +168,12 @@ class Tensions(Bound):
         self, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, xr.Variable]
     ) -> xr.DataTree:
         """Put dims, coordinates, units and provenance on the rows of a run."""
-        nodes: dict[str, dict[str, xr.DataArray]] = {"/": {}}
-        for path, values in arrays.items():
-            alias, _, name = path.rpartition("/")
-            layer = self.plan.layers[alias or next(iter(self.plan.layers))]
-            nodes.setdefault(f"/{alias}", {})[name] = self._labelled(layer, name, values)
-        data = {path: xr.Dataset(variables) for path, variables in nodes.items()}
-        data["/"] = data["/"].assign_coords(coords)
-        return stamp(xr.DataTree.from_dict(data), "nc.tension", **self.plan.facts)
+        layers = self.plan.layers
+
+        def variable(alias: str, name: str, values: NDArray[Any]) -> xr.DataArray:
+            return self._labelled(layers[alias or next(iter(layers))], name, values)
+
+        return stamp(tree_of(arrays, coords, variable), "nc.tension", **self.plan.facts)
 
     def _labelled(self, layer: Layer, name: str, values: NDArray[Any]) -> xr.DataArray:
         known: dict[str, Any] = {**feature_dim(self.plan.target)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
@@ -98,11 +98,7 @@ class ContributionPlan(Plan):
     def bound(self, session: Session) -> Contributions:
         """Bind the target to the network's outputs."""
         passes = passes_for(session, self.target, self.baseline, given=self.given)
-        flow, of = session.traced.flow, self.target.layer
-        around = frozenset(a for a in self.layers if a != of and flow.passes_by(a, of))
-        passes = replace(passes, aliases=tuple(self.layers), bypassed=around)
-        passes = with_prefix(passes, session, self.method, self.samples)
-        passes, size = with_parts(passes, session, self.method)
+        passes, size = by_layers(passes, session, self, self.method)
         if self.reduce == "none":  # maps of all features wait for the last
             done = session.traced.done.hidden
             size += (count(self.target) - 1) * sum(done[alias][0].nbytes for alias in self.layers)
@@ -160,15 +156,27 @@ class Contributions(Bound):
         self, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, xr.Variable]
     ) -> xr.DataTree:
         """Put dims, coordinates, units and provenance on the rows of a run."""
-        nodes: dict[str, dict[str, xr.DataArray]] = {"/": {}}
-        for path, values in arrays.items():
-            alias, _, name = path.rpartition("/")
-            variable = _labelled_rows(self.plan, self.plan.layers.get(alias), name, values)
-            nodes.setdefault(f"/{alias}", {})[name] = variable
-        data = {path: xr.Dataset(variables) for path, variables in nodes.items()}
-        data["/"] = data["/"].assign_coords(coords)
-        tree = xr.DataTree.from_dict(data)
-        return stamp(tree, "nc.contributions", **self.plan.facts)
+        layers = self.plan.layers
+
+        def variable(alias: str, name: str, values: NDArray[Any]) -> xr.DataArray:
+            return _labelled_rows(self.plan, layers.get(alias), name, values)
+
+        return stamp(tree_of(arrays, coords, variable), "nc.contributions", **self.plan.facts)
+
+
+def tree_of(
+    arrays: Mapping[str, NDArray[Any]],  # by layer/name, or name
+    coords: Mapping[str, xr.Variable],
+    variable: Callable[[str, str, NDArray[Any]], xr.DataArray],  # of a layer, "" of none, by name
+) -> xr.DataTree:
+    """Rows of a run as a tree with a node for each layer."""
+    nodes: dict[str, dict[str, xr.DataArray]] = {"/": {}}
+    for path, values in arrays.items():
+        alias, _, name = path.rpartition("/")
+        nodes.setdefault(f"/{alias}", {})[name] = variable(alias, name, values)
+    data = {path: xr.Dataset(variables) for path, variables in nodes.items()}
+    data["/"] = data["/"].assign_coords(coords)
+    return xr.DataTree.from_dict(data)
 
 
 def target_of(passes: Passes, done: Pass) -> list[float]:
@@ -250,6 +258,14 @@ def passes_for(session: Session, target: Target, baseline: Tensor, *, given: boo
     """Passes of a hooked network for a target, which is bound to its outputs."""
     start = baseline.to(session.net.device)
     return Passes(session.capture, target.bind(session.outputs), start, given)
+
+
+def by_layers(passes: Passes, session: Session, plan: Plan, method: Method) -> tuple[Passes, int]:
+    """Passes by a plan's layers, what goes around these, and shortcuts; the bytes of a sample."""
+    flow, of = session.traced.flow, passes.target.layer
+    around = frozenset(a for a in plan.layers if a != of and flow.passes_by(a, of))
+    passes = replace(passes, aliases=tuple(plan.layers), bypassed=around)
+    return with_parts(with_prefix(passes, session, method, plan.samples), session, method)
 
 
 def with_parts(passes: Passes, session: Session, method: Method) -> tuple[Passes, int]:

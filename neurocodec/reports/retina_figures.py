@@ -60,6 +60,7 @@ def _layer_figures(
     yield f"modes-{layer}", used, f"the most used modes of {layer} and their loadings"
     clusters = analysis.clusters.get(layer)
     shown = "rank correlation of firing rate and loading"
+    shown += "" if clusters is None else ", standardised over the cells"
     corr = plotting.plot_mode_correlation(
         analysis.correlation[layer] if clusters is None else clusters["pattern"],
         clusters,

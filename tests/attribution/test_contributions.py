@@ -75,6 +75,22 @@ def test_an_override_of_forward_survives_the_affine_prefix():
     assert net.module[0].forward is override
 
 
+def test_a_bright_frame_leaves_the_windows_without_it_as_exact_as_they_were():
+    frames = movie(40)
+    exact = retina_network()
+    frames.values[:] = frames.values - frames.values.mean()
+    frames.values[20] *= 1e5
+    options = {"layers": ["layer1"], "reduce": "none", "batch_size": 40}
+    found = run(retina_network(), frames.astype("float32"), **options)
+    exact.module.double()
+    expected = run(exact, frames.astype("float64"), **options)
+    ends = expected.time.values
+    away = ends[(ends < frames.time.values[20]) | (ends > frames.time.values[20 + 5])]
+    values, right = (x["layer1"].contribution.sel(time=away) for x in (found, expected))
+    assert len(away) > 20
+    assert abs(values - right).max() <= 1e-4 * abs(right).max()
+
+
 def test_streamed_is_the_same_as_in_memory(network, tmp_path):
     stimulus = images(7)
     whole = run(network, stimulus)
