@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -111,23 +110,26 @@ def shown_figure(frames: xr.DataArray, said: str) -> Figure:
     """Draw what interneurons saw: frames, the one that differs most in pixels, light over time."""
     frames = clock.in_seconds(frames.transpose(v.TIME, v.Y, v.X))
     figure = style.new_figure(4.2)
-    panels: Any = figure.subfigures(2, 1, height_ratios=(1.3, 2.6))
-    strip, below = panels
+    panels = figure.subplot_mosaic(
+        [["strip", "strip"], ["frame", "light"]], width_ratios=(1, 2.4), height_ratios=(1.3, 2.6)
+    )
     title = f"what the interneurons saw{': ' * bool(said)}{said}"
-    plotting.plot_stimulus(frames, count=10, title=title, ax=strip.add_subplot())
-    left, right = below.subplots(1, 2, width_ratios=(1, 2.4))
+    plotting.plot_stimulus(frames, count=10, title=title, ax=panels["strip"])
+    left, right = panels["frame"], panels["light"]
     times, light = timeline.times_of(frames), frames.values.astype(np.float64)
     at = int(light.std(axis=(1, 2)).argmax())
     units = style.with_units("light", frames.attrs.get("units", ""))
     image = left.imshow(light[at], cmap="gray")
-    style.tidy(left, f"at {times[at]:.2f} s", xlabel="x (pixel)", ylabel="y (pixel)")
+    style.tidy(left, xlabel=f"x (pixel), at {times[at]:.2f} s", ylabel="y (pixel)")
     style.color_scale(left, image, units)
     ends = light.min(axis=(1, 2)), light.max(axis=(1, 2))
     for values, name in zip(ends, ("darkest pixel", "brightest pixel"), strict=True):
         right.plot(times, values, color=style.RECORDED, linewidth=0.8, label=style.plain(name))
     right.plot(times, light.mean(axis=(1, 2)), color=style.INK, linewidth=0.8, label="mean")
     style.tidy(right, "light over time", xlabel="time (s)", ylabel=units)
-    right.legend(frameon=False, fontsize=style.TEXT - 2, ncols=3, loc="lower right")
+    right.legend(
+        frameon=False, fontsize=style.TEXT - 2, ncols=3, loc="lower right", bbox_to_anchor=(1, 1)
+    )
     return figure
 
 
