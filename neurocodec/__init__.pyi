@@ -60,6 +60,7 @@ from neurocodec.cells.combinations import (
     mode_combinations as mode_combinations,
 )
 from neurocodec.cells.correlate import correlate as correlate
+from neurocodec.cells.tuning import tuning as tuning
 
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond

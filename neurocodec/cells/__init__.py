@@ -7,6 +7,7 @@
 - `correlate`: `nc.correlate`
 - `explained`: what predicted rates explain of recorded ones, cell by cell
 - `recording`: what comes with a movie: its frames, and recordings of the model's cells
+- `tuning`: `nc.tuning`
 """
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "correlate",
     "explained",
     "recording",
+    "tuning",
 ]

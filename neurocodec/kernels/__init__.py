@@ -38,6 +38,7 @@
 - `temporal_basis`: smooth functions of the lag, of which time courses of filters are made
 - `triggered`: sums of windows of frames weighted by responses, block by block: what triggered
   averages are
+- `tuning`: how responses depend on what was shown: on light and dark, on directions
 """
 
 __all__ = [
@@ -68,4 +69,5 @@ __all__ = [
     "splits",
     "temporal_basis",
     "triggered",
+    "tuning",
 ]
