@@ -128,8 +128,10 @@ def compare_interneurons(
     chance
         Number of circular shifts of the recording; 0 leaves the chance level out.
     quantile
-        Of the chance level, which one more shifted recording exceeds with 1 - `quantile` at most;
-        NaN where `chance` is too small to say. The other nulls are exceeded at the same level.
+        Of the chance level, which one more shifted recording exceeds with 1 - `quantile` at most,
+        above 0.5 and below 1; NaN where `chance` is too small to say: then nothing counts as above
+        shifts, and a warning says how many are needed. The other nulls are exceeded at the same
+        level.
     controls
         Nulls, of "shift", "permuted" and "linear"; the first needs `chance`.
     permutations
@@ -188,8 +190,8 @@ def compare_interneurons(
     seed = arguments.whole("seed", seed, 0, hint="seed=0")
     batch_size = arguments.batch_size(batch_size)
     chance = arguments.whole("chance", chance, 0, hint="chance=40")
-    level = _in_range("quantile", quantile, 1.0)
-    wanted = wanted_controls(controls, chance)
+    level = _level(quantile)
+    wanted = wanted_controls(controls, chance, level)
     draws = arguments.whole("permutations", permutations, 2, hint="permutations=5")
     draws *= PERMUTED in wanted
     data = _recorded(net, recording, variable)
@@ -248,6 +250,14 @@ def _in_range(name: str, value: float, largest: float = np.inf) -> float:
     found = arguments.number(name, value, expected)
     if not 0 <= found <= largest:
         raise InputError(came=f"{name}={value!r}", expected=expected)
+    return found
+
+
+def _level(quantile: float) -> float:
+    expected, hint = "a number above 0.5 and below 1: the upper end of a null", "quantile=0.95"
+    found = arguments.number("quantile", quantile, expected, hint=hint)
+    if not 0.5 < found < 1:
+        raise InputError(came=f"quantile={quantile!r}", expected=expected, hint=hint)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.errors import InputError
+from neurocodec.errors import InputError, warn
 from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.interneurons.search import Found, beside_name
 from neurocodec.kernels.intervals import (
@@ -31,28 +32,35 @@ CONTROL: Final = "control"
 DRAW: Final = "permutation"
 
 
-def wanted_controls(controls: Iterable[str], chance: int) -> list[str]:
+def wanted_controls(controls: Iterable[str], chance: int, quantile: float) -> list[str]:
     """Names of the controls in the order of `CONTROLS`; without shifts there is no such null."""
     given = arguments.several(
         "controls", controls, "names of controls", hint=f"controls={CONTROLS}"
     )
     for name in given:
         arguments.one_of("control", name, CONTROLS)
+    if SHIFT in given and chance and np.isnan(level_of_chance(np.zeros(chance), quantile)):
+        enough = (n for n in count(chance) if level_of_chance(np.zeros(n), quantile) == 0)
+        warn(
+            f"{chance} circular shifts do not say what 1 in {1 / (1 - quantile):.3g} exceeds: "
+            f"no interneuron counts as above the control 'shift'; take chance={next(enough)}, or "
+            "controls=('permuted', 'linear')"
+        )
     return [name for name in CONTROLS if name in given and (name != SHIFT or chance)]
 
 
-def permuted_networks(net: Network, count: int, seed: int) -> list[Network]:
+def permuted_networks(net: Network, draws: int, seed: int) -> list[Network]:
     """Copies of a network in which the weights of every tensor have changed places."""
     # The architecture, and the distribution of each tensor's weights, are those of the network;
     # what it has learned is gone. Buffers, such as running means, stay.
     known = [p for p in net.module.parameters() if p.is_floating_point() and p.numel() > 1]
-    if count and not any(bool((p != p.flatten()[0]).any()) for p in known):
+    if draws and not any(bool((p != p.flatten()[0]).any()) for p in known):
         raise InputError(
             came=f"the network {net.name!r}, of whose parameters no two differ",
             expected="weights that can be permuted, for the control 'permuted'",
             hint='controls=("shift", "linear")',
         )
-    return [_permuted(net, [seed, i]) for i in range(count)]
+    return [_permuted(net, [seed, i]) for i in range(draws)]
 
 
 def _permuted(net: Network, seed: list[int]) -> Network:

@@ -14,7 +14,7 @@ from torch import nn
 
 import neurocodec as nc
 from neurocodec.engine.samples import Samples
-from neurocodec.errors import InputError, UnknownNameError
+from neurocodec.errors import InputError, NeurocodecWarning, UnknownNameError
 from neurocodec.interneurons.activations import rectified_layers
 from neurocodec.interneurons.views import View
 from neurocodec.kernels.lagged import interleaved_halves
@@ -169,7 +169,7 @@ def test_results_do_not_depend_on_batches_or_passes(monkeypatch):
     for size, memory in ((7, 2**29), (None, 2**29), (500, 1)):
         monkeypatch.setattr("neurocodec.interneurons.search.MEMORY", memory)
         found = nc.compare_interneurons(
-            small_network(), recording, ["layer1"], chance=4, batch_size=size, **QUICK
+            small_network(), recording, ["layer1"], chance=19, batch_size=size, **QUICK
         )
         runs.append(found)
     for name in ("correlation", "null_correlation", "p_value"):
@@ -422,6 +422,9 @@ def test_missing_parts_are_named():
         ("block", 0.0),
         ("max_shift", -1),
         ("quantile", 1.5),
+        ("quantile", 1.0),
+        ("quantile", 0.5),  # the median: the upper end would be the lower
+        ("quantile", 0.0),
         ("chance", -3),
         ("chance", True),
         ("max_lag", "0.02"),
@@ -430,6 +433,14 @@ def test_missing_parts_are_named():
 )
 def test_settings_out_of_range_are_refused(name, value):
     refused(name, recorded(noise(1)[:, 0]), **{name: value})
+
+
+def test_too_few_shifts_for_a_level_are_said():
+    recording = recorded(noise(1)[:, 0])
+    with pytest.warns(NeurocodecWarning, match="no interneuron counts as above.*chance=19"):
+        found = nc.compare_interneurons(small_network(), recording, chance=18, **QUICK)
+    assert not found.exceeds_all.any()
+    nc.compare_interneurons(small_network(), recording, chance=19, **QUICK)  # as it says
 
 
 @pytest.mark.parametrize("widths", [(), (-1,)])
