@@ -96,6 +96,12 @@ class FittingData:
         return np.concatenate(parts, axis=1)
 
 
+def default_history(frame_rate: float) -> int:
+    """Frames of 0.4 s; of slow movies ten, as long as they span no more than 1.2 s."""
+    # a frame of a slow movie is seen for as long as it is shown: responses to it last beyond 0.4 s
+    return max(1, round(0.4 * frame_rate), min(10, round(1.2 * frame_rate)))
+
+
 def fitting_data(
     recording: xr.DataTree | xr.Dataset,
     *,
@@ -112,7 +118,7 @@ def fitting_data(
     _check(segments, smoothing)
     training, test = _in_seconds(*_parts(recording))
     frames, frame_rate = frames_of(training), frame_rate_of(training)
-    history = history or max(1, round(0.4 * frame_rate))
+    history = history or default_history(frame_rate)
     stretches, ends = stretches_of(training), list[Stretch]()
     if test is None:
         stretches, ends = hold_out_ends(stretches)

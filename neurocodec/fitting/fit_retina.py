@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, cast, get_args
@@ -14,7 +15,7 @@ import xarray as xr
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.arguments import one_of, whole_or_none
-from neurocodec.fitting.data import FittingData, fitting_data
+from neurocodec.fitting.data import FittingData, default_history, fitting_data
 from neurocodec.fitting.results import RetinaFit, save_fit, score_cells, together
 from neurocodec.fitting.segments import Segments
 from neurocodec.network import Network
@@ -26,6 +27,8 @@ from neurocodec.nn.retina.training import Blocks, History, TrainingConfig, train
 from neurocodec.storage.claims import claimed
 from neurocodec.storage.files import PathLike, existing_folder
 from neurocodec.zoo import retina_network
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 VALIDATION: Final = 5
@@ -85,7 +88,8 @@ def fit_retina(
         "gaussian", "factorised", "dense" or "convolutional"; see
         `neurocodec.nn.retina.model.RetinaConfig`.
     history
-        Frames in a window; 0.4 s where None.
+        Frames in a window. None takes 0.4 s; of movies below 25 frames per second ten frames, as
+        far as these span no more than 1.2 s. The result says which (`fit.network.history`).
     segments
         Numbers of the segments of the training part to fit to; "all"; or "matching", those whose
         stimulus is like that of the test part in contrast, and in its correlation between
@@ -162,7 +166,12 @@ def fit_retina(
         recording, cells=cells, segments=segments, history=history, smoothing=smoothing
     )
     folder = None if out is None else existing_folder(Path(out))
-    history = history or max(1, round(0.4 * data.frame_rate))
+    if history is None:
+        history = default_history(data.frame_rate)
+        logger.info(
+            "windows of %d frames, %.2g s at %g frames per second: history=%d",
+            history, history / data.frame_rate, data.frame_rate, history,
+        )  # fmt: skip
     linear = fit_linear_nonlinear(data.frames, data.rates, data.blocks, history=history)
     model = RetinaConfig(
         cells=len(data.cells),

@@ -1,9 +1,10 @@
 """What a model is fitted to and judged on."""
 
 import numpy as np
+import pytest
 import xarray as xr
 
-from neurocodec.fitting.data import fitting_data
+from neurocodec.fitting.data import default_history, fitting_data
 
 
 def test_the_last_fifth_of_a_single_part_is_judged_on():
@@ -16,3 +17,11 @@ def test_the_last_fifth_of_a_single_part_is_judged_on():
     assert len(data.test_frames) == 80
     assert data.cells == ["a", "b"]
     assert data.stretches == ((0, 80),)
+
+
+@pytest.mark.parametrize(
+    ("rate", "frames"),
+    [(100.0, 40), (60.0, 24), (30.0, 12), (25.0, 10), (20.0, 10), (8.3, 10), (4.0, 5), (0.5, 1)],
+)
+def test_slow_movies_are_seen_in_more_than_a_few_frames(rate, frames):
+    assert default_history(rate) == frames
