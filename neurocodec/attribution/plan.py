@@ -68,7 +68,7 @@ class ContributionPlan(Plan):
         """What the result has beside the coordinates of the samples: variables, dims, nodes."""
         own = {v.TARGET, *EXTRAS, v.ACTIVATION, self.method.variable, v.COMPLETENESS_ERROR}
         own |= {v.BYPASS, *feature_dim(self.target)}
-        places = {v.SIGN} if self.reduce == "channel" else {v.Y, v.X, v.TOKEN, v.FEATURE}
+        places = {v.SIGN} if self.reduce == "channel" else {v.LAG, v.Y, v.X, v.TOKEN, v.FEATURE}
         return {*own, *self.layers, v.CHANNEL, *places}
 
     def captured(self) -> dict[str, Layer]:
@@ -346,6 +346,8 @@ def _labelled_rows(
         dims += (v.SIGN,) if signed else ()
         dims += (v.CHANNEL, *position_dims(layer, values.ndim - len(dims) - 1))
         coords = {d: np.arange(n) for d, n in zip(dims[1:], values.shape[1:], strict=True)}
+        if v.LAG in coords:
+            coords[v.LAG] = plan.samples.lags(len(coords[v.LAG]), plan.net.frame_rate)
         if signed:
             coords[v.SIGN] = list(v.SIGNS)
     coords |= many
@@ -360,10 +362,12 @@ def position_dims(layer: Layer, count: int) -> tuple[str, ...]:
         return (v.TOKEN, v.FEATURE)[-count:]
     if count in (0, 2):
         return (v.Y, v.X)[:count]
+    if count == 3:
+        return (v.LAG, v.Y, v.X)
     if count == 1:
         return (v.TOKEN,)
     raise InputError(
         came=f"maps with {count} position dims at {layer.module!r}",
-        expected="tokens, or maps with dims (y, x)",
+        expected="tokens, or maps with dims (y, x) or (time, y, x)",
         hint="reduce='channel'",
     )

@@ -57,7 +57,7 @@ class Prefix:
 
     def convolve(self, batch: Batch) -> Tensor | None:
         """Make the layer's activation for consecutive windows of a movie, by FFT."""
-        if batch.frames is None or self.convolution is None:
+        if batch.frames is None or self.convolution is None or batch.frames.ndim != 3:
             return None
         weight, bias = self.convolution.weight, self.convolution.bias
         frames = (
