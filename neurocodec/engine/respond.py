@@ -71,6 +71,7 @@ def respond(
     rows: list[Tensor] = []
     kept: list[NDArray[np.bool_]] = []
     with hooked(placed, {}, samples.few(placed.device)) as session, torch.no_grad():
+        whole = session.one_pass(samples)
         ranges = list(batches(len(samples), batch_size, progress=False, what=""))
         with (
             bar(len(samples), "responses", progress=progress) as shown,
@@ -78,8 +79,9 @@ def respond(
         ):
             for block in blocks:
                 batch = samples.place(block, block.start, block.stop, placed.device)
-                outputs = session.capture.run(batch.x).outputs.cpu()
-                rows.append(outputs[torch.from_numpy(block.kept)])
+                once = whole is not None and batch.frames is not None
+                found = whole.answers(batch) if once else session.capture.run(batch.x).outputs
+                rows.append(found.cpu()[torch.from_numpy(block.kept)])
                 kept.append(block.kept)
                 shown.update(len(block.kept))
         facts = session.facts

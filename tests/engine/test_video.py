@@ -11,6 +11,7 @@ from video import AXES, colored, core_readout, video_network
 import neurocodec as nc
 from neurocodec.errors import CaptureError, InputError, UnknownNameError
 from neurocodec.labels import provenance
+from neurocodec.nn.video.one_pass import OnePass
 
 FIRST = nc.targets.Output(1)
 
@@ -184,3 +185,108 @@ def test_the_module_stays_as_it_is():
     assert torch.equal(state, torch.random.get_rng_state())
     assert module.training
     assert all(torch.equal(x, before[k]) for k, x in module.state_dict().items())
+
+
+def by_windows(monkeypatch, compute):
+    """What is computed window by window."""
+    with monkeypatch.context() as patch:
+        patch.setattr(OnePass, "of", lambda *_: None)
+        return compute()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_one_pass_gives_the_responses_of_windows(padding, dtype, monkeypatch, caplog):
+    movie = colored(24)
+
+    def rates():
+        return nc.respond(video_network(padding, dtype), movie, batch_size=7)
+
+    with caplog.at_level(logging.INFO):
+        whole = rates()
+    assert "one pass over the movie" in caplog.text
+    windows = by_windows(monkeypatch, rates)
+    np.testing.assert_allclose(whole, windows, rtol=1e-6, atol=0)
+
+
+METHODS = [
+    nc.methods.IntegratedGradients(steps=3),
+    nc.methods.IntegratedGradients(steps=3, rule="right"),
+    nc.methods.IntegratedGradients(steps=3, path="hidden"),
+    nc.methods.ActGrad(),
+    nc.methods.InputGrad(),
+    nc.methods.Gradient(),
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("layer", ["0", "1"])
+def test_one_pass_gives_the_contributions_of_windows(method, dtype, layer, monkeypatch):
+    movie = colored(14)  # of layer "1", after the ELU, the path is not straight
+
+    def found(reduce="channel"):
+        layers = {"first": layer, "second": "2"}
+        net = nc.Network(core_readout(1, dtype=dtype), layers, history=8, **AXES)
+        options = {"target": FIRST, "method": method, "reduce": reduce, "baseline": "mean"}
+        return nc.contributions(net, movie, batch_size=5, progress=False, **options)
+
+    whole, windows = found(), by_windows(monkeypatch, found)
+    for alias in ("first", "second"):
+        for name, values in windows[alias].data_vars.items():
+            if name != "completeness_error":  # a difference of large numbers
+                size = 1e-6 * float(abs(values).max())
+                np.testing.assert_allclose(whole[alias][name], values, rtol=1e-6, atol=size)
+
+
+def test_maps_of_one_pass_are_those_of_windows(monkeypatch):
+    def found():
+        options = {"target": FIRST, "reduce": "none", "progress": False}
+        return nc.contributions(video_network(1), colored(12), **options)
+
+    whole, windows = found(), by_windows(monkeypatch, found)
+    assert whole["second"].sizes["lag"] == 3  # not the 5 of padded windows of 8 frames
+    for alias in ("first", "second"):
+        np.testing.assert_allclose(whole[alias].contribution, windows[alias].contribution, 1e-9)
+
+
+def test_padding_that_an_answer_does_not_need_changes_nothing(monkeypatch):
+    def found():
+        options = {"target": FIRST, "progress": False}
+        return nc.contributions(video_network(1), colored(12), **options)
+
+    without = found()
+    monkeypatch.setattr("neurocodec.nn.video.windowed.trims_of", lambda _: {})
+    padded = found()
+    for alias in ("first", "second"):
+        a, b = without[alias].contribution, padded[alias].contribution
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-15)
+
+
+class Adapting(nn.Module):
+    """A network that takes the mean of all frames off."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = core_readout()
+
+    def forward(self, x):
+        return self.inner(x - x.mean(2, keepdim=True))
+
+
+def test_what_mixes_all_times_is_computed_by_windows(caplog):
+    net = nc.Network(Adapting(), layers={"first": "inner.0"}, history=6, **AXES)
+    movie = colored(9)
+    with caplog.at_level(logging.INFO):
+        rates = nc.respond(net, movie)
+    assert "window by window: operation 'mean'" in caplog.text
+    frames = torch.tensor(movie.values[2:8]).permute(1, 0, 2, 3)[None]
+    np.testing.assert_allclose(rates[2], Adapting().eval()(frames)[0, -1].detach(), rtol=1e-12)
+
+
+def test_one_pass_goes_from_gap_to_gap():
+    movie = colored(24).assign_coords(segment=("time", np.repeat([0, 1], 12)))
+    rates = nc.respond(video_network(), movie)
+    first = nc.respond(video_network(), movie[:12].drop_vars("segment"))
+    last = nc.respond(video_network(), movie[12:].drop_vars("segment"))
+    np.testing.assert_allclose(rates, np.concatenate([first, last]), rtol=1e-12)

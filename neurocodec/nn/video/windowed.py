@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final, Self
 
+import torch
 from torch import Tensor, nn
 
 from neurocodec.arguments import is_whole
@@ -11,18 +13,29 @@ from neurocodec.errors import InputError, NeurocodecError
 from neurocodec.nn.capture.borrowing import borrowed
 from neurocodec.nn.capture.layer import Item, Layer, pick
 from neurocodec.nn.video.answers import Answer, found
-from neurocodec.nn.video.arrangement import EXAMPLE, Arrangement
+from neurocodec.nn.video.arrangement import EXAMPLE, Arrangement, noise
+from neurocodec.nn.video.trimmed import Trims, trimmed, trims_of
 
 INSIDE: Final = "video"
 """Name of the video network within the windowed one."""
 
 
+ROUNDINGS: Final = 64
+"""Units of the last digit by which an answer may differ without padding along time."""
+
+
 class Known:
     """The answer, once it is found; shared by all copies of a network."""
 
-    def __init__(self, told: int | None, answer: Answer | None = None) -> None:
+    def __init__(self, told: int | None) -> None:
         self.told = told
-        self.answer = answer
+        self.answer: Answer | None = None
+        self.trims: Trims = {}  # padding along time that the answer does without
+
+    @property
+    def step(self) -> int:
+        """Output step of the answer; the last, where padding is left out."""
+        return -1 if self.answer is None or self.trims else self.answer.step
 
     def __deepcopy__(self, _memo: Any) -> Self:
         """Itself: what one copy finds holds for all."""
@@ -44,13 +57,16 @@ class Windowed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One answer for each window."""
-        steps = self.steps(x)
-        answer = self.known.answer
-        return steps[:, -1 if answer is None else answer.step]
+        return self.answered(self.steps(x))
+
+    def answered(self, steps: Tensor) -> Tensor:
+        """The answer among the output steps of windows."""
+        return steps[:, self.known.step]
 
     def steps(self, x: Tensor) -> Tensor:
         """All output steps (sample, time, cell) of windows, or of longer pieces of a movie."""
-        returned = self.video(self.arrangement.put(x))
+        with trimmed(self.video, self.known.trims):
+            returned = self.video(self.arrangement.put(x))
         picked = pick(returned, Layer(INSIDE, item=self.select))
         return self.arrangement.steps(picked, len(x))
 
@@ -58,7 +74,9 @@ class Windowed(nn.Module):
         """Find the answer for windows of this form, unless it is known; the module stays as it is."""
         if self.known.answer is None:
             with borrowed(self) as copy:
-                self.known.answer = _settled(copy, window, self.known.told)
+                answer = _settled(copy, window, self.known.told)
+                self.known.trims = _unneeded(copy, window, answer)
+                self.known.answer = answer
         return self.known.answer
 
     def extra_repr(self) -> str:
@@ -81,6 +99,22 @@ def _settled(copy: Any, window: Tensor, told: int | None) -> Answer:
             expected="the axes of its input in their order, and frames of the shape that it takes",
             hint=EXAMPLE,
         ) from error
+
+
+def _unneeded(copy: Any, window: Tensor, answer: Answer) -> Trims:
+    """Padding along time without which the last step is the answer, the same to rounding."""
+    trims = trims_of(copy.video)
+    if not trims:
+        return {}
+    x = noise((3, *window.shape[1:]), window)
+    with torch.no_grad(), suppress(Exception):
+        expected = copy.steps(x)[:, answer.step]
+        with trimmed(copy.video, trims):
+            steps = copy.steps(x)
+        difference = (steps[:, -1] - expected).abs().max()
+        if difference <= ROUNDINGS * torch.finfo(x.dtype).eps * expected.abs().max():
+            return trims
+    return {}
 
 
 def of_video(
