@@ -1,6 +1,7 @@
 """`nc.adapters`: what other people's files and libraries hold, as neurocodec takes it.
 
-- `networks/`: networks of torchvision, timm, torch-deep-retina and open-retina, with their layers and weights
+- `networks/`: networks of torchvision, timm, torch-deep-retina and open-retina, with their layers
+  and weights
 - `recordings/`: `nc.read_recording`: recordings of many kinds of files in one form
 - `images/`: `nc.images`: photographs that stay in their files, in and out of a network's units
 """

@@ -21,11 +21,11 @@ class TriggeredSums:
     )
     plain: Any = 0.0  # (lag, ..., y, x): the same for r = 1
     responses: Any = 0.0  # (cell,): sum of r(t)
-    squares: Any = 0.0  # (...): of s - reference, over the newest frames of all windows and pixels
+    squares: Any = 0.0  # (...): of s - reference, over newest frames and pixels
     count: int = 0  # windows
 
     def add(self, frames: NDArray[Any], responses: NDArray[Any]) -> None:
-        """Add windows of consecutive frames (n + history - 1, ..., y, x), and responses (n, cell)."""
+        """Add windows of frames (n + history - 1, ..., y, x), and responses (n, cell)."""
         # response t answers the window that ends with frame t + history - 1
         count, *size = len(responses), *frames.shape[1:]
         flat = frames.reshape(len(frames), -1).astype(np.float32) - np.float32(self.reference)

@@ -1,4 +1,4 @@
-"""Core and readout, as open-retina and neuralpredictors build models: one core, a readout a session."""
+"""Cores and readouts, as open-retina and neuralpredictors build models, session by session."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _nothing() -> None:
     return None
 
 
-def _means(part: Any, batch_size: int, sample: bool | None = None) -> Tensor:  # noqa: FBT001
+def _means(part: Any, batch_size: int, sample: bool | None = None) -> Tensor:
     """Places that a Gaussian readout reads in evaluation: its means, which it would clamp."""
     del sample
     grid: Tensor = part.mu.clamp(-1, 1).expand(batch_size, *part.grid_shape[1:])
@@ -180,7 +180,7 @@ def centres_of(
     core: nn.Module, readout: nn.Module, frame: Sequence[int]
 ) -> dict[str, NDArray[np.float64]]:
     """Where cells look: `y_center` and `x_center` in pixels of the stimulus; nothing if unknown."""
-    places = _places(readout, core, frame)
+    places = _places(readout)
     if places is None:
         return {}
     (rows, columns), maps = places
@@ -193,7 +193,7 @@ def centres_of(
 
 
 def _places(
-    readout: Any, core: nn.Module, frame: Sequence[int]
+    readout: Any,
 ) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], tuple[int, int]] | None:
     """Rows and columns in the core's feature maps, and the size of these."""
     shape = getattr(readout, "in_shape", None)
@@ -251,5 +251,3 @@ def _scale(core: nn.Module) -> int:
 def _strides(part: nn.Module) -> bool:
     pools = (nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool2d, nn.AvgPool3d, nn.Conv2d, nn.Conv3d)
     return isinstance(part, pools)
-
-

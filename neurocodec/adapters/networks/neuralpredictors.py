@@ -56,6 +56,17 @@ def neuralpredictors(
     ------
     InputError
         Where the model has no core, no readout, or no such session.
+
+    Examples
+    --------
+    >>> class Readout(nn.Module):
+    ...     def forward(self, maps):
+    ...         return maps.flatten(3)[:, 0]
+    >>> model = nn.Module()
+    >>> model.core, model.readout = nn.Conv3d(2, 1, (5, 3, 3)), Readout()
+    >>> net = neuralpredictors(model, input_shape=(2, 3, 4))
+    >>> net.history, list(net.layers)
+    (5, ['core'])
     """
     if not isinstance(model, nn.Module):
         raise InputError(

@@ -98,6 +98,18 @@ def openretina(
         open-retina is not installed.
     StorageError
         Where a file cannot be read, asks to import code, or lacks what such a file has.
+
+    Examples
+    --------
+    >>> class Readout(nn.Module):
+    ...     def forward(self, maps):
+    ...         return maps.flatten(3)[:, 0]
+    >>> model = nn.Module()
+    >>> model.core, model.readout = nn.Conv3d(2, 1, (5, 3, 3)), Readout()
+    >>> model.data_info = {"input_shape": (2, 3, 4), "frame_rate": 30}
+    >>> net = openretina(model)
+    >>> net.history, net.frame_rate
+    (5, 30.0)
     """
     if not isinstance(model, nn.Module):
         path = arguments.path("model", model, hint="nc.adapters.openretina('model.ckpt')")

@@ -62,7 +62,11 @@ def load_torch_file(path: Path, also: Sequence[Any] = ()) -> Any:
     # run.
     _check_opens(path)
     try:
-        with one_at_a_time, torch.serialization.safe_globals([*NUMPY, *also]), warnings.catch_warnings():
+        with (
+            one_at_a_time,
+            torch.serialization.safe_globals([*NUMPY, *also]),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

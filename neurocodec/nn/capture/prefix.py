@@ -67,7 +67,7 @@ class Prefix:
         return cls(first, skippable(flow, capture.module, {first}), movie=movie)
 
     def convolve(self, batch: Batch) -> Tensor | None:
-        """Make the layer's activation for consecutive windows of a movie: by one pass, or by FFT."""
+        """Make the layer's activation for consecutive windows: by one pass, or by FFT."""
         if batch.frames is not None and self.movie is not None:
             return self.movie(self.layer, batch)
         if batch.frames is None or self.convolution is None or batch.frames.ndim != 3:

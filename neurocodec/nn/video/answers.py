@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import torch
@@ -111,4 +112,4 @@ def _first_whole(newest: list[int]) -> int:
 def _by_frame(newest: list[int]) -> bool:
     """Whether there is one step a frame, up to where the newest frame is reached."""
     rising = newest[: newest.index(max(newest)) + 1]
-    return all(b - a == 1 for a, b in zip(rising, rising[1:], strict=False))
+    return all(b - a == 1 for a, b in pairwise(rising))

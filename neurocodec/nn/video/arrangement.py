@@ -1,4 +1,4 @@
-"""The order of a network's axes, in words: "(sample, color, time, y, x)" -> "(sample, time, cell)"."""
+"""The order of a network's axes, in words such as "(sample, color, time, y, x)"."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class OnePass:
         return span is not None and span.axis > 0 and span.clean and span.reach[INPUT][0] == 0
 
     def hidden(self, alias: str, batch: Batch) -> Tensor:
-        """Activation of a layer that `covers` allows for consecutive windows: a view of the movie's."""
+        """Activation, for consecutive windows, of a layer that is covered."""
         span = self.followed.layers[alias]
         size = span.size - self.followed.frames + self.history
         whole = self.capture.reach(_movie(batch), [alias])[alias]
@@ -91,8 +91,7 @@ class OnePass:
 
 def _movie(batch: Batch) -> Tensor:
     """Frames of consecutive windows as one sample."""
-    frames = batch.x[:1] if batch.frames is None else batch.frames[None]
-    return frames
+    return batch.x[:1] if batch.frames is None else batch.frames[None]
 
 
 @contextmanager

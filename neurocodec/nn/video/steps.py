@@ -31,7 +31,7 @@ class Followed:
         """Place of the answer's step in a window, where it sees all that it sees in a movie."""
         count = self.output.size - self.frames + history
         place, (first, last) = count + step, self.output.reach[INPUT]
-        inside = 0 <= place + first and place + last < history
+        inside = place + first >= 0 and place + last < history
         clean = self.output.start <= place < count - self.output.before_end
         return place if inside and clean else None
 

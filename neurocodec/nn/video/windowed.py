@@ -71,7 +71,7 @@ class Windowed(nn.Module):
         return self.arrangement.steps(picked, len(x))
 
     def settle(self, window: Tensor) -> Answer:
-        """Find the answer for windows of this form, unless it is known; the module stays as it is."""
+        """Find the answer for windows of this form, unless it is known."""
         if self.known.answer is None:
             with borrowed(self) as copy:
                 answer = _settled(copy, window, self.known.told)
