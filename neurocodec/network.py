@@ -25,6 +25,7 @@ from neurocodec.nn.attribution.pre_activation import before_activation
 from neurocodec.nn.capture.layer import Item, Layer, as_item
 from neurocodec.nn.device import device_named
 from neurocodec.nn.video.answers import Answer
+from neurocodec.nn.video.arrangement import EXAMPLE
 from neurocodec.nn.video.windowed import Windowed, inside, of_video, within
 from neurocodec.storage.encoding import storable_coords
 
@@ -35,6 +36,10 @@ Preprocessing: TypeAlias = Callable[[Any], Any]
 
 RESERVED: Final = ("time", "stimulus", "target", "steps", "converged")
 """Names at the root of a result, which no layer can have."""
+RESET: Final = "reset"
+CARRIED: Final = "carried"
+STATES: Final = (RESET, CARRIED)
+"""What becomes of a state from window to window."""
 ONE_DIMENSIONAL: Final = (nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d)
 """Modules whose three-dimensional output is (sample, channel, position), not tokens."""
 
@@ -78,6 +83,11 @@ class Network:
         Output step of a window that is its answer, from the end (-1 is the last). None finds it,
         with one gradient: the first step that depends on the newest frame. `Network.answering`
         says it, once the network has seen frames.
+    state
+        Of a module that takes video and has a state (recurrent, adaptive): ``"reset"`` starts each
+        window anew, from what the module starts with. ``"carried"`` goes through each piece of a
+        movie once, and the state with it; the first `history` - 1 frames, in which it settles, have
+        no answer. `nc.respond` alone can do so: an answer then depends on all frames before it.
     perturbation
         What was done to the network, one text for each of `nc.ablate` and `nc.preserve`; it tells
         its runs from those of the intact network.
@@ -103,6 +113,7 @@ class Network:
     input: str | None
     output: str | None
     answer: int | None
+    state: str
     perturbation: tuple[str, ...]
 
     def __init__(
@@ -122,6 +133,7 @@ class Network:
         input: str | None = None,  # noqa: A002 - the word for it
         output: str | None = None,
         answer: int | None = None,
+        state: str = RESET,
         perturbation: Iterable[str] = (),
     ) -> None:
         _require_weights(module)
@@ -147,6 +159,7 @@ class Network:
             "input": input,
             "output": output,
             "answer": answer,
+            "state": _state(state, whole),
             "perturbation": tuple(perturbation),
         }
         for key, value in values.items():
@@ -244,7 +257,8 @@ class Network:
             return {}
         axes, answer = self.module.arrangement, self.answering
         told = None if answer is None else {**asdict(answer), "text": str(answer)}
-        return {"video": {"input": axes.input, "output": axes.output, "answer": told}}
+        carried = {} if self.state == RESET else {"state": self.state}
+        return {"video": {"input": axes.input, "output": axes.output, "answer": told, **carried}}
 
     def select_layers(self, layers: Iterable[str] | None) -> dict[str, Layer]:
         """Layers by alias, all where None.
@@ -360,6 +374,18 @@ def _require_weights(module: Any) -> None:
                 if lazy
                 else "module.to_empty(device='cpu').load_state_dict(torch.load(path))",
             )
+
+
+def _state(state: Any, module: nn.Module) -> str:
+    if state not in STATES:
+        raise unknown_name("state", state, STATES)
+    if state == CARRIED and not isinstance(module, Windowed):
+        raise InputError(
+            came=f"state={state!r} of a module that takes windows",
+            expected="a module that takes video and returns video",
+            hint=EXAMPLE,
+        )
+    return str(state)
 
 
 def _shape(sizes: Any) -> tuple[int, ...]:

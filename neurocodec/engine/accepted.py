@@ -8,7 +8,7 @@ import xarray as xr
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
-from neurocodec.network import Network
+from neurocodec.network import CARRIED, Network
 from neurocodec.nn.video.windowed import Windowed
 
 IMAGE_DIMS = (v.COLOR, v.Y, v.X)
@@ -77,3 +77,25 @@ def _check_shape(net: Network, stimulus: xr.DataArray, shape: tuple[int, ...]) -
 def _takes_color(net: Network) -> bool:
     """Whether the words of a video network speak of colour."""
     return isinstance(net.module, Windowed) and v.COLOR in net.module.arrangement.input
+
+
+def require_windows(net: Network) -> None:
+    """Refuse a network whose state is carried over the movie, where windows are wanted."""
+    if net.state == CARRIED:
+        raise InputError(
+            came=f"{net.name!r} with state={net.state!r}: an answer depends on all frames before it",
+            expected="windows that start anew, for whatever looks at what an answer depends on",
+            hint="dataclasses.replace(net, state='reset'), with a history that is long enough",
+        )
+
+
+def require_one_step_a_frame(net: Network) -> None:
+    """Refuse to carry a state through a network whose steps do not follow the frames."""
+    answer = net.answering
+    if answer is None or not answer.each:
+        raise InputError(
+            came=f"state={net.state!r} of {net.name!r}, whose steps do not follow the frames: they"
+            " depend on all of them, or there are fewer",
+            expected="one output step for each frame, that depends on no more than it has seen",
+            hint="dataclasses.replace(net, state='reset')",
+        )

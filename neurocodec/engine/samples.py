@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from tqdm.auto import tqdm
 
 from neurocodec import arguments, clock
 from neurocodec import vocabulary as v
-from neurocodec.engine.accepted import checked_dims
+from neurocodec.engine.accepted import checked_dims, require_windows
 from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
 from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
@@ -69,8 +70,15 @@ class Samples:
     own: int = 0  # frame that a window's answer is for; 0 is its newest
 
     @classmethod
-    def of(cls, net: Network, stimulus: xr.DataArray, *, stream: bool = False) -> Self:
-        """Check a stimulus and make its samples; `stream` leaves one that is stored where it is."""
+    def of(
+        cls, net: Network, stimulus: xr.DataArray, *, stream: bool = False, carried: bool = False
+    ) -> Self:
+        """Check a stimulus and make its samples; `stream` leaves one that is stored where it is.
+
+        `carried` are those of a network whose state may go from window to window.
+        """
+        if not carried:
+            require_windows(net)
         stimulus = stimulus if net.history is None else movie_of(stimulus)
         dims = checked_dims(net, stimulus)
         skipped, chosen = 0, None
@@ -150,6 +158,12 @@ class Samples:
             return Block(start, frames, kept, self._overlap)
         whole = windows(self.values, self.history or 1, axis=0)
         return Block(start, whole[torch.from_numpy(places)], kept)
+
+    @property
+    def pieces(self) -> list[Range]:
+        """Ranges of windows that follow each other frame by frame."""
+        edges = np.flatnonzero(np.diff(self.ends) != 1) + 1
+        return list(itertools.pairwise([0, *edges.tolist(), len(self)]))
 
     def place(self, block: Block, start: int, stop: int, device: torch.device) -> Batch:
         """Some consecutive samples of a block, on a device."""

@@ -111,6 +111,11 @@ class Session:
             self.passes.append(OnePass.of(self.capture, batch))
         return self.passes[0]
 
+    def through(self, samples: Samples) -> OnePass:
+        """One pass over each piece of a movie, through which a state is carried."""
+        batch = samples.batch(0, 1, self.net.device)
+        return OnePass.carrying(self.capture, batch)
+
     @contextmanager
     def quickened(self) -> Iterator[None]:
         """Compute the convolutions in their faster form, where that agrees with what was traced."""

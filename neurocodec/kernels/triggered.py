@@ -52,7 +52,7 @@ class TriggeredSums:
         return found
 
     def filters(self) -> NDArray[np.floating]:
-        """Covariance of response and window over the variance in time, mean of a colour's pixels."""
+        """Covariance of response and window over the variance in time, mean of pixels."""
         mean = self.plain / self.count
         covariance = self.weighted / self.count - self._by_cell(self.responses / self.count) * mean
         newest = mean[-1]

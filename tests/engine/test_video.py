@@ -290,3 +290,74 @@ def test_one_pass_goes_from_gap_to_gap():
     first = nc.respond(video_network(), movie[:12].drop_vars("segment"))
     last = nc.respond(video_network(), movie[12:].drop_vars("segment"))
     np.testing.assert_allclose(rates, np.concatenate([first, last]), rtol=1e-12)
+
+
+class Recurrent(nn.Module):
+    """Rates of a recurrent network that starts at 0."""
+
+    def __init__(self, both=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.gru = nn.GRU(72, 3, batch_first=True, bidirectional=both).double()
+
+    def forward(self, x):
+        return self.gru(x.movedim(2, 1).flatten(2))[0]
+
+
+def test_a_state_starts_anew_in_every_window(caplog):
+    movie, module = colored(12), Recurrent()
+    net = nc.Network(module, layers={"gru": nc.Layer("gru", item=0)}, history=5, **AXES)
+    with caplog.at_level(logging.INFO):
+        rates = nc.respond(net, movie)
+    assert "window by window" in caplog.text
+    x = torch.tensor(movie.values).flatten(1)
+    for i in (0, 7):
+        expected = module.gru(x[None, i : i + 5])[0][0, -1].detach()
+        np.testing.assert_allclose(rates[i], expected, rtol=1e-9)
+    method = nc.methods.IntegratedGradients(steps=64)
+    tree = nc.contributions(net, movie, target=FIRST, method=method, progress=False)
+    assert abs(tree["gru"].completeness_error).max() < 1e-6
+
+
+def test_a_state_is_carried_through_each_piece_of_a_movie():
+    movie, module = colored(20), Recurrent()
+    net = nc.Network(module, layers=[], history=5, state="carried", **AXES)
+    rates = nc.respond(net, movie, batch_size=2)
+    x = torch.tensor(movie.values).flatten(1)
+    whole = module.gru(x[None])[0][0].detach()
+    np.testing.assert_allclose(rates, whole[4:], rtol=1e-9)
+    assert provenance(rates)["video"]["state"] == "carried"
+    parts = movie.assign_coords(segment=("time", np.repeat([0, 1], 10)))
+    apart = nc.respond(net, parts)
+    np.testing.assert_allclose(apart[:6], whole[4:10], rtol=1e-9)
+    np.testing.assert_allclose(apart[6:], module.gru(x[None, 10:])[0][0, 4:].detach(), rtol=1e-9)
+
+
+def test_a_state_is_not_carried_where_that_cannot_be():
+    net = nc.Network(
+        Recurrent(), {"gru": nc.Layer("gru", item=0)}, history=5, state="carried", **AXES
+    )
+    with pytest.raises(InputError, match="depends on all frames before it") as error:
+        nc.contributions(net, colored(), target=FIRST, progress=False)
+    assert "state='reset'" in str(error.value)
+    both = nc.Network(Recurrent(both=True), layers=[], history=5, state="carried", **AXES)
+    with pytest.raises(InputError, match="steps do not follow the frames"):
+        nc.respond(both, colored())
+    with pytest.raises(InputError, match="takes windows"):
+        nc.Network(nn.Flatten(), layers=[], history=2, state="carried")
+    with pytest.raises(UnknownNameError, match="'carried'"):
+        nc.Network(Recurrent(), layers=[], history=5, state="carry", **AXES)
+
+
+class Keeping(Recurrent):
+    """One that keeps its state from pass to pass."""
+
+    def forward(self, x):
+        returned, self.kept = self.gru(x.movedim(2, 1).flatten(2), getattr(self, "kept", None))
+        return returned
+
+
+def test_a_state_that_is_kept_from_pass_to_pass_is_refused():
+    net = nc.Network(Keeping(), layers=[], history=5, **AXES)
+    with pytest.raises((CaptureError, InputError)):
+        nc.respond(net, colored())

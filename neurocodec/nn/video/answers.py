@@ -27,6 +27,7 @@ class Answer:
     first: int  # oldest frame that it depends on
     last: int  # newest frame that it depends on
     steps: int  # of the output
+    each: bool  # whether there is one step a frame
     told: bool = False  # by the user
 
     @property
@@ -69,10 +70,11 @@ def found(run: Callable[[Tensor], Tensor], window: Tensor, step: int | None) -> 
             hint="answer=-1, or another step",
         )
     frames = window.shape[1]
-    own = chosen - count + 1 if _by_frame(newest) else newest[chosen] - frames + 1
+    even = _by_frame(newest)
+    own = chosen - count + 1 if even else newest[chosen] - frames + 1
     first = int(seen[chosen].nonzero()[0]) - frames + 1
     last = newest[chosen] - frames + 1
-    return Answer(chosen - count, own, first, last, count, step is not None)
+    return Answer(chosen - count, own, first, last, count, even, step is not None)
 
 
 def _require_cells(run: Callable[[Tensor], Tensor], window: Tensor, cells: int) -> None:
@@ -112,4 +114,5 @@ def _first_whole(newest: list[int]) -> int:
 def _by_frame(newest: list[int]) -> bool:
     """Whether there is one step a frame, up to where the newest frame is reached."""
     rising = newest[: newest.index(max(newest)) + 1]
-    return all(b - a == 1 for a, b in pairwise(rising))
+    even = all(b - a == 1 for a, b in pairwise(rising))
+    return even and (len(rising) > 1 or len(newest) == 1)

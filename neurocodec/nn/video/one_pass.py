@@ -15,6 +15,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from neurocodec.errors import CaptureError
 from neurocodec.nn.capture.hooks import Capture
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.capture.tracing import close
@@ -36,7 +37,7 @@ class OnePass:
     """A network whose answers to a movie are steps of one pass over it."""
 
     capture: Capture  # attached
-    followed: Followed
+    followed: Followed | None  # None where a state is carried, and nothing is proved
     history: int
     place: int  # of the first answer among the steps
 
@@ -60,6 +61,14 @@ class OnePass:
         logger.info("window by window: one pass over the movie gives other numbers")
         return None
 
+    @classmethod
+    def carrying(cls, capture: Capture, batch: Batch) -> OnePass:
+        """A state goes through the movie: the answer is the step of its frame, whatever was before."""
+        with torch.no_grad():
+            count = capture.module.steps(batch.x).shape[1]  # type: ignore[operator]
+        step = capture.module.known.step  # type: ignore[union-attr]
+        return cls(capture, None, batch.x.shape[1], count + int(step))  # type: ignore[arg-type]
+
     def holds(self, batch: Batch) -> bool:
         """Whether the answers to some windows are the same, by rounding."""
         with torch.no_grad():
@@ -74,11 +83,13 @@ class OnePass:
 
     def covers(self, alias: str) -> bool:
         """Whether all steps of a layer in a window are those that a pass over the movie makes."""
-        span = self.followed.layers.get(alias)
+        span = None if self.followed is None else self.followed.layers.get(alias)
         return span is not None and span.axis > 0 and span.clean and span.reach[INPUT][0] == 0
 
     def hidden(self, alias: str, batch: Batch) -> Tensor:
         """Activation, for consecutive windows, of a layer that is covered."""
+        if self.followed is None:
+            raise CaptureError(came=f"layer {alias!r} of a network that carries a state")
         span = self.followed.layers[alias]
         size = span.size - self.followed.frames + self.history
         whole = self.capture.reach(_movie(batch), [alias])[alias]

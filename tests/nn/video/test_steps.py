@@ -75,6 +75,14 @@ APART = {
     "in place": (lambda x: nn.ReLU(inplace=True)(conv(3)(first(x))), (2, 0, 2, 0, 0)),
     "1-D": (lambda x: nn.Conv1d(18, 3, 4)(x.flatten(2).mT), (2, 0, 3, 0, 0)),
 }
+
+
+def written(x):
+    whole = torch.zeros(1, FRAMES, 2, 3, 3)
+    whole[:, 1:] = x[:, :-1]
+    return whole
+
+
 MIXED = {
     "stride": lambda x: conv(3, stride=(2, 1, 1))(first(x)),
     "transposed": lambda x: nn.ConvTranspose3d(2, 2, (3, 1, 1))(first(x)),
@@ -91,15 +99,9 @@ MIXED = {
     "pooled over time": lambda x: nn.AvgPool3d((2, 1, 1))(first(x)),
     "sum over time": lambda x: x.cumsum(1),
     "batch statistics": lambda x: nn.BatchNorm3d(2).train()(first(x)),
-    "written over": lambda x: written(x) + 0,
+    "written over": written,
     "by its numbers": lambda x: x * float(x.sum()),
 }
-
-
-def written(x):
-    whole = torch.zeros(1, FRAMES, 2, 3, 3)
-    whole[:, 1:] = x[:, :-1]
-    return whole
 
 
 @pytest.mark.parametrize("name", APART)
