@@ -83,7 +83,8 @@ def require_windows(net: Network) -> None:
     """Refuse a network whose state is carried over the movie, where windows are wanted."""
     if net.state == CARRIED:
         raise InputError(
-            came=f"{net.name!r} with state={net.state!r}: an answer depends on all frames before it",
+            came=f"{net.name!r} with state={net.state!r}, where an answer depends on all frames"
+            " before it",
             expected="windows that start anew, for whatever looks at what an answer depends on",
             hint="dataclasses.replace(net, state='reset'), with a history that is long enough",
         )

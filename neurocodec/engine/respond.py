@@ -84,8 +84,10 @@ def respond(
         ):
             for block in blocks:
                 batch = samples.place(block, block.start, block.stop, placed.device)
-                once = whole is not None and batch.frames is not None
-                found = whole.answers(batch) if once else session.capture.run(batch.x).outputs
+                if whole is None or batch.frames is None:
+                    found = session.capture.run(batch.x).outputs
+                else:
+                    found = whole.answers(batch)
                 rows.append(found.cpu()[torch.from_numpy(block.kept)])
                 kept.append(block.kept)
                 shown.update(len(block.kept))

@@ -178,7 +178,7 @@ def _history(module: CoreReadout, frame: Sequence[int]) -> int:
 
 def centres_of(
     core: nn.Module, readout: nn.Module, frame: Sequence[int]
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Sequence[Any]]:
     """Where cells look: `y_center` and `x_center` in pixels of the stimulus; nothing if unknown."""
     places = _places(readout)
     if places is None:
@@ -189,7 +189,7 @@ def centres_of(
         (place - (n - 1) / 2) * scale + (pixels - 1) / 2
         for place, n, pixels in zip((rows, columns), maps, frame[1:], strict=True)
     ]
-    return {"y_center": centres[0], "x_center": centres[1]}
+    return {"y_center": centres[0].tolist(), "x_center": centres[1].tolist()}
 
 
 def _places(

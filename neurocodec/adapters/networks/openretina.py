@@ -230,8 +230,8 @@ def _renamed(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings_of() -> list[Any]:
     """Classes of which configurations are made: they hold values, and run nothing."""
-    import omegaconf  # noqa: PLC0415 - as open-retina does
-    from omegaconf import base, nodes  # noqa: PLC0415
+    omegaconf = importlib.import_module("omegaconf")
+    base, nodes = omegaconf.base, omegaconf.nodes
 
     kinds = (omegaconf.DictConfig, omegaconf.ListConfig, base.ContainerMetadata, base.Metadata)
     leaves = [getattr(nodes, n) for n in dir(nodes) if n.endswith("Node")]

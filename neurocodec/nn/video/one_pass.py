@@ -63,7 +63,7 @@ class OnePass:
 
     @classmethod
     def carrying(cls, capture: Capture, batch: Batch) -> OnePass:
-        """A state goes through the movie: the answer is the step of its frame, whatever was before."""
+        """A state goes through the movie: answers are the steps of their frames."""
         with torch.no_grad():
             count = capture.module.steps(batch.x).shape[1]  # type: ignore[operator]
         step = capture.module.known.step  # type: ignore[union-attr]

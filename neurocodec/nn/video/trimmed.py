@@ -57,7 +57,8 @@ def _without_time(part: nn.Module) -> tuple[int, int, int] | None:
 def _kernel(part: Any) -> tuple[int, int, int] | None:
     """Size over (time, y, x): of torch's own, and of those that name theirs as open-retina does."""
     if isinstance(part, nn.Conv3d):
-        return part.kernel_size if set(part.dilation) == {1} else None
+        size, height, width = part.kernel_size
+        return (size, height, width) if set(part.dilation) == {1} else None
     size = vars(part).get("temporal_kernel_size")
     height = vars(part).get("spatial_kernel_size")
     width = vars(part).get("spatial_kernel_size2", height)
