@@ -534,7 +534,7 @@ def _feed(digest: Any, part: NDArray[Any] | xr.DataArray | str | bytes) -> None:
 
 
 def lag_coordinate(
-    history: int, movie: xr.DataArray, frame_rate: float | None = None
+    history: int, movie: xr.DataArray, frame_rate: float | None = None, own: int = 0
 ) -> xr.Variable:
     """Lags of a window in seconds, the oldest first; in frames where no frame rate is known.
 
@@ -546,6 +546,8 @@ def lag_coordinate(
         Its `time` coordinate gives the frame rate where that is not given.
     frame_rate
         Frames per second.
+    own
+        Frame of the window that the response is for, at most 0; later frames have a lag above 0.
 
     Examples
     --------
@@ -556,6 +558,6 @@ def lag_coordinate(
         frame_rate = arguments.frame_rate(frame_rate)
     elif v.TIME in movie.coords and movie.sizes[v.TIME] > 1:
         frame_rate = 1 / clock.step_of(clock.seconds(movie[v.TIME].variable).values)
-    lags = np.arange(1 - history, 1) / (frame_rate or 1.0)
+    lags = (np.arange(1 - history, 1) - own) / (frame_rate or 1.0)
     attrs = {"long_name": "time before the response", "units": v.SECONDS if frame_rate else "frame"}
     return xr.Variable(v.LAG, lags, attrs)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -23,13 +24,22 @@ from neurocodec.nn.arrays import contents
 from neurocodec.nn.attribution.pre_activation import before_activation
 from neurocodec.nn.capture.layer import Item, Layer, as_item
 from neurocodec.nn.device import device_named
+from neurocodec.nn.video.answers import Answer
+from neurocodec.nn.video.arrangement import EXAMPLE
+from neurocodec.nn.video.windowed import Windowed, inside, of_video, within
 from neurocodec.storage.encoding import storable_coords
+
+logger = logging.getLogger(__name__)
 
 Preprocessing: TypeAlias = Callable[[Any], Any]
 """Takes a `PIL.Image.Image`, returns a tensor or array (color, y, x)."""
 
 RESERVED: Final = ("time", "stimulus", "target", "steps", "converged")
 """Names at the root of a result, which no layer can have."""
+RESET: Final = "reset"
+CARRIED: Final = "carried"
+STATES: Final = (RESET, CARRIED)
+"""What becomes of a state from window to window."""
 ONE_DIMENSIONAL: Final = (nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d)
 """Modules whose three-dimensional output is (sample, channel, position), not tokens."""
 
@@ -65,6 +75,19 @@ class Network:
         For provenance.
     preprocessing
         What makes an input of an image: takes a `PIL.Image.Image`, returns (color, y, x).
+    input, output
+        Of a module that takes video and returns video, the order of its axes in words, such as
+        ``"(sample, color, time, y, x)"`` and ``"(sample, time, cell)"``. A sample is then the
+        window of `history` frames, colour included; `module` is held within one that takes these.
+    answer
+        Output step of a window that is its answer, from the end (-1 is the last). None finds it,
+        with one gradient: the first step that depends on the newest frame. `Network.answering`
+        says it, once the network has seen frames.
+    state
+        Of a module that takes video and has a state (recurrent, adaptive): ``"reset"`` starts each
+        window anew, from what the module starts with. ``"carried"`` goes through each piece of a
+        movie once, and the state with it; the first `history` - 1 frames, in which it settles, have
+        no answer. `nc.respond` alone can do so: an answer then depends on all frames before it.
     perturbation
         What was done to the network, one text for each of `nc.ablate` and `nc.preserve`; it tells
         its runs from those of the intact network.
@@ -87,6 +110,10 @@ class Network:
     frame_rate: float | None
     name: str
     preprocessing: Preprocessing | None
+    input: str | None
+    output: str | None
+    answer: int | None
+    state: str
     perturbation: tuple[str, ...]
 
     def __init__(
@@ -103,26 +130,74 @@ class Network:
         frame_rate: float | None = None,
         name: str = "",
         preprocessing: Preprocessing | None = None,
+        input: str | None = None,  # noqa: A002 - the word for it
+        output: str | None = None,
+        answer: int | None = None,
+        state: str = RESET,
         perturbation: Iterable[str] = (),
     ) -> None:
         _require_weights(module)
         output_dim = output_dim or (v.CATEGORY if history is None else v.CELL)
+        history = arguments.whole_or_none("history", history, hint="history=40")
+        named = _named_layers(module, layers)
+        whole = of_video(module, input, output, answer, select, history=history)
+        if whole is not module:
+            named = {a: replace(x, module=within(x.module)) for a, x in named.items()}
+            select = None
         values = {
-            "module": module,
-            "layers": _named_layers(module, layers),
-            "history": arguments.whole_or_none("history", history, hint="history=40"),
+            "module": whole,
+            "layers": named,
+            "history": history,
             "outputs": None if outputs is None else _output_names(outputs),
             "output_dim": output_dim,
             "output_coords": _output_coords(output_coords or {}, output_dim),
             "select": as_item("select", select),
             "input_shape": None if input_shape is None else _shape(input_shape),
             "frame_rate": None if frame_rate is None else arguments.frame_rate(frame_rate),
-            "name": name or type(module).__name__,
+            "name": name or type(inside(whole)).__name__,
             "preprocessing": preprocessing,
+            "input": input,
+            "output": output,
+            "answer": answer,
+            "state": _state(state, whole),
             "perturbation": tuple(perturbation),
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
+        if self.input_shape is not None:
+            self.settled(self.input_shape)
+
+    @property
+    def answering(self) -> Answer | None:
+        """Which output step of a window answers for which frame; None of a network of windows.
+
+        Found when the network first sees frames, and the same from then on.
+        """
+        return self.module.known.answer if isinstance(self.module, Windowed) else None
+
+    def settled(self, frame: Sequence[int]) -> Answer | None:
+        """Find the answer of a video network for frames of this shape, unless it is known.
+
+        Parameters
+        ----------
+        frame
+            Shape (y, x) or (color, y, x) of one frame.
+
+        Raises
+        ------
+        InputError
+            Where the network does not take or return what `input` and `output` say.
+        """
+        if not isinstance(self.module, Windowed):
+            return None
+        known = self.module.known.answer
+        window = torch.zeros((1, self.history or 1, *frame), dtype=self.dtype, device=self.device)
+        answer = self.module.settle(window)
+        if known is None:
+            logger.log(
+                logging.WARNING if answer.later else logging.INFO, "%s: %s", self.name, answer
+            )
+        return answer
 
     @property
     def sample_dim(self) -> str:
@@ -170,9 +245,20 @@ class Network:
             "select": self.select,
             "perturbation": self.perturbation,
             "history": self.history,
+            **self._video,
             "weights_sha256": _weights_sha256(self.module, state.changed),
             "state_sha256": summary({**state.marks, **state.walk.code}),
         }
+
+    @property
+    def _video(self) -> dict[str, Any]:
+        """Facts of a video network alone."""
+        if not isinstance(self.module, Windowed):
+            return {}
+        axes, answer = self.module.arrangement, self.answering
+        told = None if answer is None else {**asdict(answer), "text": str(answer)}
+        carried = {} if self.state == RESET else {"state": self.state}
+        return {"video": {"input": axes.input, "output": axes.output, "answer": told, **carried}}
 
     def select_layers(self, layers: Iterable[str] | None) -> dict[str, Layer]:
         """Layers by alias, all where None.
@@ -288,6 +374,18 @@ def _require_weights(module: Any) -> None:
                 if lazy
                 else "module.to_empty(device='cpu').load_state_dict(torch.load(path))",
             )
+
+
+def _state(state: Any, module: nn.Module) -> str:
+    if state not in STATES:
+        raise unknown_name("state", state, STATES)
+    if state == CARRIED and not isinstance(module, Windowed):
+        raise InputError(
+            came=f"state={state!r} of a module that takes windows",
+            expected="a module that takes video and returns video",
+            hint=EXAMPLE,
+        )
+    return str(state)
 
 
 def _shape(sizes: Any) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from neurocodec.nn.attribution.between_layers import Part
 from neurocodec.nn.attribution.features import Features, count
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Attribution, Method, each
-from neurocodec.nn.attribution.passes import Passes, prefix_holds
+from neurocodec.nn.attribution.passes import Passes, prefix_holds, shared_holds
 from neurocodec.nn.attribution.reduction import Split, split_sign, sum_positions
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Pass
@@ -68,7 +68,7 @@ class ContributionPlan(Plan):
         """What the result has beside the coordinates of the samples: variables, dims, nodes."""
         own = {v.TARGET, *EXTRAS, v.ACTIVATION, self.method.variable, v.COMPLETENESS_ERROR}
         own |= {v.BYPASS, *feature_dim(self.target)}
-        places = {v.SIGN} if self.reduce == "channel" else {v.Y, v.X, v.TOKEN, v.FEATURE}
+        places = {v.SIGN} if self.reduce == "channel" else {v.LAG, v.Y, v.X, v.TOKEN, v.FEATURE}
         return {*own, *self.layers, v.CHANNEL, *places}
 
     def captured(self) -> dict[str, Layer]:
@@ -287,6 +287,7 @@ def with_parts(passes: Passes, session: Session, method: Method) -> tuple[Passes
 
 def with_prefix(passes: Passes, session: Session, method: Method, samples: Samples) -> Passes:
     """Skip an affine prefix, where there is one and a replay agrees with a full pass."""
+    passes = replace(passes, shared=_shared(passes, session, samples))
     if not isinstance(method, IntegratedGradients) or method.path != "input":
         return passes
     if not session.prefixes:
@@ -295,11 +296,26 @@ def with_prefix(passes: Passes, session: Session, method: Method, samples: Sampl
     return replace(passes, prefix=session.prefixes[0])
 
 
+def _shared(passes: Passes, session: Session, samples: Samples) -> Prefix | None:
+    """What one pass over the movie makes for all windows, where that is the same."""
+    whole, first = session.one_pass(samples), next(iter(session.traced.order), None)
+    if whole is None or first is None or not whole.covers(first):
+        return None
+    if not session.shared:
+        found = Prefix.shared(session.capture, session.traced, whole.hidden)
+        batch = samples.batch(0, min(4, len(samples)), session.net.device)
+        holds = found is not None and shared_holds(replace(passes, shared=found), batch)
+        session.shared.append(found if holds else None)
+    return session.shared[0]
+
+
 def _prefix(passes: Passes, session: Session, batch: Batch) -> Prefix | None:
     found = Prefix.of(session.capture, session.traced)
     if found is None:
         return None
-    for prefix in (found, replace(found, convolution=None)):
+    movie = None if passes.shared is None else passes.shared.movie
+    quick = [replace(found, movie=movie)] if movie is not None else []
+    for prefix in (*quick, found, replace(found, convolution=None)):
         if prefix_holds(replace(passes, prefix=prefix), batch):
             logger.info(
                 "the path in layer %r is straight; what precedes it runs once", prefix.layer
@@ -346,6 +362,8 @@ def _labelled_rows(
         dims += (v.SIGN,) if signed else ()
         dims += (v.CHANNEL, *position_dims(layer, values.ndim - len(dims) - 1))
         coords = {d: np.arange(n) for d, n in zip(dims[1:], values.shape[1:], strict=True)}
+        if v.LAG in coords:
+            coords[v.LAG] = plan.samples.lags(len(coords[v.LAG]), plan.net.frame_rate)
         if signed:
             coords[v.SIGN] = list(v.SIGNS)
     coords |= many
@@ -360,10 +378,12 @@ def position_dims(layer: Layer, count: int) -> tuple[str, ...]:
         return (v.TOKEN, v.FEATURE)[-count:]
     if count in (0, 2):
         return (v.Y, v.X)[:count]
+    if count == 3:
+        return (v.LAG, v.Y, v.X)
     if count == 1:
         return (v.TOKEN,)
     raise InputError(
         came=f"maps with {count} position dims at {layer.module!r}",
-        expected="tokens, or maps with dims (y, x)",
+        expected="tokens, or maps with dims (y, x) or (time, y, x)",
         hint="reduce='channel'",
     )

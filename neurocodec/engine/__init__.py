@@ -1,5 +1,6 @@
 """Running a network over stimuli of any size: in memory, in a file, on many machines.
 
+- `accepted`: which stimuli a network accepts
 - `distributed`: carry out a plan on the workers of a Dask client
 - `estimate`: what a run will take: time, memory, size of its file
 - `memory`: batch size for a budget; refusal of what does not fit
@@ -10,4 +11,14 @@
 - `session`: the one way to hook, trace and quicken a network for a run
 """
 
-__all__ = ["distributed", "estimate", "memory", "plan", "respond", "run", "samples", "session"]
+__all__ = [
+    "accepted",
+    "distributed",
+    "estimate",
+    "memory",
+    "plan",
+    "respond",
+    "run",
+    "samples",
+    "session",
+]

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
+from neurocodec.engine.accepted import require_one_step_a_frame
 from neurocodec.engine.samples import Samples, bar, batches
 from neurocodec.engine.session import hooked
 from neurocodec.engine.stored import read_coords
 from neurocodec.labels import labelled, require_free_names, stamp
-from neurocodec.network import Network, require_network
+from neurocodec.network import CARRIED, Network, require_network
 
 
 def respond(
@@ -65,21 +66,29 @@ def respond(
     """
     batch_size = arguments.whole("batch_size", batch_size)
     placed = require_network(net).on(device)
-    samples = Samples.of(net, stimulus, stream=True)
+    samples = Samples.of(net, stimulus, stream=True, carried=True)
+    carried = net.state == CARRIED
+    if carried:
+        require_one_step_a_frame(net)
     own = {net.output_dim, *net.output_coords, _name_of(net)}
     require_free_names(samples.coords, own, "the stimulus")
     rows: list[Tensor] = []
     kept: list[NDArray[np.bool_]] = []
     with hooked(placed, {}, samples.few(placed.device)) as session, torch.no_grad():
-        ranges = list(batches(len(samples), batch_size, progress=False, what=""))
+        whole = session.through(samples) if carried else session.one_pass(samples)
+        every = list(batches(len(samples), batch_size, progress=False, what=""))
+        ranges = samples.pieces if carried else every
         with (
             bar(len(samples), "responses", progress=progress) as shown,
             samples.blocks(ranges, workers, placed.device) as blocks,
         ):
             for block in blocks:
                 batch = samples.place(block, block.start, block.stop, placed.device)
-                outputs = session.capture.run(batch.x).outputs.cpu()
-                rows.append(outputs[torch.from_numpy(block.kept)])
+                if whole is None or batch.frames is None:
+                    found = session.capture.run(batch.x).outputs
+                else:
+                    found = whole.answers(batch)
+                rows.append(found.cpu()[torch.from_numpy(block.kept)])
                 kept.append(block.kept)
                 shown.update(len(block.kept))
         facts = session.facts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,12 @@ from tqdm.auto import tqdm
 
 from neurocodec import arguments, clock
 from neurocodec import vocabulary as v
+from neurocodec.engine.accepted import checked_dims, require_windows
 from neurocodec.engine.read_ahead import Range, automatic_workers, read_ahead
 from neurocodec.engine.stored import StoredSamples, checked, is_stored, skips_broken
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.identity.walk import Walk
-from neurocodec.labels import fingerprint, in_order_of, movie_of
+from neurocodec.labels import fingerprint, in_order_of, lag_coordinate, movie_of
 from neurocodec.network import Network
 from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.capture.prefix import Batch
@@ -65,31 +67,43 @@ class Samples:
     stored: StoredSamples | None = None  # where the numbers are, if not in `values`
     kept: NDArray[np.bool_] | None = None  # which could be read; None: all, or not known yet
     chosen: NDArray[np.intp] | None = None  # places of the windows in the movie; None: all
+    own: int = 0  # frame that a window's answer is for; 0 is its newest
 
     @classmethod
-    def of(cls, net: Network, stimulus: xr.DataArray, *, stream: bool = False) -> Self:
-        """Check a stimulus and make its samples; `stream` leaves one that is stored where it is."""
+    def of(
+        cls, net: Network, stimulus: xr.DataArray, *, stream: bool = False, carried: bool = False
+    ) -> Self:
+        """Check a stimulus and make its samples; `stream` leaves one that is stored where it is.
+
+        `carried` are those of a network whose state may go from window to window.
+        """
+        if not carried:
+            require_windows(net)
         stimulus = stimulus if net.history is None else movie_of(stimulus)
         dims = checked_dims(net, stimulus)
         skipped, chosen = 0, None
         if net.history is not None:
             stimulus = clock.in_seconds(stimulus)
             skipped, chosen = net.history - 1, _places(net, stimulus)
-        ends = slice(skipped, None) if chosen is None else chosen + skipped
+        answer = net.settled([stimulus.sizes[d] for d in dims[1:]])
+        own = 0 if answer is None else answer.frame
+        places = np.arange(stimulus.sizes[dims[0]] - skipped) if chosen is None else chosen
+        ends = places + skipped + own
         along = stimulus.isel({net.sample_dim: ends})
         # as variables: a scalar coordinate of the movie would ride along with each of them
         coords = storable_coords(along, dims[:1])
         pixels = storable_coords(stimulus, dims[1:])
         common = (coords, net.sample_dim, net.history, dims[1:], pixels)
+        where: dict[str, Any] = {"chosen": chosen, "own": own}
         if stream and is_stored(stimulus):
             kind = str(net.dtype).removeprefix("torch.")
             stored = replace(StoredSamples.of(stimulus, dims, kind, skipped), places=chosen)
             shape = torch.empty(stored.shape, dtype=net.dtype, device="meta")
-            return cls(shape, *common, stored=stored, chosen=chosen)
+            return cls(shape, *common, stored=stored, **where)
         raw = stimulus.transpose(*dims).values
         kept = checked(raw, dims, 0, skips=skips_broken(stimulus))
         values = _mended(tensor_of(raw, net.dtype, CPU), kept)
-        return cls(values, *common, kept=None if kept.all() else kept, chosen=chosen)
+        return cls(values, *common, kept=None if kept.all() else kept, **where)
 
     def at(self, places: NDArray[np.intp]) -> Self:
         """Some of the windows of a movie in memory, by their places among all."""
@@ -105,6 +119,11 @@ class Samples:
         """Place of the last frame of every window in the movie, or of every image."""
         places = np.arange(len(self)) if self.chosen is None else self.chosen
         return np.asarray(places + self._overlap)
+
+    @property
+    def frames(self) -> NDArray[np.intp]:
+        """Place of the frame in the movie that each window's answer is for, or of every image."""
+        return self.ends + self.own
 
     def __len__(self) -> int:
         return len(self.values) - self._overlap if self.chosen is None else len(self.chosen)
@@ -137,8 +156,14 @@ class Samples:
         if (np.diff(places) == 1).all():
             frames = self.values[places[0] : places[-1] + 1 + self._overlap]
             return Block(start, frames, kept, self._overlap)
-        whole = windows(self.values, self.history or 1)
+        whole = windows(self.values, self.history or 1, axis=0)
         return Block(start, whole[torch.from_numpy(places)], kept)
+
+    @property
+    def pieces(self) -> list[Range]:
+        """Ranges of windows that follow each other frame by frame."""
+        edges = np.flatnonzero(np.diff(self.ends) != 1) + 1
+        return list(itertools.pairwise([0, *edges.tolist(), len(self)]))
 
     def place(self, block: Block, start: int, stop: int, device: torch.device) -> Batch:
         """Some consecutive samples of a block, on a device."""
@@ -147,7 +172,7 @@ class Samples:
         cut = block.values.ndim == self.values.ndim  # frames, not windows
         if self.history is None or not cut:
             return Batch(values, first=start)
-        return Batch(windows(values, self.history), values, start)
+        return Batch(windows(values, self.history, axis=0), values, start)
 
     @contextmanager
     def blocks(
@@ -268,10 +293,20 @@ class Samples:
         """Shape of one sample, as the network takes it."""
         return (*(() if self.history is None else (self.history,)), *self.values.shape[1:])
 
+    def lags(self, steps: int, frame_rate: float | None) -> xr.Variable:
+        """Lags of so many steps, the last of which is at the newest frame of a window."""
+        time = {v.TIME: self.coords[v.TIME]} if v.TIME in self.coords else {}
+        ends = xr.DataArray(self.ends, time, dims=v.TIME)
+        return lag_coordinate(steps, ends, frame_rate, self.own)
+
     def mean(self) -> Tensor:
         """Mean sample, of shape (1, ...): mean image, or a window of the mean frame."""
         mean = self._mean() if self.stored is None else self._stored_mean()
-        return mean if self.history is None else mean.repeat(self.history, 1, 1)[None]
+        return (
+            mean
+            if self.history is None
+            else mean.repeat(self.history, *[1] * (mean.ndim - 1))[None]
+        )
 
     def _mean(self) -> Tensor:
         values = self.values if self.kept is None else self.values[torch.from_numpy(self.kept)]
@@ -317,67 +352,6 @@ def _mended(values: Tensor, kept: NDArray[np.bool_]) -> Tensor:
     return values[torch.from_numpy(place)]
 
 
-IMAGE_DIMS = (v.COLOR, v.Y, v.X)
-
-
-def checked_dims(net: Network, stimulus: xr.DataArray) -> tuple[str, ...]:
-    """Dims in the network's order, the sample dim first; refuses a stimulus, and reads nothing."""
-    dim = net.sample_dim
-    if not isinstance(stimulus, xr.DataArray) or dim not in stimulus.dims:
-        raise _other_kind(net, stimulus)
-    rest = [str(d) for d in stimulus.dims if d != dim]
-    if set(rest) <= set(IMAGE_DIMS):
-        rest = [d for d in IMAGE_DIMS if d in rest]
-    _check_shape(net, stimulus, tuple(stimulus.sizes[d] for d in rest))
-    if stimulus.dtype.kind not in "fiub" or not stimulus.size:
-        raise InputError(
-            came=f"a stimulus of {stimulus.dtype} with {dict(stimulus.sizes)}",
-            expected="real numbers, at least one sample",
-        )
-    return (dim, *rest)
-
-
-def _other_kind(net: Network, stimulus: Any) -> InputError:
-    """Error for no array, for a movie given to a network of images, and the other way round."""
-    dims = tuple(map(str, getattr(stimulus, "dims", ())))
-    if net.history is not None:
-        kind, hint = "a movie with dims ('time', 'y', 'x')", "stimulus.rename(old_name='time')"
-        if not dims:
-            hint = "xr.DataArray(values, dims=('time', 'y', 'x'))"
-    elif v.TIME in dims:
-        kind = "images with 'stimulus': without history= a network sees no movie"
-        hint = "nc.Network(module, layers, history=40), the frames that it sees at once"
-    else:
-        kind = "images with 'stimulus'"
-        hint = "xr.DataArray(values, dims=('stimulus', 'color', 'y', 'x'))"
-    return InputError(
-        came=f"a stimulus with dims {dims or type(stimulus).__name__}",
-        expected=f"{kind}, as {net.name!r} takes them",
-        hint=hint,
-    )
-
-
-def _check_shape(net: Network, stimulus: xr.DataArray, shape: tuple[int, ...]) -> None:
-    if net.input_shape is not None and shape != net.input_shape:
-        raise InputError(
-            came=f"a stimulus of {dict(stimulus.sizes)}",
-            expected=f"samples of shape {net.input_shape}, as {net.name!r} takes them",
-        )
-    if net.history is None:
-        return
-    if stimulus.ndim != 3:
-        raise InputError(
-            came=f"a movie with dims {tuple(map(str, stimulus.dims))}",
-            expected="dims ('time', 'y', 'x')",
-            hint="movie.isel(color=0), or movie.mean('color')" if v.COLOR in stimulus.dims else "",
-        )
-    if stimulus.sizes[v.TIME] < net.history:
-        raise InputError(
-            came=f"a movie of {stimulus.sizes[v.TIME]} frames",
-            expected=f"at least {net.history}, the history that {net.name!r} sees",
-        )
-
-
 def _places(net: Network, movie: xr.DataArray) -> NDArray[np.intp] | None:
     """Places of the windows that reach over no border of a segment and no gap; None for all."""
     history = net.history or 1
@@ -408,7 +382,7 @@ def samples_at(net: Network, stimulus: xr.DataArray, times: Any) -> Samples:
     places = positions_of(whole, times)
     chosen = whole.at(places)
     # frames without labels are told apart by their numbers, as they were chosen
-    numbers = xr.Variable(v.TIME, whole.ends[places])
+    numbers = xr.Variable(v.TIME, whole.frames[places])
     return replace(chosen, coords={v.TIME: numbers, **chosen.coords})
 
 
@@ -420,7 +394,7 @@ def positions_of(samples: Samples, times: Any) -> NDArray[np.intp]:
     """Places of wanted times among the windows; the nearest is not taken for a missing one."""
     if times is None:
         return np.arange(len(samples))
-    known, since = samples.ends.astype(float), None
+    known, since = samples.frames.astype(float), None
     if v.TIME in samples.coords:
         known = np.asarray(samples.coords[v.TIME].values, float)
         since = samples.coords[v.TIME].attrs.get(clock.SINCE)

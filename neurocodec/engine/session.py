@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
+from neurocodec.engine.samples import Samples
 from neurocodec.identity.marks import Identity
 from neurocodec.identity.state import State
 from neurocodec.labels import fingerprint
@@ -20,6 +21,8 @@ from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Prefix
 from neurocodec.nn.capture.tracing import Proof, Trace, quickened, trace, trace_again
 from neurocodec.nn.perturbation.replay import START
+from neurocodec.nn.video.one_pass import OnePass
+from neurocodec.nn.video.windowed import Windowed
 
 BY_NUMBER_OF_AXES: Final = {2: "vector", 3: "tokens", 4: "maps"}
 """Layouts that go without saying in what identifies a run."""
@@ -70,6 +73,8 @@ class Session:
     known: Known
     lights: Tensor | None = None  # further samples, the darkest and the brightest
     prefixes: list[Prefix | None] = field(default_factory=list)  # found once, if it was asked for
+    passes: list[OnePass | None] = field(default_factory=list)  # likewise
+    shared: list[Prefix | None] = field(default_factory=list)  # likewise
 
     @property
     def outputs(self) -> list[str]:
@@ -96,6 +101,20 @@ class Session:
         axes = {alias: self.traced.done.hidden[alias].ndim for alias in layers}
         usual = {a for a in layers if seen[a].layout == BY_NUMBER_OF_AXES.get(axes[a])}
         return {a: layer if a in usual else seen[a] for a, layer in layers.items()}
+
+    def one_pass(self, samples: Samples) -> OnePass | None:
+        """One pass over the movie in place of one for each window, where that gives the same."""
+        if not isinstance(self.net.module, Windowed) or samples.history is None:
+            return None
+        if not self.passes:
+            batch = samples.batch(0, min(4, len(samples)), self.net.device)
+            self.passes.append(OnePass.of(self.capture, batch))
+        return self.passes[0]
+
+    def through(self, samples: Samples) -> OnePass:
+        """One pass over each piece of a movie, through which a state is carried."""
+        batch = samples.batch(0, 1, self.net.device)
+        return OnePass.carrying(self.capture, batch)
 
     @contextmanager
     def quickened(self) -> Iterator[None]:

@@ -97,6 +97,8 @@ def first_components(fields: xr.Dataset | xr.DataArray) -> tuple[xr.DataArray, x
     if isinstance(fields, xr.Dataset) and {v.TEMPORAL, v.SPATIAL} <= set(fields.data_vars):
         temporal, spatial = fields[v.TEMPORAL], fields[v.SPATIAL]
         rest = [d for d in spatial.dims if d not in _MAP]
+        if v.COLOR in rest and v.COLOR not in temporal.dims:  # all colours have one time course
+            temporal = temporal.expand_dims({v.COLOR: spatial.sizes[v.COLOR]})
         return temporal.transpose(*rest, v.LAG), spatial.transpose(*rest, *_MAP)
     whole = _whole(fields)
     rest = [d for d in whole.dims if d not in _WHOLE]

@@ -38,12 +38,7 @@ logger = logging.getLogger(__name__)
 
 FIRST: Final = "(first convolution)"
 """Alias of the first convolution, where the call itself reads another layer or none."""
-DIMS: Final = {
-    v.IRF: (v.LAG, v.Y, v.X),
-    v.TEMPORAL: (v.COMPONENT, v.LAG),
-    v.SPATIAL: (v.COMPONENT, v.Y, v.X),
-    v.ENERGY_SHARE: (v.COMPONENT,),
-}
+VARIABLES: Final = (v.IRF, v.TEMPORAL, v.SPATIAL, v.ENERGY_SHARE)
 
 
 @dataclass(frozen=True)
@@ -81,12 +76,23 @@ class FieldPlan(Plan):
     def names(self) -> set[str]:
         """What the result has beside the coordinates of the times: variables, dims, labels."""
         outputs = {self.net.output_dim, *self.net.output_coords, v.CHANNEL, v.MODE}
-        return {*DIMS, *chain.from_iterable(DIMS.values()), *outputs}
+        return {*VARIABLES, *chain.from_iterable(self.dims.values()), *outputs}
+
+    @property
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """Dims of one field, and of its components; space has colours where the movie has."""
+        space = self.samples.dims
+        return {
+            v.IRF: (v.LAG, *space),
+            v.TEMPORAL: (v.COMPONENT, v.LAG),
+            v.SPATIAL: (v.COMPONENT, *space),
+            v.ENERGY_SHARE: (v.COMPONENT,),
+        }
 
     @property
     def asked(self) -> Mapping[str, Any]:
         """What is differentiated, and the labels of pixels and times."""
-        labels = {d: c.values for d, c in self.movie.coords.items() if d in (v.Y, v.X)}
+        labels = {d: c.values for d, c in self.movie.coords.items() if d in self.samples.dims}
         return {"fields": (self.choice, labels)}
 
     def captured(self) -> dict[str, Layer]:
@@ -225,7 +231,7 @@ class Fields(Bound):
     def quick(self, session: Session) -> Fields:
         """Take the quick way through the first convolution, where one makes the first layer."""
         prefix = Prefix.of(session.capture, session.traced)
-        if prefix is None or prefix.convolution is None:
+        if prefix is None or prefix.convolution is None or len(self.plan.samples.dims) > 2:
             return self
         weight = prefix.convolution.weight.detach()
         if prefix.standardisation is not None:
@@ -243,7 +249,7 @@ class Fields(Bound):
         variables = {
             name: labelled(
                 values,
-                outer + DIMS[name],
+                outer + self.plan.dims[name],
                 name=name,
                 units=units if name in (v.IRF, v.SPATIAL) else None,
             )
@@ -255,9 +261,9 @@ class Fields(Bound):
     def _coords(self, of_samples: Mapping[str, xr.Variable]) -> dict[str, Any]:
         movie, net = self.plan.movie, self.plan.net
         coords: dict[str, Any] = {**self.values.coords, **self.parts.coords, **of_samples}
-        pixels = self.plan.samples.pixels
-        coords |= {d: pixels[d] for d in (v.Y, v.X) if d in pixels}
-        coords[v.LAG] = lag_coordinate(net.history or 1, movie, net.frame_rate)
+        samples = self.plan.samples
+        coords |= {d: samples.pixels[d] for d in samples.dims if d in samples.pixels}
+        coords[v.LAG] = lag_coordinate(net.history or 1, movie, net.frame_rate, samples.own)
         if self.plan.rank is not None:
             coords[v.COMPONENT] = np.arange(self.plan.rank)
         return coords

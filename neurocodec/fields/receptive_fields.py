@@ -46,7 +46,7 @@ def receptive_fields(
     net
         A network that sees a movie.
     movie
-        (time, y, x).
+        (time, y, x), or (time, color, y, x) of a network that takes colours.
     cells
         Names of outputs, or an array of them such as ``rates.cell[:3]``; all where None.
     times
@@ -85,7 +85,8 @@ def receptive_fields(
         temporal times spatial. A time course is positive in its recent phase (the newest lag at
         which it reaches half of its maximum), so that the map has the sign of the polarity.
         `through` adds the dim `channel` or `mode` after `cell`. `lag` is in seconds, 0 the newest
-        frame, the oldest first.
+        frame, the oldest first. Of a movie in colours, maps have the dim `color` before `y`: a
+        component is one time course, and one map of each colour.
 
     Raises
     ------

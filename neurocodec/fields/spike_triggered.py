@@ -71,7 +71,8 @@ def spike_triggered_average(
     Returns
     -------
     xarray.Dataset
-        `sta` (cell, lag, y, x), the oldest lag first. NaN, with a warning, for a cell without
+        `sta` (cell, lag, y, x), the oldest lag first; (cell, lag, color, y, x) of a stimulus in
+        colours, each of which has the variance of its own. NaN, with a warning, for a cell without
         spikes.
 
     Raises
@@ -90,7 +91,9 @@ def spike_triggered_average(
     """
     if kind not in ("average", "filter"):
         raise unknown_name("kind of spike-triggered average", kind, ("average", "filter"))
-    stimulus = require_dims(movie_of(stimulus), (v.TIME, v.Y, v.X), "the stimulus")
+    stimulus = movie_of(stimulus)
+    colors = (v.COLOR,) if v.COLOR in getattr(stimulus, "dims", ()) else ()
+    stimulus = require_dims(stimulus, (v.TIME, *colors, v.Y, v.X), "the stimulus")
     stimulus = clock.in_seconds(stimulus)
     _require_history(history, stimulus)
     rates = _on_clock_of(stimulus, _summed(responses))
@@ -241,12 +244,13 @@ def _label(
 ) -> xr.Dataset:
     own = str(stimulus.attrs.get("units", "")) or "unit of stimulus"
     units = own if kind == "average" else f"{responses.attrs.get('units', '1')} per {own}"
-    sta = labelled(values, (v.CELL, v.LAG, v.Y, v.X), name="sta", units=units)
+    space = tuple(map(str, stimulus.dims))[1:]
+    sta = labelled(values, (v.CELL, v.LAG, *space), name="sta", units=units)
     coords: dict[str, Any] = {
         str(n): c.variable for n, c in rates.coords.items() if c.dims == (v.CELL,)
     }
-    require_free_names(coords, ("sta", v.LAG, v.Y, v.X), "the cells")
-    coords |= {d: stimulus[d].variable for d in (v.Y, v.X) if d in stimulus.coords}
+    require_free_names(coords, ("sta", v.LAG, *space), "the cells")
+    coords |= {d: stimulus[d].variable for d in space if d in stimulus.coords}
     coords[v.LAG] = lag_coordinate(history, stimulus)
     facts = {
         "history": history,

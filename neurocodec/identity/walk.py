@@ -303,6 +303,8 @@ def _of_every_module() -> frozenset[str]:
 
 
 def _key(key: object) -> str:
+    if isinstance(key, type):  # whose own attributes may hold it as a key again
+        return _name(key)
     return without_addresses(repr(key)) if _is_short(key) else digest(key)[:16]
 
 

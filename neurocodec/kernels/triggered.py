@@ -16,14 +16,16 @@ class TriggeredSums:
 
     history: int  # frames in a window
     reference: float = 0.0  # taken off all frames, so that sums of large numbers lose no digits
-    weighted: Any = 0.0  # (cell, lag, y, x): sum of r(t) (s(t + lag) - reference), oldest first
-    plain: Any = 0.0  # (lag, y, x): the same for r = 1
+    weighted: Any = (
+        0.0  # (cell, lag, ..., y, x): sum of r(t) (s(t + lag) - reference), oldest first
+    )
+    plain: Any = 0.0  # (lag, ..., y, x): the same for r = 1
     responses: Any = 0.0  # (cell,): sum of r(t)
-    squares: float = 0.0  # of s - reference, over the newest frames of all windows and pixels
+    squares: Any = 0.0  # (...): of s - reference, over newest frames and pixels
     count: int = 0  # windows
 
     def add(self, frames: NDArray[Any], responses: NDArray[Any]) -> None:
-        """Add consecutive windows of frames (n + history - 1, y, x), and responses (n, cell)."""
+        """Add windows of frames (n + history - 1, ..., y, x), and responses (n, cell)."""
         # response t answers the window that ends with frame t + history - 1
         count, *size = len(responses), *frames.shape[1:]
         flat = frames.reshape(len(frames), -1).astype(np.float32) - np.float32(self.reference)
@@ -36,12 +38,13 @@ class TriggeredSums:
         self.weighted = self.weighted + sums[:-1]
         self.plain = self.plain + sums[-1]
         self.responses = self.responses + rows[:-1].sum(1, dtype=np.float64)
-        self.squares += float((flat[self.history - 1 :] ** 2).sum(dtype=np.float64))
+        newest = (flat[self.history - 1 :] ** 2).reshape(count, *size[:-2], -1)
+        self.squares = self.squares + newest.sum((0, -1), dtype=np.float64)
         self.count += count
 
     def averages(self) -> NDArray[np.floating]:
         """Mean window weighted by responses, minus the mean window; NaN for cells without any."""
-        total = self.responses[:, None, None, None]
+        total = self._by_cell(self.responses)
         mean = np.divide(
             self.weighted, total, out=np.full_like(self.weighted, np.nan), where=total != 0
         )
@@ -49,13 +52,16 @@ class TriggeredSums:
         return found
 
     def filters(self) -> NDArray[np.floating]:
-        """Covariance of response and window over the stimulus' variance in time, mean of pixels."""
+        """Covariance of response and window over the variance in time, mean of pixels."""
         mean = self.plain / self.count
-        covariance = (
-            self.weighted / self.count - (self.responses / self.count)[:, None, None, None] * mean
-        )
+        covariance = self.weighted / self.count - self._by_cell(self.responses / self.count) * mean
         newest = mean[-1]
+        pixels = newest.shape[-2] * newest.shape[-1]
         # over time: that pixels differ in their mean is no variance of the stimulus
-        variance = self.squares / (self.count * newest.size) - (newest**2).mean()
-        found: NDArray[np.floating] = covariance / variance if variance > 0 else covariance * np.nan
+        variance = self.squares / (self.count * pixels) - (newest**2).mean((-2, -1))
+        variance = np.where(variance > 0, variance, np.nan)[..., None, None]
+        found: NDArray[np.floating] = covariance / variance
         return found
+
+    def _by_cell(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        return values.reshape(-1, *[1] * (self.weighted.ndim - 1))

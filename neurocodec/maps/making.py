@@ -11,8 +11,9 @@ import xarray as xr
 
 from neurocodec import arguments
 from neurocodec.attribution.plan import with_layer_of
+from neurocodec.engine.accepted import checked_dims
 from neurocodec.engine.run import Run
-from neurocodec.engine.samples import Samples, checked_dims, samples_at
+from neurocodec.engine.samples import Samples, samples_at
 from neurocodec.engine.session import Known, Session, opened
 from neurocodec.errors import InputError
 from neurocodec.labels import movie_of

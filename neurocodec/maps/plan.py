@@ -135,7 +135,7 @@ class MapPlan(Plan):
     @property
     def pixel_dims(self) -> tuple[str, ...]:
         """Dims of one map."""
-        return self.samples.dims if self.net.history is None else (v.LAG, v.Y, v.X)
+        return self.samples.dims if self.net.history is None else (v.LAG, *self.samples.dims)
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,8 @@ class Maps(Bound):
             coords[v.SIGN] = plan.sign
         coords |= {d: c for d, c in plan.samples.pixels.items() if d in plan.pixel_dims}
         if plan.net.history is not None:
-            coords[v.LAG] = lag_coordinate(plan.net.history, plan.stimuli, plan.net.frame_rate)
+            own, rate = plan.samples.own, plan.net.frame_rate
+            coords[v.LAG] = lag_coordinate(plan.net.history, plan.stimuli, rate, own)
         return coords
 
 

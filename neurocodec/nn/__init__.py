@@ -13,6 +13,7 @@
 - `perturbation/`: a network with channels replaced, and run again from there on
 - `retina/`: models of ganglion cells: the CNN, the LN model, their training, torch-deep-retina's
 - `sparse/`: sparse decompositions of rows: settings, models, how they are fitted
+- `video/`: networks that take video and return video
 """
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "settings",
     "sparse",
     "standardisation",
+    "video",
 ]

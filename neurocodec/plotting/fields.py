@@ -39,7 +39,8 @@ def plot_field(
     matplotlib.figure.Figure or matplotlib.figure.SubFigure
         Red: light excites in the recent past (ON); blue: darkness does (OFF). The part of the
         field's energy that the component has is written at the time course, where it is known. Of
-        full-field light, a movie of one pixel, the time course alone.
+        full-field light, a movie of one pixel, the time course alone. Of a movie in colours, a map
+        and a time course of each, in its own hue where light excites, grey where darkness does.
 
     Examples
     --------
@@ -48,6 +49,8 @@ def plot_field(
     3
     """
     course, image, share = _parts(field)
+    if image.ndim == 3 and image.dims[0] == v.COLOR:
+        return _in_colors(course, image, share, title, figure)
     if image.ndim != 2:
         raise InputError(
             came=f"fields over {list(map(str, image.dims[:-2]))}",
@@ -71,6 +74,33 @@ def plot_field(
     draw_course(right, course)
     style.tidy(right, f"time course{explained}", xlabel=_axis_name(course, v.LAG))
     return figure
+
+
+def _in_colors(
+    courses: xr.DataArray,
+    images: xr.DataArray,
+    share: xr.DataArray | None,
+    title: str,
+    figure: style.Canvas | None,
+) -> style.Canvas:
+    """Maps of each colour side by side, on one scale, and their time courses."""
+    count = images.sizes[v.COLOR]
+    figure = style.new_figure(2.6, 3.0 + 2.2 * count) if figure is None else figure
+    axes = figure.subplots(1, count + 1, width_ratios=(*[1] * count, 1.4))
+    limit = _limit(images)
+    for place, ax in enumerate(axes[:-1]):
+        draw_map(ax, images[place], limit)
+        style.tidy(ax, _color_of(images[place], place), xlabel=_axis_name(images, v.X))
+        draw_course(axes[-1], courses[place], style.hue(_color_of(images[place], place)))
+    explained = "" if share is None else f", {100 * float(share):.0f} % of the energy"
+    named = title or _name(images)
+    text = f"{named}{': ' if named else ''}time course{explained}"
+    style.tidy(axes[-1], text, xlabel=_axis_name(courses, v.LAG))
+    return figure
+
+
+def _color_of(image: xr.DataArray, place: int = 0) -> str:
+    return str(image[v.COLOR].item()) if v.COLOR in image.coords else str(place)
 
 
 def plot_fields(
@@ -152,11 +182,11 @@ def is_light(image: xr.DataArray) -> bool:
 
 
 def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:
-    """Draw a map (y, x), red where it is positive, in full colour at `limit`."""
+    """Draw a map (y, x), red where it is positive, or in its colour's hue, full at `limit`."""
     (top, bottom), (left, right) = (_edges(image, d) for d in (v.Y, v.X))
     return ax.imshow(
         image.values,
-        cmap=style.CONTRIBUTIONS,
+        cmap=style.hues(_color_of(image)) if v.COLOR in image.coords else style.CONTRIBUTIONS,
         vmin=-limit,
         vmax=limit,
         extent=(left, right, bottom, top),
@@ -164,12 +194,12 @@ def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:
     )
 
 
-def draw_course(ax: Axes, course: xr.DataArray) -> None:
+def draw_course(ax: Axes, course: xr.DataArray, color: str = style.INK) -> None:
     """Draw a time course (lag) over its lags; a dot where there is one lag."""
     lags = course[v.LAG].values
     ax.axhline(0, color=style.RECORDED, linewidth=0.7)
     marker = "" if lags.size > 1 else "o"
-    ax.plot(lags, course.values, color=style.INK, linewidth=1.1, marker=marker)
+    ax.plot(lags, course.values, color=color, linewidth=1.1, marker=marker)
     if lags.size > 1:
         ax.set_xlim(lags[0], lags[-1])
 
@@ -244,7 +274,7 @@ def _label(data: xr.DataArray, dim: str) -> str:
     value = data[dim].item()
     if dim == v.TIME:
         return f"{value:.2f} s"
-    return str(value) if dim == v.CELL else f"{dim} {value}"
+    return str(value) if dim in (v.CELL, v.COLOR) else f"{dim} {value}"
 
 
 def _name(image: xr.DataArray) -> str:

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.axes._base import _AxesBase
 from matplotlib.backend_bases import RendererBase
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
@@ -27,6 +27,15 @@ MUTED: Final = "#66727f"
 RECORDED: Final = "#c3cad2"
 TARGET: Final = "#6a3d9a"
 
+HUES: Final = {
+    "uv": "#7b3fa0",
+    "violet": "#7b3fa0",
+    "blue": "#2166ac",
+    "green": "#1b7837",
+    "yellow": "#a6850c",
+    "red": "#b2182b",
+}
+"""Part of the name of a stimulus' colour -> how it is drawn."""
 CONTRIBUTIONS: Final = "RdBu_r"
 MODES: Final = "Oranges"
 CORRELATION: Final = "PuOr_r"
@@ -159,6 +168,19 @@ def robust_limit(values: NDArray[Any], quantile: float = 0.995) -> float:
     if not sizes.size or not sizes.max():
         return 1.0
     return float(np.quantile(sizes, quantile) or sizes.max())
+
+
+def hue(color: str) -> str:
+    """How a stimulus' colour is drawn, by its name; one that is unknown has one of the hues too."""
+    name = color.lower()
+    known = next((h for part, h in HUES.items() if part in name), None)
+    every = list(dict.fromkeys(HUES.values()))
+    return known or every[sum(map(ord, name)) % len(every)]
+
+
+def hues(color: str) -> Colormap:
+    """Grey where numbers are below 0, white at 0, the hue of a stimulus' colour above."""
+    return LinearSegmentedColormap.from_list(f"hue {color}", ["#3a3a3a", "#ffffff", hue(color)])
 
 
 def category_colors(names: Sequence[str]) -> dict[str, str]:

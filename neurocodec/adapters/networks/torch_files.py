@@ -8,6 +8,7 @@ import re
 import struct
 import tarfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,13 +53,20 @@ DAMAGED: Final = (
 """What torch raises, besides `pickle.UnpicklingError`, on a file that is cut off or garbled."""
 
 
-def load_torch_file(path: Path) -> Any:
-    """Read a file of `torch.save`: tensors (to the CPU), plain values, numpy arrays of numbers."""
+def load_torch_file(path: Path, also: Sequence[Any] = ()) -> Any:
+    """Read a file of `torch.save`: tensors (to the CPU), plain values, numpy arrays of numbers.
+
+    `also` are further classes that may be in it, which hold values and run nothing.
+    """
     # Of any version of torch but the oldest (tar) format. Nothing that it asks for is imported or
     # run.
     _check_opens(path)
     try:
-        with one_at_a_time, torch.serialization.safe_globals(NUMPY), warnings.catch_warnings():
+        with (
+            one_at_a_time,
+            torch.serialization.safe_globals([*NUMPY, *also]),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

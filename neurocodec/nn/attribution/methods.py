@@ -36,7 +36,7 @@ class _AtSample(Method):
 
     def attribute(self, passes: Passes, batch: Batch) -> Attribution:
         """One forward and one backward pass."""
-        return self._found(passes, passes.point(batch.x), batch)
+        return self._found(passes, passes.at(batch), batch)
 
     def attribute_each(self, passes: Passes, batch: Batch) -> Iterator[Attribution]:
         """One forward pass, and one backward pass for each feature."""
@@ -87,7 +87,7 @@ class InputGrad(Method):
 
     def attribute(self, passes: Passes, batch: Batch) -> Attribution:
         """One forward and one backward pass, and a forward pass with tangents up to the layers."""
-        point = passes.point(batch.x)
+        point = passes.at(batch)
         direction = batch.x - passes.baseline
         tangent = tangents(passes.capture, passes.aliases, batch.x, direction)
         values = by_layer(torch.mul, tangent, point.gradient)

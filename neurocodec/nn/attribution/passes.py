@@ -38,6 +38,7 @@ class Passes:
     baseline: Tensor  # one input (1, ...), that all samples share
     given: bool = False  # asked for, or zeros as a path must start somewhere
     prefix: Prefix | None = None  # affine, and may be skipped
+    shared: Prefix | None = None  # what one pass over a movie makes for all its windows
     aliases: tuple[str, ...] = ()  # layers whose gradients are wanted; others are only read
     bypassed: frozenset[str] = frozenset()  # of these, those that something goes around
     parts: dict[str, Part] = field(default_factory=dict)  # from a layer on; whole passes without
@@ -159,6 +160,26 @@ class Passes:
         gradients = {a: g for a, g in zip(aliases, found, strict=True) if g is not None}
         return Point(done.outputs.detach(), value.detach(), done.detached(), gradients)
 
+    def at(self, batch: Batch, target: Target | None = None, alpha: float = 1) -> Point:
+        """The network at samples, or at `alpha` between baseline and these, with what is shared."""
+        frames = batch.frames
+        if self.shared is None or frames is None or (alpha != 1 and not self.is_still):
+            x = batch.x if alpha == 1 else torch.lerp(self.baseline, batch.x, alpha)
+            return self.point(x, target)
+        if alpha != 1:
+            frames = torch.lerp(self.baseline[0, :1], frames, alpha)
+        with torch.no_grad():
+            hidden = self.shared.convolve(replace(batch, frames=frames))
+        with self.shared.skipped():
+            return self.point(
+                batch.x, target, None if hidden is None else {self.shared.layer: hidden}
+            )
+
+    @cached_property
+    def is_still(self) -> bool:
+        """Whether all frames of the baseline are one."""
+        return bool((self.baseline == self.baseline[:, :1]).all())
+
     @staticmethod
     def _differentiate(value: Tensor, hidden: list[Tensor]) -> tuple[Tensor | None, ...]:
         if not value.requires_grad:
@@ -194,7 +215,7 @@ class Path:
             return self.passes.point(self.baseline.expand_as(self.batch.x), self.target)
         if alpha == 0:
             return self.passes.start
-        return self.passes.point(self.input(alpha), self.target)
+        return self.passes.at(self.batch, self.target, alpha)
 
     def input(self, alpha: float) -> Tensor:
         """Input of every sample."""
@@ -251,6 +272,17 @@ class AffinePath(Path):
         hidden = torch.lerp(*self.ends, alpha)
         with self.prefix.skipped():
             return self.passes.point(self.batch.x, self.target, {self.prefix.layer: hidden})
+
+
+def shared_holds(passes: Passes, batch: Batch) -> bool:
+    """Whether what one pass over a movie makes gives the same as windows, for this batch."""
+    try:
+        quick = passes.at(batch)
+    except Exception:  # noqa: BLE001 - of whatever kind: then all of it is computed
+        return False
+    full = passes.point(batch.x)
+    same = agree(Pass(quick.outputs, quick.hidden), Pass(full.outputs, full.hidden))
+    return same and same_slopes(quick.gradient, full.gradient)
 
 
 def prefix_holds(passes: Passes, batch: Batch) -> bool:

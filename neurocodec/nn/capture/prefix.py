@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,6 +39,7 @@ class Prefix:
     modules: tuple[tuple[nn.Module, tuple[int, ...]], ...]  # with the shape of their output
     convolution: nn.Conv2d | None = None  # that alone makes the layer from windows
     standardisation: Standardisation | None = None  # of frames, before the convolution
+    movie: Callable[[str, Batch], Tensor] | None = None  # the layer for windows, by one pass
     spectra: dict[tuple[int, ...], Tensor] = field(
         default_factory=dict, repr=False
     )  # of its kernels
@@ -55,9 +56,21 @@ class Prefix:
             convolution = standardisation = None
         return cls(first, modules, convolution, standardisation) if modules else None
 
+    @classmethod
+    def shared(
+        cls, capture: Capture, trace: Trace, movie: Callable[[str, Batch], Tensor]
+    ) -> Prefix | None:
+        """What comes before the first layer, which one pass over a movie makes for all windows."""
+        flow, first = trace.flow, next(iter(trace.order), None)
+        if first is None or flow.goes_round(through=first):
+            return None
+        return cls(first, skippable(flow, capture.module, {first}), movie=movie)
+
     def convolve(self, batch: Batch) -> Tensor | None:
-        """Make the layer's activation for consecutive windows of a movie, by FFT."""
-        if batch.frames is None or self.convolution is None:
+        """Make the layer's activation for consecutive windows: by one pass, or by FFT."""
+        if batch.frames is not None and self.movie is not None:
+            return self.movie(self.layer, batch)
+        if batch.frames is None or self.convolution is None or batch.frames.ndim != 3:
             return None
         weight, bias = self.convolution.weight, self.convolution.bias
         frames = (

@@ -24,10 +24,12 @@ BLOCK = 64
 """Responses computed by one Fourier transform; at 64 to 128 the time per response is lowest."""
 
 
-def windows(frames: Tensor, history: int) -> Tensor:
+def windows(frames: Tensor, history: int, axis: int = -3) -> Tensor:
     """Cut a movie (..., T, H, W) into windows (..., T - history + 1, history, H, W): a view."""
-    _check_movie(frames, history)
-    return frames.unfold(-3, history, 1).movedim(-1, -3)
+    if axis == -3:
+        _check_movie(frames, history)
+    time = axis % frames.ndim
+    return frames.unfold(time, history, 1).movedim(-1, time + 1)
 
 
 def convolve_movie(
