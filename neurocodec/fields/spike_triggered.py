@@ -9,17 +9,20 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from neurocodec import clock
 from neurocodec import vocabulary as v
-from neurocodec.arguments import is_whole
+from neurocodec.arguments import is_whole, whole
 from neurocodec.engine.samples import bar
 from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.kernels.lagged import circular_shifts
 from neurocodec.kernels.triggered import TriggeredSums
 from neurocodec.labels import (
     labelled,
     lag_coordinate,
     movie_of,
+    provenance,
     require_dims,
     require_finite,
     require_free_names,
@@ -38,6 +41,8 @@ def spike_triggered_average(
     history: int = 40,
     *,
     kind: Kind = "average",
+    shifts: int = 0,
+    seed: int = 0,
     progress: bool = False,
 ) -> xr.Dataset:
     """Spike-triggered average of every cell: the mean stimulus before a spike.
@@ -65,6 +70,11 @@ def spike_triggered_average(
         Frames in the window.
     kind
         ``"average"`` or ``"filter"``.
+    shifts
+        Circular shifts of the responses, by more than the history, that say what chance gives;
+        each takes as long as the average itself. 0 leaves `p_value` out.
+    seed
+        Of the shifts.
     progress
         Whether to show a bar.
 
@@ -73,7 +83,8 @@ def spike_triggered_average(
     xarray.Dataset
         `sta` (cell, lag, y, x), the oldest lag first; (cell, lag, color, y, x) of a stimulus in
         colours, each of which has the variance of its own. NaN, with a warning, for a cell without
-        spikes.
+        spikes. With `shifts`, `p_value` (cell): part of the shifted responses, and of the unshifted
+        ones, whose field is as large as the cell's anywhere.
 
     Raises
     ------
@@ -100,14 +111,55 @@ def spike_triggered_average(
     if kind == "average":
         _require_weights(rates)
     ends, rates = _aligned(stimulus, rates, history)
-    sums = _collect(stimulus, rates.values, history, ends, progress=progress)
-    values = sums.averages() if kind == "average" else sums.filters()
+    moved = _shifts(rates, history, shifts, seed)
+    values = _fields(stimulus, rates.values, history, ends, kind=kind, progress=progress)
     silent = (rates.values == 0).all(axis=0)
     if silent.any():
         values[silent] = np.nan
         names = rates[v.CELL].values[silent].tolist()
         warn(f"cells without spikes have no spike-triggered average: {names}")
-    return _label(values, stimulus, responses=responses, rates=rates, history=history, kind=kind)
+    made = _label(values, stimulus, responses=responses, rates=rates, history=history, kind=kind)
+    if not moved.size:
+        return made
+    peaks = _peaks(values)
+    as_large = np.ones(len(peaks))
+    for shift in tqdm(moved, "shifted responses", disable=not progress, leave=False):
+        rolled = np.roll(rates.values, shift, axis=0)
+        as_large += _peaks(_fields(stimulus, rolled, history, ends, kind=kind)) >= peaks
+    p = labelled(np.where(silent, np.nan, as_large / (len(moved) + 1)), (v.CELL,), name="p_value")
+    facts = provenance(made) | {"shifts": len(moved), "seed": seed}
+    return stamp(made.assign(p_value=p), facts.pop("function"), **facts)
+
+
+def _shifts(rates: xr.DataArray, history: int, count: int, seed: int) -> NDArray[np.intp]:
+    """Circular shifts of responses, in windows."""
+    count = whole("shifts", count, 0, hint="shifts=99")
+    size, room = rates.sizes[v.TIME], rates.sizes[v.TIME] - 2 * history
+    if count > max(room, 0):
+        raise InputError(
+            came=f"shifts={count} of {size} responses, by more than the history of {history}",
+            expected=f"at most {max(room, 0)}",
+            hint=f"shifts={max(room, 0)}, or a longer recording",
+        )
+    return circular_shifts(size, count, history, whole("seed", seed, 0, hint="seed=0"))
+
+
+def _fields(
+    stimulus: xr.DataArray,
+    rates: NDArray[Any],
+    history: int,
+    ends: NDArray[np.intp],
+    *,
+    kind: Kind,
+    progress: bool = False,
+) -> NDArray[np.floating]:
+    sums = _collect(stimulus, rates, history, ends, progress=progress)
+    return sums.averages() if kind == "average" else sums.filters()
+
+
+def _peaks(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Largest size of each cell's field."""
+    return np.asarray(np.abs(values).reshape(len(values), -1).max(axis=1))
 
 
 def _require_history(history: int, stimulus: xr.DataArray) -> None:

@@ -207,3 +207,29 @@ def test_every_block_of_the_stimulus_is_read_once(monkeypatch) -> None:
     )
     nc.spike_triggered_average(stimulus, rates, np.int64(5))
     assert reads == [104, 104, 104, 100]
+
+
+def test_a_field_that_is_there_is_told_from_one_that_is_not() -> None:
+    stimulus, random = white(4000), np.random.default_rng(3)
+    driven = responses(stimulus, np.random.default_rng(1).normal(size=(1, 3, 4, 4)))
+    noise = random.poisson(3, (driven.sizes["time"], 60))
+    cells = [*driven.cell.values, *(f"noise {i}" for i in range(60))]
+    rates = xr.DataArray(
+        np.concatenate([driven.values, noise], axis=1),
+        {"time": driven.time, "cell": cells},
+        dims=("time", "cell"),
+    )
+    found = nc.spike_triggered_average(stimulus, rates, 3, shifts=39)
+    assert found.p_value[0] == 1 / 40
+    assert (found.p_value[1:] <= 0.05).mean() < 0.15  # 5 % of 60, and three standard errors
+    plain = nc.spike_triggered_average(stimulus, rates, 3)
+    np.testing.assert_array_equal(plain.sta, found.sta)
+    assert "p_value" not in plain
+
+
+@pytest.mark.parametrize("shifts", [-1, 1.5, 100])
+def test_shifts_that_cannot_be_are_refused(shifts) -> None:
+    stimulus = white(100)
+    rates = responses(stimulus, np.ones((1, 3, 4, 4)))
+    with pytest.raises(InputError, match="shifts"):
+        nc.spike_triggered_average(stimulus, rates, 3, shifts=shifts)
