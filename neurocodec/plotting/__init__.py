@@ -12,6 +12,7 @@
 - `modes`: figures of contribution modes
 - `moments`: the field of a cell at chosen moments, beside its rate and the active modes (CODEC
   fig. 8B)
+- `mosaic`: where all cells look: the centres of their receptive fields, by type
 - `overview`: the whole analysis in one figure, in the spirit of CODEC fig. 8B
 - `perturbation`: figures of networks whose channels are ablated or preserved (CODEC fig. 6 and
   11)
@@ -40,6 +41,7 @@ from neurocodec.plotting.maps.localisation import plot_localisation, plot_pixel_
 from neurocodec.plotting.maps.movies import plot_movie_maps
 from neurocodec.plotting.modes import plot_modes
 from neurocodec.plotting.moments import plot_moments
+from neurocodec.plotting.mosaic import plot_mosaic
 from neurocodec.plotting.overview import plot_overview
 from neurocodec.plotting.perturbation import (
     plot_channel_scores,
@@ -75,6 +77,7 @@ __all__ = [
     "plot_mode_images",
     "plot_modes",
     "plot_moments",
+    "plot_mosaic",
     "plot_movie_maps",
     "plot_overview",
     "plot_perturbation",
