@@ -20,3 +20,14 @@ def test_own_models_run_as_written(capsys):
         assert said == written
     assert names["rates"].sizes == {"time": 41, "cell": 3}
     assert names["sta"].dims == ("cell", "lag", "color", "y", "x")
+
+
+def test_the_retina_runs_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = BLOCK.findall((DOCS / "retina.md").read_text("utf-8"))
+    assert len(blocks) == 11
+    names = {}
+    for block in blocks:
+        exec(compile(block, "retina.md", "exec"), names)  # noqa: S102 - what the page says
+    assert (tmp_path / "my-page" / "report.html").exists()
+    assert names["mine"].spike_count.sum() == 3
