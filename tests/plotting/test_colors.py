@@ -13,7 +13,7 @@ from neurocodec.plotting import style
 def fields():
     values = np.zeros((2, 5, 2, 6, 6))  # cell, lag, color, y, x
     values[0, -2, 0, 2, 3] = 2.0
-    values[0, -2, 1, 2, 3] = -1.0
+    values[0, -3, 1, 2, 3] = -1.0
     values[1, -1, 1, 4, 1] = 1.0
     coords = {"cell": ["a", "b"], "lag": np.arange(-4, 1) / 10, "color": ["UV", "green"]}
     return xr.DataArray(values, coords, ("cell", "lag", "color", "y", "x"), name="sta")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from neurocodec.errors import CaptureError, InputError
-from neurocodec.nn.video.arrangement import noise
+from neurocodec.nn.video.arrangement import SIZES, noise, sized
 
 LOOKS: Final = 8
 """Windows of noise that are looked at, at least: a unit that is silent in one is not in all."""
@@ -93,8 +93,8 @@ def _require_cells(run: Callable[[Tensor], Tensor], window: Tensor, cells: int) 
 
 def _dependence(run: Callable[[Tensor], Tensor], window: Tensor, count: int) -> Tensor:
     """(step, frame): whether a step depends on a frame. Each window of noise looks at one step."""
-    repeats = -(-LOOKS // count)
-    x = noise((repeats * count, *window.shape[1:]), window).requires_grad_()
+    repeats = max(len(SIZES), -(-LOOKS // count))
+    x = sized((repeats, count, *window.shape[1:]), window).flatten(0, 1).requires_grad_()
     with torch.enable_grad():
         steps = run(x)
         rows = torch.arange(len(x), device=x.device)
