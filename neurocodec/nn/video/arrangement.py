@@ -16,8 +16,6 @@ TAKEN: Final = (SAMPLE, v.COLOR, v.TIME, v.Y, v.X)
 """Axes of what a video network may take."""
 RETURNED: Final = (SAMPLE, v.TIME, v.CELL, v.CATEGORY)
 """Axes of what it may return."""
-SIZES: Final = (1.0, 10.0, 100.0)
-"""Standard deviations of noise: a network may take light in any unit, and bring it to its own."""
 EXAMPLE: Final = 'input="(sample, color, time, y, x)", output="(sample, time, cell)"'
 
 
@@ -125,13 +123,7 @@ def _text(axes: tuple[str, ...]) -> str:
     return f"({', '.join(axes)})"
 
 
-def noise(shape: tuple[int, ...], like: Tensor) -> Tensor:
+def noise(shape: tuple[int, ...], like: Tensor, seed: int = 0) -> Tensor:
     """Standard normal numbers, the same each time, that leave the global random state alone."""
-    generator = torch.Generator("cpu").manual_seed(0)
+    generator = torch.Generator("cpu").manual_seed(seed)
     return torch.randn(shape, generator=generator).to(like)
-
-
-def sized(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """The same of several sizes, one after the other along the first axis."""
-    sizes = torch.tensor(SIZES)[torch.arange(shape[0]) % len(SIZES)].to(like)
-    return noise(shape, like) * sizes.reshape(-1, *[1] * (len(shape) - 1))
