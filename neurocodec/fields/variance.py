@@ -50,7 +50,8 @@ def field_variance(
     ----------
     fields
         Of `nc.receptive_fields` with a rank: `temporal` (time, cell, component, lag) and
-        `spatial` (time, cell, component, y, x); or `irf` (time, cell, lag, y, x).
+        `spatial` (time, cell, component, y, x); or `irf` (time, cell, lag, y, x). Maps may be in
+        colours (color, y, x).
     loadings
         (time, mode) at the times of the fields, at least.
     regressor
@@ -140,7 +141,8 @@ def _components(
     if isinstance(fields, xr.Dataset) and {"temporal", "spatial"} <= set(fields.data_vars):
         parts = (v.TIME, v.CELL, v.COMPONENT)
         temporal = labels.require_dims(fields["temporal"], (*parts, v.LAG), "temporal components")
-        spatial = labels.require_dims(fields["spatial"], (*parts, v.Y, v.X), "spatial components")
+        maps = (*parts, *_space(fields["spatial"]))
+        spatial = labels.require_dims(fields["spatial"], maps, "spatial components")
         labels.require_finite(temporal, "temporal components")
         labels.require_finite(spatial, "spatial components")
         return _in_order(temporal), _in_order(spatial)
@@ -151,9 +153,14 @@ def _components(
             expected="'temporal' and 'spatial', or 'irf'",
             hint="nc.receptive_fields(net, movie, times=..., rank=2)",
         )
-    whole = labels.require_dims(whole, (v.TIME, v.CELL, v.LAG, v.Y, v.X), "fields")
+    whole = labels.require_dims(whole, (v.TIME, v.CELL, v.LAG, *_space(whole)), "fields")
     labels.require_finite(whole, "fields")
     return None, _in_order(whole)
+
+
+def _space(fields: xr.DataArray) -> tuple[str, ...]:
+    """Dims of a map, with colours where the fields have some."""
+    return (v.COLOR, v.Y, v.X) if v.COLOR in fields.dims else (v.Y, v.X)
 
 
 def _gram(temporal: xr.DataArray | None, spatial: xr.DataArray, cell: int) -> Matrix:

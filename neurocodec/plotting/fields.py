@@ -91,11 +91,13 @@ def _in_colors(
     for place, ax in enumerate(axes[:-1]):
         draw_map(ax, images[place], limit)
         style.tidy(ax, _color_of(images[place], place), xlabel=_axis_name(images, v.X))
-        draw_course(axes[-1], courses[place], style.hue(_color_of(images[place], place)))
+        one = bool((courses == courses[0]).all())  # course for all colours
+        color = style.INK if one else style.hue(_color_of(images[place], place))
+        draw_course(axes[-1], courses[place], color)
     explained = "" if share is None else f", {100 * float(share):.0f} % of the energy"
-    named = title or _name(images)
-    text = f"{named}{': ' if named else ''}time course{explained}"
-    style.tidy(axes[-1], text, xlabel=_axis_name(courses, v.LAG))
+    named = style.plain(title or _name(images))
+    figure.suptitle(named, fontsize=style.TEXT, fontweight="bold", x=0.01, ha="left")
+    style.tidy(axes[-1], f"time course{explained}", xlabel=_axis_name(courses, v.LAG))
     return figure
 
 

@@ -83,3 +83,14 @@ def test_networks_of_windows_refuse_colours():
     )
     with pytest.raises(InputError, match="'color'"):
         nc.respond(net, colored())
+
+
+def test_changes_of_fields_in_colours_are_explained_like_those_of_more_pixels():
+    fields = nc.receptive_fields(video_network(), colored(30), rank=1, progress=False)
+    loadings = np.random.default_rng(0).uniform(size=(25, 2))
+    modes = xr.DataArray(loadings, {"time": fields.time, "mode": [0, 1]}, ("time", "mode"))
+    options = {"shuffles": 3, "folds": 2}
+    found = nc.field_variance(fields, modes, **options)
+    wide = xr.concat([fields.spatial.isel(color=i, drop=True) for i in (0, 1)], "x")
+    flat = xr.Dataset({"temporal": fields.temporal, "spatial": wide})
+    xr.testing.assert_allclose(found, nc.field_variance(flat, modes, **options))

@@ -13,7 +13,7 @@ from neurocodec.plotting import style
 def fields():
     values = np.zeros((2, 5, 2, 6, 6))  # cell, lag, color, y, x
     values[0, -2, 0, 2, 3] = 2.0
-    values[0, -2, 1, 2, 3] = -1.0
+    values[0, -3, 1, 2, 3] = -1.0
     values[1, -1, 1, 4, 1] = 1.0
     coords = {"cell": ["a", "b"], "lag": np.arange(-4, 1) / 10, "color": ["UV", "green"]}
     return xr.DataArray(values, coords, ("cell", "lag", "color", "y", "x"), name="sta")
@@ -29,7 +29,8 @@ def test_a_field_has_a_map_of_each_colour_in_its_hue(fields):
     dark = green.images[0]
     assert dark.norm.vmax == image.norm.vmax == 2.0
     shade = dark.cmap(dark.norm(dark.get_array().min()))[:3]
-    assert max(shade) - min(shade) < 0.02 and max(shade) < 0.8
+    assert max(shade) - min(shade) < 0.02
+    assert max(shade) < 0.8
     colors = [line.get_color() for line in courses.lines if line.get_color() in style.HUES.values()]
     assert colors == [style.hue("UV"), style.hue("green")]
 

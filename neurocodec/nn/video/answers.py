@@ -14,8 +14,12 @@ from torch import Tensor
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.nn.video.arrangement import noise
 
-LOOKS: Final = 8
+LOOKS: Final = 12
 """Windows of noise that are looked at, at least: a unit that is silent in one is not in all."""
+MOST_LOOKS: Final = 60
+"""At most, for each step."""
+SIZES: Final = (1.0, 10.0, 100.0)
+"""Deviations of the noise: a network may take light in any unit, and bring it to its own."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,7 @@ def found(run: Callable[[Tensor], Tensor], window: Tensor, step: int | None) -> 
             expected=f"a step from {-count} (the first) to -1 (the last)",
             hint="answer=None finds it",
         )
-    seen = _dependence(run, window, count)
-    newest = [int(row.nonzero()[-1]) if bool(row.any()) else -1 for row in seen]
+    seen, newest = _seen(run, window, count)
     chosen = _first_whole(newest) if step is None else step % count
     if newest[chosen] < 0:
         raise CaptureError(
@@ -91,18 +94,33 @@ def _require_cells(run: Callable[[Tensor], Tensor], window: Tensor, cells: int) 
         )
 
 
-def _dependence(run: Callable[[Tensor], Tensor], window: Tensor, count: int) -> Tensor:
-    """(step, frame): whether a step depends on a frame. Each window of noise looks at one step."""
-    repeats = -(-LOOKS // count)
-    x = noise((repeats * count, *window.shape[1:]), window).requires_grad_()
+def _seen(run: Callable[[Tensor], Tensor], window: Tensor, count: int) -> tuple[Tensor, list[int]]:
+    """(step, frame): whether a step depends on a frame; and the newest frame of each, or -1.
+
+    More noise is looked at where steps seem to depend on nothing, or on older frames than those
+    before them.
+    """
+    seen = torch.zeros(count, window.shape[1], dtype=torch.bool, device=window.device)
+    for look in range(MOST_LOOKS):
+        seen |= _dependence(run, window, count, look)
+        newest = [int(row.nonzero()[-1]) if bool(row.any()) else -1 for row in seen]
+        whole = min(newest) >= 0 and newest == sorted(newest)
+        if whole and look + 1 >= max(len(SIZES), LOOKS // count):
+            break
+    return seen, newest
+
+
+def _dependence(run: Callable[[Tensor], Tensor], window: Tensor, count: int, look: int) -> Tensor:
+    """(step, frame): whether a step depends on a frame, by one window of noise for each step."""
+    shape = (count, *window.shape[1:])
+    x = (noise(shape, window, look) * SIZES[look % len(SIZES)]).requires_grad_()
     with torch.enable_grad():
         steps = run(x)
-        rows = torch.arange(len(x), device=x.device)
+        rows = torch.arange(count, device=x.device)
         cells = torch.arange(1, 1 + steps.shape[2], device=x.device).to(steps).cos()
-        total = (steps[rows, rows % count] * cells).sum()
+        total = (steps[rows, rows] * cells).sum()
     slopes = torch.autograd.grad(total, x)[0] if total.requires_grad else torch.zeros_like(x)
-    per_frame = (slopes.flatten(2) != 0).any(2)
-    return per_frame.reshape(repeats, count, -1).any(0)
+    return (slopes.flatten(2) != 0).any(2)
 
 
 def _first_whole(newest: list[int]) -> int:

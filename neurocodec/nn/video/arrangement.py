@@ -123,7 +123,7 @@ def _text(axes: tuple[str, ...]) -> str:
     return f"({', '.join(axes)})"
 
 
-def noise(shape: tuple[int, ...], like: Tensor) -> Tensor:
+def noise(shape: tuple[int, ...], like: Tensor, seed: int = 0) -> Tensor:
     """Standard normal numbers, the same each time, that leave the global random state alone."""
-    generator = torch.Generator("cpu").manual_seed(0)
+    generator = torch.Generator("cpu").manual_seed(seed)
     return torch.randn(shape, generator=generator).to(like)

@@ -12,7 +12,7 @@ from neurocodec.arguments import is_whole
 from neurocodec.errors import InputError, NeurocodecError
 from neurocodec.nn.capture.borrowing import borrowed
 from neurocodec.nn.capture.layer import Item, Layer, pick
-from neurocodec.nn.video.answers import Answer, found
+from neurocodec.nn.video.answers import SIZES, Answer, found
 from neurocodec.nn.video.arrangement import EXAMPLE, Arrangement, noise
 from neurocodec.nn.video.trimmed import Trims, trimmed, trims_of
 
@@ -106,7 +106,8 @@ def _unneeded(copy: Any, window: Tensor, answer: Answer) -> Trims:
     trims = trims_of(copy.video)
     if not trims:
         return {}
-    x = noise((3, *window.shape[1:]), window)
+    shape = (1, *window.shape[1:])
+    x = torch.cat([size * noise(shape, window, i) for i, size in enumerate(SIZES)])
     with torch.no_grad(), suppress(Exception):
         expected = copy.steps(x)[:, answer.step]
         with trimmed(copy.video, trims):

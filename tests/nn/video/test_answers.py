@@ -82,3 +82,16 @@ def test_axes_that_are_called_by_each_others_names_are_refused():
 def test_answers_that_depend_on_nothing_are_refused():
     with pytest.raises(CaptureError, match="depends on no frame"):
         found(lambda x: torch.zeros(len(x), 4, 2), WINDOW, None)
+
+
+def test_light_in_any_unit_is_looked_at():
+    """Units that are silent for small numbers, as where the stimulus is standardised first."""
+    torch.manual_seed(0)
+    module = nn.Sequential(convolution(5), nn.ReLU())
+    answer = found(lambda x: steps_of(module)((x - 60) / 20), WINDOW, None)
+    assert (answer.step, answer.first, answer.last) == (-1, -4, 0)
+    with torch.no_grad():
+        module[0].weight.abs_()
+        module[0].bias.fill_(1.0)
+    answer = found(lambda x: steps_of(module)((x - 60) / 20), WINDOW, None)  # silent at 0
+    assert (answer.step, answer.first, answer.last) == (-1, -4, 0)
