@@ -99,6 +99,15 @@ def frame_rate(value: Any, name: str = "frame_rate") -> float:
     return found
 
 
+def sample_rate(value: Any, name: str = "sample_rate") -> float:
+    """Take a number of samples per second, as spike sorters have them, above 0."""
+    expected, hint = "samples per second, above 0", "sample_rate=30000.0"
+    found = number(name, value, expected, hint=hint)
+    if found <= 0:
+        raise InputError(came=f"{name}={value!r}", expected=expected, hint=hint)
+    return found
+
+
 def between(name: str, value: Any, *, hint: str = "") -> float:
     """Take a number above 0 and below 1."""
     expected = "a number between 0 and 1"

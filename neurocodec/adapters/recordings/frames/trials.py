@@ -58,7 +58,7 @@ class Trials:
                 raise InputError(
                     came=f"{len(times)} {what} for {self.count} trials of {each}",
                     expected=f"{self.count * each}",
-                    hint="trials=starts, where some trials are not whole",
+                    hint="trials=[[start, stop], ...], where some trials are not whole",
                 )
             return dict(enumerate(times.reshape(self.count, each)))
         first = np.searchsorted(times, self.starts)
@@ -106,6 +106,12 @@ def trials_of(trials: Any) -> Trials | None:
     if hasattr(trials, "columns") and {"start_time", "stop_time"} <= {*trials.columns}:
         return _bounds(np.asarray(trials["start_time"]), np.asarray(trials["stop_time"]))
     found = np.asarray(unwrapped(trials))
+    if not found.ndim and found.dtype.kind == "f" and float(found).is_integer():
+        raise InputError(
+            came=f"trials={float(found)}, which may be how many there are, or a start",
+            expected=EXPECTED,
+            hint=f"trials={int(found)}, or trials=[{float(found)}]",
+        )
     if found.dtype.kind not in "fiu" or not found.size or found.ndim > 2:
         raise InputError(
             came=f"trials= of {found.dtype} and shape {found.shape}", expected=EXPECTED

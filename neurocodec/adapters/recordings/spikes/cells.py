@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neurocodec import arguments
 from neurocodec.adapters.recordings.account import leave
@@ -20,6 +21,10 @@ NOISE: Final = ("noise", "artifact", "artefact")
 """Labels of what is no cell."""
 UNLABELLED: Final = "unsorted"
 """Label of a cluster that nobody looked at, as phy calls it."""
+CLOCKS: Final = (1.0, 1e3, 1e6)
+"""Samples per second of times in s, ms and us, which are no whole numbers."""
+OFF_WHOLE: Final = 1e-3
+"""Samples by which the number of a sample may miss a whole one, by rounding."""
 Times = NDArray[np.float64]
 
 
@@ -45,19 +50,32 @@ class Cells:
         )
 
 
+def require_different(names: Iterable[Any], what: str) -> list[str]:
+    """Refuse cells of one name, as one of them would take the spikes of the other."""
+    found = [*map(str, names)]
+    twice = [name for name, count in Counter(found).items() if count > 1]
+    if twice:
+        raise InputError(
+            came=f"{what} with two cells called {twice[0]!r}", expected="names that differ"
+        )
+    return found
+
+
+def unit_name(key: Any) -> str:
+    """Name of a cell that was given by a number or a name; floats that are whole are numbers."""
+    whole = isinstance(key, float | np.floating) and float(key).is_integer()
+    return f"unit {int(key)}" if whole or arguments.is_whole(key) else str(key)
+
+
 def named(times: Mapping[Any, Any], what: str = "spike_times") -> dict[str, Times]:
     """Check spike times by cell: names that differ, finite numbers of seconds."""
     if not times:
         raise InputError(came=f"{what} of no cell", expected="{cell: times in seconds, ...}")
-    found: dict[str, Times] = {}
-    for key, values in times.items():
-        name = f"unit {key}" if arguments.is_whole(key) else str(key)
-        if name in found:
-            raise InputError(
-                came=f"{what} with two cells called {name!r}", expected="names that differ"
-            )
-        found[name] = seconds(values, f"{what} of {name!r}")
-    return found
+    names = require_different(map(unit_name, times), what)
+    return {
+        name: seconds(values, f"{what} of {name!r}")
+        for name, values in zip(names, times.values(), strict=True)
+    }
 
 
 def seconds(values: Any, what: str) -> Times:
@@ -114,18 +132,49 @@ def of_quality(cells: Cells, quality: Quality, default: str | Iterable[str]) -> 
 
 def grouped(times: Any, owners: Any, what: str) -> dict[Any, Times]:
     """Times of each owner, from a time and an owner of every spike; owners in their order."""
-    spikes, cells = np.ravel(times), np.ravel(owners)
+    spikes, cells = np.ravel(times), _owners(np.ravel(owners), what)
     if len(spikes) != len(cells):
         raise InputError(
             came=f"{len(spikes)} times and {len(cells)} cells of spikes in {what}",
             expected="a time and a cell for every spike",
             hint="write both arrays again, from the same spikes",
         )
+    if not cells.size:
+        return {}
     order = np.argsort(cells, kind="stable")
     names, first = np.unique(cells[order], return_index=True)
     return dict(zip(names.tolist(), np.split(spikes[order], first[1:]), strict=True))
 
 
-def in_seconds(samples: NDArray[Any], rate: float) -> Times:
-    """Samples of a clock of so many per second as seconds."""
-    return np.asarray(samples, np.float64) / rate
+def _owners(cells: NDArray[Any], what: str) -> NDArray[Any]:
+    """Names or whole numbers of cells, one a spike; whole floats are whole numbers again."""
+    if cells.dtype.kind == "f" and (cells == np.round(cells)).all():
+        return cells.astype(np.int64)
+    if cells.dtype.kind in "iuUS":
+        return cells.astype(str) if cells.dtype.kind == "S" else cells
+    lost = int(np.isnan(cells).sum()) if cells.dtype.kind == "f" else 0
+    raise InputError(
+        came=f"cells of the spikes in {what}, {lost} of which are NaN"
+        if lost
+        else f"cells of the spikes in {what}, of {cells.dtype}",
+        expected="the number or the name of a cell for every spike",
+        hint="keep = np.isfinite(spike_cell); spike_times[keep], spike_cell[keep]" if lost else "",
+    )
+
+
+def is_sampled(times: Iterable[ArrayLike]) -> bool:
+    """Whether spike times are numbers of samples, which are whole."""
+    plain = [np.asarray(x, np.float64) for x in times]
+    return all(bool((np.abs(x - np.round(x)) < OFF_WHOLE).all()) for x in plain)
+
+
+def in_seconds(times: Mapping[Any, Times], rate: float) -> dict[Any, Times]:
+    """Samples of a clock of so many per second as seconds; refused where they are no samples."""
+    # Times in s, ms or us are fractions of "samples" on a clock of 1000 or 1000000 per second.
+    if rate not in CLOCKS and not is_sampled(x[np.isfinite(x)] for x in times.values()):
+        raise InputError(
+            came=f"sample_rate={rate:g} beside spike times that are no whole numbers",
+            expected="the numbers of samples",
+            hint="sample_rate=1000.0, where they are in ms; sample_rate=1.0, where in seconds",
+        )
+    return {k: np.asarray(x, np.float64) / rate for k, x in times.items()}
