@@ -142,19 +142,20 @@ def assemble(variables: Mapping[str, xr.Variable], where: str) -> xr.Dataset:
     }
     coords[v.TIME] = _time(variables, sizes[v.TIME], where)
     if "spike_count" in variables:
-        coords["bin_width"] = ((), _width(variables, coords[v.TIME].values), {"units": v.SECONDS})
+        width = _width(variables, coords[v.TIME].values, where)
+        coords["bin_width"] = ((), width, {"units": v.SECONDS})
     data = {name: _described(name, variables[name]) for name in DATA if name in variables}
     return xr.Dataset(data, coords)
 
 
-def _width(variables: Mapping[str, xr.Variable], time: NDArray[np.float64]) -> float:
+def _width(variables: Mapping[str, xr.Variable], time: NDArray[np.float64], where: str) -> float:
     """Bin of spike counts in seconds: as stored, or as long as a frame."""
     step = clock.step_of(time) if len(time) > 1 else np.nan
     if "bin_width" not in variables:
         return step
-    width = clock.scalar_seconds(xr.DataArray(variables["bin_width"], name="bin_width"))
+    width = clock.scalar_seconds(xr.DataArray(variables["bin_width"], name="bin_width"), where)
     if len(time) > 1:
-        clock.require_width(width, step)
+        clock.require_width(width, step, where)
     return width
 
 

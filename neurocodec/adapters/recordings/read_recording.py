@@ -165,7 +165,7 @@ def read_recording(
     stored = _datasets(found) if isinstance(found, xr.DataTree) else found
     parts = mend_gaps(select_cells(stored, cells), nan)
     report_silent(parts)
-    report_slow(parts)
+    report_slow(parts, of_tree=True)
     line = tell(source.name, parts, left)
     if isinstance(found, xr.DataTree) and not found.data_vars:
         as_stored = all(parts[name] is part for name, part in stored.items())

@@ -30,7 +30,7 @@ def test_a_frame_before_a_gap_lasts_one_step():
 
 def test_spikes_in_seconds_beside_frames_in_ms_are_noticed():
     spikes, frames = {"a": np.linspace(0, 4.9, 40)}, np.arange(500) * 10.0
-    with pytest.raises(InputError, match="where the times of the frames are in ms"):
+    with pytest.raises(InputError, match="frame_times / 1000"):
         report_outside(spikes, [frames])
     report_outside(spikes, [frames / 1000])
     with pytest.warns(NeurocodecWarning, match="are both in seconds"):

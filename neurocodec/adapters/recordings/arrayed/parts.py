@@ -22,6 +22,7 @@ from neurocodec.adapters.recordings.frames.movies import EXPECTED, movie
 from neurocodec.adapters.recordings.frames.schedule import Timing
 from neurocodec.adapters.recordings.making import made
 from neurocodec.adapters.recordings.spikes.cells import Quality, of_quality
+from neurocodec.adapters.recordings.spikes.remedies import Remedies, of_matlab, of_npz
 from neurocodec.errors import InputError
 
 TIMES = ("frame_times", "triggers", "trials", "frame_rate", "frames_per_trigger", "shown")
@@ -52,10 +53,13 @@ def _members(path: Path) -> dict[str, set[str]]:
 def read_stored_spikes(path: Path, parts: list[str], quality: Quality) -> dict[str, xr.Dataset]:
     """Parts of an `.npz` with spike times."""
     leave("parts without spike times:", sorted({*_members(path)} - {*parts}))
-    return {
-        part or WHOLE: _part(read_arrays(path, part), f"{path.name}/{part}".rstrip("/"), quality)
-        for part in parts
-    }
+    found = {}
+    for part in parts:
+        arrays = read_arrays(path, part)
+        names = {str(meaning(n)): n for n in arrays}
+        where = f"{path.name}/{part}".rstrip("/")
+        found[part or WHOLE] = _part(arrays, where, quality, of_npz(part, names))
+    return found
 
 
 def read_matlab_spikes(path: Path, quality: Quality) -> dict[str, xr.Dataset]:
@@ -67,12 +71,20 @@ def read_matlab_spikes(path: Path, quality: Quality) -> dict[str, xr.Dataset]:
         if isinstance(x, dict) and {"stimulus", SPIKES} <= {meaning(k) for k in x}
     }
     if structs:
-        return {k: _part(x, f"{path.name}/{k}", quality, matlab=True) for k, x in structs.items()}
-    return {WHOLE: _part(arrays, path.name, quality, matlab=True)}
+        return {
+            k: _part(x, f"{path.name}/{k}", quality, of_matlab(k), matlab=True)
+            for k, x in structs.items()
+        }
+    return {WHOLE: _part(arrays, path.name, quality, of_matlab(""), matlab=True)}
 
 
 def _part(
-    arrays: Mapping[str, Any], where: str, quality: Quality, *, matlab: bool = False
+    arrays: Mapping[str, Any],
+    where: str,
+    quality: Quality,
+    remedies: Remedies,
+    *,
+    matlab: bool = False,
 ) -> xr.Dataset:
     found = meant(arrays, where)
     cells = of_quality(cells_in(arrays, where), quality, "not noise")
@@ -91,7 +103,7 @@ def _part(
     if isinstance(stimulus, xr.Variable):
         stimulus = _labelled(stimulus)
     frames = movie(stimulus)
-    return made(frames, cells, timing.schedule(frames.sizes[v.TIME]))
+    return made(frames, cells, timing.schedule(frames.sizes[v.TIME]), remedies)
 
 
 def _labelled(stimulus: xr.Variable) -> Any:

@@ -20,6 +20,7 @@ from neurocodec.adapters.recordings.dandi.units import Units, units_of, watched
 from neurocodec.adapters.recordings.making import responses, shown
 from neurocodec.adapters.recordings.spike_times import report_outside
 from neurocodec.adapters.recordings.spikes.cells import Quality
+from neurocodec.adapters.recordings.spikes.remedies import OF_STORED
 from neurocodec.arguments import one_of
 from neurocodec.errors import InputError
 
@@ -67,7 +68,7 @@ def _with_units(
     found = arranged(movies, content)
     if units is not None:
         onsets = [row for part in found for row in part.plan.onsets]
-        report_outside(units.cells.times, onsets, session=True)
+        report_outside(units.cells.times, onsets, session=True, remedies=OF_STORED)
     parts = {}
     for part in found:
         plan, cells = watched(part.plan, units, content, part.name)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.account import leave
 from neurocodec.errors import InputError, StorageError
 from neurocodec.labels import labelled, movie_of, require_finite
 
@@ -62,7 +63,10 @@ def _by_dims(stimulus: xr.DataArray) -> xr.DataArray:
     for wanted in ((v.TIME,), (v.TIME, v.Y, v.X), (v.TIME, v.COLOR, v.Y, v.X)):
         if dims == {*wanted}:
             plain = stimulus.transpose(*wanted)
-            return plain.drop_vars([c for c in plain.coords if v.TIME in plain[c].dims])
+            own = [c for c in plain.coords if v.TIME in plain[c].dims]
+            other = [c for c in own if c not in (v.TIME, v.SEGMENT) or plain[c].ndim > 1]
+            leave("coordinates of the stimulus along time:", other)
+            return plain.drop_vars(other)
     raise InputError(
         came=f"a stimulus with the dims {tuple(map(str, stimulus.dims))}",
         expected=EXPECTED,

@@ -34,8 +34,9 @@ class Trials:
                 expected="when the trials began, where nothing else says so",
                 hint="trials=starts",
             )
-        step = clock.step_of(relative[np.isfinite(relative)]) if len(relative) > 1 else 0.0
-        lasting = float(np.nanmax(relative)) + step
+        known = relative[~np.isnan(relative)]
+        step = clock.step_of(known) if known.size > 1 else 0.0
+        lasting = float(known.max()) + step
         slack = clock.JUMP * step
         short = np.diff(self.starts) < lasting - slack
         if short.any():
