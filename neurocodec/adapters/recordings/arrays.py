@@ -15,6 +15,7 @@ from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.lazy import stored_variable
+from neurocodec.adapters.recordings.spikes.cells import require_different
 from neurocodec.errors import InputError
 from neurocodec.labels import time_coordinate
 
@@ -140,6 +141,9 @@ def assemble(variables: Mapping[str, xr.Variable], where: str) -> xr.Dataset:
         **{d: (d, _default_labels(d, n)) for d, n in sizes.items() if d != v.TIME},
         **{n: x for n, x in variables.items() if n not in (*DATA, "frame_rate", "bin_width")},
     }
+    for dim in (v.CELL, v.INTERNEURON):
+        if dim in variables and variables[dim].ndim == 1:
+            require_different(variables[dim].values, f"{dim!r} of {where}")
     coords[v.TIME] = _time(variables, sizes[v.TIME], where)
     if "spike_count" in variables:
         width = _width(variables, coords[v.TIME].values, where)

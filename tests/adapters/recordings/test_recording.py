@@ -286,6 +286,11 @@ REFUSED = {
     ),
     "spikes of no cell": (lambda: nc.recording(MOVIE, {}, frame_rate=RATE), "of no cell"),
     "spikes of a number": (lambda: nc.recording(MOVIE, 3, frame_rate=RATE), "type int"),
+    "spikes of trials": (
+        lambda: nc.recording(MOVIE, [[[0.1], [0.2, 0.3]], [[0.1], [0.2]]], frame_rate=RATE),
+        "no lists of times",
+    ),
+    "cells as a number": (lambda: once(frame_rate=RATE, cells=0), "cells=0"),
     "spikes of text": (lambda: nc.recording(MOVIE, {"a": ["x"]}, frame_rate=RATE), "of 'a', <U1"),
     "a train of 0 and 1": (
         lambda: nc.recording(MOVIE, {"a": [True, False]}, frame_rate=RATE),

@@ -270,6 +270,11 @@ def test_traces_of_open_retina_where_no_spikes_were_inferred(tmp_path):
     np.testing.assert_allclose(found.time[:2], [2.0, 2.1])
 
 
+def test_regions_of_open_retina_that_have_names(tmp_path):
+    path = session(tmp_path / "r.h5", roi_ids=np.array([b"left", b"right"]))
+    assert nc.read_recording(path)["natural"].cell.values.tolist() == ["left", "right"]
+
+
 def changed(make, **files):
     """A folder of phy in which files are other ones, or (None) missing."""
 
@@ -436,6 +441,15 @@ REFUSED_WHOLE = {
         "7 times of 30",
     ),
     "traces of other cells": (lambda p: session(p / "r.h5", roi_ids=np.arange(3)), "one a cell"),
+    "two regions of a number": (lambda p: session(p / "r.h5", roi_ids=[4, 4]), "called 'roi 4'"),
+    "traces of text": (
+        lambda p: session(p / "r.h5", natural_inferred_spikes=np.full((2, 30), b"a")),
+        "an array of numbers",
+    ),
+    "triggers of text": (
+        lambda p: session(p / "r.h5", natural_trigger_times=[b"a"]),
+        "an array of numbers",
+    ),
     "traces that stand still": (
         lambda p: session(
             p / "r.h5",
