@@ -26,6 +26,8 @@ FAINT: Final = 0.1
 """Share of the rate outside of the stimulus below which that inside is doubted."""
 LISTED: Final = 5
 """Stimuli that are listed in a message."""
+COARSE: Final = 0.1
+"""Share of a frame to which times have to be exact."""
 FEW: Final = 20
 """Spikes up to which such a share may be chance, where frames are short."""
 
@@ -64,6 +66,7 @@ def report_outside(
     found = np.concatenate([*(np.ravel(times) for times in spikes.values()), np.empty(0)])
     spans = [(frames[0], clock.frame_ends(frames)[-1]) for frames in stimuli]
     _require_fractions(found, stimuli, remedies)
+    _report_coarse(found, stimuli)
     within = np.zeros(len(found), bool)
     shown = np.zeros(len(found), bool)
     for frames, (start, stop) in zip(stimuli, spans, strict=True):
@@ -118,6 +121,21 @@ def _require_fractions(
         expected="spike times in seconds",
         hint=remedies.samples,
     )
+
+
+def _report_coarse(found: NDArray[np.float64], stimuli: Sequence[NDArray[np.float64]]) -> None:
+    """Doubt times that were stored as float32, so far from 0 that frames are confused."""
+    step = clock.step_of(stimuli[0])
+    even = len({*np.diff(stimuli[0]).tolist()}) == 1
+    for what, times in (("spikes", found), ("frames", np.empty(0) if even else stimuli[0])):
+        if times.size <= FEW or not (times == times.astype(np.float32)).all():
+            continue
+        exact = float(np.spacing(np.float32(np.abs(times).max())))
+        if exact > COARSE * step:
+            warn(
+                f"times of {what} that were stored as float32 are exact to {exact:.2g} s, of frames"
+                f" of {step:.2g} s: float64, or times from the start of the stimulus"
+            )
 
 
 def _report_session(

@@ -333,3 +333,20 @@ def test_files_that_are_not_there(tmp_path):
         nc.recording(tmp_path / "no.npy", SPIKES, frame_rate=RATE)
     with pytest.raises(StorageError, match="does not exist"):
         nc.recording(MOVIE, tmp_path / "no", frame_rate=RATE)
+
+
+def test_lists_of_one_cell_are_trials_and_refused():
+    """A spike a trial would look like a column of times."""
+    with pytest.raises(InputError, match="of 'a', 2 lists"):
+        nc.recording(MOVIE, {"a": [[0.1], [0.2]]}, frame_rate=RATE)
+    for times in ([[0.1, 0.2]], np.array([[0.1], [0.2]]), [np.array(0.1), np.array(0.2)]):
+        found = nc.recording(MOVIE, {"a": times}, frame_rate=RATE)
+        assert np.flatnonzero(found.spike_count[0, :, 0]).tolist() == [1, 2]
+
+
+def test_samples_of_any_type():
+    samples = {k: np.round(1000 * x) for k, x in SPIKES.items()}
+    for kind in (np.uint64, np.int64, np.float32):
+        spikes = {k: x.astype(kind)[::-1] for k, x in samples.items()}
+        found = nc.recording(MOVIE, spikes, frame_rate=RATE, sample_rate=1000.0)
+        np.testing.assert_array_equal(found.spike_count[0], COUNTS)

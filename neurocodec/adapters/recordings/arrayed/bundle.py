@@ -10,6 +10,7 @@ import numpy as np
 
 from neurocodec import arguments
 from neurocodec.adapters.recordings.account import leave
+from neurocodec.adapters.recordings.arrayed.matlab import Opaque
 from neurocodec.adapters.recordings.arrayed.owners import labels, owned, unit_names
 from neurocodec.adapters.recordings.spikes.cells import (
     Cells,
@@ -60,6 +61,12 @@ def meant(arrays: Mapping[str, Any], where: str) -> dict[str, Any]:
         what = meaning(name)
         if what is None:
             continue
+        if isinstance(value, Opaque):
+            raise InputError(
+                came=f"{name!r} of {where}, which is {value.kind}",
+                expected="numbers, text, cells or structs",
+                hint=f"{name} = cellstr({name}) in MATLAB, where it is text",
+            )
         if what in called:
             raise InputError(
                 came=f"{where} with {called[what]!r} and {name!r}, both of which mean {what}",
@@ -114,7 +121,7 @@ def _rate(found: Mapping[str, Any], cells: Mapping[str, Any], where: str) -> flo
 def _times(found: Mapping[str, Any], where: str) -> tuple[dict[Any, Any], dict[str, list[Any]]]:
     spikes = found[SPIKES]
     if isinstance(spikes, dict):
-        spikes = [spikes] if any(_field(spikes, TIMES)) else spikes
+        spikes = _each(spikes) if any(_field(spikes, TIMES)) else spikes
     if isinstance(spikes, dict):
         return spikes, {}
     if isinstance(spikes, list) and spikes and all(isinstance(x, dict) for x in spikes):
@@ -131,6 +138,16 @@ def _times(found: Mapping[str, Any], where: str) -> tuple[dict[Any, Any], dict[s
         expected="a list of times a cell, or all times beside 'spike_cell'",
         hint="spike_cell= an array as long as spike_times",
     )
+
+
+def _each(struct: dict[str, Any]) -> list[dict[str, Any]]:
+    """Structs a cell, of one struct whose fields are lists of all cells."""
+    times = struct[_field(struct, TIMES)]
+    if not isinstance(times, list):
+        return [struct]
+    lists = {k: x for k, x in struct.items() if isinstance(x, list) and len(x) == len(times)}
+    leave("fields of the cells:", [k for k in struct if k not in lists])
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
 def _of_structs(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from neurocodec import arguments
+from neurocodec.adapters.recordings.arrayed.matlab import Opaque
 from neurocodec.adapters.recordings.spikes.cells import grouped, require_different, unit_name
 from neurocodec.errors import InputError
 
@@ -77,6 +78,12 @@ def _each(values: Any) -> list[Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if isinstance(value, Opaque):
+        raise InputError(
+            came=f"a name or a label that is {value.kind}",
+            expected="text, or numbers",
+            hint="names = cellstr(names) in MATLAB, where they are text",
+        )
     if isinstance(value, list):
         return _plain(value[0]) if len(value) == 1 else value
     return value.ravel()[0] if isinstance(value, np.ndarray) and value.size == 1 else value

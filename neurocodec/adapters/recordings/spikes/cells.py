@@ -80,6 +80,14 @@ def named(times: Mapping[Any, Any], what: str = "spike_times") -> dict[str, Time
 
 def seconds(values: Any, what: str) -> Times:
     """Times of one cell as floats; those of pynapple's `Ts` are its index."""
+    if isinstance(values, list | tuple) and any(map(_is_several, values)):
+        if len(values) == 1:
+            return seconds(values[0], what)
+        raise InputError(
+            came=f"{what}, {len(values)} lists",
+            expected="one list of times in seconds a cell, on the clock of all trials",
+            hint="np.concatenate([start + times for start, times in zip(starts, lists)])",
+        )
     try:
         found = np.asarray(unwrapped(values))
     except ValueError:
@@ -95,6 +103,10 @@ def seconds(values: Any, what: str) -> Times:
             else "",
         )
     return found.astype(np.float64).ravel()
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
 
 
 def of_quality(cells: Cells, quality: Quality, default: str | Iterable[str]) -> Cells:
