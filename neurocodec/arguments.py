@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -138,7 +138,7 @@ def size_in_bytes(name: str, value: Any) -> int:
 def one_of(what: str, value: Any, known: Iterable[Any]) -> Any:
     """Take one of a few names; near ones are offered for another."""
     names = tuple(known)
-    if value not in names:
+    if not isinstance(value, Hashable) or value not in names:
         raise unknown_name(what, value, names)
     return value
 

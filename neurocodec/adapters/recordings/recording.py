@@ -118,7 +118,7 @@ def recording(
         plan = with_own_times(timing, frames).schedule(frames.sizes[v.TIME])
         sorted_cells = cells_of(spike_times, quality=quality, sample_rate=sample_rate)
         told = "triggers" if triggers is not None else "frame_times"
-        part = made(frames, sorted_cells, plan, of_times(told))
+        part = made(frames, sorted_cells, plan, of_times(told, sample_rate))
         part = select_cells({"": part}, cells)[""]
         report_silent({"recording": part})
         report_slow({"recording": part})

@@ -13,7 +13,7 @@ from neurocodec import arguments, clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.frames.trials import Trials, trials_of
-from neurocodec.adapters.recordings.frames.triggers import Missing, matched, rising, unwrapped
+from neurocodec.adapters.recordings.frames.triggers import Missing, as_array, matched, rising
 from neurocodec.errors import InputError
 
 Gaps = Literal["cut", "hold"]
@@ -119,7 +119,7 @@ def with_own_times(timing: Timing, movie: xr.DataArray) -> Timing:
     told = timing.frame_times if timing.frame_times is not None else timing.triggers
     if told is None and timing.shown is None:
         return replace(timing, frame_times=own)
-    if told is not None and not np.array_equal(np.ravel(unwrapped(told)), own):
+    if told is not None and not np.array_equal(as_array(told, "times", "seconds"), own):
         leave("the times of the stimulus, as others were told")
     return timing
 
@@ -144,7 +144,7 @@ def _rows(shown: Any, frames: int) -> NDArray[np.intp]:
     """Row of the stimulus that each shown frame is."""
     if shown is None:
         return np.arange(frames)
-    found = np.asarray(shown)
+    found = as_array(shown, "shown=", "the row of the stimulus that each shown frame is")
     if found.ndim != 1 or not found.size or found.dtype.kind not in "iu":
         raise InputError(
             came=f"shown= of {found.dtype} and shape {found.shape}",
@@ -161,7 +161,7 @@ def _rows(shown: Any, frames: int) -> NDArray[np.intp]:
 
 
 def _by_times(frame_times: Any, frames: int, trials: Trials | None) -> Any:
-    times = np.asarray(unwrapped(frame_times))
+    times = as_array(frame_times, "frame_times", "seconds")
     if times.dtype.kind not in "fiu":
         raise InputError(came=f"frame_times of {times.dtype}", expected="seconds")
     times = times.astype(np.float64)

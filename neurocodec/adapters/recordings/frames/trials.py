@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments, clock
 from neurocodec.adapters.recordings.account import leave
-from neurocodec.adapters.recordings.frames.triggers import unwrapped
+from neurocodec.adapters.recordings.frames.triggers import as_array
 from neurocodec.errors import InputError
 
+ROUNDING: Final = 1e-6
+"""Share of a trial by which it may end after the next one's start."""
 EXPECTED: Final = "how many trials there are, their starts in seconds, or (start, stop) of each"
 
 
@@ -106,7 +108,7 @@ def trials_of(trials: Any) -> Trials | None:
         return _bounds(np.asarray(trials.start), np.asarray(trials.end))
     if hasattr(trials, "columns") and {"start_time", "stop_time"} <= {*trials.columns}:
         return _bounds(np.asarray(trials["start_time"]), np.asarray(trials["stop_time"]))
-    found = np.asarray(unwrapped(trials))
+    found = as_array(trials, "trials=", EXPECTED)
     if not found.ndim and found.dtype.kind == "f" and float(found).is_integer():
         raise InputError(
             came=f"trials={float(found)}, which may be how many there are, or a start",
@@ -133,8 +135,9 @@ def _bounds(starts: NDArray[Any], stops: NDArray[Any]) -> Trials:
             came=f"trial {place}, from {begun[place]:g} to {ended[place]:g} s",
             expected="trials that stop after they start",
         )
-    if (begun[1:] < ended[:-1]).any():
-        place = int(np.argmax(begun[1:] < ended[:-1]))
+    over = begun[1:] < ended[:-1] - ROUNDING * (ended - begun)[:-1]
+    if over.any():
+        place = int(np.argmax(over))
         raise InputError(
             came=f"trials {place} and {place + 1}, which overlap",
             expected="trials one after the other",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import clock
@@ -19,12 +20,29 @@ Times = NDArray[np.float64]
 
 def unwrapped(values: Any) -> Any:
     """Times of a pynapple object; the index of others, such as pandas', is none of times."""
-    return values.index.values if type(values).__module__.startswith("pynapple.") else values
+    if type(values).__module__.startswith("pynapple."):
+        return values.index.values
+    if isinstance(values, xr.DataArray) and values.dtype.kind in "fiu":
+        return clock.seconds(values.variable).values  # of other units, where it tells them
+    return values
+
+
+def as_array(values: Any, what: str, expected: str) -> NDArray[Any]:
+    """Times or rows of any kind as an array, NaN where a mask hides them."""
+    try:
+        found = np.asanyarray(unwrapped(values))
+    except ValueError as error:
+        raise InputError(
+            came=f"{what} of lists that have other lengths", expected=expected
+        ) from error
+    if isinstance(found, np.ma.MaskedArray):
+        return np.asarray(found.astype(np.float64).filled(np.nan) if found.mask.any() else found)
+    return np.asarray(found)
 
 
 def rising(values: Any, what: str) -> Times:
     """Times in seconds from a list, an array or a pynapple `Ts`, which rise."""
-    found = np.asarray(unwrapped(values))
+    found = as_array(values, what, "times in seconds")
     if found.dtype.kind not in "fiu" or not found.size:
         raise InputError(
             came=f"{what} of {found.dtype} and shape {found.shape}", expected="times in seconds"
@@ -33,7 +51,9 @@ def rising(values: Any, what: str) -> Times:
         raise InputError(
             came=f"{what} of shape {found.shape}",
             expected="one time each",
-            hint="trials=, where there is a row a trial" if what == "triggers" else "",
+            hint=f"triggers=np.ravel(triggers), trials={len(found)}, where there is a row a trial"
+            if what == "triggers"
+            else "",
         )
     return clock.rising(found, where=what)
 

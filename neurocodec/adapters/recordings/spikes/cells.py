@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurocodec import arguments
 from neurocodec.adapters.recordings.account import leave
-from neurocodec.adapters.recordings.frames.triggers import unwrapped
+from neurocodec.adapters.recordings.frames.triggers import as_array
 from neurocodec.errors import InputError
 
 Quality = str | Iterable[str] | None
@@ -63,6 +63,8 @@ def require_different(names: Iterable[Any], what: str) -> list[str]:
 
 def unit_name(key: Any) -> str:
     """Name of a cell that was given by a number or a name; floats that are whole are numbers."""
+    if isinstance(key, bytes):
+        return key.decode(errors="replace")
     whole = isinstance(key, float | np.floating) and float(key).is_integer()
     return f"unit {int(key)}" if whole or arguments.is_whole(key) else str(key)
 
@@ -71,6 +73,11 @@ def named(times: Mapping[Any, Any], what: str = "spike_times") -> dict[str, Time
     """Check spike times by cell: names that differ, finite numbers of seconds."""
     if not times:
         raise InputError(came=f"{what} of no cell", expected="{cell: times in seconds, ...}")
+    nameless = [k for k in times if k is None or k in ("", b"") or k != k]  # noqa: PLR0124 - NaN
+    if nameless:
+        raise InputError(
+            came=f"{what} of a cell called {nameless[0]!r}", expected="a name or a number"
+        )
     names = require_different(map(unit_name, times), what)
     return {
         name: seconds(values, f"{what} of {name!r}")
@@ -88,10 +95,9 @@ def seconds(values: Any, what: str) -> Times:
             expected="one list of times in seconds a cell, on the clock of all trials",
             hint="np.concatenate([start + times for start, times in zip(starts, lists)])",
         )
-    try:
-        found = np.asarray(unwrapped(values))
-    except ValueError:
-        found = np.asarray(None)
+    found = as_array(values, what, "one list of times in seconds a cell")
+    if isinstance(values, np.ma.MaskedArray):
+        found = values.compressed()
     if found.size == 0:
         return np.empty(0)
     if found.dtype.kind not in "fiu" or max(found.shape, default=0) != found.size:
@@ -113,7 +119,7 @@ def of_quality(cells: Cells, quality: Quality, default: str | Iterable[str]) -> 
     """Keep cells by their fact `quality`, and say which were left."""
     labels = [str(x) for x in cells.facts.get("quality", ())]
     chosen = default if quality is None else quality
-    wanted = [chosen] if isinstance(chosen, str) else [*chosen]
+    wanted = arguments.several("quality", chosen, "labels of units", hint="quality='all'")
     if wanted == ["all"] or not labels:
         if quality is not None and wanted != ["all"]:
             raise InputError(

@@ -27,8 +27,11 @@ class Remedies:
 IN_MEMORY: Final = Remedies()
 
 
-def of_times(given: str) -> Remedies:
+def of_times(given: str, sample_rate: float | None = None) -> Remedies:
     """Remedies of `nc.recording`, which was told times of frames by an argument of this name."""
+    if sample_rate is not None:
+        samples = f"{given}={given} / {sample_rate}, where they are samples as the spikes are"
+        return Remedies(frames_in_ms=samples)
     return Remedies(frames_in_ms=f"{given}={given} / 1000, where they are in ms")
 
 
