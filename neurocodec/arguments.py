@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -99,6 +99,15 @@ def frame_rate(value: Any, name: str = "frame_rate") -> float:
     return found
 
 
+def sample_rate(value: Any, name: str = "sample_rate") -> float:
+    """Take a number of samples per second, as spike sorters have them, above 0."""
+    expected, hint = "samples per second, above 0", "sample_rate=30000.0"
+    found = number(name, value, expected, hint=hint)
+    if found <= 0:
+        raise InputError(came=f"{name}={value!r}", expected=expected, hint=hint)
+    return found
+
+
 def between(name: str, value: Any, *, hint: str = "") -> float:
     """Take a number above 0 and below 1."""
     expected = "a number between 0 and 1"
@@ -129,7 +138,7 @@ def size_in_bytes(name: str, value: Any) -> int:
 def one_of(what: str, value: Any, known: Iterable[Any]) -> Any:
     """Take one of a few names; near ones are offered for another."""
     names = tuple(known)
-    if value not in names:
+    if not isinstance(value, Hashable) or value not in names:
         raise unknown_name(what, value, names)
     return value
 

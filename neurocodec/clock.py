@@ -117,25 +117,30 @@ def _per_second(units: str) -> int:
     return _PER_SECOND[name]
 
 
-def scalar_seconds(value: xr.DataArray) -> float:
-    """A duration such as `bin_width` in seconds, above 0."""
+def scalar_seconds(value: xr.DataArray, where: str = "") -> float:
+    """A duration such as `bin_width` in seconds, above 0; of a file, where there is one."""
     found = float(seconds(value.variable).values)
     if not (np.isfinite(found) and found > 0):
         raise InputError(
-            came=f"{value.name} of {found:g} s",
+            came=f"{value.name} of {found:g} s" + (f" in {where}" if where else ""),
             expected="a duration in seconds, above 0",
-            hint=f"recording.assign_coords({value.name}=0.01)",
+            hint="" if where else f"recording.assign_coords({value.name}=0.01)",
         )
     return found
 
 
-def require_width(width: float, step: float) -> None:
+def require_width(width: float, step: float, where: str = "") -> None:
     """Refuse bins of spikes that are not as long as the frames, within half of a frame."""
     if not abs(width / step - 1) <= JUMP:
         ms = 0.9 < step / width / THOUSAND < 1.1
+        came = f"spike counts in bins of {width:g} s beside frames of {step:g} s"
+        expected = "one count a frame, and both in seconds"
+        if where:
+            units = "; 'time' / 1000 there, if it is in ms" if ms else ""
+            raise InputError(came=f"{came} in {where}", expected=expected + units)
         raise InputError(
-            came=f"spike counts in bins of {width:g} s beside frames of {step:g} s",
-            expected="one count a frame, and both in seconds",
+            came=came,
+            expected=expected,
             hint="recording.assign_coords(time=recording.time / 1000), if its times are in ms"
             if ms
             else f"recording.assign_coords(bin_width={step:g})",
@@ -185,11 +190,16 @@ def step_of(times: Times) -> float:
     return float(np.median(np.diff(times)))
 
 
-def after_gaps(times: Times, step: float | None = None) -> NDArray[np.bool_]:
+def after_gaps(times: Times, step: float | None = None, jump: float = JUMP) -> NDArray[np.bool_]:
     """Whether frames are missing between a time and the next: it comes late, and alone in that."""
     steps = np.diff(times)
-    late = steps > (1 + JUMP) * (step or _usual(steps))
+    late = steps > (1 + jump) * (step or _usual(steps))
     return late & ~_held(late, steps)
+
+
+def usual_step(times: Times) -> float:
+    """How long a step lasts that is none over a gap, also where there are few."""
+    return _usual(np.diff(times))
 
 
 def _usual(steps: Times) -> float:

@@ -239,6 +239,8 @@ def save_model(network: Network, path: str | os.PathLike[str]) -> Path:
 
 def _model_file(name: str | os.PathLike[str]) -> Path:
     path = arguments.path("name", name, hint="nc.models_available()").expanduser()
+    if not str(name).strip():  # the path of nothing is the current folder
+        raise unknown_name("bundled model", name, models_available())
     for candidate in (path, path / WEIGHTS):
         if candidate.is_file():
             return candidate

@@ -95,6 +95,9 @@ def test_unknown_names_list_what_there_is():
         load_dataset("simulated-retna")
     with pytest.raises(UnknownNameError, match="simulated-retina"):
         load_model("simulated-retna")
+    for nothing in ("", " "):  # the path of which is the current folder
+        with pytest.raises(UnknownNameError, match="simulated-retina"):
+            load_model(nothing)
     with pytest.raises(UnknownNameError, match="'test'"):
         load_dataset("simulated-retina", split="tset")
     with pytest.raises(UnknownNameError, match="natural scenes"):
@@ -109,6 +112,14 @@ def test_a_damaged_or_foreign_file_is_refused(network, tmp_path):
     write_tensors(file, {"w": torch.ones(1)}, {"format": "something else"})
     with pytest.raises(StorageError, match="something else"):
         load_model(tmp_path)
+
+
+def test_weights_of_another_library_are_told_how_to_be_loaded(tmp_path):
+    module, path = torch.nn.Linear(3, 2), tmp_path / "other.pth"
+    torch.save(module.state_dict(), path)
+    with pytest.raises(StorageError, match="model_type") as raised:
+        load_model(path)
+    eval(raised.value.hint.split(", then")[0])  # noqa: S307 - what it says to type
 
 
 def test_only_retina_models_are_saved(tmp_path):

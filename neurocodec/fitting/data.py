@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neurocodec import clock
 from neurocodec import vocabulary as v
-from neurocodec.arguments import one_of
+from neurocodec.arguments import number, one_of
 from neurocodec.cells.explained import names_of
 from neurocodec.errors import InputError, warn
 from neurocodec.fitting.parts import (
@@ -183,10 +183,9 @@ def _by_number(label: Any) -> tuple[bool, Any]:
 def _check(segments: Segments, smoothing: float) -> None:
     if isinstance(segments, str):
         one_of("choice of segments", segments, SEGMENTS)
-    if not 0 <= smoothing < np.inf:
-        raise InputError(
-            came=f"smoothing={smoothing}", expected="seconds, at least 0", hint="smoothing=0.01"
-        )
+    expected, hint = "seconds, at least 0", "smoothing=0.01"
+    if number("smoothing", smoothing, expected, hint=hint) < 0:
+        raise InputError(came=f"smoothing={smoothing}", expected=expected, hint=hint)
 
 
 def _parts(recording: object) -> tuple[xr.Dataset, xr.Dataset | None]:

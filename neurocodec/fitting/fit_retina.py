@@ -15,6 +15,7 @@ import xarray as xr
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.arguments import one_of, whole_or_none
+from neurocodec.errors import InputError
 from neurocodec.fitting.data import FittingData, default_history, fitting_data
 from neurocodec.fitting.results import RetinaFit, save_fit, score_cells, together
 from neurocodec.fitting.segments import Segments
@@ -153,6 +154,8 @@ def fit_retina(
     seeds = arguments.whole("seeds", seeds, hint="seeds=3")
     one_of("readout", readout, get_args(Readout))
     history = whole_or_none("history", history, hint="history=40")
+    channels = _pair("channels", channels, "channels=(4, 4)")
+    kernels = None if kernels is None else _pair("kernels", kernels, "kernels=(15, 11)")
     place = None if device is None else device_named(device)
     training = TrainingConfig(
         epochs=epochs,
@@ -195,6 +198,14 @@ def fit_retina(
         fits.append(_fit(data, linear, model, config, checkpoint=checkpoint, **told))
     fit = together(fits, range(seed, seed + seeds))
     return fit if folder is None else _finished(fit, folder)
+
+
+def _pair(name: str, value: Any, hint: str) -> tuple[int, int]:
+    """Take two whole numbers, one of each hidden layer, before anything is fitted."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise InputError(came=f"{name}={value!r}", expected="two whole numbers", hint=hint)
+    first, second = (arguments.whole(name, one, hint=hint) for one in value)
+    return first, second
 
 
 def _fit(

@@ -466,6 +466,7 @@ def test_cells_whose_response_never_changes_are_left_out():
         ("epochs", 0),
         ("smoothing", -1),
         ("smoothing", np.nan),
+        ("smoothing", "0.01"),
         ("l2", -1),
         ("temporal_basis", -1),
         ("learning_rate", -1.0),
@@ -474,6 +475,8 @@ def test_cells_whose_response_never_changes_are_left_out():
         ("seeds", 0),
         ("channels", (4,)),
         ("channels", (0, 4)),
+        ("channels", 4),
+        ("kernels", 15),
         ("kernels", (0, 3)),
         ("noise", -1),
         ("device", "gpu"),
@@ -482,8 +485,9 @@ def test_cells_whose_response_never_changes_are_left_out():
     ],
 )
 def test_settings_out_of_range_are_refused(name, value):
-    with pytest.raises(InputError, match=name):
+    with pytest.raises(InputError, match=name) as raised:
         nc.fit_retina(_recording(), **{**QUICK, name: value})
+    assert "RetinaConfig" not in raised.value.hint  # of which fit_retina takes none
 
 
 def test_segments_are_checked_without_a_test_part_too():

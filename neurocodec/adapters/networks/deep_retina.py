@@ -145,15 +145,22 @@ def _facts(loaded: Any, path: Path) -> dict[str, Any]:
     return facts | {"model_type": kind}
 
 
+LACKING: Final = {
+    "model_state_dict": "the file of the last epoch: weights of earlier ones are deleted in"
+    " training",
+    "model_type": "module.load_state_dict(torch.load({path!r}, weights_only=True)), then"
+    " nc.Network(module, layers=['name'], history=40), where it is of another library",
+}
+"""What to do about a file without some of what torch-deep-retina writes."""
+
+
 def _required(facts: Mapping[str, Any], key: str, path: Path) -> Any:
     if facts.get(key) is None:
         found = ", ".join(sorted(map(str, facts))[:20]) or "nothing"
         raise StorageError(
             came=f"{path} without {key!r}; it has {found}",
             expected="'model_type', 'model_state_dict', 'norm_stats' and 'hyps' or 'model_hyps'",
-            hint="the file of the last epoch: weights of earlier ones are deleted in training"
-            if key == "model_state_dict"
-            else "",
+            hint=LACKING.get(key, "").format(path=str(path)),
         )
     return facts[key]
 

@@ -15,6 +15,7 @@ from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.lazy import stored_variable
+from neurocodec.adapters.recordings.spikes.cells import require_different
 from neurocodec.errors import InputError
 from neurocodec.labels import time_coordinate
 
@@ -140,21 +141,25 @@ def assemble(variables: Mapping[str, xr.Variable], where: str) -> xr.Dataset:
         **{d: (d, _default_labels(d, n)) for d, n in sizes.items() if d != v.TIME},
         **{n: x for n, x in variables.items() if n not in (*DATA, "frame_rate", "bin_width")},
     }
+    for dim in (v.CELL, v.INTERNEURON):
+        if dim in variables and variables[dim].ndim == 1:
+            require_different(variables[dim].values, f"{dim!r} of {where}")
     coords[v.TIME] = _time(variables, sizes[v.TIME], where)
     if "spike_count" in variables:
-        coords["bin_width"] = ((), _width(variables, coords[v.TIME].values), {"units": v.SECONDS})
+        width = _width(variables, coords[v.TIME].values, where)
+        coords["bin_width"] = ((), width, {"units": v.SECONDS})
     data = {name: _described(name, variables[name]) for name in DATA if name in variables}
     return xr.Dataset(data, coords)
 
 
-def _width(variables: Mapping[str, xr.Variable], time: NDArray[np.float64]) -> float:
+def _width(variables: Mapping[str, xr.Variable], time: NDArray[np.float64], where: str) -> float:
     """Bin of spike counts in seconds: as stored, or as long as a frame."""
     step = clock.step_of(time) if len(time) > 1 else np.nan
     if "bin_width" not in variables:
         return step
-    width = clock.scalar_seconds(xr.DataArray(variables["bin_width"], name="bin_width"))
+    width = clock.scalar_seconds(xr.DataArray(variables["bin_width"], name="bin_width"), where)
     if len(time) > 1:
-        clock.require_width(width, step)
+        clock.require_width(width, step, where)
     return width
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from neurocodec import clock
 from neurocodec import vocabulary as v
-from neurocodec.arguments import is_whole, one_of
+from neurocodec.adapters.recordings.spikes.remedies import in_seconds_again
+from neurocodec.arguments import is_whole, one_of, several
 from neurocodec.errors import InputError, warn
 
 Gaps = Literal["refuse", "drop", "interpolate"]
@@ -38,7 +39,10 @@ def select_cells(parts: Parts, cells: str | Iterable[str | int] | None) -> Parts
             expected="parts with a dimension 'cell'",
             hint="nc.read_recording(path), and recording[part].sel(interneuron=[...])",
         )
-    wanted = cells if isinstance(cells, str) else list(cells)
+    expected = "names or positions of cells, none of them twice"
+    wanted = (
+        cells if isinstance(cells, str) else several("cells", cells, expected, hint="cells=[0]")
+    )
     return {
         name: part.isel({v.CELL: _places(part, wanted)}) if v.CELL in part.dims else part
         for name, part in parts.items()
@@ -56,7 +60,14 @@ def _places(part: xr.Dataset, wanted: str | list[str | int]) -> list[int]:
             )
         return [int(i) for i in np.flatnonzero(part["reliable"].values)]
     names = [wanted] if isinstance(wanted, str) else wanted
-    return [_place(name, known) for name in names]
+    places = [_place(name, known) for name in names]
+    if not places or len({*places}) < len(places):
+        raise InputError(
+            came=f"cells={wanted!r}, which is {len({*places})} cells",
+            expected="at least one cell, and none twice",
+            hint=f"cells={[known[i] for i in dict.fromkeys(places or [0])]}",
+        )
+    return places
 
 
 def _place(name: str | int, known: list[str]) -> int:
@@ -126,7 +137,7 @@ def _interpolated(data: xr.DataArray) -> xr.DataArray:
     return result
 
 
-def report_slow(parts: Parts) -> None:
+def report_slow(parts: Parts, *, of_tree: bool = False) -> None:
     """Warn of frames that last so long that their times may be in ms, where cells are recorded."""
     for name, part in parts.items():
         recorded = v.TIME in part.coords and any(x in part for x in RESPONSES)
@@ -134,9 +145,10 @@ def report_slow(parts: Parts) -> None:
             continue
         step = clock.step_of(clock.seconds(part[v.TIME].variable).values)
         if step >= SLOW:
+            what = f"recording[{name!r}].to_dataset()" if of_tree else "recording"
             warn(
                 f"frames of {name!r} last {step:g} s each; where its times are in ms:"
-                " recording.assign_coords(time=recording.time / 1000)"
+                f" {in_seconds_again(part, what)}"
             )
 
 

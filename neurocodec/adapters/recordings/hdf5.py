@@ -17,6 +17,7 @@ from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.lazy import stored_stimulus
 from neurocodec.adapters.recordings.spike_times import count_spikes, report_outside
+from neurocodec.adapters.recordings.spikes.remedies import of_units
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled
 
@@ -175,7 +176,7 @@ def _rate(group: h5py.Group, time: NDArray[np.float64], step: float) -> NDArray[
         return np.atleast_2d(np.asarray(counts[()] / (trials * step), dtype=np.float32))
     if "spikes" in group and len(group["spikes"]):
         spikes = {name: group["spikes"][name][()] for name in numbered(group["spikes"])}
-        report_outside(spikes, [time])
+        report_outside(spikes, [time], remedies=of_units(f"{group.name}/time"))
         return np.asarray(count_spikes(spikes, time).T / step, dtype=np.float32)
     return None
 

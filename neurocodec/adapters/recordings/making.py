@@ -12,12 +12,15 @@ from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.frames.schedule import Schedule
 from neurocodec.adapters.recordings.spike_times import count_spikes, report_outside
 from neurocodec.adapters.recordings.spikes.cells import Cells
+from neurocodec.adapters.recordings.spikes.remedies import IN_MEMORY, Remedies
 from neurocodec.labels import labelled
 
 
-def made(movie: xr.DataArray, cells: Cells, schedule: Schedule) -> xr.Dataset:
+def made(
+    movie: xr.DataArray, cells: Cells, schedule: Schedule, remedies: Remedies = IN_MEMORY
+) -> xr.Dataset:
     """Stimulus as it was shown, spike counts of every trial and their mean rate."""
-    report_outside(cells.times, [*schedule.onsets], session=True)
+    report_outside(cells.times, [*schedule.onsets], session=True, remedies=remedies)
     return xr.Dataset({v.STIMULUS: shown(movie, schedule)}).assign(responses(cells, schedule))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
+from neurocodec.adapters.recordings.spikes.cells import require_different
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled
 
@@ -56,26 +56,25 @@ def read_openretina(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
 
 
 def _part(session: h5py.Group, stimulus: str, name: str, path: Path) -> xr.Dataset:
-    values = np.atleast_2d(np.asarray(session[name][()], np.float32))
     where = f"{path.name}{session.name}/{name}"
+    values = np.atleast_2d(_numbers(session, name, path).astype(np.float32))
     if values.ndim != 2:
         raise InputError(came=f"{where} of shape {values.shape}", expected="(cell, time)")
-    time = _times(session, stimulus, values.shape, where)
+    time = _times(session, stimulus, values.shape, path)
     spikes = bool(SPIKES.match(name))
     dim = v.CELL if spikes else v.INTERNEURON
     kind = "firing_rate" if spikes else "fluorescence"
     data = labelled(values.T, (v.TIME, dim), name=kind, units="1")
     data.attrs["comment"] = name.replace("_", " ") + ", arbitrary units"
-    rois = session["roi_ids"][()].ravel() if "roi_ids" in session else np.arange(len(values))
-    _require_one_each(rois, values, f"{where}: roi_ids")
+    rois = _rois(session, len(values), f"{where}: roi_ids")
     coords: dict[str, Any] = {
         v.TIME: (v.TIME, time, {"units": v.SECONDS, "long_name": "time"}),
-        dim: [f"roi {int(x)}" for x in rois],
+        dim: rois,
     }
     for fact, called in FACTS.items():
-        if fact in session and session[fact].size == len(values):
-            coords[called] = (dim, session[fact][()].ravel())
-    triggers = np.asarray(session[TRIGGERS.format(stimulus)][()], np.float64).ravel()
+        if fact in session and np.size(session[fact]) == len(values):
+            coords[called] = (dim, _numbers(session, fact, path).ravel())
+    triggers = _numbers(session, TRIGGERS.format(stimulus), path).astype(np.float64).ravel()
     coords["trigger"] = ("trigger", triggers, {"units": v.SECONDS})
     leave(
         f"of {session.name.strip('/')}:",
@@ -90,13 +89,40 @@ def _used(stimulus: str, name: str) -> set[str]:
     }
 
 
+def _numbers(session: h5py.Group, name: str, path: Path) -> NDArray[Any]:
+    """Numbers of a session; refused where it holds text, or a group of this name."""
+    item = session[name]
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiub":
+        kind = f"of {item.dtype}" if isinstance(item, h5py.Dataset) else "which is a group"
+        raise InputError(
+            came=f"{path.name}{session.name}/{name}, {kind}", expected="an array of numbers"
+        )
+    return np.asarray(item[()])
+
+
+def _rois(session: h5py.Group, size: int, what: str) -> list[str]:
+    """Names of the regions of interest, by their numbers, or as they are called."""
+    if "roi_ids" not in session:
+        return [f"roi {i}" for i in range(size)]
+    stored = np.ravel(session["roi_ids"].asstr()[()] if _is_text(session) else session["roi_ids"])
+    if len(stored) != size:
+        raise InputError(came=f"{what}, {len(stored)} of {size} cells", expected="one a cell")
+    names = [str(x) if _is_text(session) else f"roi {x:g}" for x in stored]
+    return require_different(names, what)
+
+
+def _is_text(session: h5py.Group) -> bool:
+    return session["roi_ids"].dtype.kind in "SO"
+
+
 def _times(
-    session: Mapping[str, Any], stimulus: str, shape: tuple[int, ...], where: str
+    session: h5py.Group, stimulus: str, shape: tuple[int, ...], path: Path
 ) -> NDArray[np.float64]:
     """Times of the samples: the mean over the cells, whose scans begin a little apart."""
-    size = shape[1]
+    size, where = shape[1], f"{path.name}{session.name}/{stimulus}"
     if f"{stimulus}_traces_times" in session:
-        times = np.atleast_2d(np.asarray(session[f"{stimulus}_traces_times"][()], np.float64))
+        found = _numbers(session, f"{stimulus}_traces_times", path)
+        times = np.atleast_2d(found.astype(np.float64))
         times = times.T if times.shape[-1] != size and times.shape[0] == size else times
         if times.shape[-1] != size:
             raise InputError(
@@ -110,12 +136,7 @@ def _times(
             came=f"{where} without times",
             expected=f"'{stimulus}_traces_times', or {keys[0]!r} and {keys[1]!r}",
         )
-    start, step = (float(np.mean(session[k][()])) for k in keys)
+    start, step = (float(np.mean(_numbers(session, k, path))) for k in keys)
     if not step > 0:
         raise InputError(came=f"{keys[1]!r} of {step:g} in {where}", expected="seconds above 0")
     return np.asarray(start + step * np.arange(size), np.float64)
-
-
-def _require_one_each(found: NDArray[Any], values: NDArray[Any], what: str) -> None:
-    if len(found) != len(values):
-        raise InputError(came=f"{what}, {len(found)} of {len(values)} cells", expected="one a cell")

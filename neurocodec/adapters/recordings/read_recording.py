@@ -59,6 +59,7 @@ LAYOUTS: Final = (
     (is_openretina, read_openretina),
 )
 """Layouts of HDF5 that groups tell: whether it is one, and what reads it."""
+ZIP_SIGNATURE: Final = b"PK\x03\x04"
 HDF5_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 
 
@@ -165,7 +166,7 @@ def read_recording(
     stored = _datasets(found) if isinstance(found, xr.DataTree) else found
     parts = mend_gaps(select_cells(stored, cells), nan)
     report_silent(parts)
-    report_slow(parts)
+    report_slow(parts, of_tree=True)
     line = tell(source.name, parts, left)
     if isinstance(found, xr.DataTree) and not found.data_vars:
         as_stored = all(parts[name] is part for name, part in stored.items())
@@ -186,6 +187,12 @@ def _read(source: Path, nwb: Mapping[str, Any]) -> Parts | xr.DataTree:
         return read_matlab_spikes(source, nwb["quality"])
     if start.startswith(HDF5_SIGNATURE):
         return _read_hdf5(source, nwb)
+    if start.startswith(ZIP_SIGNATURE) and not zipfile.is_zipfile(source):
+        raise StorageError(
+            came=f"{str(source)!r}, a zip archive whose end is missing: the file is cut off",
+            expected="a whole .npz",
+            hint="copy the file again: part of it is missing",
+        )
     if zipfile.is_zipfile(source):
         spikes = spike_parts(source)
         return read_stored_spikes(source, spikes, nwb["quality"]) if spikes else read_npz(source)

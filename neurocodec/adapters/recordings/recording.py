@@ -11,10 +11,11 @@ from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import READING, accounting, tell
 from neurocodec.adapters.recordings.checks import report_silent, report_slow, select_cells
 from neurocodec.adapters.recordings.frames.movies import movie
-from neurocodec.adapters.recordings.frames.schedule import Gaps, Timing
+from neurocodec.adapters.recordings.frames.schedule import Gaps, Timing, with_own_times
 from neurocodec.adapters.recordings.frames.triggers import Missing
 from neurocodec.adapters.recordings.making import made
 from neurocodec.adapters.recordings.spikes.cells import Quality
+from neurocodec.adapters.recordings.spikes.remedies import of_times
 from neurocodec.adapters.recordings.spikes.sources import cells_of
 from neurocodec.labels import stamp
 
@@ -39,13 +40,15 @@ def recording(
     """Put a stimulus, spike times and the times of its frames together, as a recording.
 
     Spikes are counted while each frame was on. Give one of `frame_times`, `triggers`, and
-    `frame_rate` (with `trials`, or where spike times count from the first frame).
+    `frame_rate` (with `trials`, or where spike times count from the first frame), or a stimulus
+    with a coordinate `time` in seconds.
 
     Parameters
     ----------
     stimulus
         Frames (time, y, x), frames in colour (time, color, y, x), or full-field light (time,),
-        which becomes a movie of one pixel: an array, a DataArray, or a `.npy` file.
+        which becomes a movie of one pixel: an array, a DataArray (whose `segment` is kept), or a
+        `.npy` file.
     spike_times
         ``{cell: times in seconds}``, a list of times a cell, a `pynapple.TsGroup`; or a folder of
         Kilosort, phy or spikeinterface, a folder of text files (one a cell), a text file, a MAT
@@ -112,9 +115,11 @@ def recording(
     )
     with accounting() as left:
         frames = movie(stimulus, units)
-        plan = timing.schedule(frames.sizes[v.TIME])
+        plan = with_own_times(timing, frames).schedule(frames.sizes[v.TIME])
         sorted_cells = cells_of(spike_times, quality=quality, sample_rate=sample_rate)
-        part = select_cells({"": made(frames, sorted_cells, plan)}, cells)[""]
+        told = "triggers" if triggers is not None else "frame_times"
+        part = made(frames, sorted_cells, plan, of_times(told, sample_rate))
+        part = select_cells({"": part}, cells)[""]
         report_silent({"recording": part})
         report_slow({"recording": part})
     line = tell("nc.recording", {"recording": part}, left)

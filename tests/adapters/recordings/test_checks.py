@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from neurocodec.adapters.recordings.checks import mend_gaps, report_silent, select_cells
-from neurocodec.errors import NeurocodecWarning, UnknownNameError
+from neurocodec.errors import InputError, NeurocodecWarning, UnknownNameError
 
 
 def test_cells_by_name_or_position():
@@ -31,3 +31,17 @@ def test_silent_cells_are_named():
         report_silent({"train": part.isel(cell=[0])})
     with pytest.warns(NeurocodecWarning, match="1 of 2 cells have no spikes: 1"):
         report_silent({"train": part})
+
+
+def test_cells_are_chosen_once():
+    part = xr.Dataset({"firing_rate": (("time", "cell"), [[1.0, 2.0]])}, {"cell": ["a", "b"]})
+    for wanted, told in (
+        (0, "cells=0"),
+        ([], "0 cells"),
+        (["a", "a"], "1 cells"),
+        ([1, "b"], "1 "),
+    ):
+        with pytest.raises(InputError, match=told) as raised:
+            select_cells({"train": part}, wanted)
+        options = eval(f"dict({raised.value.hint})")  # noqa: S307 - what it says to type
+        assert select_cells({"train": part}, options["cells"])["train"].sizes["cell"] == 1

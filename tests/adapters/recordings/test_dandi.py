@@ -8,7 +8,7 @@ import pytest
 from laboratory import COUNTS, FRAMES, MOVIE, RATE, SPIKES, TIMES
 
 import neurocodec as nc
-from neurocodec.errors import InputError, NeurocodecError, NeurocodecWarning
+from neurocodec.errors import InputError, NeurocodecError, NeurocodecWarning, StorageError
 
 pynwb = pytest.importorskip("pynwb")
 STORED = MOVIE.transpose(0, 2, 1)
@@ -347,8 +347,12 @@ REFUSED = {
         "'movie' that do not rise",
     ),
     "spikes on another clock": (
-        movie_and(lambda f: f.units({"a": np.arange(100.0, 200.0)})),
+        movie_and(lambda f: f.units({"a": np.arange(100.5, 200.0)})),
         "on one clock",
+    ),
+    "spikes at whole seconds": (
+        movie_and(lambda f: f.units({"a": np.arange(100.0)})),
+        "whole numbers.*samples / 30000",
     ),
     "spikes in samples": (
         movie_and(lambda f: f.units({"a": np.arange(0.0, 30000.0, 0.9)})),
@@ -381,5 +385,68 @@ REFUSED = {
 def test_what_is_wrong_is_named(kind, file):
     make, told = REFUSED[kind]
     make(file)
-    with pytest.raises(NeurocodecError, match=told):
+    with pytest.raises(NeurocodecError, match=f"(?s){told}"):
         file.read()
+
+
+def test_units_of_one_number_are_refused(file):
+    """The spikes of one of them would disappear."""
+    file.movie()
+    for times in SPIKES.values():
+        file.content.add_unit(spike_times=times, id=1)
+    with pytest.raises(InputError, match="two cells called 'unit 1'"):
+        file.read()
+
+
+@pytest.mark.parametrize("second", [(2.0, 3.2), (2.5, 3.7)], ids=["twice", "overlapping"])
+def test_trials_that_overlap_are_no_repeats(file, second):
+    """Their spikes would count twice."""
+    file.movie(data=np.tile(STORED[:2], (12, 1, 1)), starting_time=2.0)
+    file.units({"a": [2.15, 2.31]})
+    for start, stop in ((2.0, 3.2), second):
+        file.content.add_trial(start_time=start, stop_time=stop)
+    with pytest.warns(NeurocodecWarning, match="no trials are taken as repeats"):
+        found = file.read()["movie"]
+    assert found.spike_count.shape[:2] == (1, 24)
+    assert int(found.spike_count.sum()) == 2
+
+
+def test_trials_and_epochs_without_an_end_are_left(file):
+    file.movie()
+    file.units()
+    file.content.add_trial(start_time=0.0, stop_time=np.nan)
+    file.content.add_epoch(start_time=0.0, stop_time=np.nan, tags=["a"])
+    file.content.add_epoch(start_time=0.6, stop_time=1.2, tags=["b"])
+    tree = file.read()
+    assert [*tree] == ["b"]
+    assert "trials without a start, or a stop after it: 0" in tree.attrs["reading"]
+    assert "epochs without a start, or a stop after it: 0" in tree.attrs["reading"]
+
+
+def test_observation_in_intervals_that_overlap_or_touch(file):
+    file.movie()
+    seen = [[[-1.0, 5.0], [0.2, 0.3]], [[-1.0, 0.45], [0.45, 5.0], [3.0, np.nan]]]
+    file.units(obs_intervals=seen)
+    tree = file.read()
+    np.testing.assert_array_equal(tree["movie"].spike_count[0], COUNTS)
+    assert "1 obs_intervals of unit 1 without a start" in tree.attrs["reading"]
+
+
+def test_light_of_one_column_and_text_that_is_no_light(file):
+    light = np.arange(FRAMES * 1.0)
+    file.movie("light", light[:, None], pynwb.TimeSeries)
+    file.movie("notes", ["a"] * FRAMES, pynwb.TimeSeries)
+    file.units()
+    tree = file.read()
+    np.testing.assert_array_equal(tree["light"].stimulus[:, 0, 0], light)
+    assert "stimuli: notes" in tree.attrs["reading"]
+
+
+def test_a_file_that_is_no_valid_nwb(file):
+    file.movie()
+    file.units()
+    file.read()
+    with h5py.File(file.path, "r+") as content:
+        del content["stimulus/presentation/movie/starting_time"]
+    with pytest.raises(StorageError, match="pynwb cannot read"):
+        nc.read_recording(file.path)

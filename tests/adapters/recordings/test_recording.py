@@ -286,6 +286,52 @@ REFUSED = {
     ),
     "spikes of no cell": (lambda: nc.recording(MOVIE, {}, frame_rate=RATE), "of no cell"),
     "spikes of a number": (lambda: nc.recording(MOVIE, 3, frame_rate=RATE), "type int"),
+    "spikes of trials": (
+        lambda: nc.recording(MOVIE, [[[0.1], [0.2, 0.3]], [[0.1], [0.2]]], frame_rate=RATE),
+        "no lists of times",
+    ),
+    "spikes of other lengths": (
+        lambda: nc.recording(MOVIE, {"a": [0.1, np.array([0.2, 0.3])]}, frame_rate=RATE),
+        "2 lists",
+    ),
+    "triggers of lists": (lambda: once(triggers=[[1, 2], [3]]), "triggers of lists"),
+    "times of lists": (lambda: once(frame_times=[[1, 2], [3]]), "frame_times of lists"),
+    "trials of lists": (lambda: again(frame_rate=RATE, trials=[[1, 2], [3]]), "trials= of lists"),
+    "rows of lists": (lambda: once(frame_rate=RATE, shown=[[1, 2], [3]]), "shown= of lists"),
+    "a stimulus of lists": (
+        lambda: nc.recording([[1, 2], [3]], SPIKES, frame_rate=RATE),
+        "stimulus of lists",
+    ),
+    "a stimulus behind a mask": (
+        lambda: nc.recording(np.ma.array(MOVIE, mask=MOVIE > 200), SPIKES, frame_rate=RATE),
+        "a mask hides",
+    ),
+    "a recording as a stimulus": (
+        lambda: nc.recording(once(frame_rate=RATE), SPIKES, frame_rate=RATE),
+        r"stimulus\['stimulus'\]",
+    ),
+    "cells without a name": (
+        lambda: nc.recording(MOVIE, {"": [0.1]}, frame_rate=RATE),
+        "called ''",
+    ),
+    "cells called NaN": (
+        lambda: nc.recording(MOVIE, {np.nan: [0.1]}, frame_rate=RATE),
+        "called nan",
+    ),
+    "a quality of numbers": (lambda: once(frame_rate=RATE, quality=3), "quality=3"),
+    "ways in an array": (
+        lambda: once(triggers=TIMES, missing=np.array([1, 2])),
+        "missing triggers",
+    ),
+    "triggers (trial, frame)": (
+        lambda: again(triggers=STARTS[:, None] + TIMES),
+        r"np.ravel\(triggers\), trials=3",
+    ),
+    "triggers in samples beside spikes in samples": (
+        lambda: nc.recording(MOVIE, {"a": [130, 710]}, triggers=1000 * TIMES, sample_rate=1000.0),
+        r"triggers=triggers / 1000\.0, where they are samples",
+    ),
+    "cells as a number": (lambda: once(frame_rate=RATE, cells=0), "cells=0"),
     "spikes of text": (lambda: nc.recording(MOVIE, {"a": ["x"]}, frame_rate=RATE), "of 'a', <U1"),
     "a train of 0 and 1": (
         lambda: nc.recording(MOVIE, {"a": [True, False]}, frame_rate=RATE),
@@ -328,3 +374,44 @@ def test_files_that_are_not_there(tmp_path):
         nc.recording(tmp_path / "no.npy", SPIKES, frame_rate=RATE)
     with pytest.raises(StorageError, match="does not exist"):
         nc.recording(MOVIE, tmp_path / "no", frame_rate=RATE)
+
+
+def test_lists_of_one_cell_are_trials_and_refused():
+    """A spike a trial would look like a column of times."""
+    with pytest.raises(InputError, match="of 'a', 2 lists"):
+        nc.recording(MOVIE, {"a": [[0.1], [0.2]]}, frame_rate=RATE)
+    for times in ([[0.1, 0.2]], np.array([[0.1], [0.2]]), [np.array(0.1), np.array(0.2)]):
+        found = nc.recording(MOVIE, {"a": times}, frame_rate=RATE)
+        assert np.flatnonzero(found.spike_count[0, :, 0]).tolist() == [1, 2]
+
+
+def test_samples_of_any_type():
+    samples = {k: np.round(1000 * x) for k, x in SPIKES.items()}
+    for kind in (np.uint64, np.int64, np.float32):
+        spikes = {k: x.astype(kind)[::-1] for k, x in samples.items()}
+        found = nc.recording(MOVIE, spikes, frame_rate=RATE, sample_rate=1000.0)
+        np.testing.assert_array_equal(found.spike_count[0], COUNTS)
+
+
+def test_what_a_mask_hides_is_no_time():
+    """As netCDF's library gives what is missing in a file."""
+    times = np.ma.array(TIMES, mask=TIMES == TIMES[5])
+    spikes = {"a": np.ma.array([0.15, 0.75], mask=[True, False])}
+    found = nc.recording(MOVIE, spikes, frame_times=times)
+    np.testing.assert_array_equal(found.stimulus, np.delete(MOVIE, 5, 0))
+    assert np.flatnonzero(found.spike_count[0, :, 0]).tolist() == [6]
+
+
+def test_times_that_tell_their_units():
+    times = xr.DataArray(1000 * TIMES, dims="time", attrs={"units": "ms"})
+    spikes = {k: xr.DataArray(1000 * x, dims="s", attrs={"units": "ms"}) for k, x in SPIKES.items()}
+    found = nc.recording(MOVIE, spikes, frame_times=times)
+    np.testing.assert_array_equal(found.spike_count[0], COUNTS)
+
+
+def test_trials_that_touch_within_rounding():
+    starts = 0.1 + 1.2 * np.arange(3)
+    pairs = np.stack([starts, np.nextafter(starts + 1.2, np.inf)], 1)
+    spikes = {k: np.concatenate([s + x for s in starts]) for k, x in SPIKES.items()}
+    found = nc.recording(MOVIE, spikes, trials=pairs, frame_rate=RATE)
+    np.testing.assert_array_equal(found.spike_count, np.stack([COUNTS] * 3))

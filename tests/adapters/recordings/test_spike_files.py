@@ -270,6 +270,11 @@ def test_traces_of_open_retina_where_no_spikes_were_inferred(tmp_path):
     np.testing.assert_allclose(found.time[:2], [2.0, 2.1])
 
 
+def test_regions_of_open_retina_that_have_names(tmp_path):
+    path = session(tmp_path / "r.h5", roi_ids=np.array([b"left", b"right"]))
+    assert nc.read_recording(path)["natural"].cell.values.tolist() == ["left", "right"]
+
+
 def changed(make, **files):
     """A folder of phy in which files are other ones, or (None) missing."""
 
@@ -349,7 +354,7 @@ REFUSED = {
     "spikes missing": (changed(spikeinterface_folder, spikes__npy=None), "without spikes.npy"),
     "two columns without a header": (text("1 0.5\n2 0.7\n"), "cell,time"),
     "a table without cells": (text("time,amplitude\n0.1,3\n"), "a column 'cell'"),
-    "a table with a short line": (text("cell,time\na,0.1\nb\n"), "line 3"),
+    "a table with a short line": (text("cell,time\na,0.1\nb\n"), "row 3"),
     "a table of words": (text("cell,time\na,soon\n"), "soon"),
     "a word among times": (text("0.1\nsoon\n"), "soon"),
     "two lines of a cell": (text("a 0.1\na 0.2\n"), "two lines of 'a'"),
@@ -385,7 +390,7 @@ REFUSED = {
     ),
     "npz of cells beyond their names": (
         lambda p: npz(p / "s.npz", spike_times=[0.1], spike_cell=[7], cell=["a"]),
-        r"cells \[7\]",
+        "cells 7 to 7",
     ),
     "npz of a matrix": (lambda p: npz(p / "s.npz", spike_times=np.eye(3)), r"\(3, 3\)"),
 }
@@ -436,6 +441,15 @@ REFUSED_WHOLE = {
         "7 times of 30",
     ),
     "traces of other cells": (lambda p: session(p / "r.h5", roi_ids=np.arange(3)), "one a cell"),
+    "two regions of a number": (lambda p: session(p / "r.h5", roi_ids=[4, 4]), "called 'roi 4'"),
+    "traces of text": (
+        lambda p: session(p / "r.h5", natural_inferred_spikes=np.full((2, 30), b"a")),
+        "an array of numbers",
+    ),
+    "triggers of text": (
+        lambda p: session(p / "r.h5", natural_trigger_times=[b"a"]),
+        "an array of numbers",
+    ),
     "traces that stand still": (
         lambda p: session(
             p / "r.h5",

@@ -30,9 +30,23 @@ def test_a_frame_before_a_gap_lasts_one_step():
 
 def test_spikes_in_seconds_beside_frames_in_ms_are_noticed():
     spikes, frames = {"a": np.linspace(0, 4.9, 40)}, np.arange(500) * 10.0
-    with pytest.raises(InputError, match="where the times of the frames are in ms"):
+    with pytest.raises(InputError, match="frame_times / 1000"):
         report_outside(spikes, [frames])
     report_outside(spikes, [frames / 1000])
     with pytest.warns(NeurocodecWarning, match="are both in seconds"):
         report_outside({"a": np.linspace(0, 0.04, 40)}, [frames / 1000])
     report_outside({"a": [0.01, 0.02]}, [frames / 1000])
+
+
+def test_times_that_were_stored_too_coarsely_are_doubted():
+    """As float32, far from 0, several frames share a time."""
+    far = 200_000.0
+    frames, spikes = far + np.arange(300) / 60, far + np.linspace(0.1, 4.9, 100)
+    report_outside({"a": spikes}, [frames], session=True)
+    with pytest.warns(NeurocodecWarning, match=r"times of spikes .* exact to 0.016 s"):
+        report_outside({"a": spikes.astype(np.float32)}, [frames], session=True)
+    coarse = (frames - far + 50_000).astype(np.float32).astype(float)
+    with pytest.warns(NeurocodecWarning, match=r"times of frames .* exact to 0.0039 s"):
+        report_outside({"a": spikes - far + 50_000}, [coarse], session=True)
+    near = frames - far
+    report_outside({"a": (spikes - far).astype(np.float32)}, [near], session=True)

@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-import xarray as xr
 
 from neurocodec import arguments
 from neurocodec.adapters.recordings.account import leave
-from neurocodec.adapters.recordings.spikes.cells import Cells, grouped, in_seconds, named
+from neurocodec.adapters.recordings.arrayed.matlab import Opaque
+from neurocodec.adapters.recordings.arrayed.owners import labels, owned, unit_names
+from neurocodec.adapters.recordings.spikes.cells import (
+    Cells,
+    in_seconds,
+    is_sampled,
+    named,
+    require_different,
+)
 from neurocodec.errors import InputError
 
 SPIKES: Final = "spike_times"
@@ -54,6 +61,12 @@ def meant(arrays: Mapping[str, Any], where: str) -> dict[str, Any]:
         what = meaning(name)
         if what is None:
             continue
+        if isinstance(value, Opaque):
+            raise InputError(
+                came=f"{name!r} of {where}, which is {value.kind}",
+                expected="numbers, text, cells or structs",
+                hint=f"{name} = cellstr({name}) in MATLAB, where it is text",
+            )
         if what in called:
             raise InputError(
                 came=f"{where} with {called[what]!r} and {name!r}, both of which mean {what}",
@@ -74,66 +87,67 @@ def cells_in(arrays: Mapping[str, Any], where: str, sample_rate: float | None = 
             expected="'spike_times': a list of times a cell, or of all spikes beside 'spike_cell'",
             hint="np.savez(path, spike_times=times, spike_cell=cells)",
         )
-    rate = sample_rate or _rate(found)
     times, facts = _times(found, where)
     cells = named(times, f"spike_times of {where}")
     for name in ("quality", "cell_type"):
         if name in found:
-            facts[name] = _texts(found[name])
+            facts[name] = labels(found[name])
     for name, values in facts.items():
         if len(values) != len(cells):
             raise InputError(
                 came=f"{len(values)} values of {name!r} for {len(cells)} cells of {where}",
                 expected="one a cell",
             )
-    if rate is not None:
-        cells = {k: in_seconds(x, rate) for k, x in cells.items()}
-    return Cells(cells, facts)
+    rate = sample_rate or _rate(found, cells, where)
+    return Cells(cells if rate is None else in_seconds(cells, rate), facts)
 
 
-def _rate(found: Mapping[str, Any]) -> float | None:
+def _rate(found: Mapping[str, Any], cells: Mapping[str, Any], where: str) -> float | None:
     """Samples per second, where spike times are whole numbers beside such a rate."""
     if "sample_rate" not in found:
         return None
-    spikes = found[SPIKES]
-    lists = spikes if isinstance(spikes, list) else [spikes]
-    plain = [np.ravel(x).astype(float) for x in lists if not isinstance(x, dict)]
-    whole = bool(plain) and all((x == np.round(x)).all() for x in plain)
-    if not whole:
+    stored = np.ravel(found["sample_rate"])
+    if stored.size != 1 or stored.dtype.kind not in "fiu":
+        raise InputError(
+            came=f"a rate of samples of {stored.dtype} and shape {stored.shape} in {where}",
+            expected="samples per second, one number",
+        )
+    if not is_sampled(x[np.isfinite(x)] for x in cells.values()):
         leave("the rate of samples, as spike times are no whole numbers")
         return None
-    return arguments.frame_rate(np.ravel(found["sample_rate"])[0], "sample_rate")
+    return arguments.sample_rate(stored[0], f"in {where}, the rate of samples")
 
 
 def _times(found: Mapping[str, Any], where: str) -> tuple[dict[Any, Any], dict[str, list[Any]]]:
     spikes = found[SPIKES]
     if isinstance(spikes, dict):
-        spikes = [spikes] if any(_field(spikes, TIMES)) else spikes
+        spikes = _each(spikes) if any(_field(spikes, TIMES)) else spikes
     if isinstance(spikes, dict):
         return spikes, {}
     if isinstance(spikes, list) and spikes and all(isinstance(x, dict) for x in spikes):
         return _of_structs(spikes, where)
-    names = _texts(found["cell"]) if "cell" in found else None
+    names = unit_names(found["cell"]) if "cell" in found else None
     if isinstance(spikes, list):
         return dict(zip(_counted(names, len(spikes), where), spikes, strict=True)), {}
     if "spike_cell" in found:
-        split = grouped(spikes, _plain(found["spike_cell"]), where)
-        if names is not None and all(arguments.is_whole(k) for k in split):
-            beyond = [k for k in split if not 0 <= k < len(names)]
-            if beyond:
-                raise InputError(
-                    came=f"spikes of the cells {beyond[:5]} in {where}, with {len(names)} names",
-                    expected="'spike_cell' from 0, as places in 'cell'",
-                )
-            return {name: split.get(i, np.empty(0)) for i, name in enumerate(names)}, {}
-        return split, {}
+        return owned(spikes, found["spike_cell"], found.get("cell"), where), {}
     if np.squeeze(spikes).ndim <= 1:
-        return {(names or ["cell00"])[0]: spikes}, {}
+        return {_counted(names, 1, where)[0]: spikes}, {}
     raise InputError(
         came=f"'spike_times' of shape {np.shape(spikes)} in {where}",
         expected="a list of times a cell, or all times beside 'spike_cell'",
         hint="spike_cell= an array as long as spike_times",
     )
+
+
+def _each(struct: dict[str, Any]) -> list[dict[str, Any]]:
+    """Structs a cell, of one struct whose fields are lists of all cells."""
+    times = struct[_field(struct, TIMES)]
+    if not isinstance(times, list):
+        return [struct]
+    lists = {k: x for k, x in struct.items() if isinstance(x, list) and len(x) == len(times)}
+    leave("fields of the cells:", [k for k in struct if k not in lists])
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
 def _of_structs(
@@ -146,12 +160,12 @@ def _of_structs(
             expected=f"one of {', '.join(TIMES[:4])}",
         )
     name = _field(structs[0], NAMES)
-    names = [_texts(s[name])[0] for s in structs] if name else None
+    names = [unit_names(s[name])[0] for s in structs] if name else None
     facts = {}
     for field in structs[0]:
         what = meaning(field)
         if what in ("quality", "cell_type"):
-            facts[str(what)] = [_texts(s[field])[0] for s in structs]
+            facts[str(what)] = [labels(s[field])[0] for s in structs]
     used = {key, name, *(f for f in structs[0] if meaning(f) in facts)}
     leave("fields of the cells:", [f for f in structs[0] if f not in used])
     owners = _counted(names, len(structs), where)
@@ -166,35 +180,9 @@ def _field(struct: Mapping[str, Any], names: tuple[str, ...]) -> str:
 def _counted(names: list[str] | None, size: int, where: str) -> list[str]:
     if names is None:
         return [f"cell{i:02d}" for i in range(size)]
-    if len(names) != size or len({*names}) != size:
+    if len(names) != size:
         raise InputError(
             came=f"{size} lists of spike times and the names {names[:8]} in {where}",
-            expected="a name for each cell, and names that differ",
+            expected="a name for each cell",
         )
-    return names
-
-
-def _texts(values: Any) -> list[str]:
-    if isinstance(values, str | bytes):
-        return [values.decode() if isinstance(values, bytes) else values]
-    flat = values if isinstance(values, list) else np.ravel(values).tolist()
-    return [_text(x) for x in flat]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, np.ndarray):
-        value = value.item() if value.size == 1 else value.tolist()
-    whole = isinstance(value, float) and value.is_integer()
-    return (
-        f"{'unit ' if whole or arguments.is_whole(value) else ''}{int(value) if whole else value}"
-    )
-
-
-def _plain(values: Any) -> Any:
-    """Names or numbers of cells; whole numbers that are stored as floats are whole again."""
-    found = np.ravel(values if not isinstance(values, xr.Variable) else values.values)
-    if found.dtype.kind == "f" and found.size and (found == np.round(found)).all():
-        return found.astype(np.int64)
-    return found
+    return require_different(names, where)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from scipy import io
+from scipy import io, sparse
 
 from neurocodec.errors import InputError, StorageError
 
@@ -21,6 +22,15 @@ DAMAGED: Final = (
 """What scipy raises on a file that is cut off or garbled."""
 CLASS: Final = "MATLAB_class"
 EMPTY: Final = "MATLAB_empty"
+DECODED: Final = "MATLAB_object_decode"
+"""Attribute of an object, such as a string or a table, which is stored as numbers of no meaning."""
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Something of a MAT file that is neither numbers, text, a cell array nor a struct."""
+
+    kind: str
 
 
 def is_matlab(path: Path) -> bool:
@@ -55,12 +65,16 @@ def read_matlab(path: Path) -> dict[str, Any]:
 
 def _old(value: Any) -> Any:
     """Value of scipy: object arrays are MATLAB's cells, records its structs."""
+    if sparse.issparse(value):
+        return value.toarray()
+    if isinstance(value, io.matlab.MatlabOpaque | io.matlab.MatlabFunction):
+        return Opaque("an object or a function")
     array = np.asarray(value)
     if array.dtype.names:
         structs = [{n: _old(record[n]) for n in array.dtype.names} for record in array.ravel()]
         return structs[0] if len(structs) == 1 else structs
     if array.dtype.kind == "O":
-        return [_old(x) for x in array.ravel()]
+        return _rows([_old(x) for x in array.ravel()], array.shape)
     if array.dtype.kind in "SU":
         return str(array.ravel()[0]) if array.size == 1 else [str(x).strip() for x in array.ravel()]
     return array
@@ -72,25 +86,36 @@ def _new(item: Any, file: h5py.File) -> Any:
     if isinstance(item, h5py.Group):
         fields = {name: _new(x, file) for name, x in item.items()}
         lengths = {len(x) for x in fields.values() if isinstance(x, list)}
-        if fields and all(_is_reference(x) for x in item.values()) and len(lengths) == 1:
+        arrays = all(_is_reference(x) and CLASS not in x.attrs for x in item.values())
+        if fields and arrays and len(lengths) == 1:
             return [
                 dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)
             ]
         return fields
+    return _stored(item, kind, file)
+
+
+def _stored(item: h5py.Dataset, kind: str, file: h5py.File) -> Any:
+    """Value of a dataset: cells, text or numbers."""
     if item.attrs.get(EMPTY, 0):
         return [] if kind == "cell" else np.empty(0)
     if _is_reference(item):
-        # In MATLAB's order, columns first: HDF5 lays them out like that.
-        return [_new(file[x], file) for x in np.ravel(item[()])]
-    values = np.asarray(item[()])
+        stored = np.transpose(item[()])
+        return _rows([_new(file[x], file) for x in stored.ravel()], stored.shape)
+    if DECODED in item.attrs or item.dtype.kind not in "biuf":
+        return Opaque(kind if DECODED in item.attrs else str(item.dtype))
+    values = np.asarray(item[()]).transpose()
     if kind == "char":
-        return "".join(map(chr, values.T.ravel("C"))) if values.ndim else ""
-    if values.dtype.kind not in "biuf":
-        raise InputError(
-            came=f"{item.name!r} of {values.dtype} in {file.filename!r}",
-            expected="numbers, text, cells or structs",
-        )
-    return values.transpose()
+        rows = ["".join(map(chr, row)).strip() for row in np.atleast_2d(values)]
+        return rows[0] if len(rows) == 1 else rows
+    return values
+
+
+def _rows(items: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    """Elements of a cell array: a list; of a table of cells, a list of rows."""
+    if len(shape) != 2 or 1 in shape or not items:
+        return items
+    return [items[k : k + shape[1]] for k in range(0, len(items), shape[1])]
 
 
 def _is_reference(item: Any) -> bool:

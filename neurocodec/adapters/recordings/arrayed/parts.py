@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
@@ -21,9 +22,12 @@ from neurocodec.adapters.recordings.frames.movies import EXPECTED, movie
 from neurocodec.adapters.recordings.frames.schedule import Timing
 from neurocodec.adapters.recordings.making import made
 from neurocodec.adapters.recordings.spikes.cells import Quality, of_quality
+from neurocodec.adapters.recordings.spikes.remedies import Remedies, of_matlab, of_npz
 from neurocodec.errors import InputError
 
 TIMES = ("frame_times", "triggers", "trials", "frame_rate", "frames_per_trigger", "shown")
+DIFFERS = 0.01
+"""Share by which a frame rate may differ from that of the frame times beside it."""
 
 
 def spike_parts(path: Path) -> list[str]:
@@ -49,10 +53,13 @@ def _members(path: Path) -> dict[str, set[str]]:
 def read_stored_spikes(path: Path, parts: list[str], quality: Quality) -> dict[str, xr.Dataset]:
     """Parts of an `.npz` with spike times."""
     leave("parts without spike times:", sorted({*_members(path)} - {*parts}))
-    return {
-        part or WHOLE: _part(read_arrays(path, part), f"{path.name}/{part}".rstrip("/"), quality)
-        for part in parts
-    }
+    found = {}
+    for part in parts:
+        arrays = read_arrays(path, part)
+        names = {str(meaning(n)): n for n in arrays}
+        where = f"{path.name}/{part}".rstrip("/")
+        found[part or WHOLE] = _part(arrays, where, quality, of_npz(part, names))
+    return found
 
 
 def read_matlab_spikes(path: Path, quality: Quality) -> dict[str, xr.Dataset]:
@@ -64,12 +71,20 @@ def read_matlab_spikes(path: Path, quality: Quality) -> dict[str, xr.Dataset]:
         if isinstance(x, dict) and {"stimulus", SPIKES} <= {meaning(k) for k in x}
     }
     if structs:
-        return {k: _part(x, f"{path.name}/{k}", quality, matlab=True) for k, x in structs.items()}
-    return {WHOLE: _part(arrays, path.name, quality, matlab=True)}
+        return {
+            k: _part(x, f"{path.name}/{k}", quality, of_matlab(k), matlab=True)
+            for k, x in structs.items()
+        }
+    return {WHOLE: _part(arrays, path.name, quality, of_matlab(""), matlab=True)}
 
 
 def _part(
-    arrays: Mapping[str, Any], where: str, quality: Quality, *, matlab: bool = False
+    arrays: Mapping[str, Any],
+    where: str,
+    quality: Quality,
+    remedies: Remedies,
+    *,
+    matlab: bool = False,
 ) -> xr.Dataset:
     found = meant(arrays, where)
     cells = of_quality(cells_in(arrays, where), quality, "not noise")
@@ -88,7 +103,7 @@ def _part(
     if isinstance(stimulus, xr.Variable):
         stimulus = _labelled(stimulus)
     frames = movie(stimulus)
-    return made(frames, cells, timing.schedule(frames.sizes[v.TIME]))
+    return made(frames, cells, timing.schedule(frames.sizes[v.TIME]), remedies)
 
 
 def _labelled(stimulus: xr.Variable) -> Any:
@@ -103,21 +118,69 @@ def _with_dims(stimulus: xr.Variable, dims: tuple[str, ...]) -> xr.Variable:
 
 
 def _timing(found: Mapping[str, Any], where: str, *, matlab: bool) -> Timing:
-    given = {name: _plain(found[name], name, where) for name in TIMES if name in found}
-    if matlab and "shown" in given:
-        given["shown"] = given["shown"] - 1  # MATLAB counts from 1
-    if "frame_rate" in given and {"frame_times", "triggers"} & {*given}:
-        given.pop("frame_rate")  # a fact beside the times, which are more exact
-    if not given:
+    given = {
+        name: _plain(found[name], name, where, matlab=matlab) for name in TIMES if name in found
+    }
+    if not {"frame_times", "triggers", "frame_rate"} & {*given}:
         raise InputError(
             came=f"{where} with a stimulus and spike times, and no times of the frames",
             expected="'frame_times' (one a frame), 'triggers' or 'frame_rate'",
             hint="nc.recording(stimulus, spike_times=path, frame_rate=60.0)",
         )
+    if matlab and "trials" in given:
+        given["trials"] = _matlab_trials(given["trials"], given, where)
+    if matlab and "shown" in given and 0 not in given["shown"]:
+        given["shown"] = given["shown"] - 1  # MATLAB counts from 1
+    if "frame_rate" in given and {"frame_times", "triggers"} & {*given}:
+        _leave_rate(given)
     return Timing(**given)
 
 
-def _plain(value: Any, name: str, where: str) -> Any:
+def _leave_rate(given: dict[str, Any]) -> None:
+    """Leave a frame rate beside the times, which are more exact; say where they differ."""
+    rate, times = given.pop("frame_rate"), given.get("frame_times")
+    steps = np.empty(0) if times is None else np.diff(np.asarray(times, np.float64), axis=-1)
+    steps = steps[np.isfinite(steps)]
+    step = float(np.median(steps)) if steps.size else 0.0
+    if step > 0 and abs(step * rate - 1) > DIFFERS:
+        leave(f"frame_rate {rate:g}, as the frame times tell {1 / step:.4g} Hz")
+
+
+def _matlab_trials(trials: NDArray[Any], given: Mapping[str, Any], where: str) -> Any:
+    """Trials as MATLAB has them, where a number and a list are matrices too, as they prove."""
+    times = given.get("triggers", given.get("frame_times"))
+    if trials.size == 1:
+        single = trials.ravel()[0]
+        if trials.dtype.kind in "iu" or (times is not None and float(single).is_integer()):
+            return int(single)  # so many triggers are counted, or refused
+        if not float(single).is_integer():
+            return trials.ravel()
+    elif trials.shape == (1, 2):
+        if times is not None and not (np.asarray(times) >= trials[0, 1]).any():
+            return trials  # nothing was shown from there on, so that it is a stop
+    else:
+        return trials.ravel() if 1 in trials.shape else trials
+    raise _may_be_either(trials, given, where)
+
+
+def _may_be_either(trials: NDArray[Any], given: Mapping[str, Any], where: str) -> InputError:
+    told = ", ".join(f"{float(x)!r}" for x in trials.ravel())
+    told_by = next(n for n in ("frame_times", "triggers", "frame_rate") if n in given)
+    timing = f"{told_by}={given[told_by] if told_by == 'frame_rate' else told_by}"
+    single = trials.size == 1
+    call = f"nc.recording(stimulus, spike_times=path, {timing}, trials="
+    return InputError(
+        came=f"trials=[{told}] of {where}, which may be "
+        + ("how many there are, or one start" if single else "two starts or (start, stop)"),
+        expected="(start, stop) of several trials, or a column of their starts",
+        hint=f"{call}[{told}]), where one began then"
+        if single
+        else f"{call}[[{told}]]), where one lasted so; trials = trials(:) in MATLAB, where two"
+        " began then",
+    )
+
+
+def _plain(value: Any, name: str, where: str, *, matlab: bool) -> Any:
     try:
         array = np.asarray(value)
     except ValueError:
@@ -130,14 +193,16 @@ def _plain(value: Any, name: str, where: str) -> Any:
         single = float(array.ravel()[0]) if array.size == 1 else np.nan
         if name == "frame_rate":
             return arguments.frame_rate(single)
-        return int(single) if single == round(single) else single
+        return int(single) if single.is_integer() else single
     if name == "shown":
-        return array.ravel().astype(int)
-    if name == "trials" and array.size == 1:
-        return int(array.ravel()[0])
-    if array.ndim == 2 and 1 in array.shape:
-        return array.ravel()
-    return array
+        whole = array.dtype.kind in "iu" or bool((array == np.round(array)).all())
+        return array.ravel().astype(int) if whole else array.ravel()
+    if name == "trials":
+        column = array.ndim == 2 and array.shape[1] == 1 and not matlab
+        return array.ravel() if column else array if array.ndim else array.item()
+    # One row is a vector of MATLAB; elsewhere it is one trial, as for `nc.recording`.
+    vector = array.ndim == 2 and (array.shape[1] == 1 or (matlab and array.shape[0] == 1))
+    return array.ravel() if vector else array
 
 
 def _frames(timing: Timing) -> int | None:

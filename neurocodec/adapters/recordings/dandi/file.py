@@ -20,8 +20,9 @@ from neurocodec.adapters.recordings.dandi.units import Units, units_of, watched
 from neurocodec.adapters.recordings.making import responses, shown
 from neurocodec.adapters.recordings.spike_times import report_outside
 from neurocodec.adapters.recordings.spikes.cells import Quality
+from neurocodec.adapters.recordings.spikes.remedies import OF_STORED
 from neurocodec.arguments import one_of
-from neurocodec.errors import InputError
+from neurocodec.errors import InputError, StorageError
 
 AXES: Final = ("xy", "yx")
 """Order of the axes of frames in a file."""
@@ -47,9 +48,18 @@ def read_nwb(
             hint='pip install "neurocodec[nwb]"',
         )
     import pynwb  # noqa: PLC0415 - an extra
+    from hdmf.build import ConstructError  # noqa: PLC0415 - comes with pynwb
 
     with pynwb.NWBHDF5IO(str(path), "r") as file:
-        content = file.read()
+        try:
+            content = file.read()
+        except ConstructError as error:
+            reason = str(error).rpartition("due to: ")[2][:300]
+            raise StorageError(
+                came=f"{str(path)!r}, which pynwb cannot read: {reason}",
+                expected="a file that is valid NWB",
+                hint=f"python -m pynwb.validate {path}",
+            ) from error
         movies, external = presented(content, image_axes)
         traces = traces_of(content)
         _require_content(movies, traces, external, content, path)
@@ -67,7 +77,7 @@ def _with_units(
     found = arranged(movies, content)
     if units is not None:
         onsets = [row for part in found for row in part.plan.onsets]
-        report_outside(units.cells.times, onsets, session=True)
+        report_outside(units.cells.times, onsets, session=True, remedies=OF_STORED)
     parts = {}
     for part in found:
         plan, cells = watched(part.plan, units, content, part.name)

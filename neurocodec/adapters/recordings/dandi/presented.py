@@ -86,8 +86,9 @@ def _one(series: Any, image_axes: str, *, light: bool) -> Presented | None:
     shape = tuple(getattr(getattr(series, "data", None), "shape", ()))
     if len(shape) in (3, 4) and shape[0] > 1 and min(shape) > 0:
         frames = _stored(series, image_axes)
-    elif light and len(shape) == 1 and shape[0] > 1 and _is_light(series):
-        values = np.asarray(series.data[()]) * float(series.conversion) + float(series.offset)
+    elif light and shape[:1] > (1,) and shape[1:] in ((), (1,)) and _is_light(series):
+        stored = np.asarray(series.data[()]).ravel()
+        values = stored * float(series.conversion) + float(series.offset)
         frames = movie(values.astype(np.float32), str(series.unit))
     else:
         return None
@@ -100,7 +101,7 @@ def _is_index(series: Any) -> bool:
 
 def _is_light(series: Any) -> bool:
     """Whether a trace may be light: neither of a clamp nor in electrical units."""
-    plain = type(series).__name__ == "TimeSeries"
+    plain = type(series).__name__ == "TimeSeries" and series.data.dtype.kind in "biuf"
     return plain and str(series.unit).strip().lower() not in ELECTRIC
 
 

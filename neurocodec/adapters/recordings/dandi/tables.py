@@ -30,7 +30,7 @@ class Arranged:
 
 def arranged(movies: Mapping[str, Presented], content: Any) -> list[Arranged]:
     """Parts: each stimulus, cut by epochs, its trials that show the same as repeats."""
-    trials = _intervals(content.trials)
+    trials = _apart(_intervals(content.trials, "trials")[1])
     epochs = content.epochs
     if content.trials is not None:
         known = {"start_time", "stop_time"}
@@ -44,11 +44,31 @@ def arranged(movies: Mapping[str, Presented], content: Any) -> list[Arranged]:
     return found
 
 
-def _intervals(table: Any) -> Times | None:
+def _intervals(table: Any, what: str) -> tuple[NDArray[np.intp], Times | None]:
+    """Rows of a table that have a start and a stop after it, by their start, and these times."""
     if table is None or not len(table):
-        return None
+        return np.empty(0, np.intp), None
     bounds = np.stack([np.asarray(table[c][:], float) for c in ("start_time", "stop_time")], 1)
-    return bounds[np.argsort(bounds[:, 0], kind="stable")]
+    known = bounds[:, 1] > bounds[:, 0]
+    leave(f"{what} without a start, or a stop after it:", np.flatnonzero(~known))
+    order = np.argsort(bounds[:, 0], kind="stable")
+    order = order[known[order]]
+    return order, bounds[order] if order.size else None
+
+
+def _apart(trials: Times | None) -> Times | None:
+    """Trials one after the other; of others, each spike would count in several."""
+    if trials is None:
+        return None
+    slack = 1e-3 * np.diff(trials, axis=1)[:-1, 0]
+    over = np.flatnonzero(trials[1:, 0] < trials[:-1, 1] - slack)
+    if not over.size:
+        return trials
+    warn(
+        f"{over.size} trials begin before the one before has ended, the first at"
+        f" {trials[over[0] + 1, 0]:g} s; no trials are taken as repeats"
+    )
+    return None
 
 
 def _span(times: Times, start: float, stop: float) -> slice:
@@ -60,11 +80,10 @@ def _span(times: Times, start: float, stop: float) -> slice:
 
 def _by_epochs(whole: Arranged, epochs: Any, *, alone: bool) -> Iterator[Arranged]:
     """Frames of each epoch, those with the same first tag together, as segments of one part."""
-    bounds = _intervals(epochs)
+    order, bounds = _intervals(epochs, "epochs")
     if bounds is None:
         yield whole
         return
-    order = np.argsort(np.asarray(epochs["start_time"][:], float), kind="stable")
     tags = [_tag(epochs, int(i)) for i in order]
     times = whole.plan.onsets[0]
     spans = [(tag, _span(times, *row)) for tag, row in zip(tags, bounds, strict=True)]

@@ -15,6 +15,7 @@ from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.checks import Parts
 from neurocodec.adapters.recordings.dandi.presented import times_of
 from neurocodec.adapters.recordings.making import time_of
+from neurocodec.adapters.recordings.spikes.cells import require_different
 from neurocodec.errors import InputError, warn
 from neurocodec.kernels.averaging import area_average
 from neurocodec.labels import labelled
@@ -85,6 +86,7 @@ def _fluorescence(series: Any) -> xr.DataArray:
     if values.shape[1] != len(rois):
         leave(f"the order of axes of {series.name!r}, which is (region, time)")
         values = values.T
+    rois = require_different(rois, repr(series.name))
     coords = {v.TIME: time_of(times_of(series, len(values))), v.INTERNEURON: rois}
     values = values * float(series.conversion) + float(series.offset)
     return labelled(

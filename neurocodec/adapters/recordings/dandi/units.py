@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from neurocodec import clock
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.frames.schedule import Schedule
-from neurocodec.adapters.recordings.spikes.cells import Cells, Quality, of_quality
+from neurocodec.adapters.recordings.spikes.cells import (
+    Cells,
+    Quality,
+    of_quality,
+    require_different,
+)
 from neurocodec.errors import InputError
 
 NAMES: Final = ("unit_name", "name", "unit_label")
@@ -55,7 +60,7 @@ def units_of(content: Any, quality: Quality) -> Units | None:
     cells = of_quality(Cells(times, _facts(table)), quality, "not noise")
     observed: dict[str, Bounds] = {}
     if "obs_intervals" in table.colnames:
-        bounds = {n: _sorted(table.get_unit_obs_intervals(i)) for i, n in enumerate(names)}
+        bounds = {n: _merged(table.get_unit_obs_intervals(i), n) for i, n in enumerate(names)}
         observed = {n: bounds[n] for n in cells.times if len(bounds[n])}
     return Units(cells, observed)
 
@@ -70,15 +75,13 @@ def _tables(content: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _names(table: Any) -> list[str]:
-    plain = [f"unit {i}" for i in table.id[:]]
     column = next((c for c in NAMES if c in table.colnames), None)
-    if column is None:
-        return plain
-    named = [str(x) for x in table[column][:]]
-    if len({*named}) < len(named) or not all(named):
+    if column is not None:
+        named = [str(x) for x in table[column][:]]
+        if len({*named}) == len(named) and all(named):
+            return named
         leave(f"names of the units in {column!r}, which are not all different")
-        return plain
-    return named
+    return require_different((f"unit {i}" for i in table.id[:]), "the table of units")
 
 
 def _facts(table: Any) -> dict[str, list[Any]]:
@@ -93,9 +96,19 @@ def _facts(table: Any) -> dict[str, list[Any]]:
     return facts
 
 
-def _sorted(intervals: Any) -> Bounds:
+def _merged(intervals: Any, name: str) -> Bounds:
+    """Intervals in order, those that overlap or touch as one."""
     bounds = np.asarray(intervals, np.float64).reshape(-1, 2)
-    return bounds[np.argsort(bounds[:, 0], kind="stable")]
+    known = bounds[:, 1] > bounds[:, 0]
+    if not known.all():
+        leave(f"{int((~known).sum())} obs_intervals of {name} without a start, or a stop after it")
+    bounds = bounds[known]
+    bounds = bounds[np.argsort(bounds[:, 0], kind="stable")]
+    if not len(bounds):
+        return bounds
+    ends = np.maximum.accumulate(bounds[:, 1])
+    first = np.append(True, bounds[1:, 0] > ends[:-1])
+    return np.stack([bounds[first, 0], np.append(ends[:-1][first[1:]], ends[-1])], 1)
 
 
 def watched(

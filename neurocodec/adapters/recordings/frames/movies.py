@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.account import leave
 from neurocodec.errors import InputError, StorageError
 from neurocodec.labels import labelled, movie_of, require_finite
 
@@ -25,7 +26,7 @@ def movie(stimulus: Any, units: str = v.DIMENSIONLESS) -> xr.DataArray:
     if isinstance(stimulus, xr.DataArray):
         found = _by_dims(stimulus)
     else:
-        values = np.asanyarray(stimulus)
+        values = _values(stimulus)
         if values.dtype.kind not in "biuf":
             raise InputError(came=f"a stimulus of {values.dtype}", expected=EXPECTED)
         found = labelled(values, _dims(values.shape), name=v.STIMULUS, units=units)
@@ -36,6 +37,30 @@ def movie(stimulus: Any, units: str = v.DIMENSIONLESS) -> xr.DataArray:
     if found.dtype.kind == "f" and isinstance(found.variable._data, np.ndarray):  # noqa: SLF001
         require_finite(found, "the stimulus")  # what is lazy is looked at when it is used
     return movie_of(found).rename(v.STIMULUS)
+
+
+def _values(stimulus: Any) -> Any:
+    """Frames as an array, which stays in its file where it is there."""
+    if isinstance(stimulus, xr.Dataset | xr.DataTree):
+        raise InputError(
+            came=f"a stimulus of type {type(stimulus).__name__} with {[*stimulus]}",
+            expected=EXPECTED,
+            hint=f"stimulus[{next(iter(stimulus), v.STIMULUS)!r}]",
+        )
+    try:
+        values = np.asanyarray(stimulus)
+    except ValueError as error:
+        raise InputError(
+            came="a stimulus of lists that have other lengths", expected=EXPECTED
+        ) from error
+    hidden = int(np.ma.getmaskarray(values).sum()) if np.ma.is_masked(values) else 0
+    if hidden:
+        raise InputError(
+            came=f"a stimulus with {hidden} values that a mask hides",
+            expected=EXPECTED,
+            hint="stimulus.filled(0.5), or another value that was on",
+        )
+    return values
 
 
 def _stored(path: Path) -> Any:
@@ -62,7 +87,10 @@ def _by_dims(stimulus: xr.DataArray) -> xr.DataArray:
     for wanted in ((v.TIME,), (v.TIME, v.Y, v.X), (v.TIME, v.COLOR, v.Y, v.X)):
         if dims == {*wanted}:
             plain = stimulus.transpose(*wanted)
-            return plain.drop_vars([c for c in plain.coords if v.TIME in plain[c].dims])
+            own = [c for c in plain.coords if v.TIME in plain[c].dims]
+            other = [c for c in own if c not in (v.TIME, v.SEGMENT) or plain[c].ndim > 1]
+            leave("coordinates of the stimulus along time:", other)
+            return plain.drop_vars(other)
     raise InputError(
         came=f"a stimulus with the dims {tuple(map(str, stimulus.dims))}",
         expected=EXPECTED,

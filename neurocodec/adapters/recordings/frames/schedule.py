@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import arguments, clock
+from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.frames.trials import Trials, trials_of
-from neurocodec.adapters.recordings.frames.triggers import Missing, matched, rising, unwrapped
+from neurocodec.adapters.recordings.frames.triggers import Missing, as_array, matched, rising
 from neurocodec.errors import InputError
 
 Gaps = Literal["cut", "hold"]
@@ -104,11 +106,45 @@ class Timing:
         return np.stack(rows), np.array([part[0] for part in split.values()])
 
 
+def with_own_times(timing: Timing, movie: xr.DataArray) -> Timing:
+    """Take the times of a labelled movie where no others were told; refuse another frame rate."""
+    if v.TIME not in movie.coords:
+        return timing
+    own = np.asarray(clock.seconds(movie[v.TIME].variable).values, np.float64)
+    if (own == np.arange(own.size)).all():
+        own = own if timing.frame_rate is None else own / arguments.frame_rate(timing.frame_rate)
+    if timing.frame_rate is not None:
+        _require_rate(own, arguments.frame_rate(timing.frame_rate))
+        return timing
+    told = timing.frame_times if timing.frame_times is not None else timing.triggers
+    if told is None and timing.shown is None:
+        return replace(timing, frame_times=own)
+    if told is not None and not np.array_equal(as_array(told, "times", "seconds"), own):
+        leave("the times of the stimulus, as others were told")
+    return timing
+
+
+def _require_rate(own: NDArray[np.float64], rate: float) -> None:
+    """Refuse times of a movie that are not those of a frame rate, within half of a frame."""
+    off = np.abs(own - own[0] - np.arange(own.size) / rate)
+    if not off.max() <= clock.JUMP / rate:
+        step = clock.step_of(own)
+        raise InputError(
+            came=f"frame_rate={rate:g} of a stimulus whose times are {step:g} s apart, and whose"
+            f" frame {int(off.argmax())} is {off.max():.3g} s off",
+            expected="a rate or times, or both that agree",
+            hint="stimulus.drop_vars('time'), where the rate is right; without frame_rate=, where"
+            " the times are",
+        )
+    if own[0]:
+        leave(f"the start of the times of the stimulus, {own[0]:g} s")
+
+
 def _rows(shown: Any, frames: int) -> NDArray[np.intp]:
     """Row of the stimulus that each shown frame is."""
     if shown is None:
         return np.arange(frames)
-    found = np.asarray(shown)
+    found = as_array(shown, "shown=", "the row of the stimulus that each shown frame is")
     if found.ndim != 1 or not found.size or found.dtype.kind not in "iu":
         raise InputError(
             came=f"shown= of {found.dtype} and shape {found.shape}",
@@ -125,7 +161,7 @@ def _rows(shown: Any, frames: int) -> NDArray[np.intp]:
 
 
 def _by_times(frame_times: Any, frames: int, trials: Trials | None) -> Any:
-    times = np.asarray(unwrapped(frame_times))
+    times = as_array(frame_times, "frame_times", "seconds")
     if times.dtype.kind not in "fiu":
         raise InputError(came=f"frame_times of {times.dtype}", expected="seconds")
     times = times.astype(np.float64)
@@ -140,6 +176,10 @@ def _by_times(frame_times: Any, frames: int, trials: Trials | None) -> Any:
     if trials is None or (trials.count is None and times.size == frames):
         _require_one_a_frame(times.size, frames, "")
         return times if trials is None else trials.shifted(_since_start(times, trials))
+    number = len(trials.starts) if trials.count is None else trials.count
+    if np.isnan(times).any() and times.size == number * frames:
+        onsets = times.reshape(number, frames)
+        return onsets, onsets[:, 0]
     split = trials.split(rising(times, "frame_times"), frames, "frame_times")
     for part in split.values():
         _require_one_a_frame(part.size, frames, " a trial")
@@ -149,7 +189,9 @@ def _by_times(frame_times: Any, frames: int, trials: Trials | None) -> Any:
 def _since_start(times: NDArray[np.float64], trials: Trials) -> NDArray[np.float64]:
     """Onsets since the start of a trial; refused where they seem to be those of the first one."""
     apart = np.diff(trials.starts).min() if trials.starts.size > 1 else np.inf
-    first = times[0]
+    if np.isnan(times).all():
+        raise InputError(came="frame times that are all NaN", expected="onsets in seconds")
+    first = float(np.nanmin(times))
     if 0 <= first < apart and not (trials.starts[0] > 0 and first >= trials.starts[0]):
         return times
     raise InputError(
@@ -180,7 +222,11 @@ def _without_lost(schedule: Schedule) -> Schedule:
         raise InputError(came="frame times that are all NaN", expected="onsets in seconds")
     if lost.any():
         leave(f"{int(lost.sum())} frames that never came on")
-        schedule = replace(schedule, rows=schedule.rows[~lost], onsets=schedule.onsets[:, ~lost])
+        onsets = schedule.onsets[:, ~lost]
+        starts = schedule.starts
+        if starts is not None and np.isnan(starts).any():  # of first frames that never came on
+            starts = onsets[:, 0]
+        schedule = replace(schedule, rows=schedule.rows[~lost], onsets=onsets, starts=starts)
     if schedule.rows.size < 2:
         raise InputError(came="a stimulus of a single frame", expected="at least two frames")
     for k, row in enumerate(schedule.onsets):

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments, clock
 from neurocodec.adapters.recordings.account import leave
-from neurocodec.adapters.recordings.frames.triggers import unwrapped
+from neurocodec.adapters.recordings.frames.triggers import as_array
 from neurocodec.errors import InputError
 
+ROUNDING: Final = 1e-6
+"""Share of a trial by which it may end after the next one's start."""
 EXPECTED: Final = "how many trials there are, their starts in seconds, or (start, stop) of each"
 
 
@@ -34,8 +36,9 @@ class Trials:
                 expected="when the trials began, where nothing else says so",
                 hint="trials=starts",
             )
-        step = clock.step_of(relative[np.isfinite(relative)]) if len(relative) > 1 else 0.0
-        lasting = float(np.nanmax(relative)) + step
+        known = relative[~np.isnan(relative)]
+        step = clock.step_of(known) if known.size > 1 else 0.0
+        lasting = float(known.max()) + step
         slack = clock.JUMP * step
         short = np.diff(self.starts) < lasting - slack
         if short.any():
@@ -58,7 +61,7 @@ class Trials:
                 raise InputError(
                     came=f"{len(times)} {what} for {self.count} trials of {each}",
                     expected=f"{self.count * each}",
-                    hint="trials=starts, where some trials are not whole",
+                    hint="trials=[[start, stop], ...], where some trials are not whole",
                 )
             return dict(enumerate(times.reshape(self.count, each)))
         first = np.searchsorted(times, self.starts)
@@ -105,7 +108,13 @@ def trials_of(trials: Any) -> Trials | None:
         return _bounds(np.asarray(trials.start), np.asarray(trials.end))
     if hasattr(trials, "columns") and {"start_time", "stop_time"} <= {*trials.columns}:
         return _bounds(np.asarray(trials["start_time"]), np.asarray(trials["stop_time"]))
-    found = np.asarray(unwrapped(trials))
+    found = as_array(trials, "trials=", EXPECTED)
+    if not found.ndim and found.dtype.kind == "f" and float(found).is_integer():
+        raise InputError(
+            came=f"trials={float(found)}, which may be how many there are, or a start",
+            expected=EXPECTED,
+            hint=f"trials={int(found)}, or trials=[{float(found)}]",
+        )
     if found.dtype.kind not in "fiu" or not found.size or found.ndim > 2:
         raise InputError(
             came=f"trials= of {found.dtype} and shape {found.shape}", expected=EXPECTED
@@ -126,8 +135,9 @@ def _bounds(starts: NDArray[Any], stops: NDArray[Any]) -> Trials:
             came=f"trial {place}, from {begun[place]:g} to {ended[place]:g} s",
             expected="trials that stop after they start",
         )
-    if (begun[1:] < ended[:-1]).any():
-        place = int(np.argmax(begun[1:] < ended[:-1]))
+    over = begun[1:] < ended[:-1] - ROUNDING * (ended - begun)[:-1]
+    if over.any():
+        place = int(np.argmax(over))
         raise InputError(
             came=f"trials {place} and {place + 1}, which overlap",
             expected="trials one after the other",

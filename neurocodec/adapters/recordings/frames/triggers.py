@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import clock
-from neurocodec.errors import InputError
+from neurocodec.errors import InputError, warn
 
 Missing = Literal["refuse", "skipped", "unseen"]
 OFF_STEP: Final = 0.25
@@ -19,12 +20,29 @@ Times = NDArray[np.float64]
 
 def unwrapped(values: Any) -> Any:
     """Times of a pynapple object; the index of others, such as pandas', is none of times."""
-    return values.index.values if type(values).__module__.startswith("pynapple.") else values
+    if type(values).__module__.startswith("pynapple."):
+        return values.index.values
+    if isinstance(values, xr.DataArray) and values.dtype.kind in "fiu":
+        return clock.seconds(values.variable).values  # of other units, where it tells them
+    return values
+
+
+def as_array(values: Any, what: str, expected: str) -> NDArray[Any]:
+    """Times or rows of any kind as an array, NaN where a mask hides them."""
+    try:
+        found = np.asanyarray(unwrapped(values))
+    except ValueError as error:
+        raise InputError(
+            came=f"{what} of lists that have other lengths", expected=expected
+        ) from error
+    if isinstance(found, np.ma.MaskedArray):
+        return np.asarray(found.astype(np.float64).filled(np.nan) if found.mask.any() else found)
+    return np.asarray(found)
 
 
 def rising(values: Any, what: str) -> Times:
     """Times in seconds from a list, an array or a pynapple `Ts`, which rise."""
-    found = np.asarray(unwrapped(values))
+    found = as_array(values, what, "times in seconds")
     if found.dtype.kind not in "fiu" or not found.size:
         raise InputError(
             came=f"{what} of {found.dtype} and shape {found.shape}", expected="times in seconds"
@@ -33,7 +51,9 @@ def rising(values: Any, what: str) -> Times:
         raise InputError(
             came=f"{what} of shape {found.shape}",
             expected="one time each",
-            hint="trials=, where there is a row a trial" if what == "triggers" else "",
+            hint=f"triggers=np.ravel(triggers), trials={len(found)}, where there is a row a trial"
+            if what == "triggers"
+            else "",
         )
     return clock.rising(found, where=what)
 
@@ -53,9 +73,25 @@ def matched(triggers: Times, frames: int, per: int, missing: Missing, where: str
             expected="two triggers at least, or a frame rate",
             hint="trials=triggers, frame_rate=60.0",
         )
-    step = clock.step_of(triggers)
-    ends = np.append(triggers, triggers[-1] + step)
-    return np.asarray(np.interp(np.arange(frames) / per, np.arange(len(ends)), ends))
+    lasting = _lasting(triggers, per, where)
+    own = np.arange(frames)
+    return np.asarray(triggers[own // per] + lasting[own // per] * (own % per) / per)
+
+
+def _lasting(triggers: Times, per: int, where: str) -> Times:
+    """How long the frames of each trigger last together: to the next one, but not over a pause."""
+    step = clock.usual_step(triggers)
+    late = clock.after_gaps(triggers, step, clock.JUMP / per)
+    lasting = np.append(np.diff(triggers), step)
+    held = late & (lasting[:-1] < (2 - clock.JUMP / per) * step)
+    if held.any():
+        places = np.flatnonzero(held) + 1
+        warn(
+            f"triggers {', '.join(map(str, places[:5]))}{where} came late, by fewer frames than"
+            " follow one: the last frame before each is taken to be the one that lasted"
+        )
+    lasting[:-1][late] = step
+    return lasting
 
 
 def _filled(triggers: Times, wanted: int, missing: Missing, per: int, where: str) -> Times:
@@ -66,15 +102,16 @@ def _filled(triggers: Times, wanted: int, missing: Missing, per: int, where: str
             expected="one trigger a frame: of several frames, a trigger tells no single one",
             hint="missing='unseen'",
         )
-    steps = np.diff(triggers) / clock.step_of(triggers) if len(triggers) > 1 else np.empty(0)
+    steps = np.diff(triggers) / clock.usual_step(triggers)
     whole = np.round(steps)
     places = np.append(0, np.cumsum(whole)).astype(int)
     if (np.abs(steps - whole) > OFF_STEP).any() or places[-1] + 1 != wanted or (whole < 1).any():
+        even = bool((whole == 1).all()) and len(triggers) < wanted
         raise InputError(
             came=f"{len(triggers)} triggers{where}, whose intervals are {places[-1] + 1} steps"
             f" together, for {wanted}",
             expected="as many steps as there should be triggers, each a whole number",
-            hint="look at np.diff(triggers)",
+            hint=_shorter(len(triggers) * per, where) if even else "look at np.diff(triggers)",
         )
     filled = np.full(wanted, np.nan)
     filled[places] = triggers
@@ -83,20 +120,34 @@ def _filled(triggers: Times, wanted: int, missing: Missing, per: int, where: str
     return filled
 
 
+def _shorter(frames: int, where: str) -> str:
+    """What to type where the first or the last triggers are missing, which no interval tells."""
+    if where:
+        return (
+            f"leave the trial out: trials=np.delete(trials, {where.rsplit(maxsplit=1)[-1]}, axis=0)"
+        )
+    return f"stimulus[:{frames}], where the last frames had no trigger"
+
+
 def _refusal(triggers: Times, frames: int, wanted: int, per: int, where: str) -> InputError:
     steps = np.diff(triggers)
-    late = (
-        np.flatnonzero(steps > (1 + clock.JUMP) * np.median(steps)) if steps.size else np.empty(0)
-    )
+    late = np.flatnonzero(steps > (1 + clock.JUMP) * clock.usual_step(triggers))
     told = f"; late after triggers {late[:5].tolist()}" if late.size else ""
     few = len(triggers) < wanted
-    if few and frames % len(triggers) == 0 and not late.size and per == 1:
+    if where:
+        hint = (
+            f"leave the trial out: trials=np.delete(trials, {where.rsplit(maxsplit=1)[-1]}, axis=0)"
+        )
+    elif few and frames % len(triggers) == 0 and not late.size and per == 1:
         hint = (
             f"frames_per_trigger={frames // len(triggers)}, or trials=triggers, frame_rate=60.0"
             " where each began a trial"
         )
+    elif few and not late.size:
+        hint = _shorter(len(triggers) * per, where)
     elif few:
-        hint = "missing='skipped' (never shown), or missing='unseen' (shown without a trigger)"
+        skipped = "missing='skipped' (never shown), or " if per == 1 else ""
+        hint = f"{skipped}missing='unseen' (shown without a trigger)"
     elif len(triggers) % wanted == 0:
         hint = f"trials={len(triggers) // wanted}, where all of it was repeated"
     else:

@@ -18,6 +18,8 @@ from neurocodec.adapters.recordings.spikes.cells import (
     Cells,
     grouped,
     in_seconds,
+    require_different,
+    unit_name,
 )
 from neurocodec.errors import InputError, StorageError
 
@@ -53,21 +55,31 @@ def read_phy(folder: Path, sample_rate: float | None) -> Cells:
             expected=" or ".join(OWNERS),
             hint="copy the whole folder of the sorter",
         )
-    if samples.size and samples.dtype.kind not in "iu" and sample_rate is None:
+    kinds = "iu" if sample_rate is None else "iuf"
+    if samples.size and samples.dtype.kind not in kinds:
         raise InputError(
             came=f"{SPIKES} of {samples.dtype} in {str(folder)!r}",
             expected="samples, whole numbers",
-            hint="nc.recording(stimulus, {cell: times}, ...), where they are seconds",
+            hint="sample_rate=1.0, where they are seconds"
+            if samples.dtype.kind == "f"
+            else "copy the folder of the sorter again",
         )
     rate = sample_rate or _sample_rate(folder)
-    clusters = grouped(in_seconds(samples, rate), _array(owners), str(folder))
+    found = _array(owners)
+    if found.dtype.kind not in "iuf":
+        raise InputError(
+            came=f"{owners.name} of {found.dtype} in {str(folder)!r}",
+            expected="the number of the cluster of every spike",
+            hint="copy the folder of the sorter again",
+        )
+    clusters = in_seconds(grouped(samples, found, str(folder)), rate)
     labels = _labels(folder)
     if labels is None:
         leave("no cluster: there is no table of labels")
     else:
         empty = sorted({*labels} - {*clusters})
         leave("clusters without a spike:", empty)
-    names = {f"unit {k}": x for k, x in clusters.items()}
+    names = {unit_name(k): x for k, x in clusters.items()}
     quality = [(labels or {}).get(int(k), UNLABELLED) for k in clusters]
     return Cells(names, {"quality": quality} if labels is not None else {})
 
@@ -95,13 +107,18 @@ def read_spikeinterface(folder: Path, sample_rate: float | None) -> Cells:
             expected="one segment",
             hint="sorting.select_segments([0]).save(folder=...)",
         )
-    rate = sample_rate or float(facts["sampling_frequency"])
-    clusters = grouped(in_seconds(spikes["sample_index"], rate), spikes["unit_index"], str(folder))
+    told = facts["sampling_frequency"]
+    rate = sample_rate or arguments.sample_rate(told, f"in {str(folder)!r}, sampling_frequency")
+    clusters = in_seconds(grouped(spikes["sample_index"], spikes["unit_index"], str(folder)), rate)
     ids = facts["unit_ids"]
+    if not isinstance(ids, list):
+        raise InputError(
+            came=f"unit_ids={ids!r} of {str(folder)!r}", expected="a list of the names of units"
+        )
     beyond = [k for k in clusters if not 0 <= k < len(ids)]
     if beyond:
         raise InputError(came=f"spikes of the units {beyond}", expected=f"{len(ids)} units")
-    names = [f"unit {x}" if arguments.is_whole(x) else str(x) for x in ids]
+    names = require_different(map(unit_name, ids), str(folder))
     times = {name: clusters.get(i, np.empty(0)) for i, name in enumerate(names)}
     return Cells(times, _properties(folder, len(ids)))
 
@@ -112,8 +129,8 @@ def _properties(folder: Path, size: int) -> dict[str, list[Any]]:
         path = folder / "properties" / f"{name}.npy"
         if path.is_file() and "quality" not in found:
             values = _array(path)
-            if len(values) == size:
-                found["quality"] = [str(x) for x in values]
+            if values.shape == (size,):
+                found["quality"] = [*values.astype(str)]
     return found
 
 
@@ -131,9 +148,11 @@ def _array(path: Path) -> NDArray[Any]:
 def _facts(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text("utf-8")))
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise StorageError(
-            came=f"{str(path)!r}, which cannot be read: {error}", expected="JSON of spikeinterface"
+            came=f"{str(path)!r}, which cannot be read: {error}",
+            expected="JSON of spikeinterface: {'unit_ids': [...], 'sampling_frequency': ...}",
+            hint="sorting.save(folder=...) again",
         ) from error
 
 
@@ -148,7 +167,7 @@ def _sample_rate(folder: Path) -> float:
                 found = ast.literal_eval(value.strip())
             except (ValueError, SyntaxError):
                 break
-            return arguments.frame_rate(found, "sample_rate")
+            return arguments.sample_rate(found, f"in {str(path)!r}, sample_rate")
     raise InputError(
         came=f"{str(folder)!r} whose params.py has no sample_rate"
         if text
@@ -173,11 +192,17 @@ def _labels(folder: Path) -> dict[int, str] | None:
                 expected="'cluster_id', and 'group' or 'KSLabel'",
             )
         try:
-            labels = {int(r[str(key)]): (r[column] or UNLABELLED).strip() for r in rows}
-        except ValueError as error:
+            told = [(int(r[str(key)]), (r[column] or UNLABELLED).strip()) for r in rows]
+        except (ValueError, TypeError) as error:  # TypeError where a row ends before the number
             raise InputError(
-                came=f"{str(path)!r}: {error}", expected="whole numbers as 'cluster_id'"
+                came=f"{str(path)!r}: {error}", expected="whole numbers as 'cluster_id' in each row"
             ) from error
+        labels = dict(told)
+        two = [k for k, label in told if labels[k] != label]
+        if two:
+            raise InputError(
+                came=f"{str(path)!r} with two labels of cluster {two[0]}", expected="one a cluster"
+            )
         if labels:
             return labels
     return None

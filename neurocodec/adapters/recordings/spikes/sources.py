@@ -34,7 +34,7 @@ KEPT: Final = ("quality", "cell_type")
 def cells_of(source: Any, *, quality: Quality = None, sample_rate: float | None = None) -> Cells:
     """Cells of a source, those of a quality, times in seconds."""
     if sample_rate is not None:
-        sample_rate = arguments.frame_rate(sample_rate, "sample_rate")
+        sample_rate = arguments.sample_rate(sample_rate)
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
         found, default = _from_path(path, sample_rate)
@@ -43,8 +43,7 @@ def cells_of(source: Any, *, quality: Quality = None, sample_rate: float | None 
     else:
         found, default = _from_memory(source), "not noise"
         if sample_rate is not None:
-            scaled = {k: in_seconds(x, sample_rate) for k, x in found.times.items()}
-            found = Cells(scaled, found.facts)
+            found = Cells(in_seconds(found.times, sample_rate), found.facts)
     return of_quality(found, quality, default)
 
 
@@ -58,13 +57,22 @@ def _from_memory(source: Any) -> Cells:
         leave("metadata of the cells:", sorted({*known} - {*KEPT, "rate"}))
         return Cells(named({k: source[k] for k in source}), facts)
     several = isinstance(source, Sequence) and not isinstance(source, bytes)
-    if several and all(np.ndim(x) == 1 for x in source):
+    if several and all(map(_is_list, source)):
         return Cells(named({f"cell{i:02d}": x for i, x in enumerate(source)}))
     raise InputError(
-        came=f"spike_times of type {type(source).__name__}",
+        came=f"spike_times of type {type(source).__name__}"
+        + (", whose elements are no lists of times" if several else ""),
         expected=KINDS,
         hint="{'cell 1': times}",
     )
+
+
+def _is_list(times: Any) -> bool:
+    """Whether something is one list of times, such as a cell has."""
+    try:
+        return np.ndim(times) == 1
+    except ValueError:  # lists of several lengths
+        return False
 
 
 def _from_path(path: Path, sample_rate: float | None) -> tuple[Cells, str]:
@@ -75,9 +83,7 @@ def _from_path(path: Path, sample_rate: float | None) -> tuple[Cells, str]:
     if path.is_dir() and phy.is_spikeinterface(path):
         return phy.read_spikeinterface(path, sample_rate), "not noise"
     if text.is_text(path):
-        found = text.read_text(path)
-        scale = sample_rate or 1.0
-        return Cells({k: in_seconds(x, scale) for k, x in found.times.items()}), "not noise"
+        return text.read_text(path, sample_rate), "not noise"
     if path.is_dir():
         there = sorted(p.name for p in path.iterdir())
         raise InputError(

@@ -9,7 +9,25 @@ from typing import Final
 import numpy as np
 
 from neurocodec.adapters.recordings.account import leave
-from neurocodec.adapters.recordings.spikes.cells import Cells, grouped
+from neurocodec.adapters.recordings.spikes.cells import (
+    Cells,
+    grouped,
+    in_seconds,
+    require_different,
+    unit_name,
+)
+from neurocodec.adapters.recordings.spikes.lines import (
+    COMMA,
+    EXPECTED,
+    WHOLE,
+    as_numbers,
+    decimal_comma,
+    fields,
+    is_number,
+    name_and_times,
+    read_lines,
+    separator_of,
+)
 from neurocodec.errors import InputError
 
 ENDINGS: Final = (".txt", ".csv", ".tsv", ".dat")
@@ -18,11 +36,10 @@ TIMES: Final = re.compile(
 )
 """Header of the column of times, with its units where it tells them."""
 CELLS: Final = ("cell", "unit", "cluster", "neuron", "cell_id", "unit_id", "cluster_id", "id")
+"""Headers of the column of cells, the one that is taken before the others first."""
 PER_SECOND: Final = {"ms": 1e3, "us": 1e6}
-EXPECTED: Final = (
-    "one time a line (a file a cell), a cell's name and its times a line, or a table with the"
-    " columns 'cell' and 'time'"
-)
+HEADER: Final = re.compile(r"\s{2,}| (?![(\[])")
+"""Blanks between the columns of a header; one before units in brackets is none."""
 
 
 def is_text(path: Path) -> bool:
@@ -40,17 +57,18 @@ def text_files(folder: Path) -> list[Path]:
     )
 
 
-def read_text(path: Path) -> Cells:
+def read_text(path: Path, sample_rate: float | None = None) -> Cells:
     """Spike times in seconds of the cells of a file, or of a folder with a file a cell."""
     if not path.is_dir():
-        return Cells(_read(path))
+        return Cells(_read(path, sample_rate))
     leave(
         "files that are no text:",
         sorted(p.name for p in path.iterdir() if p.suffix.lower() not in ENDINGS),
     )
     found: dict[str, np.ndarray] = {}
+    require_different((p.stem for p in text_files(path)), f"the files of {str(path)!r}")
     for file in text_files(path):
-        cells = _read(file)
+        cells = _read(file, sample_rate)
         if len(cells) != 1:
             raise InputError(
                 came=f"{file.name!r} in a folder of text files, with {len(cells)} cells",
@@ -62,84 +80,119 @@ def read_text(path: Path) -> Cells:
     return Cells(found)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            came=f"{str(path)!r}, which is no text: {error}", expected=EXPECTED
-        ) from error
-    lines = [line.split("#", 1)[0].strip() for line in text.replace('"', "").splitlines()]
-    rows = [re.split(r"[\s,;]+", line.strip(",;")) for line in lines if line]
-    if not rows:
+def _read(path: Path, sample_rate: float | None) -> dict[str, np.ndarray]:
+    lines = read_lines(path)
+    if not lines:
         return {path.stem: np.empty(0)}
-    header = re.split(r"\t|,|;|\s{2,}| (?![(\[])", next(line for line in lines if line))
+    separator = separator_of(lines[0])
+    header = fields(lines[0], separator) if separator else HEADER.split(lines[0].replace('"', ""))
     places = [i for i, name in enumerate(header) if TIMES.match(name.strip())]
-    if places and not _is_number(header[0]) | _is_number(header[-1]):
-        return _table(path, [h.strip() for h in header], places[0], rows[1:])
-    if not _is_number(rows[0][0]):
-        return _named_lines(path, rows)
+    if places and not is_number(header[0]) | is_number(header[-1]):
+        rows = [_without_empty(fields(x, separator), len(header)) for x in lines[1:]]
+        return _table(path, header, rows, sample_rate)
+    if is_number(re.split(r"[\s,;]+", lines[0])[0]):
+        times = {path.stem: _column(path, lines)}
+    else:
+        times = _named_lines(path, lines)
+    return times if sample_rate is None else in_seconds(times, sample_rate)
+
+
+def _column(path: Path, lines: list[str]) -> np.ndarray:
+    """Times, one a line."""
+    rows = [[x for x in re.split(r"[\s,;]+", line) if x] for line in lines]
     widths = {len(row) for row in rows}
-    if widths != {1}:
-        raise InputError(
-            came=f"{str(path)!r} with lines of {sorted(widths)[:5]} numbers and no header",
-            expected=EXPECTED,
-            hint="put the line 'cell,time' on top",
-        )
-    return {path.stem: _numbers(path, [row[0] for row in rows])}
+    if widths == {1}:
+        return as_numbers(path, [row[0] for row in rows])
+    if all(COMMA.match(line) or WHOLE.match(line) for line in lines):
+        raise decimal_comma(path, next(line for line in lines if COMMA.match(line)))
+    raise InputError(
+        came=f"{str(path)!r} with lines of {sorted(widths)[:5]} numbers and no header",
+        expected=EXPECTED,
+        hint="put the line 'cell,time' on top",
+    )
 
 
 def _table(
-    path: Path, header: list[str], time: int, rows: list[list[str]]
+    path: Path, header: list[str], rows: list[list[str]], sample_rate: float | None
 ) -> dict[str, np.ndarray]:
-    wrong = [i for i, row in enumerate(rows, 2) if len(row) != len(header)]
-    if wrong:
-        raise InputError(
-            came=f"line {wrong[0]} of {str(path)!r}, which has {len(rows[wrong[0] - 2])} columns",
-            expected=f"{len(header)}: {', '.join(header)}",
-        )
+    if not rows and len(header) == 1:
+        return {path.stem: np.empty(0)}
+    _require_columns(path, header, rows)
+    (time,) = (i for i, name in enumerate(header) if TIMES.match(name))
     found = TIMES.match(header[time])
-    units = (found.group(3) or "s").lower() if found else "s"
-    times = _numbers(path, [row[time] for row in rows]) / PER_SECOND.get(units, 1.0)
-    owner = next((i for i, h in enumerate(header) if h.lower() in CELLS), None)
+    told = (found.group(3) or "").lower() if found else ""
+    if told and sample_rate is not None:
+        raise InputError(
+            came=f"sample_rate={sample_rate:g} beside the column {header[time]!r} of {str(path)!r}",
+            expected="times in samples, or with units of their own",
+            hint="leave sample_rate= out, or call the column 'time'",
+        )
+    texts = [row[time] for row in rows]
+    decimal = all(COMMA.match(x) or WHOLE.match(x) for x in texts)  # columns are parted otherwise
+    times = as_numbers(path, [x.replace(",", ".") for x in texts] if decimal else texts)
+    owner = next((header.index(h) for n in CELLS for h in header if h.lower() == n), None)
     used = {time, owner}
     leave(f"columns of {path.name}:", [h for i, h in enumerate(header) if i not in used])
-    if owner is None:
-        if len(header) > 1:
-            raise InputError(
-                came=f"{str(path)!r} with the columns {header}",
-                expected="a column 'cell' beside the times",
-                hint=f"call one of the columns {' or '.join(map(repr, CELLS[:3]))}",
-            )
-        return {path.stem: times}
-    names = [row[owner] for row in rows]
-    whole = all(re.fullmatch(r"\d+", name) for name in names)
+    names = [path.stem] * len(rows) if owner is None else [row[owner] for row in rows]
+    whole = all(name.isascii() and name.isdigit() and str(int(name)) == name for name in names)
     cells = grouped(times, np.array([int(n) for n in names] if whole else names), str(path))
-    return {f"unit {k}" if whole else str(k): x for k, x in cells.items()}
+    split = {unit_name(k): x for k, x in cells.items()}
+    rate = sample_rate or PER_SECOND.get(told, 1.0)
+    return in_seconds(split, rate)
 
 
-def _named_lines(path: Path, rows: list[list[str]]) -> dict[str, np.ndarray]:
+def _without_empty(row: list[str], size: int) -> list[str]:
+    """Fields without empty ones at the end, which a separator there makes."""
+    while len(row) > size and not row[-1]:
+        row = row[:-1]
+    return row
+
+
+def _require_columns(path: Path, header: list[str], rows: list[list[str]]) -> None:
+    """Refuse a table whose rows have other columns, or that may be read in several ways."""
+    needed = [i for i, name in enumerate(header) if TIMES.match(name) or name.lower() in CELLS]
+    wrong = [
+        k
+        for k, row in enumerate(rows, 2)
+        if len(row) != len(header) or not all(row[i] for i in needed)
+    ]
+    if wrong:
+        row = rows[wrong[0] - 2]
+        raise InputError(
+            came=f"row {wrong[0]} of {str(path)!r}, {row}, which has {sum(map(bool, row))} columns",
+            expected=f"{len(header)}: {', '.join(header)}",
+        )
+    if not rows:
+        raise InputError(
+            came=f"{str(path)!r} with the header {', '.join(header)} and no row",
+            expected="a row for every spike; a line that begins with '#' is a comment",
+            hint="quotes around a name that begins so: '\"#1\",0.1'",
+        )
+    times = [name for name in header if TIMES.match(name)]
+    if len(times) > 1:
+        raise InputError(
+            came=f"{str(path)!r} with the columns {', '.join(times)}, all of which may be times",
+            expected="one column of times",
+            hint="rename the others",
+        )
+    if len(header) > 1 and not any(h.lower() in CELLS for h in header):
+        raise InputError(
+            came=f"{str(path)!r} with the columns {header}",
+            expected="a column 'cell' beside the times",
+            hint=f"call one of the columns {' or '.join(map(repr, CELLS[:3]))}",
+        )
+
+
+def _named_lines(path: Path, lines: list[str]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
-    for row in rows:
-        name = row[0].rstrip(":")
-        if name in found:
+    for line in lines:
+        name, texts = name_and_times(line, path)
+        if name in found or not name:
             raise InputError(
-                came=f"{str(path)!r} with two lines of {name!r}", expected="one line a cell"
+                came=f"{str(path)!r} with two lines of {name!r}"
+                if name
+                else f"the line {line[:30]!r} of {str(path)!r}, which has no name",
+                expected="one line a cell",
             )
-        found[name] = _numbers(path, row[1:])
+        found[name] = as_numbers(path, texts)
     return found
-
-
-def _numbers(path: Path, texts: list[str]) -> np.ndarray:
-    try:
-        return np.array([float(x) for x in texts])
-    except ValueError as error:
-        raise InputError(came=f"{str(path)!r}: {error}", expected=EXPECTED) from error
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
