@@ -22,7 +22,7 @@ from neurocodec.nn.sparse.dictionary import (
     residual_directions,
 )
 from neurocodec.nn.sparse.inference.memory import Memory
-from neurocodec.nn.sparse.inference.model import CHUNK, InferenceModel, sparsify
+from neurocodec.nn.sparse.inference.model import CHUNK, FEW, InferenceModel, sparsify
 from neurocodec.nn.sparse.loop import Epoch
 from neurocodec.nn.sparse.model import SparseModel
 from neurocodec.nn.sparse.schedule import passes, rows_of_a_step, steps_of_a_visit
@@ -141,13 +141,15 @@ class InferenceTraining:
 
     def _scores(self) -> list[Epoch]:
         """Scores with the penalties as they will be, before the last least-squares step."""
-        losses, r2s, active = [], [], []
+        losses, r2s = [], []
         for memory, rows in zip(self.sample_memories, self.samples, strict=True):
             penalties, atoms = (self.l1, self.l2), self.learner.atoms
             codes = memory.solve(rows, atoms, penalties, _every(rows), self.steps)
             losses.append(self._losses(rows, codes))
             r2s.append(self._r2(rows, codes))
-            active.append([sparsify(c, k) > 0 for c, k in zip(codes, self.configs, strict=True)])
+            if rows is self.samples[0]:
+                pairs = zip(codes, self.configs, strict=True)
+                active = [sparsify(code, config) > 0 for code, config in pairs]
         return [
             Epoch(
                 loss_train,
@@ -158,7 +160,7 @@ class InferenceTraining:
                 float((used > 0).float().mean()),
             )
             for loss_train, loss, r2_train, r2, on, used in zip(
-                *losses, *r2s, active[0], self.used, strict=True
+                *losses, *r2s, active, self.used, strict=True
             )
         ]
 
@@ -224,13 +226,14 @@ class InferenceTraining:
             model.to(atoms.device).start(atoms, atoms, float(self.row_length[fit]))
             second = atoms.new_zeros(len(atoms), len(atoms))
             cross = torch.zeros_like(atoms)
+            known = self.source.resident and len(atoms) > FEW
             for rows in self.source.blocks():
                 for place in range(0, rows.shape[1], CHUNK):
                     part = slice(place, place + CHUNK)
                     near = self.memory.codes(fit, part) if self.source.resident else None
                     codes = model.encode(rows[fit, part], near)
                     add_moments(second, cross, rows[fit, part], codes)
-                    if near is not None:
+                    if known:
                         self.known.setdefault(fit, []).append(Codes.of(codes))
             tie = _TIE if model.config.atoms == "free" else _HELD_FAST
             model.dictionary = least_squares_dictionary(
