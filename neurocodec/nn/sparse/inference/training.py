@@ -41,7 +41,7 @@ are needed for the same R2 and as many modes that come back."""
 _REVIVE_UNTIL: Final = 0.8
 """Modes are revived in this first part of the epochs, so that the last of them can still learn."""
 _COLD_STEPS: Final = 40
-_SAMPLE: Final = 500
+_SAMPLE: Final = 250
 """Rows, at equal distances, that the scores of an epoch are taken on."""
 _START_ROWS: Final = 20_000
 """Rows that the start of a dictionary is drawn from."""
@@ -130,7 +130,8 @@ class InferenceTraining:
 
     def _forget(self, rows: int) -> float:
         """Part of the past that so many rows replace."""
-        left = 1.0 - self.done / self.passes
+        # once all along of a file, whose blocks are unlike one another
+        left = 1.0 - self.done / self.passes if self.source.resident else 0.0
         return min(1.0, (1.0 + (_FORGETTING - 1.0) * left) * rows / self.source.count)
 
     def _revive(self, rows: Tensor, memory: Memory) -> None:
