@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import xarray as xr
@@ -30,6 +30,9 @@ from neurocodec.rows.blocks import (
     opened,
 )
 from neurocodec.rows.origin import require_same_origin, source_of
+
+_FIT: Final = ("function", "config", "scale", "data")
+"""What tells the results of one fit from those of another, in their provenance."""
 
 
 class Decomposition(ABC):
@@ -166,9 +169,12 @@ class Decomposition(ABC):
         Raises
         ------
         InputError
-            Where they are no DataArray, or modes are missing.
+            Where they are no DataArray, modes are missing, or loadings that say so are of other
+            modes, another layer or a network with other weights; the message names them.
         """
         z, dim = _checked_loadings(loadings, self.dictionary)
+        require_same_origin(_origin_of(z), self._origin, "loadings")
+        _require_same_modes(z, self.dictionary)
         made = np.tensordot(z.values, self.dictionary.values, axes=1)
         if "offset" in self._fitted().result:
             made = made + self._fitted().result["offset"].values
@@ -354,6 +360,26 @@ def _checked_loadings(loadings: object, dictionary: xr.DataArray) -> tuple[xr.Da
             hint="modes.loadings.where(modes.loadings.mode < 3, 0)",
         ) from error
     return z, dim
+
+
+def _origin_of(loadings: xr.DataArray) -> dict[str, Any]:
+    """Provenance of the rows that loadings are of, as far as they say: from a fit, or from others."""
+    known = labels.provenance(loadings)
+    return {**known, **dict(known.get("contributions") or {})}
+
+
+def _require_same_modes(loadings: xr.DataArray, dictionary: xr.DataArray) -> None:
+    """Refuse loadings that were made with another dictionary, where they say so."""
+    came, there = labels.provenance(loadings), labels.provenance(dictionary)
+    of_a_fit = "scale" in came  # which its dictionary has, too
+    other = any(came.get(name) != there.get(name) for name in _FIT) if of_a_fit else False
+    made = came.get("modes")
+    if other or (made and made != labels.fingerprint(dictionary)):
+        raise InputError(
+            came="loadings that were made with other modes",
+            expected="loadings of these; an array without attributes, where they are meant",
+            hint="modes.inverse_transform(modes.transform(rows))",
+        )
 
 
 def _writer(

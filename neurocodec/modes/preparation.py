@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _SAMPLE: Final = 2
 """Blocks' worth of held-out rows of a file, at most, that the fit itself is shown after every
 epoch; the scores afterwards are of all of them."""
+_SMALLEST: Final = 1e-30
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,12 @@ def _scale(training: Moments) -> float:
             came=f"rows that are all {training.low[0]:.3g}",
             expected="rows that vary",
             hint="another layer, sign or target; contributions of a silent network are all zero",
+        )
+    if not _SMALLEST <= scale <= 1 / _SMALLEST:
+        raise InputError(
+            came=f"rows with a standard deviation of {scale:.3g}",
+            expected=f"{_SMALLEST:g} to {1 / _SMALLEST:g}, as results are float32",
+            hint="modes.fit(rows / abs(rows).max())",
         )
     return scale
 

@@ -104,6 +104,22 @@ def test_loadings_of_some_modes_ask_for_all(modes):
     np.testing.assert_allclose(modes.inverse_transform(first), by_hand, rtol=1e-5, atol=1e-6)
 
 
+def test_loadings_of_other_modes_and_of_another_layer_are_refused_where_they_say_so(modes):
+    others = nc.SparseModes(**QUICK, seed=1).fit(rows_of())
+    for loadings in (others.loadings, others.transform(rows_of())):
+        with pytest.raises(InputError, match=r"other modes\n(.|\n)*transform\(rows\)"):
+            modes.inverse_transform(loadings)
+    modes.inverse_transform(others.transform(rows_of()).drop_attrs())
+    first, second = (
+        nc.SparseModes(**QUICK).fit(labels.stamp(rows_of(), "made", layer=name))
+        for name in ("conv1", "conv2")
+    )
+    for loadings in (first.loadings, first.transform(rows_of())):
+        assert first.inverse_transform(loadings).shape == (120, 4)
+        with pytest.raises(InputError, match=r"loadings of the layer 'conv1', for .* 'conv2'"):
+            second.inverse_transform(loadings)
+
+
 def test_plain_arrays_are_no_loadings(modes):
     with pytest.raises(InputError, match="loadings of type ndarray"):
         modes.inverse_transform(modes.loadings.values)

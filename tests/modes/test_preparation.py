@@ -40,3 +40,12 @@ def test_rows_that_do_not_fit_into_memory_stay_where_they_are():
 def test_rows_that_are_all_alike_are_refused():
     with pytest.raises(InputError, match="rows that are all 2"):
         prepare(rows_of(np.full((4, 2), 2.0)), lambda _: 1, validation=0.0, seed=0)
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e40])
+def test_rows_beyond_what_float32_holds_are_refused(size):
+    rows = xr.DataArray(size * np.eye(4), dims=("time", "channel"))
+    with pytest.raises(InputError, match=r"(?s)deviation of 4.*float32.*abs\(rows\)\.max\(\)"):
+        prepare(Rows.of(rows, "excitatory"), lambda _: 3, validation=0.0, seed=0)
+    again = Rows.of(rows / abs(rows).max(), "excitatory")
+    assert 0.4 < prepare(again, lambda _: 3, validation=0.0, seed=0).scale < 0.5

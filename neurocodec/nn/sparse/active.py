@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from neurocodec.nn.sparse.coding import descend
+from neurocodec.nn.sparse.coding import descend, nonnegative_bound
 
-_TINY: Final = 1e-8
 _EXTRA: Final = 16
 """Candidates of a row beside its active modes."""
 _WIDTHS: Final = 8
@@ -153,7 +152,7 @@ class _Problem:
             drive = slack[part].gather(1, codes.index[part])[:, None] + start @ inner
             inner.diagonal(dim1=1, dim2=2).add_(self.l2)
             support = start > 0 if fixed else None  # what is 0 stays 0
-            bound = _bound(inner)
+            bound = nonnegative_bound(inner)
             better = descend(drive, inner, self.l2, bound, start, support=support, iterations=steps)
             value[part] = better[:, 0]
         return Codes(codes.index, value)
@@ -165,19 +164,6 @@ class _Problem:
             return chosen @ chosen.transpose(1, 2)
         flat = index[:, :, None] * len(self.gram) + index[:, None, :]
         return self.gram.view(-1).index_select(0, flat.view(-1)).view(flat.shape)
-
-
-def _bound(inner: Tensor) -> Tensor:
-    """Bound of the largest eigenvalue of each of many matrices (rows, n, n): (rows, 1, 1)."""
-    # Of a non-negative matrix it is at most the largest (G v)_i / v_i, whatever v > 0 is
-    # (Collatz 1942, Wielandt 1950); nearer to it with every product.
-    size = inner.abs()
-    vector = size.sum(dim=2, keepdim=True).add_(_TINY)
-    for _ in range(2):
-        new = size @ vector
-        ratio = (new / vector).amax(dim=1, keepdim=True)
-        vector = new / new.amax(dim=1, keepdim=True) + _TINY
-    return ratio.clamp_min(_TINY)
 
 
 def _put(found: Codes, places: Tensor, better: Codes) -> Codes:

@@ -85,7 +85,7 @@ class SparseConfig:
         Of Adam, at its highest; it falls to zero along half a cosine. Only for trained encoders.
     epochs
         Passes over the rows, at most. Where None, 80 for trained encoders; with "inference" as many
-        as give 1,280 steps, of more than 512 modes 256, from 5 to 80: what counts is how often the
+        as give 960 steps, of more than 512 modes 256, from 5 to 80: what counts is how often the
         atoms move.
     patience
         Epochs without a lower held-out loss after which a fit stops; None: never.

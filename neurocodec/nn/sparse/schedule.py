@@ -10,7 +10,7 @@ from neurocodec.nn.sparse.source import Source
 
 _LEAST_STEPS: Final = 16
 """Steps of a pass."""
-_STEPS: Final = (1280, 256)
+_STEPS: Final = (960, 256)
 """Steps of a fit of few modes and of many, which need fewer where codes are nearer to solved."""
 _VISIT: Final = (10, 40)
 """Steps of the elastic net on a batch that starts at its codes of the pass before, likewise. Of 576

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -128,11 +129,21 @@ class Streamed:
 
     def blocks(self, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """Every row once, in blocks that follow each other in random order."""
-        for start in self._starts(generator):
-            stop = min(start + self.block, len(self.read))
-            rows = self.read(start, stop)[self.wanted[start:stop]]
-            if len(rows):
-                yield torch.from_numpy(np.ascontiguousarray(rows)).float()[None].to(self.device)
+        # the next block is read while the present one is used
+        starts = self._starts(generator)
+        with ThreadPoolExecutor(1, "neurocodec-rows") as reader:
+            coming = [reader.submit(self._wanted_of, start) for start in starts[:1]]
+            for following in [*starts[1:], None]:
+                rows = coming.pop().result()
+                if following is not None:
+                    coming.append(reader.submit(self._wanted_of, following))
+                if len(rows):
+                    yield torch.from_numpy(rows).float()[None].to(self.device)
+
+    def _wanted_of(self, start: int) -> NDArray[Any]:
+        """Rows of one block of the file that belong to this source."""
+        stop = min(start + self.block, len(self.read))
+        return np.ascontiguousarray(self.read(start, stop)[self.wanted[start:stop]])
 
     def _starts(self, generator: torch.Generator | None) -> Sequence[int]:
         starts = range(0, len(self.read), self.block)

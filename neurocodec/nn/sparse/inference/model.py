@@ -15,7 +15,7 @@ from neurocodec.nn.sparse.pursuit import pursue
 
 _REFIT_STEPS: Final = 50
 """The refit starts close to its solution."""
-_FEW: Final = 128
+FEW: Final = 128
 """Up to so many modes it costs less to solve all rows at once for all modes."""
 CHUNK: Final = 512
 """Rows that are solved at a time."""
@@ -60,7 +60,7 @@ class InferenceModel(SparseModel):
         if self.config.sparsifier == "pursuit":
             active = self.config.active_modes(len(self.atoms))
             return pursue(rows, self.atoms, active, ridge).dense(len(self.atoms))
-        if len(self.atoms) <= _FEW:
+        if len(self.atoms) <= FEW:
             codes = elastic_net(rows, self.atoms, self.penalty, ridge)
         else:
             found = active_net(rows, self.atoms, self.penalty, ridge, start=start)
