@@ -2,6 +2,7 @@
 
 - `distributed`: carry out a plan on the workers of a Dask client
 - `estimate`: what a run will take: time, memory, size of its file
+- `forward`: forward passes without gradients, of a movie the short way
 - `memory`: batch size for a budget; refusal of what does not fit
 - `plan`: what every call that runs over samples says of itself: facts, arrays of a batch, labels
 - `respond`: `nc.respond`
@@ -10,4 +11,14 @@
 - `session`: the one way to hook, trace and quicken a network for a run
 """
 
-__all__ = ["distributed", "estimate", "memory", "plan", "respond", "run", "samples", "session"]
+__all__ = [
+    "distributed",
+    "estimate",
+    "forward",
+    "memory",
+    "plan",
+    "respond",
+    "run",
+    "samples",
+    "session",
+]

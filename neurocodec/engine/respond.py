@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -12,11 +14,17 @@ from torch import Tensor
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
+from neurocodec.engine.forward import first_convolution, look
 from neurocodec.engine.samples import Samples, bar, batches
-from neurocodec.engine.session import hooked
+from neurocodec.engine.session import Session, hooked, opened
 from neurocodec.engine.stored import read_coords
+from neurocodec.errors import CaptureError, InputError
 from neurocodec.labels import labelled, require_free_names, stamp
 from neurocodec.network import Network, require_network
+from neurocodec.nn.capture.prefix import Prefix
+
+LONG: Final = 256
+"""Responses to a movie from which on it pays to look for the short way through a network."""
 
 
 def respond(
@@ -70,7 +78,7 @@ def respond(
     require_free_names(samples.coords, own, "the stimulus")
     rows: list[Tensor] = []
     kept: list[NDArray[np.bool_]] = []
-    with hooked(placed, {}, samples.few(placed.device)) as session, torch.no_grad():
+    with _answering(placed, samples) as (session, prefix), torch.no_grad():
         ranges = list(batches(len(samples), batch_size, progress=False, what=""))
         with (
             bar(len(samples), "responses", progress=progress) as shown,
@@ -78,13 +86,27 @@ def respond(
         ):
             for block in blocks:
                 batch = samples.place(block, block.start, block.stop, placed.device)
-                outputs = session.capture.run(batch.x).outputs.cpu()
+                outputs = look(session.capture, prefix, batch).outputs.cpu()
                 rows.append(outputs[torch.from_numpy(block.kept)])
                 kept.append(block.kept)
                 shown.update(len(block.kept))
         facts = session.facts
     coords = read_coords(samples.coords, samples.dim, np.concatenate(kept))
     return stamp(_label_response(net, torch.cat(rows).numpy(), coords), "nc.respond", **facts)
+
+
+@contextmanager
+def _answering(net: Network, samples: Samples) -> Iterator[tuple[Session, Prefix | None]]:
+    """Hook a network; of a long movie find the first convolution, by the layers behind it."""
+    few = samples.few(net.device)
+    session, prefix = None, None
+    with ExitStack() as stack:
+        if net.history is not None and net.layers and len(samples) >= LONG:
+            with suppress(CaptureError, InputError):  # layers that cannot be hooked are not needed
+                lights = samples.lights(net.device)
+                session = stack.enter_context(opened(net, net.layers, few, lights))
+                prefix = first_convolution(session, samples.batch(0, 4, net.device))
+        yield session or stack.enter_context(hooked(net, {}, few)), prefix
 
 
 def _label_response(
