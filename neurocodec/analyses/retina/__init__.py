@@ -1,7 +1,8 @@
 """`nc.analyse_retina`: section 7 and figure 8 of CODEC.
 
 - `analyse`: `nc.analyse_retina`
+- `ensemble`: `nc.analyse_ensemble`: several models of one retina
 - `findings`: RetinaAnalysis, and its files
 """
 
-__all__ = ["analyse", "findings"]
+__all__ = ["analyse", "ensemble", "findings"]
