@@ -1,7 +1,7 @@
 """What silencing a type of cell does to a retina, and who knows it beforehand.
 
     python benchmarks/retinas_truth.py simulated-retina:0 --seconds 10
-    python benchmarks/retinas_truth.py --fit 1 2 3 --seconds 10
+    python benchmarks/retinas_truth.py --fit 1 2 3 --seconds 10 --keep retinas
 
 No recording has the answer: the simulated retina sees the same movie again while one type of its
 bipolar or amacrine cells transmits nothing, and the change of every ganglion cell's rate is the
@@ -15,15 +15,25 @@ each method, with the loss of that rate. Intervals are Student's t over types an
 difference to channels at random in the first table. Types that excite ganglion cells directly stand
 apart from those that act through amacrine cells.
 
+The matched mode is the one (of one mode per channel, fitted to the contributions by integrated
+gradients) whose loading correlates best with the cells of the type; its channels of at least half
+of the largest weight are ablated together.
+
 `--fit` fits models of further retinas first, on movies at half the resolution (25 x 25 pixels).
+With `--keep` the models and the results of every retina stay in a folder: a run goes on where an
+earlier one stopped, and the tables are of all retinas in it that have the same lengths of movies,
+so that ten can be done one after another.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,8 +65,11 @@ def simulated(seed: int, *, coarse: bool, **options: object) -> xr.Dataset:
     return data.drop_vars(["stimulus", "y", "x"]).assign(stimulus=small.drop_vars(["y", "x"]))
 
 
-def fitted(seed: int, seconds: float) -> Network:
-    """A model of the retina of a seed, fitted to its rates."""
+def fitted(seed: int, seconds: float, keep: Path | None) -> Network:
+    """A model of the retina of a seed, fitted to its rates, or kept from an earlier run."""
+    place = None if keep is None else keep / f"model-{seed}-{seconds:g}"
+    if place is not None and (place / "fit.nc").exists():
+        return nc.load_model(str(place))
     parts = {
         "train": simulated(seed, coarse=True, split="train", duration=seconds)[
             ["stimulus", "firing_rate"]
@@ -64,7 +77,8 @@ def fitted(seed: int, seconds: float) -> Network:
         "test": simulated(seed, coarse=True, duration=5.0)[["stimulus", "firing_rate"]],
     }
     tree = xr.DataTree.from_dict(parts)
-    fit = nc.fit_retina(tree, channels=(8, 8), epochs=15, segments="all", seed=seed, **QUIET)
+    options = {"channels": (8, 8), "epochs": 15, "segments": "all", "seed": seed, "out": place}
+    fit = nc.fit_retina(tree, **options, **QUIET)
     print(f"# seed {seed}: held-out r {float(fit.scores.correlation.median()):.2f}", flush=True)
     return fit.network
 
@@ -92,11 +106,14 @@ def ablations(net: Network, movie: xr.DataArray, rates: NDArray[np.float64]) -> 
     return found
 
 
-def matched(net: Network, recording: xr.Dataset, kind: str) -> tuple[str, int]:
-    """Channel whose units correlate best with the cells of a type, mean over the cells."""
+def matched(
+    net: Network, recording: xr.Dataset, kind: str, modes: dict[str, nc.SparseModes]
+) -> tuple[tuple[str, int], tuple[str, int]]:
+    """Channel, and mode, that correlate best with the cells of a type, mean over the cells."""
     cells = recording.isel(interneuron=recording.interneuron_cell_type.values == kind)
     options = {"chance": 0, "controls": (), "rectified": False, "block": 2.5}
-    found = nc.compare_interneurons(net, cells, **options, **QUIET)
+    loadings = {layer: fit.loadings for layer, fit in modes.items()}
+    found = nc.compare_interneurons(net, cells, None, loadings, **options, **QUIET)
     best = {
         (layer, channel): float(value)
         for layer in net.layers
@@ -104,7 +121,24 @@ def matched(net: Network, recording: xr.Dataset, kind: str) -> tuple[str, int]:
             found[layer].correlation_map.max(["y", "x"]).mean("interneuron").values
         )
     }
-    return max(best, key=lambda key: best[key])
+    of_modes = {
+        (layer, mode): float(value)
+        for layer in loadings
+        for mode, value in enumerate(
+            found[f"modes/{layer}"].mode_correlation.mean("interneuron").fillna(-1).values
+        )
+    }
+    return max(best, key=best.__getitem__), max(of_modes, key=of_modes.__getitem__)
+
+
+def silenced_mode(
+    net: Network, movie: xr.DataArray, modes: nc.SparseModes, layer: str, mode: int
+) -> NDArray[np.float64]:
+    """Rates (time, cell) where the channels of a mode stay as at a grey screen."""
+    weights = np.abs(modes.dictionary.isel(mode=mode).values)
+    channels = np.flatnonzero(weights >= weights.max() / 2).tolist()
+    with nc.ablate(net, layer, channels, fill=at_grey(net, layer)) as without:
+        return np.asarray(nc.respond(without, movie, **QUIET).values)
 
 
 def alike(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -130,6 +164,8 @@ def retina(
         name: nc.contributions(net, movie, target=nc.targets.Sum(), method=method, **QUIET)
         for name, method in METHODS.items()
     }
+    whole = trees["integrated gradients, input path"]
+    modes = {k: nc.SparseModes(expansion=1, seed=seed, **QUIET).fit(whole[k]) for k in net.layers}
     moved = {}
     for layer, channel in changes:
         h = trees["ActGrad"][layer].activation.isel(channel=channel)
@@ -137,10 +173,12 @@ def retina(
     for kind in (*BIPOLARS, *AMACRINES):
         silent = simulated(**options, silence=kind)
         true = (silent.firing_rate - recording.firing_rate).values[since:].astype(float)
-        found = matched(net, recording, kind)
+        found, (behind, mode) = matched(net, recording, kind, modes)
+        without = silenced_mode(net, movie, modes[behind], behind, mode) - rates
         every = {key: alike(x, true) for key, x in changes.items()}
         ablated = {
             "matched": every[found],
+            "matched mode": alike(without, true),
             "at random": float(np.mean([*every.values()])),
             "moves most": every[max(moved, key=lambda key: moved[key])],
             "mean change": alike(np.mean([*changes.values()], axis=0), true),
@@ -152,6 +190,8 @@ def retina(
             for name, tree in trees.items()
         }
         said["activation"] = alike(_rows(trees["ActGrad"][layer].activation, channel), loss)
+        loading = modes[behind].loadings.isel(mode=mode).values[:, None]
+        said["loading of the matched mode"] = alike(loading.astype(float), loss)
         said["ablation"] = alike(-changes[found].sum(axis=1, keepdims=True), loss)
         yield kind, ablated, said
 
@@ -168,6 +208,28 @@ def interval(values: NDArray[np.float64]) -> str:
     return f"{values.mean():.2f} ({values.mean() - reach:.2f} to {values.mean() + reach:.2f})"
 
 
+def found(
+    name: str, seed: int, options: argparse.Namespace, *, coarse: bool
+) -> list[dict[str, Any]]:
+    """Rows of one retina, a type each; read where they are kept."""
+    keep, lengths = options.keep, f"{options.fit_seconds:g}-{options.seconds:g}"
+    own = f"retina-{Path(name).name or 'fitted'}-{seed}-{lengths}.json"
+    if keep is not None and (keep / own).exists():
+        return json.loads((keep / own).read_text("utf-8"))
+    start = time.process_time()
+    net = fitted(seed, options.fit_seconds, keep) if coarse else nc.load_model(name)
+    rows = []
+    for kind, one, other in retina(net, seed, options.seconds, coarse=coarse):
+        print(f"# seed {seed} {kind}: " + ", ".join(f"{k} {x:.2f}" for k, x in one.items()))
+        print("#    " + ", ".join(f"{k} {x:.2f}" for k, x in other.items()), flush=True)
+        rows.append({"kind": kind, "ablated": one, "said": other})
+    print(f"# seed {seed}: {time.process_time() - start:.0f} CPU s", flush=True)
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        (keep / own).write_text(json.dumps(rows), "utf-8")
+    return rows
+
+
 def main(arguments: list[str]) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -175,24 +237,21 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--fit", type=int, nargs="*", default=[], metavar="SEED")
     parser.add_argument("--fit-seconds", type=float, default=60.0)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--keep", type=Path, help="folder of models and results to go on with")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     work = [(name.rpartition(":"), False) for name in options.models]
     work += [(("", "", str(seed)), True) for seed in options.fit]
-    kinds: list[str] = []
-    ablated: list[dict[str, float]] = []
-    said: list[dict[str, float]] = []
+    results = {}
     for (name, _, seed), coarse in work:
-        start = time.process_time()
-        net = fitted(int(seed), options.fit_seconds) if coarse else nc.load_model(name)
-        for kind, one, other in retina(net, int(seed), options.seconds, coarse=coarse):
-            print(f"# seed {seed} {kind}: " + ", ".join(f"{k} {x:.2f}" for k, x in one.items()))
-            print("#    " + ", ".join(f"{k} {x:.2f}" for k, x in other.items()), flush=True)
-            kinds.append(kind)
-            ablated.append(one)
-            said.append(other)
-        print(f"# seed {seed}: {time.process_time() - start:.0f} CPU s", flush=True)
-    print(f"\n{len(work)} retinas, {len(ablated)} types")
+        results[f"{name or 'fitted'}-{seed}"] = found(name, int(seed), options, coarse=coarse)
+    if options.keep is not None:  # all that there is, also of earlier runs
+        lengths = f"{options.fit_seconds:g}-{options.seconds:g}"
+        kept = sorted(options.keep.glob(f"retina-*-{lengths}.json"))
+        results = {path.stem: json.loads(path.read_text("utf-8")) for path in kept}
+    rows = [row for one in results.values() for row in one]
+    kinds, ablated, said = ([row[k] for row in rows] for k in ("kind", "ablated", "said"))
+    print(f"\n{len(results)} retinas, {len(ablated)} types")
     direct = {name for cell in GANGLIONS.values() for name in cell.excitation}
     excite = np.array([kind in direct for kind in kinds])
     for title, chosen in (("all types", excite | True), ("exciting", excite), ("others", ~excite)):

@@ -25,6 +25,7 @@ from neurocodec.analyses.images.analyse import analyse_images as analyse_images
 # Whole analyses in one call.
 from neurocodec.analyses.retina.analyse import analyse_retina as analyse_retina
 from neurocodec.analyses.retina.compare import compare_models as compare_models
+from neurocodec.analyses.retina.ensemble import analyse_ensemble as analyse_ensemble
 from neurocodec.attribution.contributions import (
     contributions as contributions,
 )

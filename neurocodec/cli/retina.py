@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ def add_retina(command: argparse.ArgumentParser) -> None:
     """Add the options of `neurocodec retina` to its parser."""
     add = command.add_argument
     add("--model", default=BUNDLED, help="name, folder, .safetensors or .pt file (%(default)s)")
+    add("--ensemble", action="store_true", help="with the models of other seeds in its folder")
     movie = command.add_mutually_exclusive_group()
     movie.add_argument("--movie", help=f"name, or .nc or .zarr file ({BUNDLED})")
     movie.add_argument("--recording", metavar="FILE", help="a file that nc.read_recording reads")
@@ -65,7 +67,6 @@ def add_retina(command: argparse.ArgumentParser) -> None:
 
 def run_retina(options: argparse.Namespace) -> None:
     """Analyse a retina model and write everything to a folder."""
-    from neurocodec.analyses.retina.analyse import analyse_retina  # noqa: PLC0415 - torch only where it is needed
     from neurocodec.cells.recording import stimulus_of  # noqa: PLC0415
     from neurocodec.cli.movies import load_interneurons, load_movie, load_part  # noqa: PLC0415
     from neurocodec.nn.device import device_named  # noqa: PLC0415
@@ -78,6 +79,7 @@ def run_retina(options: argparse.Namespace) -> None:
     device = options.device and device_named(options.device, hint="--device cpu")
     net = load_model(options.model).on(device)
     net.select_layers(options.layers)
+    analyse = _analysis_of(net, options)
     _require_files(options)
     if options.recording:
         movie = load_part(options.recording, options.part, options.duration)
@@ -89,8 +91,7 @@ def run_retina(options: argparse.Namespace) -> None:
     frames = stimulus_of(movie).sizes.get(v.TIME, 0)
     source = options.recording or options.movie or BUNDLED
     say(f"model {net.name}, movie {source} with {frames} frames")
-    analysis = analyse_retina(
-        net,
+    analysis = analyse(
         movie,
         layers=options.layers,
         target=options.target,
@@ -109,6 +110,25 @@ def run_retina(options: argparse.Namespace) -> None:
         analysis, options.out, settings={"command": command_line(options, "retina", add_retina)}
     )
     say(farewell(page, analysis.files, time.monotonic() - start))
+
+
+def _analysis_of(net: Any, options: argparse.Namespace) -> Callable[..., Any]:
+    """Analysis of a model, or of it and those of other seeds that stand in its folder."""
+    from neurocodec.analyses.retina.analyse import analyse_retina  # noqa: PLC0415 - torch only where it is needed
+    from neurocodec.analyses.retina.ensemble import analyse_ensemble  # noqa: PLC0415
+    from neurocodec.zoo import load_model  # noqa: PLC0415
+
+    if not options.ensemble:
+        return partial(analyse_retina, net)
+    places = sorted(p for p in Path(options.model).glob("seed-*") if p.is_dir())
+    if not places:
+        raise InputError(
+            came=f"--ensemble for {options.model!r}, without models of other seeds",
+            expected="a folder with seed-1, ..., as several seeds of a fit leave it",
+            hint='nc.fit_retina(recording, seeds=3, out="fit")',
+        )
+    others = (load_model(str(place)).on(net.device) for place in places)
+    return partial(analyse_ensemble, [net, *others])
 
 
 def _scores(model: str) -> Any:

@@ -3,6 +3,7 @@
 - `accepted`: which stimuli a network accepts
 - `distributed`: carry out a plan on the workers of a Dask client
 - `estimate`: what a run will take: time, memory, size of its file
+- `forward`: forward passes without gradients, of a movie the short way
 - `memory`: batch size for a budget; refusal of what does not fit
 - `plan`: what every call that runs over samples says of itself: facts, arrays of a batch, labels
 - `respond`: `nc.respond`
@@ -15,6 +16,7 @@ __all__ = [
     "accepted",
     "distributed",
     "estimate",
+    "forward",
     "memory",
     "plan",
     "respond",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -13,11 +15,17 @@ from torch import Tensor
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.engine.accepted import require_one_step_a_frame
+from neurocodec.engine.forward import first_convolution, look
 from neurocodec.engine.samples import Samples, bar, batches
-from neurocodec.engine.session import hooked
+from neurocodec.engine.session import Session, hooked, opened
 from neurocodec.engine.stored import read_coords
+from neurocodec.errors import CaptureError, InputError
 from neurocodec.labels import labelled, require_free_names, stamp
 from neurocodec.network import CARRIED, Network, require_network
+from neurocodec.nn.capture.prefix import Prefix
+
+LONG: Final = 256
+"""Responses to a movie from which on it pays to look for the short way through a network."""
 
 
 def respond(
@@ -74,7 +82,7 @@ def respond(
     require_free_names(samples.coords, own, "the stimulus")
     rows: list[Tensor] = []
     kept: list[NDArray[np.bool_]] = []
-    with hooked(placed, {}, samples.few(placed.device)) as session, torch.no_grad():
+    with _answering(placed, samples) as (session, prefix), torch.no_grad():
         whole = session.through(samples) if carried else session.one_pass(samples)
         every = list(batches(len(samples), batch_size, progress=False, what=""))
         ranges = samples.pieces if carried else every
@@ -85,7 +93,7 @@ def respond(
             for block in blocks:
                 batch = samples.place(block, block.start, block.stop, placed.device)
                 if whole is None or batch.frames is None:
-                    found = session.capture.run(batch.x).outputs
+                    found = look(session.capture, prefix, batch).outputs
                 else:
                     found = whole.answers(batch)
                 rows.append(found.cpu()[torch.from_numpy(block.kept)])
@@ -94,6 +102,21 @@ def respond(
         facts = session.facts
     coords = read_coords(samples.coords, samples.dim, np.concatenate(kept))
     return stamp(_label_response(net, torch.cat(rows).numpy(), coords), "nc.respond", **facts)
+
+
+@contextmanager
+def _answering(net: Network, samples: Samples) -> Iterator[tuple[Session, Prefix | None]]:
+    """Hook a network; of a long movie find the first convolution, by the layers behind it."""
+    few = samples.few(net.device)
+    session, prefix = None, None
+    with ExitStack() as stack:
+        windows = net.history is not None and net.answering is None  # those of video share more
+        if windows and net.layers and len(samples) >= LONG:
+            with suppress(CaptureError, InputError):  # layers that cannot be hooked are not needed
+                lights = samples.lights(net.device)
+                session = stack.enter_context(opened(net, net.layers, few, lights))
+                prefix = first_convolution(session, samples.batch(0, 4, net.device))
+        yield session or stack.enter_context(hooked(net, {}, few)), prefix
 
 
 def _label_response(

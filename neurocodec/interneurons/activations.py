@@ -12,14 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neurocodec.engine.forward import first_convolution, look
 from neurocodec.engine.samples import Samples
-from neurocodec.engine.session import Session, opened
+from neurocodec.engine.session import opened
 from neurocodec.network import Network
 from neurocodec.nn.capture.borrowing import borrowed
-from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.capture.prefix import Batch, Prefix
-from neurocodec.nn.capture.tracing import agree
+from neurocodec.nn.capture.prefix import Batch
 
 Read = Callable[[Batch], dict[str, NDArray[np.float32]]]
 """Samples -> alias -> activations (sample, channel, positions...)."""
@@ -37,10 +36,10 @@ def activations(net: Network, samples: Samples, layers: Mapping[str, Layer]) -> 
     device = net.device
     with opened(net, layers, samples.few(device)) as session:
         capture = session.capture
-        prefix = _prefix(session, samples.batch(0, min(4, len(samples)), device))
+        prefix = first_convolution(session, samples.batch(0, min(4, len(samples)), device))
 
         def read(batch: Batch) -> dict[str, NDArray[np.float32]]:
-            hidden = _look(capture, prefix, batch).hidden
+            hidden = look(capture, prefix, batch).hidden
             return {a: _rows(capture.layers[a], hidden[a]) for a in layers}
 
         yield read
@@ -49,28 +48,6 @@ def activations(net: Network, samples: Samples, layers: Mapping[str, Layer]) -> 
 def _rows(layer: Layer, hidden: Tensor) -> NDArray[np.float32]:
     rows: NDArray[np.float32] = layer.channels_first(hidden).cpu().numpy()
     return np.asarray(rows, dtype=np.float32)
-
-
-def _look(capture: Capture, prefix: Prefix | None, batch: Batch) -> Pass:
-    """Run one forward pass, its first convolution by Fourier transform where that is possible."""
-    with torch.no_grad():
-        first = None if prefix is None else prefix.convolve(batch)
-        if prefix is None or first is None:
-            return capture.run(batch.x)
-        with prefix.skipped():
-            return capture.run(batch.x, {prefix.layer: first})
-
-
-def _prefix(session: Session, batch: Batch) -> Prefix | None:
-    """What precedes the first layer, where it is one convolution whose short way agrees."""
-    capture, found = session.capture, Prefix.of(session.capture, session.traced)
-    if found is None or found.convolution is None:
-        return None
-    try:
-        quick = _look(capture, found, batch)
-    except RuntimeError:
-        return None
-    return found if agree(quick, capture.look(batch.x)) else None
 
 
 def rectified_layers(

@@ -12,10 +12,12 @@ from markupsafe import Markup
 
 from neurocodec import labels, plotting
 from neurocodec import vocabulary as v
+from neurocodec.analyses.retina.ensemble import SPREAD
 from neurocodec.analyses.retina.findings import (
     CELLS,
     COMBINATIONS,
     CONTRIBUTIONS,
+    ENSEMBLE,
     FIELDS,
     INTERNEURONS,
     MAPS,
@@ -95,6 +97,7 @@ def render(
         alone=[] if analysis.dynamics is None else _with_examples(analysis.dynamics.alone),
         ceiling=analysis.interneurons is not None and "ceiling" in analysis.interneurons,
         history=_history(analysis),
+        ensemble=_ensemble(analysis),
         files=_files(analysis),
     )
 
@@ -346,6 +349,25 @@ def _nulls(found: xr.Dataset) -> list[dict[str, Any]]:
     ]
 
 
+def _ensemble(analysis: RetinaAnalysis) -> dict[str, Any] | None:
+    """Mean, lowest and highest over models of every summary figure, and of how many models."""
+    found = analysis.ensemble
+    if found is None:
+        return None
+    names = [str(k)[: -len("_mean")] for k in found.data_vars if str(k).endswith("_mean")]
+    rows = []
+    for name in names:
+        part = found[[name, *(f"{name}_{end}" for end in SPREAD)]]
+        layers = part[v.LAYER].values.tolist() if v.LAYER in part.dims else [None]
+        for layer in layers:
+            one = part if layer is None else part.sel({v.LAYER: layer})
+            mean, low, high, count = (float(one[f"{name}_{end}"]) for end in SPREAD)
+            about = str(found[name].attrs["long_name"])
+            text = f"{mean:.2f} ({low:.2f} to {high:.2f})" if count else "none"
+            rows.append((about, layer or "all", text, int(count)))
+    return {"models": found["model"].values.tolist(), "rows": rows}
+
+
 def _or_few(value: float) -> str:
     return "too few draws" if np.isnan(value) else f"{value:.2f}"
 
@@ -385,6 +407,11 @@ def _files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
 def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
     first = analysis.layers[0]
     files = [
+        (
+            ENSEMBLE,
+            "summary figures of every model, and how far the models are apart",
+            f'nc.open("{ENSEMBLE}").r2_mean',
+        ),
         (
             STABILITY,
             "modes fitted again with other seeds and to shuffled rows: which come back",

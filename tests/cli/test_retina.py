@@ -21,7 +21,7 @@ from small_retina import few_epochs, small_network, small_recording
 import neurocodec as nc
 from neurocodec.cli.movies import load_interneurons, load_movie, load_part
 from neurocodec.cli.parser import FAILED, INTERRUPTED, main
-from neurocodec.cli.retina import add_retina
+from neurocodec.cli.retina import _analysis_of, add_retina
 from neurocodec.errors import InputError, NeurocodecWarning
 from neurocodec.nn.retina.model import RetinaCNN
 from neurocodec.reports import page
@@ -202,6 +202,20 @@ def test_bad_input_about_recordings(measured, recordings, out, capsys, monkeypat
     assert code == FAILED
     assert said in capsys.readouterr().err
     assert not (out / "report.html").exists()
+
+
+def test_an_ensemble_needs_models_of_other_seeds(command, tmp_path, capsys):
+    assert main([*command, "--ensemble", "--out", str(tmp_path)]) == FAILED
+    assert "seed-1" in capsys.readouterr().err
+
+
+def test_an_ensemble_is_the_model_and_those_in_its_folder(tmp_path):
+    for place in (tmp_path, tmp_path / "seed-1", tmp_path / "seed-2"):
+        save_model(small_network(), place)
+    options = argparse.Namespace(ensemble=True, model=str(tmp_path))
+    analyse = _analysis_of(small_network(), options)
+    assert len(analyse.args[0]) == 3
+    assert analyse.func is nc.analyse_ensemble
 
 
 def test_a_named_part_has_what_is_wanted(tmp_path):

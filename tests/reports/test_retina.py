@@ -18,6 +18,7 @@ import xarray as xr
 from PIL import Image
 from small_retina import small_analysis
 
+from neurocodec.analyses.retina.ensemble import ensemble_of
 from neurocodec.errors import StorageError
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum
 from neurocodec.nn.sparse.config import SparseConfig
@@ -274,6 +275,20 @@ def test_fields_that_were_not_followed_are_explained(drawn):
     assert "could not be followed (no mode is active)" in page.text
     assert ("a", {"href": "#fields"}) in page.tags
     assert "#explorer" not in str(page.tags)
+
+
+def test_of_several_models_mean_and_range_stand_with_their_number(drawn):
+    first = small_analysis()
+    lacking = dataclasses.replace(
+        first, model="other", clusters={"layer1": first.clusters["layer1"]}
+    )
+    found = dataclasses.replace(first, ensemble=ensemble_of([first, lacking]))
+    page = Page(render(found, drawn, {}))
+    assert "first of 2 models of the same cells (simulated-small, other)" in page.text
+    count = float(first.clusters["layer2"]["n_clusters"])
+    rows = re.sub(r"\s+", " ", page.text)
+    assert f"number of clusters layer2 {count:.2f} ({count:.2f} to {count:.2f}) 1" in rows
+    assert "#ensemble" not in str(Page(render(first, drawn, {})).tags)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 - `analyse`: `nc.analyse_retina`
 - `compare`: `nc.compare_models`
+- `ensemble`: `nc.analyse_ensemble`: several models of one retina
 - `findings`: RetinaAnalysis, and its files
 """
 
-__all__ = ["analyse", "compare", "findings"]
+__all__ = ["analyse", "compare", "ensemble", "findings"]

@@ -28,6 +28,7 @@ COMBINATIONS: Final = "combinations.nc"
 INTERNEURONS: Final = "interneurons.nc"
 MAPS: Final = "maps.nc"
 STABILITY: Final = "mode-stability.nc"
+ENSEMBLE: Final = "ensemble.nc"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class RetinaAnalysis:
         `RetinaFit.scores` of the model, where they were given.
     shown
         What the interneurons saw (time, y, x), where that was not the movie.
+    ensemble
+        Summary figures of several models, where this is the first of them (`analyse_ensemble`).
     """
 
     model: str
@@ -108,6 +111,7 @@ class RetinaAnalysis:
     shown: xr.DataArray | None = None
     ceiling: xr.Dataset | None = None
     scores: xr.Dataset | None = None
+    ensemble: xr.Dataset | None = None
 
     def __repr__(self) -> str:
         found = self.interneurons
@@ -117,7 +121,7 @@ class RetinaAnalysis:
         modes = ", ".join(f"{k} {m.dictionary.sizes[v.MODE]}" for k, m in self.modes.items())
         frames, height, width = (self.stimulus.sizes[d] for d in (v.TIME, v.Y, v.X))
         lines = [
-            f"<RetinaAnalysis of {self.model}>",
+            f"<RetinaAnalysis of {self.model}{self._others()}>",
             f"  movie         {frames} frames of {height} x {width} pixels",
             f"  responses     {cells}: .rates, .responses()",
             f"  target        {type(self.target).__name__}: .tree, .completeness",
@@ -130,6 +134,11 @@ class RetinaAnalysis:
             "  files: .save(folder); the page: .report(folder)",
         ]
         return "\n".join(lines)
+
+    def _others(self) -> str:
+        """How many models there are beside."""
+        count = 0 if self.ensemble is None else self.ensemble.sizes[v.SEED] - 1
+        return f" and {count} other models: .ensemble" if count else ""
 
     def report(self, folder: str | Path, *, settings: Mapping[str, Any] | None = None) -> Path:
         """Write every result, the figures and the page `report.html` to a folder.
@@ -237,4 +246,6 @@ class RetinaAnalysis:
             found[INTERNEURONS] = self.interneurons
         if self.mode_stability:
             found[STABILITY] = xr.DataTree.from_dict({**self.mode_stability})
+        if self.ensemble is not None:
+            found[ENSEMBLE] = self.ensemble
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class LocalReadout(nn.Module):
@@ -20,11 +21,19 @@ class LocalReadout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (sample, cell): each cell's kernel times the patch of `x` under it."""
-        side = self.weight.shape[-1]
-        patches = [
-            x[:, :, row : row + side, column : column + side] for row, column in self.corners
-        ]
-        return torch.einsum("nbcij,ncij->bn", torch.stack(patches), self.weight) + self.bias
+        # one product with kernels at their places: a patch for each cell would be copied both ways
+        return functional.linear(x.flatten(1), self._placed(x.shape[2:]), self.bias)
+
+    def _placed(self, size: torch.Size) -> Tensor:
+        """Weight (cell, unit) of a whole map, 0 outside of each cell's kernel."""
+        channels, side = self.weight.shape[1:3]
+        units = torch.arange(channels * size.numel(), device=self.weight.device)
+        units = units.reshape(channels, *size)
+        places = torch.stack(
+            [units[:, r : r + side, c : c + side].flatten() for r, c in self.corners]
+        )
+        blank = self.weight.new_zeros(len(self.corners), units.numel())
+        return blank.scatter(1, places, self.weight.flatten(1))
 
 
 class Exponential(nn.Module):
