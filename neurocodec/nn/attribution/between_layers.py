@@ -29,6 +29,7 @@ class Part:
     start: str
     end: str | None = None  # the answer where None
     skipped: Skipped = ()  # modules that serve the layer alone
+    alone: bool = False  # inputs do not count, and one stands for all
     window: Window | None = None  # all of the layer that reaches where the target reads
 
     @classmethod
@@ -38,7 +39,9 @@ class Part:
         seen = flow.end(end) if end is None or end in flow.layers else None
         if not flow.proves or seen is None or start == end:
             return whole
-        part = replace(whole, skipped=skippable(flow, capture.module, {start}, [seen]))
+        skipped = skippable(flow, capture.module, {start}, [seen])
+        alone = end is not None and not flow.passes_by(start, end)
+        part = replace(whole, skipped=skipped, alone=alone)
         if not part.skipped or part.agrees(x):
             return part
         logger.info("a replay from layer %r differs from the whole network", start)
@@ -63,7 +66,7 @@ class Part:
 
     def agrees(self, x: Tensor) -> bool:
         """Whether values and gradients of samples are those of the whole network."""
-        whole = replace(self, skipped=())
+        whole = replace(self, skipped=(), alone=False)
         with torch.no_grad():
             hidden = self.capture.reach(x, [self.start])[self.start]
         try:
@@ -80,6 +83,7 @@ class Part:
         The inputs count where something goes around the layer, or nothing is proved.
         """
         given = {self.start: hidden}
+        x = x[:1] if self.alone else x  # what is left out makes zeros for it
         with zeroed(self.skipped):
             if self.end is None:
                 done = self.capture.run(x, given)
