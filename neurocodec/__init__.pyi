@@ -103,6 +103,7 @@ from neurocodec.perturbation.ablation import ablate as ablate
 from neurocodec.perturbation.ablation import preserve as preserve
 from neurocodec.perturbation.curve import perturbation_curve as perturbation_curve
 from neurocodec.simulation import simulate_retina as simulate_retina
+from neurocodec.simulation import superposition as superposition
 from neurocodec.storage import open as open  # noqa: A004
 from neurocodec.storage import save as save
 from neurocodec.zoo import (
