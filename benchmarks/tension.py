@@ -130,7 +130,7 @@ def position_of(text: str) -> str | None:
     return None if text == "sum" else text
 
 
-def clocked(function) -> tuple[float, object]:  # noqa: ANN001
+def clocked(function) -> tuple[float, object]:
     """CPU seconds, and what came out."""
     start = time.process_time()
     found = function()
@@ -206,11 +206,14 @@ def line(options: argparse.Namespace) -> None:
             torch.autograd.grad(read, leaf)
 
     for parameter in module.parameters():
-        parameter.requires_grad_(False)
+        parameter.requires_grad_(requires_grad=False)
     plain()
     floor = clocked(plain)[0]
     more = taken[2] - taken[1]
-    print(f"8 more steps {more:.2f} s, 8 times the part in plain torch {floor:.2f} s: {more / floor:.2f}")
+    print(
+        f"8 more steps {more:.2f} s, 8 times the part in plain torch {floor:.2f} s:"
+        f" {more / floor:.2f}"
+    )
 
 
 def correlations(found: xr.Dataset) -> tuple[float, float, float]:
@@ -234,7 +237,7 @@ def complete(options: argparse.Namespace) -> None:
     else:
         module, shown, last = network(options)
         names = block_names(module)
-        target = nc.targets.Features("answer", channels=list(range(0, 10)))
+        target = nc.targets.Features("answer", channels=list(range(10)))
         net = nc.Network(module, {**{n: n for n in names}, "answer": last})
     names = names if not options.layers else options.layers.split(",")
     for name, method in (("ActGrad", ACT_GRAD), ("line", None)):
@@ -243,7 +246,9 @@ def complete(options: argparse.Namespace) -> None:
         for layer in names:
             call = {"target": target, "method": method, "progress": False}
             least, median, error = correlations(nc.tension(net, shown, layer, **call))
-            print(f"{name} {layer}: r {median:.4f} (least {least:.4f}), error {error:.2%}", flush=True)
+            print(
+                f"{name} {layer}: r {median:.4f} (least {least:.4f}), error {error:.2%}", flush=True
+            )
 
 
 def network(options: argparse.Namespace) -> tuple[nn.Module, xr.DataArray, str]:
@@ -284,7 +289,8 @@ def uniqueness(options: argparse.Namespace) -> None:
     for rule in ("exciting", "inhibiting", "tension", "paper", "specific"):
         told = nc.statistics.uniqueness(nc.rank_stimuli(found, rule, count=8))
         share = float(told.uniqueness / told.chance_uniqueness)
-        print(f"{rule}: {float(told.uniqueness):.2f}, chance {float(told.chance_uniqueness):.2f}, of it {share:.2f}")
+        found_u, chance = float(told.uniqueness), float(told.chance_uniqueness)
+        print(f"{rule}: {found_u:.2f}, chance {chance:.2f}, of it {share:.2f}")
     order = found.norm.sel(order=1).argsort(0)[-8:].T
     union = len({int(i) for i in order.values.ravel()})
     print(f"L1: {union / order.size:.2f}")
@@ -295,7 +301,9 @@ TASKS = {"speed": speed, "memory": memory, "line": line, "complete": complete, "
 
 def main() -> None:
     """Run one of the tasks."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--position", default="center", help='"sum" for the sum over all')
@@ -303,10 +311,10 @@ def main() -> None:
     parser.add_argument("--network", default="resnet18")
     parser.add_argument("--layers", default="")
     shared = Path("../shared/data")
-    parser.add_argument("--weights", type=Path, default=Path("/tmp/networks"))
+    parser.add_argument("--weights", type=Path, default=Path("../networks"))
     parser.add_argument("--photos", type=Path, default=shared / "photos-ccby")
     parser.add_argument("--resnets", type=Path, default=shared / "cifar10-resnets")
-    parser.add_argument("--vgg", type=Path, default=Path("/tmp/networks"))
+    parser.add_argument("--vgg", type=Path, default=Path("../networks"))
     options = parser.parse_args()
     TASKS[options.task](options)
 

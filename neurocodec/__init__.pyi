@@ -24,12 +24,15 @@ from neurocodec.analyses.images.analyse import analyse_images as analyse_images
 
 # Whole analyses in one call.
 from neurocodec.analyses.retina.analyse import analyse_retina as analyse_retina
+from neurocodec.analyses.tension import analyse_tension as analyse_tension
 from neurocodec.attribution.contributions import (
     contributions as contributions,
 )
 from neurocodec.attribution.contributions import (
     estimate as estimate,
 )
+from neurocodec.attribution.point_vectors import cluster_vectors as cluster_vectors
+from neurocodec.attribution.point_vectors import point_vectors as point_vectors
 from neurocodec.attribution.ranking import rank_stimuli as rank_stimuli
 from neurocodec.attribution.tension import tension as tension
 

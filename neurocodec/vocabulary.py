@@ -43,6 +43,8 @@ MAP: Final = "map"
 ORDER: Final = "order"
 RANKED_POSITION: Final = "ranked_position"
 RANK_SCORE: Final = "rank_score"
+VECTOR: Final = "vector"
+DIRECTION: Final = "direction"
 HIDDEN: Final = "hidden"
 UNIT: Final = "unit"
 INPUT: Final = "input"
@@ -188,6 +190,7 @@ VARIABLES: Final = {
         Term("correlation_ln", "Pearson correlation of the LN model", DIMENSIONLESS),
         Term("count", "number of times", DIMENSIONLESS),
         Term("dictionary", "channels of a contribution mode"),
+        Term("direction", "direction of a feature in a layer", DIMENSIONLESS),
         Term("distance", "mean distance of summed contributions from the target"),
         Term("distance_interval", "interval of the mean distance"),
         Term("distinct_share", "part of the alive modes that are not near-copies", DIMENSIONLESS),

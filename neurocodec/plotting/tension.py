@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.plotting import style
-from neurocodec.plotting.maps.displayable import displayable
 
 BRIGHT: Final = 0.99
 """Quantile, over the images of a feature, of the map value that is drawn fully bright."""
@@ -73,7 +72,7 @@ def plot_tension(
     ax.set_xlim(0, 1.03 * most)
     ax.set_ylim(0, 1.03 * most)
     ax.set_aspect("equal")
-    figure = style.figure_of(ax)
+    figure = style.whole_figure(ax)
     bar = figure.colorbar(dots, ax=ax, shrink=0.8)
     bar.set_label("target; lines: E+ - E- from -|target| to +|target|", fontsize=style.TEXT - 1)
     if ranked:
@@ -185,7 +184,7 @@ def plot_attribution_correlation(
     ax.legend(fontsize=style.TEXT - 1, frameon=False)
     label = f"{measure}'s correlation with the target"
     style.tidy(ax, "medians and ranges over features", ylabel=label)
-    return style.figure_of(ax)
+    return style.whole_figure(ax)
 
 
 def plot_uniqueness(found: Mapping[str, xr.Dataset], *, ax: Axes | None = None) -> Figure:
@@ -218,7 +217,7 @@ def plot_uniqueness(found: Mapping[str, xr.Dataset], *, ax: Axes | None = None) 
     ax.set_xticks(range(len(found)), style.plain_all(found))
     ax.set_ylim(0, 1.03)
     style.tidy(ax, "grey: random choices (95 %)", ylabel="uniqueness U")
-    return style.figure_of(ax)
+    return style.whole_figure(ax)
 
 
 def _of(found: xr.Dataset, feature: Any) -> xr.Dataset:
@@ -240,7 +239,9 @@ def _of_feature(found: Any, feature: Any) -> Any:
     known = found[v.FEATURE].values.tolist()
     if feature not in known:
         raise InputError(
-            came=f"feature {feature!r}", expected=f"one of {known[:10]}", hint=f"feature={known[0]!r}"
+            came=f"feature {feature!r}",
+            expected=f"one of {known[:10]}",
+            hint=f"feature={known[0]!r}",
         )
     return found.isel({v.FEATURE: known.index(feature)})
 

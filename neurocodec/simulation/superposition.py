@@ -63,9 +63,10 @@ def train(
     Returns
     -------
     xarray.DataTree
-        Root: `expected_loss` (hidden, seed), over inputs as they are drawn; `input_loss`, `largest_error`
-        (hidden, seed, active), mean and largest over all inputs with so many active features (fig.
-        15); `off_diagonal` (hidden, seed), the share of E+ + E- of features that an input has not.
+        Root: `expected_loss` (hidden, seed), over inputs as they are drawn; `input_loss` and
+        `largest_error` (hidden, seed, active), mean and largest over all inputs with so many active
+        features (fig. 15); `off_diagonal` (hidden, seed), the share of E+ + E- of features that an
+        input has not.
         A node for each number of units with the weights, `units12` and so on.
 
     Raises

@@ -79,9 +79,7 @@ def test_a_function_reads_a_sum_that_no_module_returns(relu):
     x = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     images = xr.DataArray(x.numpy(), dims=("stimulus", "feature"))
     target = nc.targets.Features("pre", channels=[0, 2])
-    found = nc.tension(
-        net, images, "0", target=target, method=nc.methods.ActGrad(), progress=False
-    )
+    found = nc.tension(net, images, "0", target=target, method=nc.methods.ActGrad(), progress=False)
     h = net.module[0](x).detach().requires_grad_()
     total = block.inner(h.relu()) + h
     assert bool((total < 0).any())
