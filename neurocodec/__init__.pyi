@@ -26,12 +26,15 @@ from neurocodec.analyses.images.analyse import analyse_images as analyse_images
 from neurocodec.analyses.retina.analyse import analyse_retina as analyse_retina
 from neurocodec.analyses.retina.compare import compare_models as compare_models
 from neurocodec.analyses.retina.ensemble import analyse_ensemble as analyse_ensemble
+from neurocodec.analyses.tension import analyse_tension as analyse_tension
 from neurocodec.attribution.contributions import (
     contributions as contributions,
 )
 from neurocodec.attribution.contributions import (
     estimate as estimate,
 )
+from neurocodec.attribution.point_vectors import cluster_vectors as cluster_vectors
+from neurocodec.attribution.point_vectors import point_vectors as point_vectors
 from neurocodec.attribution.ranking import rank_stimuli as rank_stimuli
 from neurocodec.attribution.tension import tension as tension
 
@@ -106,6 +109,7 @@ from neurocodec.perturbation.ablation import ablate as ablate
 from neurocodec.perturbation.ablation import preserve as preserve
 from neurocodec.perturbation.curve import perturbation_curve as perturbation_curve
 from neurocodec.simulation import simulate_retina as simulate_retina
+from neurocodec.simulation import superposition as superposition
 from neurocodec.storage import open as open  # noqa: A004
 from neurocodec.storage import save as save
 from neurocodec.zoo import (

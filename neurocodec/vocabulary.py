@@ -43,6 +43,13 @@ MAP: Final = "map"
 ORDER: Final = "order"
 RANKED_POSITION: Final = "ranked_position"
 RANK_SCORE: Final = "rank_score"
+VECTOR: Final = "vector"
+DIRECTION: Final = "direction"
+HIDDEN: Final = "hidden"
+UNIT: Final = "unit"
+INPUT: Final = "input"
+ACTIVE: Final = "active"
+SHOWN: Final = "shown"
 
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
@@ -183,12 +190,14 @@ VARIABLES: Final = {
         Term("correlation_ln", "Pearson correlation of the LN model", DIMENSIONLESS),
         Term("count", "number of times", DIMENSIONLESS),
         Term("dictionary", "channels of a contribution mode"),
+        Term("direction", "direction of a feature in a layer", DIMENSIONLESS),
         Term("distance", "mean distance of summed contributions from the target"),
         Term("distance_interval", "interval of the mean distance"),
         Term("distinct_share", "part of the alive modes that are not near-copies", DIMENSIONLESS),
         Term("driven_share", "part of the times at which a cell is driven", DIMENSIONLESS),
         Term("excitation", "sum of the contributions of a layer that raise the target"),
         Term("excitation_map", "excitation by a position, summed over channels"),
+        Term("expected_loss", "loss expected over inputs as they are drawn", DIMENSIONLESS),
         Term("explained", "cross-validated part of the variance explained", DIMENSIONLESS),
         Term("explained_variance", "loss of pooled R2 without the mode", DIMENSIONLESS),
         Term("firing_rate", "firing rate", HERTZ),
@@ -199,17 +208,24 @@ VARIABLES: Final = {
         ),
         Term("energy_share", "part of a field's energy in a component", DIMENSIONLESS),
         Term("fluorescence", "fluorescence of an indicator, relative to its baseline"),
+        Term("first_bias", "bias of a hidden unit", DIMENSIONLESS),
+        Term("first_weight", "weight of an input in a hidden unit", DIMENSIONLESS),
         Term("gradient", "gradient of the target with respect to a hidden channel"),
         Term("held_out", "whether a sample was held out", DIMENSIONLESS),
         Term("hoyer", "Hoyer sparsity of the channels of a mode", DIMENSIONLESS),
         Term("inhibition", "size of the contributions of a layer that lower the target"),
         Term("inhibition_map", "inhibition by a position, summed over channels"),
+        Term("input_loss", "mean loss of inputs with so many active features", DIMENSIONLESS),
         Term("irf", "instantaneous receptive field"),
         Term("l0", "mean number of active modes of a row", DIMENSIONLESS),
         Term("l0_share", "mean part of the modes that are active on a row", DIMENSIONLESS),
         Term("intensity", "light intensity inside of a stimulus", DIMENSIONLESS),
+        Term("largest_error", "largest error of a feature over inputs", DIMENSIONLESS),
         Term("loading", "loading of a contribution mode", DIMENSIONLESS),
         Term("loss", "loss on held-out rows", DIMENSIONLESS),
+        Term("off_diagonal", "share of E+ + E- of features that an input has not", DIMENSIONLESS),
+        Term("second_bias", "bias of a feature", DIMENSIONLESS),
+        Term("second_weight", "weight of a hidden unit in a feature", DIMENSIONLESS),
         Term("loss_train", "loss on training rows", DIMENSIONLESS),
         Term("matched_cosine", "cosine of a mode with that of all other fits", DIMENSIONLESS),
         Term("mean_rate", "mean firing rate", HERTZ),

@@ -4,8 +4,18 @@
 - `completeness`: how completely contributions explain their target
 - `contributions`: `nc.contributions`, `nc.estimate`
 - `plan`: one call of these, checked: what its numbers depend on, one batch, labels
+- `point_vectors`: hidden vectors at single positions of images, and features that are clusters of
+  them
 - `ranking`: `nc.rank_stimuli`
 - `tension`: `nc.tension`
 """
 
-__all__ = ["between_layers", "completeness", "contributions", "plan", "ranking", "tension"]
+__all__ = [
+    "between_layers",
+    "completeness",
+    "contributions",
+    "plan",
+    "point_vectors",
+    "ranking",
+    "tension",
+]

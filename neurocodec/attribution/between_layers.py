@@ -148,6 +148,9 @@ class Tensions(Bound):
             layer = self.passes.capture.layers[alias]
             require_finite_values(values, alias, first)
             sums = tension_of(layer.channels_first(values))
+            window = found.windows.get(alias)
+            if window is not None and self.plan.maps:
+                sums = sums._replace(maps=window.laid(sums.maps, found.activation[alias]))
             prefix = f"{alias}/" if len(self.plan.layers) > 1 else ""
             named = self._named(sums, found.change.get(alias))
             rows |= {f"{prefix}{name}": x.cpu().numpy() for name, x in named.items()}

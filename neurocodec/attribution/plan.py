@@ -22,12 +22,14 @@ from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, labelled, plain, stamp
 from neurocodec.network import Network
 from neurocodec.nn.attribution.between_layers import Part
-from neurocodec.nn.attribution.features import Features, count
+from neurocodec.nn.attribution.features import Features, count, place_of
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Attribution, Method, each
+from neurocodec.nn.attribution.methods import ActGrad
 from neurocodec.nn.attribution.passes import Passes, prefix_holds, shared_holds
 from neurocodec.nn.attribution.reduction import Split, split_sign, sum_positions
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.attribution.window import Window, window_of
 from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch, Prefix
@@ -142,7 +144,7 @@ class Contributions(Bound):
         rows = {v.ACTIVATION: activation if whole else sum_positions(activation)}
         if alias not in found.values:
             return rows
-        values = layer.channels_first(found.values[alias])
+        values = layer.channels_first(found.whole(alias) if whole else found.values[alias])
         rows[plan.method.variable] = values if whole else split_sign(values, plan.split)
         require_finite_values(rows[plan.method.variable], alias, first)
         if alias in found.change:
@@ -272,17 +274,31 @@ def with_parts(passes: Passes, session: Session, method: Method) -> tuple[Passes
     """Run what comes after a layer alone, for lines in it; with the bytes of a sample."""
     size = session.bytes_per_sample
     along = isinstance(method, IntegratedGradients) and method.path == "hidden"
-    if not along and not passes.from_zero:
+    many = type(method) is ActGrad and isinstance(passes.target, Features)
+    if not along and not many and not passes.from_zero:
         return passes, size
     done, flow, read = session.traced.done, session.traced.flow, passes.target.layer
-    parts = {
-        alias: Part.of(passes.capture, flow, alias, read, session.few[:2])
-        for alias in passes.aliases
-    }
-    sums = sum(done.hidden[alias][0].nbytes for alias in passes.aliases)
+    few = session.few[:2]
+    parts = {a: Part.of(passes.capture, flow, a, read, few) for a in passes.aliases}
+    if type(method) in (ActGrad, IntegratedGradients):  # another may not know of windows
+        parts = {a: part.within(_window(passes, session, part), few) for a, part in parts.items()}
+    sums = sum(part.cut(done.hidden[alias])[0].nbytes for alias, part in parts.items())
     block = min(count(passes.target), max(1, size // (2 * sums)))
     # with steps="auto" there are two sums of each feature
     return replace(passes, parts=parts, block=block), size + 2 * (block - 1) * sums
+
+
+def _window(passes: Passes, session: Session, part: Part) -> Window | None:
+    """Find the part of a layer's maps that alone reaches the position which a target reads."""
+    if part.end is None or part.start == part.end:
+        return None
+    layers, read = passes.capture.layers, session.traced.done.hidden[part.end]
+    if {layers[part.start].layout, layers[part.end].layout} != {"maps"}:
+        return None
+    position = place_of(passes.target, (*read.shape[2:],))
+    if position is None:
+        return None
+    return window_of(session.traced.flow, part.start, part.end, position)
 
 
 def with_prefix(passes: Passes, session: Session, method: Method, samples: Samples) -> Passes:

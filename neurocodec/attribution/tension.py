@@ -94,8 +94,8 @@ def tension(
     Warns
     -----
     NeurocodecWarning
-        Where something goes around the layer; where a tenth of the samples have no attribution at
-        all, as of a target after its ReLU.
+        Where something goes around the layer; where nothing in it moves a feature, or a tenth of
+        the samples have no attribution, as of a target after its ReLU; where the steps did not do.
 
     Raises
     ------
@@ -136,7 +136,8 @@ def tension(
     else:
         tree = run_distributed(plan, out, client, batch_size=size, device=device, progress=progress)
     _warn_of_silence(tree, target)
-    return tree if len(names) > 1 else tree.to_dataset()
+    _warn_of_steps(tree)
+    return tree if len(plan.layers) > 1 else tree.to_dataset()
 
 
 def _layers(net: Network, names: list[str], target: Target) -> dict[str, Layer]:
@@ -159,15 +160,36 @@ def _flag(name: str, value: object) -> bool:
 
 
 def _warn_of_silence(tree: xr.DataTree, target: Target) -> None:
-    """Warn where many samples have no attribution: a target that is read after its ReLU."""
+    """Warn of features that nothing moves, and of a target that is read after its ReLU."""
     for node in tree.subtree:
         if v.NORM not in node:
             continue
-        silent = (node[v.NORM].sel({v.ORDER: 1}) == 0).mean().item()
-        if silent >= SILENT_SHARE:
-            where = "" if node.path == "/" else f" by layer {node.name!r}"
+        where = "" if node.path == "/" else f" by layer {node.name!r}"
+        silent = np.asarray(node[v.NORM].sel({v.ORDER: 1}) == 0)
+        silent = silent.reshape(len(silent), -1)
+        never = silent.all(0)
+        names = node[v.FEATURE].values[never] if v.FEATURE in node.dims else []
+        if len(names):
             warn(
-                f"{silent:.0%} of all targets have no attribution{where} at all, as after a ReLU"
+                f"{len(names)} features have no attribution{where} for any sample, as"
+                f" {names[0]}: nothing in the layer moves them"
+            )
+        share = silent[:, ~never].mean() if len(names) < silent.shape[1] else 0.0
+        if share >= SILENT_SHARE:
+            warn(
+                f"{share:.0%} of all targets have no attribution{where} at all, as after a ReLU"
                 " what inhibition has silenced has no gradient; read the target before it:"
                 f" layers={{'pre': net.pre_activation({target.layer or 'layer1'!r})}}"
             )
+
+
+def _warn_of_steps(tree: xr.DataTree) -> None:
+    """Warn where E+ - E- is not the change of the target, as the line was not fine enough."""
+    missed = (~tree["converged"]).mean().item() if "converged" in tree else 0.0
+    if missed > 0:
+        warn(
+            f"{missed:.1%} of all targets are not explained to the method's tolerance (see"
+            " `converged`, `completeness_error`): their lines bend too sharply, as behind a"
+            " normalisation of what is 0; more steps, max_steps=1024, or another start,"
+            " baseline='mean', may do"
+        )

@@ -93,7 +93,7 @@ def run_images(options: argparse.Namespace) -> None:
         options.network, weights=options.weights, layers=options.layers, kind=options.kind
     ).on(device)
     stimulus = images(options.images, net, labels=options.labels, broken=options.broken)
-    stimulus = _thinned(stimulus, options.limit)
+    stimulus = thinned(stimulus, options.limit)
     say(f"network {net.name}, {stimulus.sizes['stimulus']} images of {options.images}")
     with _client(options) as client:
         analysis = analyse_images(
@@ -121,7 +121,7 @@ def run_images(options: argparse.Namespace) -> None:
     say(farewell(page, list(beside), time.monotonic() - start))
 
 
-def _thinned(stimulus: Any, limit: int | None) -> Any:
+def thinned(stimulus: Any, limit: int | None) -> Any:
     """At most so many images, spread evenly over all, so that every class is among them."""
     if limit is None:
         return stimulus

@@ -18,6 +18,10 @@ from neurocodec.cli.images import DESCRIPTION as IMAGES
 from neurocodec.cli.images import add_images
 from neurocodec.cli.retina import DESCRIPTION as RETINA
 from neurocodec.cli.retina import add_retina
+from neurocodec.cli.superposition import DESCRIPTION as SUPERPOSITION
+from neurocodec.cli.superposition import add_superposition
+from neurocodec.cli.tension import DESCRIPTION as TENSION
+from neurocodec.cli.tension import add_tension
 from neurocodec.errors import NeurocodecError, StorageError
 
 DONE: Final = 0
@@ -61,6 +65,14 @@ def parser() -> argparse.ArgumentParser:
         "images", help="analyse a network that classifies images", description=IMAGES
     )
     add_images(images)
+    tense = commands.add_parser(
+        "tension", help="find images that excite and inhibit at once", description=TENSION
+    )
+    add_tension(tense)
+    toys = commands.add_parser(
+        "superposition", help="train toy models of superposition", description=SUPERPOSITION
+    )
+    add_superposition(toys)
     fit = commands.add_parser(
         "fit-retina", help="fit a retina model to a recording", description=FIT_RETINA
     )

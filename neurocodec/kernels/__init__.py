@@ -34,6 +34,7 @@
   matrix
 - `signs`: how the excitatory and the inhibitory parts of contributions go together
 - `sparsity`: how few entries make a vector
+- `spherical`: clusters of directions: k-means on the unit sphere, by the cosine
 - `splits`: which rows are held out
 - `temporal_basis`: smooth functions of the lag, of which time courses of filters are made
 - `triggered`: sums of windows of frames weighted by responses, block by block: what triggered
@@ -66,6 +67,7 @@ __all__ = [
     "separable",
     "signs",
     "sparsity",
+    "spherical",
     "splits",
     "temporal_basis",
     "triggered",

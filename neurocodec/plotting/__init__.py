@@ -21,6 +21,8 @@
 - `statistics`: sparsity, signs, dimensionality by layer (fig. 3)
 - `stimulus`: figures of stimuli
 - `style`: one look for all figures: colours, sizes, and the parts that every figure is made of
+- `superposition`: figures of toy models of superposition (Tense Images fig. 7 and 15)
+- `tension`: excitation and inhibition: tense images, their maps, how far both tell the target
 - `timeline`: times of samples: which range they cover, parts of them, the liveliest part
 - `maps/`: figures of maps in the pixels of images and movies
 """
@@ -53,10 +55,18 @@ from neurocodec.plotting.responses import plot_responses
 from neurocodec.plotting.stability import plot_stability, plot_sweep
 from neurocodec.plotting.statistics import plot_layer_statistics
 from neurocodec.plotting.stimulus import plot_stimulus
+from neurocodec.plotting.superposition import plot_toys
+from neurocodec.plotting.tension import (
+    plot_attribution_correlation,
+    plot_tension,
+    plot_tension_maps,
+    plot_uniqueness,
+)
 from neurocodec.plotting.timeline import excerpt
 
 __all__ = [
     "excerpt",
+    "plot_attribution_correlation",
     "plot_channel_scores",
     "plot_class_perturbation",
     "plot_combinations",
@@ -88,4 +98,8 @@ __all__ = [
     "plot_stability",
     "plot_stimulus",
     "plot_sweep",
+    "plot_tension",
+    "plot_tension_maps",
+    "plot_toys",
+    "plot_uniqueness",
 ]

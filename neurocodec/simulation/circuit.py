@@ -148,11 +148,17 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Responses:
-    """Answers to a movie: voltages (time, position) by type, and drive (time, cell)."""
+    """Answers to a movie: voltages (time, position) by type, and currents (time, cell)."""
 
     bipolar: dict[str, NDArray[np.float32]]
     amacrine: dict[str, NDArray[np.float32]]
-    drive: NDArray[np.float32]
+    excitation: NDArray[np.float32]  # from bipolar cells
+    inhibition: NDArray[np.float32]  # from amacrine cells
+
+    @property
+    def drive(self) -> NDArray[np.float32]:
+        """What ganglion cells fire by (time, cell)."""
+        return self.excitation - self.inhibition
 
 
 def lattice(size: int = SIZE) -> NDArray[np.int_]:
@@ -193,7 +199,7 @@ class Circuit:
         heard = transmitted(amacrine)
         divisor = 1 + self.gain_control * heard[GAIN_POOL]
         release = {name: r / divisor for name, r in release.items()}
-        return Responses(voltage, amacrine, self._drive(release, heard))
+        return Responses(voltage, amacrine, *self._currents(release, heard))
 
     def _bipolar(self, name: str, movie: NDArray[np.float32]) -> NDArray[np.float32]:
         cell = self.bipolars[name]
@@ -212,18 +218,18 @@ class Circuit:
         total = _weighted(release, cell.inputs) @ self._pool(self.lattice, cell.pooling)
         return filter_past(total, gamma(AMACRINE, cell.delay, order=1))
 
-    def _drive(
+    def _currents(
         self,
         release: Mapping[str, NDArray[np.float32]],
         amacrine: Mapping[str, NDArray[np.float32]],
-    ) -> NDArray[np.float32]:
-        columns = []
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        excited, inhibited = [], []
         for kind, at in zip(self.cell_type, self.positions, strict=True):
             cell = self.ganglions[kind]
             near, around = (self._pool(at[None], s)[:, 0] for s in (cell.pooling, cell.lateral))
-            excitation = _weighted(release, cell.excitation, near)
-            columns.append(excitation - _weighted(amacrine, cell.inhibition, around))
-        return np.stack(columns, axis=1)
+            excited.append(_weighted(release, cell.excitation, near))
+            inhibited.append(_weighted(amacrine, cell.inhibition, around))
+        return np.stack(excited, axis=1), np.stack(inhibited, axis=1)
 
     def _pool(self, positions: NDArray[Any], sigma: float) -> NDArray[np.float32]:
         return pool(self.lattice.astype(np.float64), positions, sigma, POOLING)

@@ -139,6 +139,26 @@ def test_targets_after_their_relu_are_warned_of():
         tension(residual(), method=ACT_GRAD)
 
 
+def test_what_no_sample_moves_and_what_no_line_explains_is_warned_of():
+    module = residual()
+    with torch.no_grad():
+        module.two.conv2.weight[1] = 0
+    vectors = np.eye(4)[:3]
+    net = nc.Network(module, layers={"inside": "two.norm1", "pre": "two.norm2"})
+    target = nc.targets.Features("pre", vectors, position="center")
+    with pytest.warns(NeurocodecWarning, match="1 features have no attribution .* as 1"):
+        tension(net, "inside", target=target, method=ACT_GRAD)
+    method = nc.methods.IntegratedGradients("auto", path="hidden", tolerance=1e-6, max_steps=9)
+    with pytest.warns(NeurocodecWarning, match="not explained to the method's tolerance"):
+        found = tension(residual(), method=method)
+    assert not found.converged.all()
+
+
+def test_the_same_layer_twice_is_one():
+    found = tension(residual(), ["one", "one"], method=ACT_GRAD)
+    xr.testing.assert_identical(found, tension(residual(), method=ACT_GRAD))
+
+
 def test_a_movie_has_cells_and_times():
     net = retina_network()
     target = nc.targets.Features("layer2", np.eye(2), position="center")

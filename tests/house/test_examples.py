@@ -1,5 +1,6 @@
 """The examples run as they are."""
 
+import re
 import runpy
 from functools import partial
 
@@ -25,6 +26,13 @@ def test_own_network(monkeypatch):
         size = np.abs(node.contribution).sum(["sign", "channel"])
         assert (np.abs(node.completeness_error) < 0.1 * size).all()
     assert tree["source"].values.tolist() == ["china", "china", "flower", "flower"]
+
+
+def test_the_page_about_tension():
+    text = (EXAMPLES.parent / "docs" / "tension.md").read_text("utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    with torch.random.fork_rng(devices=[]):
+        exec(compile(code, "docs/tension.md", "exec"), {})  # noqa: S102 - ours
 
 
 @pytest.mark.slow

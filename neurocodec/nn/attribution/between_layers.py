@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from neurocodec.errors import CaptureError
+from neurocodec.nn.attribution.features import at_place
+from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.attribution.window import Window
 from neurocodec.nn.capture.flow import Flow
 from neurocodec.nn.capture.hooks import Capture, gradients
 from neurocodec.nn.capture.shortcuts import Skipped, skippable, zeroed
@@ -26,6 +29,8 @@ class Part:
     start: str
     end: str | None = None  # the answer where None
     skipped: Skipped = ()  # modules that serve the layer alone
+    alone: bool = False  # inputs do not count, and one stands for all
+    window: Window | None = None  # all of the layer that reaches where the target reads
 
     @classmethod
     def of(cls, capture: Capture, flow: Flow, start: str, end: str | None, x: Tensor) -> Part:
@@ -34,15 +39,34 @@ class Part:
         seen = flow.end(end) if end is None or end in flow.layers else None
         if not flow.proves or seen is None or start == end:
             return whole
-        part = replace(whole, skipped=skippable(flow, capture.module, {start}, [seen]))
+        skipped = skippable(flow, capture.module, {start}, [seen])
+        alone = end is not None and not flow.passes_by(start, end)
+        part = replace(whole, skipped=skipped, alone=alone)
         if not part.skipped or part.agrees(x):
             return part
         logger.info("a replay from layer %r differs from the whole network", start)
         return whole
 
+    def within(self, window: Window | None, x: Tensor) -> Part:
+        """Run it on a part of the layer's maps alone, if its numbers are those of the whole."""
+        if window is None:
+            return self
+        small = replace(self, window=window)
+        with torch.no_grad():
+            hidden = self.capture.reach(x, [self.start])[self.start]
+        try:
+            with torch.enable_grad():
+                value, slope = _differentiated(*small.run(x, window.cut(hidden)))
+                read, at = self.run(x, hidden)
+                expected, slope_expected = _differentiated(read[(..., *window.position)], at)
+        except Exception:  # noqa: BLE001 - of whatever kind: then all of it is computed
+            return self
+        slopes = {"": window.laid(slope, hidden)}, {"": slope_expected}
+        return small if close(value, expected) and same_slopes(*slopes) else self
+
     def agrees(self, x: Tensor) -> bool:
         """Whether values and gradients of samples are those of the whole network."""
-        whole = replace(self, skipped=())
+        whole = replace(self, skipped=(), alone=False)
         with torch.no_grad():
             hidden = self.capture.reach(x, [self.start])[self.start]
         try:
@@ -59,13 +83,22 @@ class Part:
         The inputs count where something goes around the layer, or nothing is proved.
         """
         given = {self.start: hidden}
+        x = x[:1] if self.alone else x  # what is left out makes zeros for it
         with zeroed(self.skipped):
             if self.end is None:
                 done = self.capture.run(x, given)
                 return done.outputs, done.hidden.get(self.start, hidden)
             found = self.capture.reach(x, [self.start, self.end], given)
-        layer = self.capture.layers[self.end]
-        return layer.channels_first(found[self.end]), found[self.start]
+        read = self.capture.layers[self.end].channels_first(found[self.end])
+        return (read if self.window is None else self.window.read(read)), found[self.start]
+
+    def cut(self, maps: Tensor) -> Tensor:
+        """What of the layer's maps the part is run on."""
+        return maps if self.window is None else self.window.cut(maps)
+
+    def target(self, target: Target) -> Target:
+        """A target for what the part returns."""
+        return target if self.window is None else at_place(target)
 
 
 def _differentiated(value: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:

@@ -227,6 +227,13 @@ def _read(projected: Tensor, position: Position, name: str) -> Tensor:
     sizes = tuple(projected.shape[2:])
     if position == STRONGEST and sizes:
         return projected.flatten(2).gather(2, _strongest(projected)[..., None])[..., 0]
+    for index in _where(position, sizes, name):
+        projected = projected.select(2, index)
+    return projected
+
+
+def _where(position: Position, sizes: tuple[int, ...], name: str) -> tuple[int, ...]:
+    """Take a position inside of maps of these sizes."""
     where = (*position,) if isinstance(position, tuple) else (position,)
     if position == CENTER and len(sizes) > 1:
         where = tuple(n // 2 for n in sizes)
@@ -237,9 +244,22 @@ def _read(projected: Tensor, position: Position, name: str) -> Tensor:
             expected=f"a position inside of {sizes}" if sizes else "None: it has no positions",
             hint=f"position={tuple(n // 2 for n in sizes)}" if sizes else "position=None",
         )
-    for index in where:
-        projected = projected.select(2, int(index))
-    return projected
+    return tuple(int(index) for index in where)  # type: ignore[arg-type]
+
+
+def place_of(target: Target, sizes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The one position that features of all samples are read at; None where there is not one."""
+    of = target.of if isinstance(target, _One) else target
+    if not isinstance(of, Feature | Features) or of.position in (None, STRONGEST) or not sizes:
+        return None
+    return _where(of.position, sizes, of.name)
+
+
+def at_place(target: Target) -> Target:
+    """The same features, of what stands at their position: (sample, channel)."""
+    if isinstance(target, _One):
+        return _One(replace(target.of, position=None))
+    return replace(target, position=None) if isinstance(target, Feature | Features) else target
 
 
 def _strongest(projected: Tensor) -> Tensor:

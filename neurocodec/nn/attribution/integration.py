@@ -187,10 +187,13 @@ def _along_hidden(
     line = _Line(passes, batch.x, target, some, steps, rule)
     found = [Attribution({}, only(passes, end.hidden), value, {}) for value in values.unbind(1)]
     for alias in passes.aliases:
-        sums, first = line.integrals(alias, end.hidden[alias])
+        part = passes.part(alias)
+        sums, first = line.integrals(alias, part.cut(end.hidden[alias]))
         before = first if passes.from_zero else line.baseline
         for place, one in enumerate(found):
             one.values[alias] = sums[place]
+            if part.window is not None:
+                one.windows[alias] = part.window
             one.change[alias] = one.target - before[:, place]
             if alias in passes.bypassed and not passes.from_zero:
                 # the sample, but for the layer, which is as at the baseline
@@ -220,7 +223,8 @@ class _Line:
         """Sums of g dh of each feature, and the target (sample, feature) where the line starts."""
         start = torch.zeros_like(end)
         if not self.passes.from_zero:
-            start = self.passes.start_pass.hidden[alias].expand_as(end)
+            start = self.passes.part(alias).cut(self.passes.start_pass.hidden[alias])
+            start = start.expand_as(end)
         sums, first = list[Tensor](), None
         for weight, alpha in nodes(self.steps, self.rule):
             with torch.enable_grad():
@@ -236,8 +240,9 @@ class _Line:
         return [total.mul_(end - start) for total in sums], first
 
     def _values(self, alias: str, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        read, at = self.passes.part(alias).run(self.x, hidden)
-        return columns(self.target(read))[:, self.some], at
+        part = self.passes.part(alias)
+        read, at = part.run(self.x, hidden)
+        return columns(part.target(self.target)(read))[:, self.some], at
 
 
 def nodes(steps: int, rule: Rule) -> Iterator[tuple[float, float]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from neurocodec.nn.attribution.features import Features
 from neurocodec.nn.attribution.passes import Passes
+from neurocodec.nn.attribution.window import Window
 from neurocodec.nn.capture.prefix import Batch
 
 
@@ -32,6 +33,8 @@ class Attribution:
     bypass
         Alias -> the part of that change which goes around the layer, so that its contributions
         cannot give it; for layers that something goes around.
+    windows
+        Alias -> the part of the layer's maps that `values` are of, where they are 0 elsewhere.
     steps, converged
         Steps taken by every sample and whether it met the tolerance, where steps are adaptive.
     """
@@ -41,8 +44,14 @@ class Attribution:
     target: Tensor
     change: dict[str, Tensor]
     bypass: dict[str, Tensor] = field(default_factory=dict)
+    windows: dict[str, Window] = field(default_factory=dict)
     steps: Tensor | None = None
     converged: Tensor | None = None
+
+    def whole(self, alias: str) -> Tensor:
+        """Contributions of all units of a layer, those outside of its window too."""
+        values, window = self.values[alias], self.windows.get(alias)
+        return values if window is None else window.laid(values, self.activation[alias])
 
 
 class Method(ABC):

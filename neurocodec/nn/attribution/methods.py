@@ -62,8 +62,13 @@ class ActGrad(_AtSample):
 
     def _found(self, passes: Passes, point: Point, batch: Batch) -> Attribution:
         hidden = only(passes, point.hidden)
-        values = by_layer(torch.mul, _above_baseline(passes, hidden), point.gradient)
-        return Attribution(values, hidden, point.target, passes.changes(point, batch.x))
+        above = {
+            alias: values if alias not in point.windows else point.windows[alias].cut(values)
+            for alias, values in _above_baseline(passes, hidden).items()
+        }
+        values = by_layer(torch.mul, above, point.gradient)
+        promise = passes.changes(point, batch.x)
+        return Attribution(values, hidden, point.target, promise, windows=point.windows)
 
 
 def _above_baseline(passes: Passes, hidden: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution.between_layers import Part, independent, slopes
 from neurocodec.nn.attribution.features import Features
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.attribution.window import Window
 from neurocodec.nn.capture.hooks import Capture, Pass, gradients
 from neurocodec.nn.capture.prefix import Batch, Prefix
 from neurocodec.nn.capture.tracing import agree, same_slopes
@@ -27,6 +28,7 @@ class Point:
     hidden: dict[str, Tensor]
     gradient: dict[str, Tensor]
     at_zero: dict[str, Tensor] = field(default_factory=dict)  # the target, were a layer 0
+    windows: dict[str, Window] = field(default_factory=dict)  # that gradients are of
 
 
 @dataclass
@@ -81,8 +83,9 @@ class Passes:
             own = alias in self.bypassed or target.per_sample
             some = slice(None if own else 1)
             with torch.no_grad():
-                zero = torch.zeros_like(hidden[alias][some])
-                value = target(self.part(alias).run(x[some], zero)[0])
+                part = self.part(alias)
+                zero = torch.zeros_like(part.cut(hidden[alias][some]))
+                value = part.target(target)(part.run(x[some], zero)[0])
             found[alias] = value.expand(len(x), *value.shape[1:])
         return found
 
@@ -129,17 +132,35 @@ class Passes:
             yield self.toward(self.target.one(place))
 
     def points(self, x: Tensor) -> Iterator[tuple[Passes, Point]]:
-        """The network at the samples for each of the target's features, after one forward pass."""
-        with torch.enable_grad():
+        """The network at the samples for each of the target's features, after one forward pass.
+
+        Gradients are of the windows alone, where the layers have them.
+        """
+        windows = {a: w for a in self.aliases if (w := self.part(a).window) is not None}
+        whole = [alias for alias in self.aliases if alias not in windows]
+        with torch.set_grad_enabled(bool(whole)):
             done = self.reach(x)
             hidden, outputs = done.detached(), done.outputs.detach()
             target = self.fixed(Pass(outputs, hidden))
             values = columns(self.value(done, target))
-        found = slopes(values, {alias: done.hidden[alias] for alias in self.aliases})
+        found = [slopes(values, {alias: done.hidden[alias] for alias in whole})] if whole else []
+        found += [self._within(a, x, hidden[a], target) for a in windows]
         zero = self._at_zero(x, hidden, target) if self.from_zero else {}
-        for place, (passes, gradient) in enumerate(zip(self.each(), found, strict=True)):
+        for place, (passes, *parts) in enumerate(zip(self.each(), *found, strict=True)):
             own = {alias: columns(value)[:, place] for alias, value in zero.items()}
-            yield passes, Point(outputs, values[:, place].detach(), hidden, gradient, own)
+            gradient = {alias: slope for part in parts for alias, slope in part.items()}
+            value = values[:, place].detach()
+            yield passes, Point(outputs, value, hidden, gradient, own, windows)
+
+    def _within(
+        self, alias: str, x: Tensor, hidden: Tensor, target: Target
+    ) -> Iterator[dict[str, Tensor]]:
+        """Gradients of each feature in the window of a layer."""
+        part = self.part(alias)
+        with torch.enable_grad():
+            read, at = part.run(x, part.cut(hidden))
+            values = columns(part.target(target)(read))
+        return slopes(values, {alias: at})
 
     def point(
         self,

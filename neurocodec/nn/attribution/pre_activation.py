@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-import torch
-from torch import fx, nn
-from torch.nn import functional
+from torch import Tensor, fx, nn
 
 from neurocodec.errors import InputError
+from neurocodec.nn.capture.hooks import NONLINEARITIES
 from neurocodec.nn.capture.layer import At, Layer
 
 MODULES: Final = (
@@ -31,22 +30,6 @@ MODULES: Final = (
     nn.Sigmoid,
     nn.Tanh,
 )
-FUNCTIONS: Final = {
-    getattr(place, name)
-    for place in (torch, functional)
-    for name in ("relu", "relu_", "relu6", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
-    if hasattr(place, name)
-}
-METHODS: Final = {
-    "relu",
-    "relu_",
-    "tanh",
-    "tanh_",
-    "sigmoid",
-    "sigmoid_",
-    "clamp_min",
-    "clamp_min_",
-}
 IDLE: Final = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
 """Modules that hand on what they take, in evaluation mode."""
 
@@ -73,12 +56,24 @@ def before_activation(module: nn.Module, layer: Layer, ending: Iterable[str] = (
     read = last.args[0] if last.args else last.kwargs.get("input")
     if isinstance(read, fx.Node) and read.op == "call_module":
         return _layer(layer, read, calls, at="output")
-    raise InputError(
-        came=f"layer {layer.module!r}, whose last nonlinearity is a function of a sum that no"
-        " module returns",
-        expected="a module whose input or output is what the nonlinearity reads",
-        hint="self.total = torch.nn.Identity() in the block, and relu(self.total(y + x))",
-    )
+    return _read_by_function(layer, last, calls, block)
+
+
+def _read_by_function(layer: Layer, last: fx.Node, calls: list[fx.Node], block: nn.Module) -> Layer:
+    """What a function reads that is called within a block, and that no module returns."""
+    parts = [block.get_submodule(str(n.target)) for n in calls if n.op == "call_module"]
+    unseen = [type(part).__name__ for part in parts if [*part.children()]]
+    if unseen:
+        raise InputError(
+            came=f"layer {layer.module!r}, whose last nonlinearity is a function of a sum that no"
+            f" module returns, beside a {unseen[0]}, in which there may be more of them",
+            expected="a module whose input or output is what the nonlinearity reads",
+            hint="self.total = torch.nn.Identity() in the block, and relu(self.total(y + x))",
+        )
+    own = [node for node in calls if _is_activation(node, block)]
+    which = own.index(last) + (layer.occurrence or 0) * len(own)
+    several = len(own) > 1 or layer.occurrence is not None
+    return Layer(layer.module, "nonlinearity", which if several else None, token=layer.token)
 
 
 def _calls(block: nn.Module, name: str) -> list[fx.Node]:
@@ -108,7 +103,9 @@ def _is_activation(node: Any, block: nn.Module) -> bool:
         return False
     if node.op == "call_module":
         return isinstance(block.get_submodule(str(node.target)), MODULES)
-    return node.target in (FUNCTIONS if node.op == "call_function" else METHODS)
+    if node.op == "call_method":
+        return getattr(Tensor, str(node.target), None) in NONLINEARITIES
+    return node.op == "call_function" and node.target in NONLINEARITIES
 
 
 def _layer(layer: Layer, node: fx.Node, calls: list[fx.Node], at: At) -> Layer:

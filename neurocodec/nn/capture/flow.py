@@ -41,8 +41,15 @@ LAYOUT: Final = {"is_contiguous", "stride", "storage_offset"}
 """Methods that tell how numbers lie in memory."""
 LAYOUT_OPERATIONS: Final = {"as_strided", "as_strided_", "resize_", "set_", "view.dtype"}
 """Operations whose result depends on how numbers lie in memory."""
-
-
+SLIDING: Final = {
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "convolution",
+    "max_pool2d_with_indices",
+    "max_pool3d_with_indices",
+}
+"""Operations whose settings tell which positions they read."""
 CONSTANT: Final = {
     "empty_like",
     "full_like",
@@ -74,6 +81,7 @@ class Step:
     part: str  # name of the innermost module within which it ran
     reads: tuple[tuple[str, Seen], ...]  # with the names of its arguments
     makes: tuple[Seen, ...]  # new numbers, or old ones changed in place
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False)  # of sliding windows
 
 
 @dataclass(frozen=True)
@@ -282,7 +290,8 @@ class Recorder(TorchDispatchMode):
         )
         makes = [self._set(tensor, sources, affine=affine) for tensor in made]
         flow.maker |= {seen.value: len(flow.steps) for seen in makes}
-        flow.steps.append(Step(name, self.stack[-1], reads, tuple(makes)))
+        settings = _settings(func, args, kwargs) if base in SLIDING else {}
+        flow.steps.append(Step(name, self.stack[-1], reads, tuple(makes), settings))
 
     def seen(self, tensor: Tensor, *, fresh: bool = False) -> Seen:
         """A tensor as it is now; one from nowhere may be of anything, but what Python gave."""
@@ -402,6 +411,13 @@ def _changed(func: Any, args: Any, kwargs: Mapping[str, Any]) -> list[Tensor]:
         value = args[i] if i < len(args) else kwargs.get(argument.name)
         found += [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
     return found
+
+
+def _settings(func: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What an operation was given beside tensors; what was left out is not there."""
+    names = [argument.name for argument in func._schema.arguments]  # noqa: SLF001
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    return {name: value for name, value in given.items() if not isinstance(value, Tensor)}
 
 
 def _floating(values: Any) -> list[bool]:

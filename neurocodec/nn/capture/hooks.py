@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from neurocodec.errors import CaptureError, unknown_name
 from neurocodec.nn.capture.axes import ChannelAxes
@@ -74,6 +76,56 @@ def hooked_parts(module: nn.Module) -> frozenset[nn.Module]:
         for part in module.modules()
         if part._forward_hooks or part._forward_pre_hooks  # noqa: SLF001
     )
+
+
+def _called(*places: object) -> frozenset[Any]:
+    names = "celu elu gelu hardsigmoid hardswish hardtanh leaky_relu mish prelu relu relu6 rrelu"
+    names += " selu sigmoid silu softplus tanh clamp_min"
+    every = [name + end for name in names.split() for end in ("", "_")]
+    return frozenset(getattr(place, n) for place in places for n in every if hasattr(place, n))
+
+
+NONLINEARITIES: Final = _called(torch, nn.functional, Tensor)
+"""Functions and methods that a layer's ``at="nonlinearity"`` counts."""
+
+
+class _Nonlinearities(TorchFunctionMode):
+    """Shows what functions read, and lets them go on with what is returned for it."""
+
+    def __init__(self, visit: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.visit = visit
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in NONLINEARITIES:
+            value = self.visit(args[0] if args else kwargs["input"])
+            if value is not None and args:
+                args = (value, *args[1:])
+            elif value is not None:
+                kwargs = {**kwargs, "input": value}
+        return func(*args, **kwargs)
+
+
+class _Within:
+    """Hooks that turn a mode on for the time that a part runs."""
+
+    def __init__(self, part: nn.Module, mode: TorchFunctionMode) -> None:
+        self._hooks = (
+            part.register_forward_pre_hook(lambda *_: _nothing(mode.__enter__())),
+            part.register_forward_hook(
+                lambda *_: _nothing(mode.__exit__(None, None, None)), always_call=True
+            ),
+        )
+
+    def remove(self) -> None:
+        """Take them off."""
+        for hook in self._hooks:
+            hook.remove()
+
+
+def _nothing(_: object) -> None:
+    """Leave what a module takes, or returns, as it is."""
 
 
 class _ReachedError(Exception):
@@ -222,6 +274,8 @@ class Capture:
                 return None
             return ((first, *args[1:]), named) if args else (args, {**named, str(name): first})
 
+        if layer.at == "nonlinearity":
+            return _Within(part, _Nonlinearities(partial(self._visit, alias, layer)))
         if layer.at == "input":
             return part.register_forward_pre_hook(on_input, with_kwargs=True)
         return part.register_forward_hook(on_output)

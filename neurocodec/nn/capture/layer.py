@@ -17,7 +17,7 @@ from neurocodec.errors import CaptureError, InputError, unknown_name
 
 Item: TypeAlias = int | str | None
 Layout: TypeAlias = Literal["vector", "tokens", "maps"]
-At: TypeAlias = Literal["output", "input"]
+At: TypeAlias = Literal["output", "input", "nonlinearity"]
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,11 @@ class Layer:
     module
         Name of the submodule, as in `torch.nn.Module.named_modules`.
     at
-        Its ``"output"``, or its first positional ``"input"``.
+        Its ``"output"``, its first positional ``"input"``, or what a function such as
+        `torch.relu` reads that is called within it: a ``"nonlinearity"`` that is no module.
     occurrence
-        Which call, from 0, of a submodule that runs several times in one pass.
+        Which call, from 0, of a submodule, or of such functions, that run several times in one
+        pass.
     item
         Which item of an output that is a tuple (int), or a dict, named tuple or dataclass (str).
     layout

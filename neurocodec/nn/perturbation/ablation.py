@@ -26,6 +26,14 @@ class ChannelMask:
     tokens: tuple[int, ...] | None = None  # where, in a layer of tokens; everywhere where None
     fill: float | tuple[float, ...] = 0.0  # one number, or one for each channel of the layer
 
+    def __post_init__(self) -> None:
+        if self.layer.at == "nonlinearity":
+            raise InputError(
+                came=f"channels of what a function reads within {self.layer.module!r}",
+                expected="a layer that a module takes or returns",
+                hint=f"nc.Layer({self.layer.module!r})",
+            )
+
     def __call__(self, activation: Tensor) -> Tensor:
         """Return a new tensor: the kept channels of the activation, and the fill of the others."""
         keep = torch.ones_like(activation[:1])

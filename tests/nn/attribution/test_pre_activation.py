@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 from residual import residual
 from torch import nn
 from torch.nn import functional
@@ -54,6 +56,50 @@ def test_a_sum_that_a_module_hands_on_is_its_output():
     assert pre(residual(functional_relu=True).one) == nc.Layer("0.total")
 
 
+class Summed(nn.Module):
+    """relu(inner(relu(x)) + x) by functions alone, in place; the sum is no module's."""
+
+    def __init__(self, relu, inner=None):
+        super().__init__()
+        self.inner, self.relu = nn.Linear(3, 3) if inner is None else inner, relu
+
+    def forward(self, x):
+        return self.relu(self.inner(functional.relu(x)) + x)
+
+
+@pytest.mark.parametrize(
+    "relu",
+    [torch.relu, lambda x: functional.relu(x, inplace=True), lambda x: functional.relu(input=x)],
+)
+def test_a_function_reads_a_sum_that_no_module_returns(relu):
+    block = Summed(relu).double()
+    assert pre(block) == nc.Layer("0", at="nonlinearity", occurrence=1)
+    net = nc.Network(nn.Sequential(nn.Linear(2, 3), block, nn.Linear(3, 1)).double(), ["0", "1"])
+    net = nc.Network(net.module, layers={**net.layers, "pre": net.pre_activation("1")})
+    x = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    images = xr.DataArray(x.numpy(), dims=("stimulus", "feature"))
+    target = nc.targets.Features("pre", channels=[0, 2])
+    found = nc.tension(net, images, "0", target=target, method=nc.methods.ActGrad(), progress=False)
+    h = net.module[0](x).detach().requires_grad_()
+    total = block.inner(h.relu()) + h
+    assert bool((total < 0).any())
+    np.testing.assert_allclose(found.target, total[:, [0, 2]].detach(), rtol=1e-9)
+    s = torch.autograd.grad(total[:, 2].sum(), h)[0] * h
+    np.testing.assert_allclose(found.inhibition[:, 1], (-s).clamp(min=0).sum(1).detach())
+
+
+def test_beside_a_block_of_its_own_a_function_is_not_counted():
+    with pytest.raises(InputError, match="beside a TransformerEncoderLayer"):
+        pre(Summed(torch.relu, nn.TransformerEncoderLayer(3, 1, 4)))
+
+
+def test_what_a_function_reads_is_not_masked():
+    net = nc.Network(nn.Sequential(Summed(torch.relu)), ["0"])
+    net = nc.Network(net.module, layers={"pre": net.pre_activation("0")})
+    with pytest.raises(InputError, match="a function reads"), nc.ablate(net, "pre", [0]):
+        pass
+
+
 def test_a_relu_itself_and_a_block_that_ends_in_idle_modules():
     assert pre(nn.ReLU()) == nc.Layer("0", at="input")
     block = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Dropout(), nn.Identity())
@@ -70,7 +116,6 @@ class Choosing(nn.Module):
     [
         (nn.Linear(2, 2), "does not end in a nonlinearity"),
         (Choosing(), "cannot be followed without a sample"),
-        (Function(lambda x: torch.relu(x + 1)), "a function of a sum that no module returns"),
     ],
 )
 def test_what_has_none_is_refused(block, message):

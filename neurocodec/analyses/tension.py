@@ -1,0 +1,224 @@
+"""`nc.analyse_tension`: tense images of a layer's channels, ranked, mapped and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from neurocodec import arguments, labels
+from neurocodec import vocabulary as v
+from neurocodec.adapters.images.pictures import pictures
+from neurocodec.analyses.stages import Stages
+from neurocodec.attribution.ranking import By, rank_stimuli
+from neurocodec.attribution.tension import tension
+from neurocodec.errors import InputError
+from neurocodec.network import Network, require_network
+from neurocodec.nn.attribution.features import Features, Position
+from neurocodec.nn.attribution.methods import ActGrad, Method
+from neurocodec.statistics.attributions import attribution_correlation
+from neurocodec.statistics.overlaps import uniqueness
+
+PICTURE_Y: Final = "picture_y"
+PICTURE_X: Final = "picture_x"
+READ: Final = "target before its nonlinearity"
+"""Alias of what the features are read from."""
+RULES: Final[tuple[By, ...]] = ("exciting", "inhibiting", "silent", "tension", "paper")
+LINE: Final = "line in the layer"
+PAPER: Final = "activation times gradient"
+SHOWN: Final = 3
+"""Features whose images are drawn."""
+
+
+@dataclass(frozen=True)
+class TensionAnalysis:
+    """What `analyse_tension` found."""
+
+    model: str
+    layer: str
+    read: str  # what the features are of
+    found: xr.Dataset
+    ranked: Mapping[str, xr.DataArray]
+    maps: xr.Dataset  # (feature, ranking, rank, y, x), with `picture` in pixels of its own
+    correlation: Mapping[str, xr.Dataset]  # by method
+    uniqueness: Mapping[str, xr.Dataset]  # by rule; empty of one feature
+    files: Sequence[str]
+
+
+def analyse_tension(
+    net: Network,
+    stimulus: xr.DataArray,
+    *,
+    layer: str,
+    target: str,
+    channels: Sequence[int],
+    position: Position = "center",
+    method: Method | None = None,
+    curve: Iterable[str] = (),
+    count: int = 5,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> TensionAnalysis:
+    """Find the images that a layer excites and inhibits channels of a later one with.
+
+    Parameters
+    ----------
+    net, stimulus
+        A network that sees images, and images (stimulus, color, y, x).
+    layer, target
+        Aliases of the earlier layer and of the later one, whose channels are read before its last
+        nonlinearity where it ends in one.
+    channels
+        Of the later layer.
+    position
+        As of `nc.targets.Features`.
+    method
+        As for `nc.tension`.
+    curve
+        Further layers before the target, at which both methods are compared.
+    count
+        Images that each rule picks for each channel.
+    batch_size, workers, progress
+        As for `nc.contributions`.
+    out
+        Folder of the results; a call that was stopped goes on from there.
+
+    Returns
+    -------
+    TensionAnalysis
+        `found` as `nc.tension` returns it; `ranked` by rule; `maps` of the ranked images of the
+        first channels; `correlation` by method, `uniqueness` by rule.
+
+    Raises
+    ------
+    InputError
+        Where layers, channels or images do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(),
+    ...                              torch.nn.Conv2d(2, 2, 3), torch.nn.ReLU(), torch.nn.Flatten())
+    >>> net = Network(module, layers={"early": "1", "late": "3"})
+    >>> images = xr.DataArray(np.random.default_rng(0).normal(size=(6, 3, 8, 8)).astype("float32"),
+    ...                       dims=("stimulus", "color", "y", "x"))
+    >>> found = analyse_tension(net, images, layer="early", target="late", channels=[0, 1],
+    ...                         count=2, progress=False)
+    >>> found.ranked["tension"].sizes["rank"]
+    2
+    """
+    count = arguments.whole("count", count, hint="count=5")
+    features = Features(READ, channels=channels, position=position)  # type: ignore[arg-type]
+    study = _Study(
+        net=_reading(require_network(net), target),
+        stimulus=stimulus,
+        layers=list(dict.fromkeys([layer, *arguments.several("curve", curve, "aliases")])),
+        features=features,
+        method=method,
+        settings={"batch_size": batch_size, "workers": workers, "progress": progress},
+    )
+    stages = Stages(out)
+    trees = {
+        name: study.everywhere(way, file, stages)
+        for name, way, file in ((LINE, method, "tension.nc"), (PAPER, ActGrad(), "paper.nc"))
+    }
+    found = _of_layer(trees[LINE], layer)
+    _require_enough(found, count)
+    rules: tuple[By, ...] = (*RULES, "specific") if len(features) > 1 else RULES
+    ranked = {rule: rank_stimuli(found, rule, count=count) for rule in rules}
+    facts = {"tension": labels.provenance(found), "count": count}
+    maps = stages.keep("ranked.nc", facts, lambda: study.ranked_maps(ranked))
+    shared = rules if len(features) > 1 else ()
+    return TensionAnalysis(
+        model=net.name,
+        layer=layer,
+        read=target,
+        found=found,
+        ranked=ranked,
+        maps=maps,
+        correlation={name: _by_layer(tree, study.layers) for name, tree in trees.items()},
+        uniqueness={rule: uniqueness(ranked[rule]) for rule in shared},
+        files=stages.files,
+    )
+
+
+def _reading(net: Network, target: str) -> Network:
+    """The network with what the features are read from as one more layer."""
+    own = net.select_layers([target])[target]
+    with suppress(InputError):  # it ends in no nonlinearity, and is read as it is
+        own = net.pre_activation(target)
+    return replace(net, layers={**net.layers, READ: own})
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What is asked of which network."""
+
+    net: Network
+    stimulus: xr.DataArray
+    layers: Sequence[str]
+    features: Features
+    method: Method | None
+    settings: Mapping[str, Any]
+
+    def everywhere(
+        self, method: Method | None, file: str, stages: Stages
+    ) -> xr.Dataset | xr.DataTree:
+        """Tension by all layers, into a file that is gone on with."""
+        path = None if stages.folder is None else stages.folder / file
+        stages.files.append(file)
+        call: dict[str, Any] = {"target": self.features, "out": path, **self.settings}
+        return tension(self.net, self.stimulus, self.layers, method=method, **call)
+
+    def ranked_maps(self, ranked: Mapping[str, xr.DataArray]) -> xr.Dataset:
+        """Maps and pictures of the ranked images of the first features, by feature and rule."""
+        few = min(SHOWN, len(self.features))
+        places = np.stack([np.asarray(one)[:few] for one in ranked.values()], 1)
+        wanted = sorted({int(i) for i in places.ravel() if i >= 0})
+        chosen = self.stimulus.isel({v.STIMULUS: wanted})
+        call: dict[str, Any] = {"target": self.features, "maps": True, **self.settings}
+        maps = tension(self.net, chosen, self.layers[0], method=self.method, **call)
+        shown = pictures(chosen.load(), self.net.preprocessing)
+        where = np.searchsorted(wanted, np.maximum(places, 0))
+        index = xr.DataArray(where, dims=(v.FEATURE, v.RANKING, v.RANK))
+        of = xr.DataArray(np.arange(few), dims=v.FEATURE)
+        both = [maps[n].isel({v.STIMULUS: index, v.FEATURE: of}) for n in _MAPS]
+        there = xr.DataArray(places >= 0, dims=index.dims)
+        data = {str(one.name): one.where(there) for one in both}
+        picture = shown.isel({v.STIMULUS: index}).drop_vars([v.Y, v.X], errors="ignore")
+        data["picture"] = picture.rename({v.Y: PICTURE_Y, v.X: PICTURE_X})
+        found = xr.Dataset(data).reset_coords(drop=True)
+        names = list(self.features.labels or ())[:few]
+        return found.assign_coords({v.RANKING: [*ranked], v.FEATURE: names})
+
+
+def _of_layer(tree: xr.Dataset | xr.DataTree, layer: str) -> xr.Dataset:
+    """Tension of one layer; what several share is in the root."""
+    if isinstance(tree, xr.Dataset):
+        return tree.load()
+    root = tree.to_dataset()
+    return tree[layer].to_dataset().merge(root).assign_attrs(root.attrs).load()
+
+
+def _require_enough(found: xr.Dataset, count: int) -> None:
+    if count > found.sizes[v.STIMULUS]:
+        raise InputError(
+            came=f"count={count} of {found.sizes[v.STIMULUS]} images",
+            expected="no more than there are",
+            hint=f"count={found.sizes[v.STIMULUS]}",
+        )
+
+
+_MAPS: Final = (v.EXCITATION_MAP, v.INHIBITION_MAP)
+
+
+def _by_layer(tree: xr.Dataset | xr.DataTree, names: Sequence[str]) -> xr.Dataset:
+    found = attribution_correlation(tree)
+    return found if v.LAYER in found.dims else found.expand_dims({v.LAYER: [*names]})
