@@ -169,12 +169,7 @@ def fit_retina(
         recording, cells=cells, segments=segments, history=history, smoothing=smoothing
     )
     folder = None if out is None else existing_folder(Path(out))
-    if history is None:
-        history = default_history(data.frame_rate)
-        logger.info(
-            "windows of %d frames, %.2g s at %g frames per second: history=%d",
-            history, history / data.frame_rate, data.frame_rate, history,
-        )  # fmt: skip
+    history = history or _told_history(data.frame_rate)
     linear = fit_linear_nonlinear(data.frames, data.rates, data.blocks, history=history)
     model = RetinaConfig(
         cells=len(data.cells),
@@ -198,6 +193,14 @@ def fit_retina(
         fits.append(_fit(data, linear, model, config, checkpoint=checkpoint, **told))
     fit = together(fits, range(seed, seed + seeds))
     return fit if folder is None else _finished(fit, folder)
+
+
+def _told_history(frame_rate: float) -> int:
+    """The default, and a line in the log that says which it is."""
+    history = default_history(frame_rate)
+    said = "windows of %d frames, %.2g s at %g frames per second: history=%d"
+    logger.info(said, history, history / frame_rate, frame_rate, history)
+    return history
 
 
 def _pair(name: str, value: Any, hint: str) -> tuple[int, int]:
