@@ -11,9 +11,11 @@ from neurocodec.adapters.networks.deep_retina import deep_retina
 from neurocodec.adapters.networks.foreign import (
     CHECKPOINTS,
     ENDINGS,
+    LIGHTNING,
     no_such_model,
     require_safetensors,
 )
+from neurocodec.adapters.networks.openretina import is_openretina, openretina
 from neurocodec.errors import InputError, StorageError, unknown_name
 from neurocodec.network import Network
 from neurocodec.nn.checkpoint import read_tensors, unwrapped_names, write_tensors
@@ -126,7 +128,8 @@ def load_model(name: str | os.PathLike[str]) -> Network:
     ----------
     name
         A name of `models_available`, a file that `save_model` wrote, or its folder, or a
-        checkpoint of torch-deep-retina (`.pt`), which `nc.adapters.deep_retina` reads.
+        checkpoint of torch-deep-retina (`.pt`), which `nc.adapters.deep_retina` reads, or of
+        open-retina (`.ckpt`) with one session (`nc.adapters.openretina`, of several).
 
     Returns
     -------
@@ -149,6 +152,8 @@ def load_model(name: str | os.PathLike[str]) -> Network:
     path = _model_file(name)
     if path.suffix in CHECKPOINTS:
         return deep_retina(path)
+    if path.suffix == LIGHTNING and is_openretina(path):
+        return openretina(path)
     require_safetensors(path)
     tensors, facts = read_tensors(path)
     if facts.get("format") != FORMAT:

@@ -28,7 +28,7 @@ def plot_stimulus(
     Parameters
     ----------
     stimulus
-        Movie (time, y, x).
+        Movie (time, y, x), or (time, color, y, x): a strip of each colour, in its hue.
     times
         In seconds; the nearest frames are drawn. Where None, `count` times, equally far apart.
     count
@@ -50,7 +50,9 @@ def plot_stimulus(
     >>> len(plot_stimulus(movie, count=4).images)
     4
     """
-    stimulus = labels.require_dims(labels.movie_of(stimulus), (v.TIME, v.Y, v.X), "the stimulus")
+    stimulus = labels.movie_of(stimulus)
+    colors = (v.COLOR,) if v.COLOR in getattr(stimulus, "dims", ()) else ()
+    stimulus = labels.require_dims(stimulus, (v.TIME, *colors, v.Y, v.X), "the stimulus")
     stimulus = clock.in_seconds(stimulus)
     start, stop = timeline.time_range(stimulus)
     if times is None:
@@ -58,23 +60,26 @@ def plot_stimulus(
         times = list((edges[:-1] + edges[1:]) / 2)
     ax = style.new_axes(ax, style.WIDTH / len(times) + 0.6)
     width = 0.95 * (np.diff(times).min() if len(times) > 1 else stop - start)
-    if is_light(stimulus):
+    shown = [stimulus] if not colors else [*stimulus.transpose(v.COLOR, ...)]
+    if is_light(stimulus) and not colors:
         ax.plot(stimulus[v.TIME].values, stimulus.values[:, 0, 0], color=style.INK, linewidth=0.8)
         style.tidy(ax, title, xlabel="time (s)")
         return ax
     brightness = Normalize(*np.quantile(stimulus.values[::10], (0.005, 0.995)))
-    for t in times:
-        frame = stimulus.sel({v.TIME: t}, method="nearest")
-        ax.imshow(
-            frame.values,
-            extent=(t - width / 2, t + width / 2, 0.0, 1.0),
-            cmap="gray",
-            norm=brightness,
-            aspect="auto",
-        )
+    for place, one in enumerate(shown):  # colours one below the other
+        named = str(one[v.COLOR].item()) if v.COLOR in one.coords else str(place)
+        below, above = (1.0 - (place + i) / len(shown) for i in (1, 0))
+        for t in times:
+            ax.imshow(
+                one.sel({v.TIME: t}, method="nearest").values,
+                extent=(t - width / 2, t + width / 2, below, above),
+                cmap=style.lights(named) if colors else "gray",
+                norm=brightness,
+                aspect="auto",
+            )
     ax.set(xlim=(start, stop), ylim=(0.0, 1.0), yticks=[])
-    height, across = stimulus.shape[1:]
-    ax.set_box_aspect(width / (stop - start) * height / across)
+    height, across = stimulus.shape[-2:]
+    ax.set_box_aspect(width / (stop - start) * len(shown) * height / across)
     style.tidy(ax, title, xlabel="time (s)")
     ax.spines[["left"]].set_visible(False)
     return ax

@@ -183,6 +183,11 @@ def hues(color: str) -> Colormap:
     return LinearSegmentedColormap.from_list(f"hue {color}", ["#3a3a3a", "#ffffff", hue(color)])
 
 
+def lights(color: str) -> Colormap:
+    """Brightness of a stimulus' colour: black, its hue, white."""
+    return LinearSegmentedColormap.from_list(f"light {color}", ["#000000", hue(color), "#ffffff"])
+
+
 def category_colors(names: Sequence[str]) -> dict[str, str]:
     """Colour of every different name; the same names have the same colours in all figures."""
     return {n: CATEGORIES[i % len(CATEGORIES)] for i, n in enumerate(sorted(set(names)))}

@@ -115,7 +115,8 @@ def openretina(
         path = arguments.path("model", model, hint="nc.adapters.openretina('model.ckpt')")
         model = _from_checkpoint(path.expanduser())
     info = _info(model)
-    known = _named(info.get("sessions_kwargs", {}), session, model)
+    session = _only_session(model) if session is None else session
+    known = _named(info.get("sessions_kwargs", {}), session)
     count = info.get("n_neurons_dict", {}).get(session)
     return network_of(
         model,
@@ -131,6 +132,14 @@ def openretina(
     )
 
 
+def is_openretina(path: Path) -> bool:
+    """Whether a Lightning checkpoint speaks of open-retina, or of configurations as it has them."""
+    with suppress(Exception):  # of what cannot be read nothing is known
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        return any(name.startswith((OWN, "omegaconf.")) for name in names)
+    return False
+
+
 def _info(model: nn.Module) -> dict[str, Any]:
     """What a model knows of the data that it was trained on."""
     found = dict(getattr(model, "data_info", None) or {})
@@ -142,10 +151,14 @@ def _info(model: nn.Module) -> dict[str, Any]:
     return found
 
 
-def _named(of_sessions: Any, session: str | None, model: nn.Module) -> dict[str, Any]:
+def _only_session(model: nn.Module) -> str | None:
     readout = getattr(model, "readout", None)
-    if session is None and isinstance(readout, nn.ModuleDict) and len(readout) == 1:
-        session = next(iter(readout))
+    one = isinstance(readout, nn.ModuleDict) and len(readout) == 1
+    return next(iter(readout)) if one else None  # type: ignore[arg-type]
+
+
+def _named(of_sessions: Any, session: str | None) -> dict[str, Any]:
+    """What is known of a session."""
     found = of_sessions.get(session, {}) if isinstance(of_sessions, Mapping) else {}
     return dict(found) if isinstance(found, Mapping) else {}
 

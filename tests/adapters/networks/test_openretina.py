@@ -139,6 +139,20 @@ def test_checkpoints_are_the_model_that_wrote_them(build, tmp_path):
     np.testing.assert_array_equal(nc.respond(ours, frames()), nc.respond(theirs, frames()))
 
 
+def test_models_are_loaded_by_their_file(tmp_path):
+    model = library.ExampleCoreReadout(
+        in_shape=(2, 50, 12, 10),
+        hidden_channels=(3,),
+        temporal_kernel_sizes=(5,),
+        spatial_kernel_sizes=(3,),
+        n_neurons_dict={"one": 2},
+    )
+    net = nc.load_model(checkpoint(model, tmp_path / "model.ckpt"))
+    assert net.name == "ExampleCoreReadout one"
+    with pytest.raises(InputError, match="readouts of 2 sessions"):
+        nc.load_model(checkpoint(example(), tmp_path / "several.ckpt"))
+
+
 def test_a_model_says_its_rate_scale_and_cells():
     net = nc.adapters.openretina(example(), "left")
     assert net.frame_rate == 30
