@@ -58,7 +58,7 @@ REFUSED = {
     "two columns of times": ("cell,time,spike_time\n1,3,.5\n", "all of which may be times"),
     "a row without a cell": ("cell,time\na,0.1\n,0.2\n", "row 3"),
     "a line without a name": (":0.1\n", "has no name"),
-    "a title above numbers": ("left eye\n0.1\n0.2\n", "'left eye'|left"),
+    "a title above numbers": ("left eye\n0.1\n0.2\n", "'eye', no number"),
     "a title of one word": ("spikes!\n0.1\n0.2\n", "the number 0.1 alone"),
     "an underscore in a number": ("0.5\n1_0\n", "'1_0', no number"),
     "a point or thousands": ('cell,time\na,"1,234"\n', "part thousands"),
