@@ -79,7 +79,7 @@ def _opened(path: Path, engine: str) -> dict[str, xr.Dataset]:
 
 def _variable(path: Path, engine: str, where: str, name: str, found: xr.Variable) -> xr.Variable:
     if not DIMS[name]:
-        return scalar(name, found.to_numpy(), path)
+        return scalar(name, found.to_numpy(), path, found.attrs)
     named = {*map(str, found.dims)} <= {d for dims in DIMS.values() for d in dims}
     dims = tuple(map(str, found.dims)) if named else positional_dims(name, found.shape)
     if name == v.STIMULUS and engine == "h5netcdf":
@@ -101,14 +101,16 @@ def _variable(path: Path, engine: str, where: str, name: str, found: xr.Variable
     return xr.Variable(dims, values, found.attrs)
 
 
-def scalar(name: str, values: NDArray[Any], path: Path) -> xr.Variable:
+def scalar(
+    name: str, values: NDArray[Any], path: Path, attrs: Mapping[Any, Any] | None = None
+) -> xr.Variable:
     """A single number, such as a frame rate."""
     if values.size != 1 or values.dtype.kind not in "fiu":
         raise InputError(
             came=f"the array {name!r} of {values.dtype} and shape {values.shape} in {str(path)!r}",
             expected="one number",
         )
-    return xr.Variable((), values.item())
+    return xr.Variable((), values.item(), attrs)
 
 
 def _require_numbers(variables: Mapping[str, xr.Variable], where: str) -> None:

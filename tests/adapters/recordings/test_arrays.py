@@ -57,3 +57,14 @@ def test_a_frame_rate_beside_other_times_is_told(tmp_path):
     np.savez(tmp_path / "r.npz", firing_rate=RATE, time=[0.0, 0.1, 0.2], frame_rate=30.0)
     reading = nc.read_recording(tmp_path / "r.npz").attrs["reading"]
     assert "frame_rate 30, as the times tell 10 Hz" in reading
+
+
+def test_bins_in_the_units_that_they_tell(tmp_path):
+    part = xr.Dataset(
+        {"spike_count": (("repeat", "time", "cell"), np.ones((1, 3, 2), int))},
+        {"time": ("time", [0.0, 100.0, 200.0], {"units": "ms"})},
+    )
+    part["bin_width"] = ((), 100.0, {"units": "ms"})
+    part.to_netcdf(tmp_path / "r.nc")
+    found = nc.read_recording(tmp_path / "r.nc")["recording"]
+    assert (float(found.bin_width), float(found.time[-1])) == (0.1, 0.2)
