@@ -65,7 +65,7 @@ def _groups(file: h5py.File) -> dict[str, h5py.Group]:
     return {name: item for name, item in file.items() if isinstance(item, h5py.Group)}
 
 
-def _inner(group: h5py.Group, name: str) -> h5py.Group | dict[str, Any]:
+def _inner(group: h5py.Group, name: str) -> Any:
     """Group inside of another one, empty where there is none; refused where it is an array."""
     found = group.get(name, {})
     if isinstance(found, h5py.Dataset):

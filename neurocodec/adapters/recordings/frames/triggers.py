@@ -37,7 +37,7 @@ def as_array(values: Any, what: str, expected: str) -> NDArray[Any]:
             came=f"{what} of lists that have other lengths", expected=expected
         ) from error
     if isinstance(found, np.ma.MaskedArray):
-        return np.asarray(found.astype(np.float64).filled(np.nan) if found.mask.any() else found)
+        found = np.ma.filled(found.astype(np.float64), np.nan) if found.mask.any() else found
     return np.asarray(found)
 
 
