@@ -25,6 +25,8 @@ JUMP: Final = 0.5
 """Share of a frame's duration by which the next one must come early or late to count as a jump."""
 RATE_TOLERANCE: Final = 1e-3
 """Relative difference of a step from that of a frame rate that is taken for rounding."""
+RATE_DIFFERS: Final = 0.01
+"""Share by which a frame rate may differ from that of the times beside it, before it is told."""
 UNEVEN: Final = 0.1
 """Share of steps too short for a frame above which no frame rate is seen in times."""
 THOUSAND: Final = 1e3

@@ -79,7 +79,7 @@ def _opened(path: Path, engine: str) -> dict[str, xr.Dataset]:
 
 def _variable(path: Path, engine: str, where: str, name: str, found: xr.Variable) -> xr.Variable:
     if not DIMS[name]:
-        return xr.Variable((), found.to_numpy().item())
+        return scalar(name, found.to_numpy(), path, found.attrs)
     named = {*map(str, found.dims)} <= {d for dims in DIMS.values() for d in dims}
     dims = tuple(map(str, found.dims)) if named else positional_dims(name, found.shape)
     if name == v.STIMULUS and engine == "h5netcdf":
@@ -99,6 +99,29 @@ def _variable(path: Path, engine: str, where: str, name: str, found: xr.Variable
         values = np.array([x.decode() if isinstance(x, bytes) else str(x) for x in values.ravel()])
         values = values.reshape(found.shape)
     return xr.Variable(dims, values, found.attrs)
+
+
+def scalar(
+    name: str, values: NDArray[Any], path: Path, attrs: Mapping[Any, Any] | None = None
+) -> xr.Variable:
+    """A single number, such as a frame rate."""
+    if values.size != 1 or values.dtype.kind not in "fiu":
+        raise InputError(
+            came=f"the array {name!r} of {values.dtype} and shape {values.shape} in {str(path)!r}",
+            expected="one number",
+        )
+    return xr.Variable((), values.item(), attrs)
+
+
+def _require_numbers(variables: Mapping[str, xr.Variable], where: str) -> None:
+    """Refuse stimuli, responses or times of text, and counts below 0."""
+    for name, variable in variables.items():
+        kinds = "biuf" if name in DATA else "biufmM" if name == v.TIME else ""
+        if kinds and variable.dtype.kind not in kinds:
+            raise InputError(came=f"{name!r} of {where}, of {variable.dtype}", expected="numbers")
+    counts = variables.get("spike_count")
+    if counts is not None and bool((counts < 0).any()):
+        raise InputError(came=f"'spike_count' of {where} below 0", expected="numbers of spikes")
 
 
 def positional_dims(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
@@ -131,6 +154,7 @@ def require_data(parts: Mapping[str, Any], path: Path, there: list[str]) -> None
 
 def assemble(variables: Mapping[str, xr.Variable], where: str) -> xr.Dataset:
     """Put arrays with names from `DIMS` together, with a coordinate for every dimension."""
+    _require_numbers(variables, where)
     variables = {name: _one_pixel(name, _repeated(name, x)) for name, x in variables.items()}
     sizes = _agreed_sizes(variables, where)
     if v.TIME not in sizes:
@@ -204,6 +228,7 @@ def _time(variables: Mapping[str, xr.Variable], size: int, where: str) -> xr.Var
         stored = clock.seconds(variables[v.TIME])
         time = clock.rising(stored.values, where=where)
         attrs = {k: x for k, x in stored.attrs.items() if k == clock.SINCE}
+        _leave_rate(variables, time)
         return xr.Variable(v.TIME, time, {**attrs, "units": v.SECONDS, "long_name": "time"})
     if "frame_rate" not in variables:
         raise InputError(
@@ -212,6 +237,14 @@ def _time(variables: Mapping[str, xr.Variable], size: int, where: str) -> xr.Var
             hint="np.savez(path, ..., frame_rate=100.0)",
         )
     return time_coordinate(size, float(np.ravel(variables["frame_rate"].values)[0]))
+
+
+def _leave_rate(variables: Mapping[str, xr.Variable], time: NDArray[np.float64]) -> None:
+    """Say where a frame rate beside the times is another one."""
+    if "frame_rate" in variables and len(time) > 1:
+        rate, step = float(variables["frame_rate"].values), clock.step_of(time)
+        if not abs(step * rate - 1) <= clock.RATE_DIFFERS:
+            leave(f"frame_rate {rate:g}, as the times tell {1 / step:.4g} Hz")
 
 
 def _described(name: str, variable: xr.Variable) -> xr.Variable:

@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import clock
+from neurocodec import arguments, clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
-from neurocodec.adapters.recordings.lazy import stored_stimulus
+from neurocodec.adapters.recordings.lazy import numbers, stored_stimulus
 from neurocodec.adapters.recordings.spike_times import count_spikes, report_outside
 from neurocodec.adapters.recordings.spikes.remedies import of_units
 from neurocodec.errors import InputError
@@ -65,6 +65,23 @@ def _groups(file: h5py.File) -> dict[str, h5py.Group]:
     return {name: item for name, item in file.items() if isinstance(item, h5py.Group)}
 
 
+def _inner(group: h5py.Group, name: str) -> Any:
+    """Group inside of another one, empty where there is none; refused where it is an array."""
+    found = group.get(name, {})
+    if isinstance(found, h5py.Dataset):
+        raise InputError(came=f"{found.name}, which is an array", expected=EXPECTED)
+    return found
+
+
+def _numbers(item: Any, axes: int, length: int) -> h5py.Dataset:
+    """Numbers of up to so many axes, the last of which is time."""
+    found = numbers(item)
+    if not 0 < found.ndim <= axes:
+        raise InputError(came=f"{found.name} of shape {found.shape}", expected=EXPECTED)
+    require_length(found.shape[-1], length, found.name)
+    return found
+
+
 def _read_part(group: h5py.Group, path: Path, facts: dict[str, Any]) -> xr.Dataset:
     stimulus = stored_stimulus(path, f"{group.name}/stimulus", "intensity of the display")
     time = _times(group, stimulus.sizes)
@@ -82,13 +99,17 @@ def _read_part(group: h5py.Group, path: Path, facts: dict[str, Any]) -> xr.Datas
         for name, (dims, values) in responses.items()
     }
     part = xr.Dataset({v.STIMULUS: stimulus[:-1], **data}, coords)
-    part[v.STIMULUS].attrs |= {k: float(facts[k]) for k in FACTS if k in facts}
+    part[v.STIMULUS].attrs |= {
+        k: arguments.number(f"the attribute {k!r}", facts[k], "a number")
+        for k in FACTS
+        if k in facts
+    }
     return part.assign_attrs(alignment=SHIFT)
 
 
 def _say_left(group: h5py.Group) -> None:
     """Say what of a part is not read: a rate has counts and spike times beside it."""
-    answers = [f"response/{name}" for name in group.get("response", ())]
+    answers = [f"response/{name}" for name in _inner(group, "response")]
     rates = sorted(name for name in answers if "firing_rate" in name)
     binned = [name for name in answers if name.endswith("/binned")]
     taken = [*rates, *binned, *(["spikes"] if "spikes" in group else [])][:1]
@@ -117,7 +138,7 @@ def stored_times(stored: h5py.Dataset) -> NDArray[np.float64]:
     """Times of a file that rise, in seconds; of other units where an attribute says so."""
     units = stored.attrs.get("units", "")
     units = units.decode() if isinstance(units, bytes) else str(units)
-    time = xr.Variable(v.TIME, np.asarray(stored[()]).ravel(), {"units": units})
+    time = xr.Variable(v.TIME, np.asarray(numbers(stored)[()]).ravel(), {"units": units})
     return clock.rising(clock.seconds(time).values, where=str(stored.name))
 
 
@@ -147,10 +168,9 @@ def _responses(
     rate = _rate(group, time, step)
     if rate is not None:
         yield "firing_rate", ((v.TIME, v.CELL), rate.T[1:])
-    if "repeats" in group and len(group["repeats"]):
-        cells = [group["repeats"][name] for name in numbered(group["repeats"])]
-        for cell in cells:
-            require_length(cell.shape[-1], len(time), cell.name)
+    repeats = _inner(group, "repeats")
+    if len(repeats):
+        cells = [_numbers(repeats[name], 2, len(time)) for name in numbered(repeats)]
         trials = {cell.name: len(cell) if cell.ndim == 2 else 1 for cell in cells}
         if len({*trials.values()}) > 1:
             raise InputError(
@@ -163,19 +183,19 @@ def _responses(
 
 def _rate(group: h5py.Group, time: NDArray[np.float64], step: float) -> NDArray[np.float32] | None:
     """Firing rates (cell, T), from what comes first: rates, counts per bin, spike times."""
-    response = group.get("response", {})
+    response = _inner(group, "response")
     found = sorted(name for name in response if re.fullmatch(r"firing_rate_\d+ms", name))
     if found:
-        stored = response[found[0]]
-        require_length(stored.shape[-1], len(time), stored.name)
+        stored = _numbers(response[found[0]], 2, len(time))
         return np.atleast_2d(np.asarray(stored[()], dtype=np.float32))
     if "binned" in response:
-        counts = response["binned"]
-        require_length(counts.shape[-1], len(time), counts.name)
-        trials = int(response.attrs.get("trials", 1))
+        counts = _numbers(response["binned"], 2, len(time))
+        trials = response.attrs.get("trials", 1)
+        trials = arguments.whole(f"the attribute 'trials' of {response.name}", trials)
         return np.atleast_2d(np.asarray(counts[()] / (trials * step), dtype=np.float32))
-    if "spikes" in group and len(group["spikes"]):
-        spikes = {name: group["spikes"][name][()] for name in numbered(group["spikes"])}
+    stored = _inner(group, "spikes")
+    if len(stored):
+        spikes = {name: np.ravel(numbers(stored[name])[()]) for name in numbered(stored)}
         report_outside(spikes, [time], remedies=of_units(f"{group.name}/time"))
         return np.asarray(count_spikes(spikes, time).T / step, dtype=np.float32)
     return None
@@ -201,14 +221,26 @@ def _coords(
         "number": (v.CELL, np.arange(sizes[v.CELL])),
     }
     if v.SEGMENT in group:
-        coords[v.SEGMENT] = (v.TIME, group[v.SEGMENT][()][:-1])
+        require_length(np.size(group[v.SEGMENT]), len(time), f"{group.name}/{v.SEGMENT}")
+        coords[v.SEGMENT] = (v.TIME, np.ravel(group[v.SEGMENT][()])[:-1])
     if v.REPEAT in sizes:
         coords[v.REPEAT] = np.arange(sizes[v.REPEAT])
         coords["bin_width"] = ((), step, {"units": v.SECONDS})
     if "reliable_cells" in facts:
-        places = np.isin(np.arange(sizes[v.CELL]), facts["reliable_cells"])
-        coords["reliable"] = (v.CELL, places)
+        coords["reliable"] = (v.CELL, _reliable(facts["reliable_cells"], sizes[v.CELL]))
     return coords
+
+
+def _reliable(places: Any, size: int) -> NDArray[np.bool_]:
+    """Whether each cell is among those of the attribute `reliable_cells`, places from 0."""
+    found = np.ravel(places)
+    if found.size and (found.dtype.kind not in "iu" or found.min() < 0):
+        raise InputError(
+            came=f"the attribute 'reliable_cells' with {found[:5].tolist()} of {size} cells",
+            expected=f"places of cells, 0 to {size - 1}",
+        )
+    leave(f"reliable cells beyond {size}:", found[found >= size])
+    return np.isin(np.arange(size), found)
 
 
 def _cell_names(group: h5py.Group, size: int) -> list[str]:

@@ -19,7 +19,7 @@ from neurocodec.adapters.recordings.hdf5 import (
     require_length,
     stored_times,
 )
-from neurocodec.adapters.recordings.lazy import stored_stimulus
+from neurocodec.adapters.recordings.lazy import numbers, stored_stimulus
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled, time_coordinate
 from neurocodec.stimuli.presentation import CONTRAST
@@ -60,7 +60,7 @@ def _stimulus_part(name: str, group: h5py.Group, path: Path, label: str) -> xr.D
     scaling = {"scale": 2.0, "offset": -1.0} if name == "boxes" else {}
     key = f"{group.name}/stimuli"
     stimulus = stored_stimulus(path, key, CONTRAST, **scaling)
-    potential = np.atleast_2d(np.asarray(group[POTENTIAL][()], dtype=np.float32))
+    potential = _traces(group[POTENTIAL])
     frames = stimulus.sizes[v.TIME]
     require_length(potential.shape[-1], frames, f"{group.name}/{POTENTIAL}")
     names = _names(group, len(potential), label)
@@ -72,10 +72,18 @@ def _stimulus_part(name: str, group: h5py.Group, path: Path, label: str) -> xr.D
     return part.assign_attrs(alignment=SHIFT)
 
 
+def _traces(item: Any) -> NDArray[np.float32]:
+    """Traces (interneuron, T) of an array of numbers; a single one is a row."""
+    found = np.atleast_2d(np.asarray(numbers(item)[()], dtype=np.float32))
+    if found.ndim != 2:
+        raise InputError(came=f"{item.name} of shape {found.shape}", expected="(interneuron, T)")
+    return found
+
+
 def _names(group: h5py.Group, size: int, label: str) -> list[str]:
     """Names of the impaled cells where their receptive fields are in the file."""
-    fields = group.get("rfs", ())
-    if len(fields) == size:
+    fields = group.get("rfs", {})
+    if _is_group(fields) and len(fields) == size:
         return numbered(fields)
     return [f"{label} {i:02d}" for i in range(size)]
 
@@ -99,7 +107,7 @@ def read_chirp(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
     # and `time` (T): the light inside of a disc or full field. Frames are made of it by
     # `nc.stimuli`, as the file does not say how large the disc was.
     for name in ("stimulus", "time"):
-        if name not in file or file[name].ndim != 1:
+        if name not in file or getattr(file[name], "ndim", 0) != 1:
             raise InputError(
                 came=f"{str(path)!r} with {contents(file)}",
                 expected=f"{name!r} (T), one value a frame, beside the groups of responses",
@@ -120,16 +128,17 @@ def _chirp_part(file: h5py.File, name: str) -> xr.Dataset:
     time = stored_times(file["time"])
     names, types, traces = [], [], list[NDArray[np.float32]]()
     for kind, stored in classes.items():
-        require_length(stored.shape[-1], len(time), stored.name)
+        found = _traces(stored)
+        require_length(found.shape[-1], len(time), stored.name)
         require_length(file["stimulus"].shape[0], len(time), "stimulus")
-        traces.append(np.asarray(stored[()], dtype=np.float32))
-        names += [f"{kind} cluster {i:02d}" for i in range(len(stored))]
-        types += [f"{kind} cluster"] * len(stored)
+        traces.append(found)
+        names += [f"{kind} cluster {i:02d}" for i in range(len(found))]
+        types += [f"{kind} cluster"] * len(found)
     axis = (v.TIME, time, {"units": v.SECONDS, "long_name": "time"})
     response = labelled(
         np.concatenate(traces).T, (v.TIME, v.INTERNEURON), name="fluorescence", units="1"
     )
-    intensity = labelled(np.asarray(file["stimulus"][()]), (v.TIME,), name="intensity")
+    intensity = labelled(np.asarray(numbers(file["stimulus"])[()]), (v.TIME,), name="intensity")
     part = xr.Dataset(
         {"fluorescence": response, "intensity": intensity}, _coords(axis, names, types)
     )

@@ -33,7 +33,7 @@ class StoredArray(BackendArray):
         self.path, self.key = path.absolute(), key
         self.scale, self.offset, self.fill = scale, offset, fill
         with h5py.File(self.path, "r") as file:
-            stored = file[key]
+            stored = numbers(file[key])
             self.axes = tuple(axes or range(stored.ndim))
             self.shape = tuple(stored.shape[axis] for axis in self.axes)
             self.dtype = np.dtype(np.float32) if self._is_packed else stored.dtype
@@ -71,6 +71,16 @@ class StoredArray(BackendArray):
             unpacked = values * self.scale + self.offset
             values = np.where(missing, np.nan, unpacked).astype(self.dtype)
         return values
+
+
+def numbers(item: Any) -> h5py.Dataset:
+    """Array of numbers of an HDF5 file; refused where it is text, or a group of this name."""
+    if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
+        return item
+    found = f"of {item.dtype}" if isinstance(item, h5py.Dataset) else "which is a group"
+    raise InputError(
+        came=f"{item.file.filename}{item.name}, {found}", expected="an array of numbers"
+    )
 
 
 def _is_slice(part: object) -> bool:

@@ -20,6 +20,7 @@ from neurocodec.adapters.recordings.arrays import (
     assemble,
     positional_dims,
     require_data,
+    scalar,
 )
 from neurocodec.errors import InputError, StorageError
 
@@ -43,7 +44,7 @@ def read_npz(path: Path) -> dict[str, xr.Dataset]:
 def _variable(name: str, array: NpzArray) -> xr.Variable:
     lazy = indexing.LazilyIndexedArray(array)
     if not DIMS[name]:
-        return xr.Variable((), np.asarray(lazy).item())
+        return scalar(name, np.asarray(lazy), array.path)
     variable = xr.Variable(positional_dims(name, array.shape), lazy)
     return variable if name == v.STIMULUS else variable.load()
 

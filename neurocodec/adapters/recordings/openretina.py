@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
+from neurocodec.adapters.recordings.lazy import numbers
 from neurocodec.adapters.recordings.spikes.cells import require_different
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled
@@ -57,7 +58,7 @@ def read_openretina(file: h5py.File, path: Path) -> dict[str, xr.Dataset]:
 
 def _part(session: h5py.Group, stimulus: str, name: str, path: Path) -> xr.Dataset:
     where = f"{path.name}{session.name}/{name}"
-    values = np.atleast_2d(_numbers(session, name, path).astype(np.float32))
+    values = np.atleast_2d(np.asarray(numbers(session[name])[()]).astype(np.float32))
     if values.ndim != 2:
         raise InputError(came=f"{where} of shape {values.shape}", expected="(cell, time)")
     time = _times(session, stimulus, values.shape, path)
@@ -73,8 +74,10 @@ def _part(session: h5py.Group, stimulus: str, name: str, path: Path) -> xr.Datas
     }
     for fact, called in FACTS.items():
         if fact in session and np.size(session[fact]) == len(values):
-            coords[called] = (dim, _numbers(session, fact, path).ravel())
-    triggers = _numbers(session, TRIGGERS.format(stimulus), path).astype(np.float64).ravel()
+            coords[called] = (dim, np.asarray(numbers(session[fact])[()]).ravel())
+    triggers = (
+        np.asarray(numbers(session[TRIGGERS.format(stimulus)])[()]).astype(np.float64).ravel()
+    )
     coords["trigger"] = ("trigger", triggers, {"units": v.SECONDS})
     leave(
         f"of {session.name.strip('/')}:",
@@ -87,17 +90,6 @@ def _used(stimulus: str, name: str) -> set[str]:
     return {name, *(f"{stimulus}_{x}" for x in ("trigger_times", "traces_times"))} | {
         f"{stimulus}_traces_{x}" for x in ("t0", "dt")
     }
-
-
-def _numbers(session: h5py.Group, name: str, path: Path) -> NDArray[Any]:
-    """Numbers of a session; refused where it holds text, or a group of this name."""
-    item = session[name]
-    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiub":
-        kind = f"of {item.dtype}" if isinstance(item, h5py.Dataset) else "which is a group"
-        raise InputError(
-            came=f"{path.name}{session.name}/{name}, {kind}", expected="an array of numbers"
-        )
-    return np.asarray(item[()])
 
 
 def _rois(session: h5py.Group, size: int, what: str) -> list[str]:
@@ -121,7 +113,7 @@ def _times(
     """Times of the samples: the mean over the cells, whose scans begin a little apart."""
     size, where = shape[1], f"{path.name}{session.name}/{stimulus}"
     if f"{stimulus}_traces_times" in session:
-        found = _numbers(session, f"{stimulus}_traces_times", path)
+        found = np.asarray(numbers(session[f"{stimulus}_traces_times"])[()])
         times = np.atleast_2d(found.astype(np.float64))
         times = times.T if times.shape[-1] != size and times.shape[0] == size else times
         if times.shape[-1] != size:
@@ -136,7 +128,7 @@ def _times(
             came=f"{where} without times",
             expected=f"'{stimulus}_traces_times', or {keys[0]!r} and {keys[1]!r}",
         )
-    start, step = (float(np.mean(_numbers(session, k, path))) for k in keys)
+    start, step = (float(np.mean(np.asarray(numbers(session[k])[()]))) for k in keys)
     if not step > 0:
         raise InputError(came=f"{keys[1]!r} of {step:g} in {where}", expected="seconds above 0")
     return np.asarray(start + step * np.arange(size), np.float64)

@@ -66,7 +66,6 @@ def report_outside(
     found = np.concatenate([*(np.ravel(times) for times in spikes.values()), np.empty(0)])
     spans = [(frames[0], clock.frame_ends(frames)[-1]) for frames in stimuli]
     _require_fractions(found, stimuli, remedies)
-    _report_coarse(found, stimuli)
     within = np.zeros(len(found), bool)
     shown = np.zeros(len(found), bool)
     for frames, (start, stop) in zip(stimuli, spans, strict=True):
@@ -77,6 +76,7 @@ def report_outside(
     else:
         _report_before_and_after(found, within, spans)
     _report_other_units(found[within], stimuli, spans, remedies)
+    _report_coarse(found, stimuli)
     lost = int((within & ~shown).sum())
     if lost:
         warn(
@@ -128,14 +128,20 @@ def _report_coarse(found: NDArray[np.float64], stimuli: Sequence[NDArray[np.floa
     step = clock.step_of(stimuli[0])
     even = len({*np.diff(stimuli[0]).tolist()}) == 1
     for what, times in (("spikes", found), ("frames", np.empty(0) if even else stimuli[0])):
-        if times.size <= FEW or not (times == times.astype(np.float32)).all():
-            continue
-        exact = float(np.spacing(np.float32(np.abs(times).max())))
+        kind = _stored_as(times)
+        exact = float(np.spacing(np.abs(times).max().astype(kind))) if kind else 0.0
         if exact > COARSE * step:
             warn(
-                f"times of {what} that were stored as float32 are exact to {exact:.2g} s, of frames"
+                f"times of {what} that were stored as {kind} are exact to {exact:.2g} s, of frames"
                 f" of {step:.2g} s: float64, or times from the start of the stimulus"
             )
+
+
+def _stored_as(times: NDArray[np.float64]) -> str:
+    """Shortest kind of float that holds all of many times; nothing where that is float64."""
+    with np.errstate(over="ignore"):
+        kinds = [k for k in ("float16", "float32") if (times == times.astype(k)).all()]
+    return kinds[0] if kinds and times.size > FEW else ""
 
 
 def _report_session(

@@ -395,7 +395,7 @@ def test_samples_of_any_type():
 
 def test_what_a_mask_hides_is_no_time():
     """As netCDF's library gives what is missing in a file."""
-    times = np.ma.array(TIMES, mask=TIMES == TIMES[5])
+    times = np.ma.array(TIMES, mask=TIMES[5] == TIMES)
     spikes = {"a": np.ma.array([0.15, 0.75], mask=[True, False])}
     found = nc.recording(MOVIE, spikes, frame_times=times)
     np.testing.assert_array_equal(found.stimulus, np.delete(MOVIE, 5, 0))

@@ -50,3 +50,5 @@ def test_times_that_were_stored_too_coarsely_are_doubted():
         report_outside({"a": spikes - far + 50_000}, [coarse], session=True)
     near = frames - far
     report_outside({"a": (spikes - far).astype(np.float32)}, [near], session=True)
+    with pytest.warns(NeurocodecWarning, match=r"stored as float16 are exact to 0.5 s"):
+        report_outside({"a": (near[:250] + 1000).astype(np.float16)}, [near + 1000], session=True)

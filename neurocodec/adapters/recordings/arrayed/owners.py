@@ -8,14 +8,19 @@ import numpy as np
 
 from neurocodec import arguments
 from neurocodec.adapters.recordings.arrayed.matlab import Opaque
-from neurocodec.adapters.recordings.spikes.cells import grouped, require_different, unit_name
+from neurocodec.adapters.recordings.spikes.cells import (
+    cell_names,
+    grouped,
+    require_different,
+    unit_name,
+)
 from neurocodec.errors import InputError
 
 
 def owned(spikes: Any, owners: Any, cells: Any, where: str) -> dict[str, Any]:
     """Times of each cell, in the order of the cells where they are listed, silent ones too."""
     split = grouped(spikes, _flat(owners), where)
-    keys = require_different(map(unit_name, split), where)
+    keys = cell_names(split, where)
     found = dict(zip(keys, split.values(), strict=True))
     if cells is None:
         return found

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import arguments
+from neurocodec import arguments, clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.arrayed.bundle import SPIKES, cells_in, meaning, meant
@@ -26,8 +26,6 @@ from neurocodec.adapters.recordings.spikes.remedies import Remedies, of_matlab, 
 from neurocodec.errors import InputError
 
 TIMES = ("frame_times", "triggers", "trials", "frame_rate", "frames_per_trigger", "shown")
-DIFFERS = 0.01
-"""Share by which a frame rate may differ from that of the frame times beside it."""
 
 
 def spike_parts(path: Path) -> list[str]:
@@ -142,7 +140,7 @@ def _leave_rate(given: dict[str, Any]) -> None:
     steps = np.empty(0) if times is None else np.diff(np.asarray(times, np.float64), axis=-1)
     steps = steps[np.isfinite(steps)]
     step = float(np.median(steps)) if steps.size else 0.0
-    if step > 0 and abs(step * rate - 1) > DIFFERS:
+    if step > 0 and abs(step * rate - 1) > clock.RATE_DIFFERS:
         leave(f"frame_rate {rate:g}, as the frame times tell {1 / step:.4g} Hz")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
@@ -13,7 +14,7 @@ from neurocodec import arguments, clock
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.frames.trials import Trials, trials_of
-from neurocodec.adapters.recordings.frames.triggers import Missing, as_array, matched, rising
+from neurocodec.adapters.recordings.frames.triggers import Missing, Of, as_array, matched, rising
 from neurocodec.errors import InputError
 
 Gaps = Literal["cut", "hold"]
@@ -70,7 +71,22 @@ class Timing:
         made = self._onsets(len(rows))
         onsets = np.atleast_2d(made[0] if isinstance(made, tuple) else made)
         starts = made[1] if isinstance(made, tuple) else None
-        return _held(_aligned(_without_lost(Schedule(rows, onsets, starts))), self.gaps)
+        plan = _without_lost(Schedule(rows, onsets, starts))
+        return _held(_aligned(plan, self._without), self.gaps)
+
+    def _without(self, trial: int) -> str:
+        """What to type to leave a trial out."""
+        trials = trials_of(self.trials)
+        if trials is None:
+            return f"frame_times=np.delete(frame_times, {trial}, axis=0), without the trial"
+        if trials.count is None:
+            return trials.without(trial)
+        name = "frame_times" if self.triggers is None else "triggers"
+        rows = f"np.reshape({name}, ({trials.count}, -1))"
+        return (
+            f"{name}=np.ravel(np.delete({rows}, {trial}, axis=0)), trials={trials.count - 1},"
+            " without the trial"
+        )
 
     def _onsets(self, frames: int) -> Any:
         """Onsets (trial, frame), and starts of the trials where there are any."""
@@ -101,7 +117,8 @@ class Timing:
             return matched(triggers, frames, per, self.missing)
         split = trials.split(triggers, -(-frames // per), "triggers")
         rows = [
-            matched(part, frames, per, self.missing, f" in trial {k}") for k, part in split.items()
+            matched(part, frames, per, self.missing, Of(f" in trial {k}", trials.without(k)))
+            for k, part in split.items()
         ]
         return np.stack(rows), np.array([part[0] for part in split.values()])
 
@@ -235,7 +252,7 @@ def _without_lost(schedule: Schedule) -> Schedule:
     return schedule
 
 
-def _aligned(schedule: Schedule) -> Schedule:
+def _aligned(schedule: Schedule, without: Callable[[int], str]) -> Schedule:
     """Refuse trials in which a frame came at another time than in the others."""
     since = schedule.onsets - schedule.onsets[:, :1]
     usual = np.median(since, axis=0)
@@ -247,7 +264,7 @@ def _aligned(schedule: Schedule) -> Schedule:
         came=f"trial {worst}, whose frame {frame} came {late.max():.3g} s off its time in the"
         " others",
         expected="the same frames at the same times in every trial",
-        hint=f"leave the trial out: trials=np.delete(trials, {worst}, axis=0)",
+        hint=without(int(worst)),
     )
 
 

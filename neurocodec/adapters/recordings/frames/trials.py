@@ -82,6 +82,15 @@ class Trials:
             )
         return found
 
+    def without(self, trial: int) -> str:
+        """What to type to leave a trial out, of trials whose starts are known."""
+        if self.count is not None:
+            return ""
+        pairs = "trials"
+        if self.stops is None:  # else the one before would last until the next one's start
+            pairs = "np.stack([trials, np.append(trials[1:], np.inf)], 1)"
+        return f"trials=np.delete({pairs}, {trial}, axis=0), without the trial"
+
     def _whole(self, lasting: float) -> NDArray[np.intp]:
         """Trials that were not stopped before the end of the stimulus."""
         if self.stops is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -36,7 +37,7 @@ def as_array(values: Any, what: str, expected: str) -> NDArray[Any]:
             came=f"{what} of lists that have other lengths", expected=expected
         ) from error
     if isinstance(found, np.ma.MaskedArray):
-        return np.asarray(found.astype(np.float64).filled(np.nan) if found.mask.any() else found)
+        found = np.ma.filled(found.astype(np.float64), np.nan) if found.mask.any() else found
     return np.asarray(found)
 
 
@@ -58,22 +59,33 @@ def rising(values: Any, what: str) -> Times:
     return clock.rising(found, where=what)
 
 
-def matched(triggers: Times, frames: int, per: int, missing: Missing, where: str = "") -> Times:
+@dataclass(frozen=True)
+class Of:
+    """Trial that triggers are of, in words, and what to type to leave it out."""
+
+    where: str = ""
+    without: str = ""
+
+
+def matched(
+    triggers: Times, frames: int, per: int, missing: Missing, of: Of | None = None
+) -> Times:
     """Onset of each frame; NaN for a frame that was skipped."""
+    of = of or Of()
     wanted = -(-frames // per)
     if len(triggers) != wanted and missing != "refuse":
-        triggers = _filled(triggers, wanted, missing, per, where)
+        triggers = _filled(triggers, wanted, missing, per, of)
     if len(triggers) != wanted:
-        raise _refusal(triggers, frames, wanted, per, where)
+        raise _refusal(triggers, frames, wanted, per, of)
     if per == 1:
         return triggers
     if wanted < 2:
         raise InputError(
-            came=f"one trigger for {frames} frames{where}",
+            came=f"one trigger for {frames} frames{of.where}",
             expected="two triggers at least, or a frame rate",
             hint="trials=triggers, frame_rate=60.0",
         )
-    lasting = _lasting(triggers, per, where)
+    lasting = _lasting(triggers, per, of.where)
     own = np.arange(frames)
     return np.asarray(triggers[own // per] + lasting[own // per] * (own % per) / per)
 
@@ -94,7 +106,7 @@ def _lasting(triggers: Times, per: int, where: str) -> Times:
     return lasting
 
 
-def _filled(triggers: Times, wanted: int, missing: Missing, per: int, where: str) -> Times:
+def _filled(triggers: Times, wanted: int, missing: Missing, per: int, of: Of) -> Times:
     """Put NaN, or a time in between, where an interval is as long as several."""
     if missing == "skipped" and per > 1:
         raise InputError(
@@ -108,10 +120,10 @@ def _filled(triggers: Times, wanted: int, missing: Missing, per: int, where: str
     if (np.abs(steps - whole) > OFF_STEP).any() or places[-1] + 1 != wanted or (whole < 1).any():
         even = bool((whole == 1).all()) and len(triggers) < wanted
         raise InputError(
-            came=f"{len(triggers)} triggers{where}, whose intervals are {places[-1] + 1} steps"
+            came=f"{len(triggers)} triggers{of.where}, whose intervals are {places[-1] + 1} steps"
             f" together, for {wanted}",
             expected="as many steps as there should be triggers, each a whole number",
-            hint=_shorter(len(triggers) * per, where) if even else "look at np.diff(triggers)",
+            hint=of.without or (_shorter(len(triggers) * per) if even else "np.diff(triggers)"),
         )
     filled = np.full(wanted, np.nan)
     filled[places] = triggers
@@ -120,31 +132,25 @@ def _filled(triggers: Times, wanted: int, missing: Missing, per: int, where: str
     return filled
 
 
-def _shorter(frames: int, where: str) -> str:
-    """What to type where the first or the last triggers are missing, which no interval tells."""
-    if where:
-        return (
-            f"leave the trial out: trials=np.delete(trials, {where.rsplit(maxsplit=1)[-1]}, axis=0)"
-        )
+def _shorter(frames: int) -> str:
+    """What to type where the last triggers are missing, which no interval tells."""
     return f"stimulus[:{frames}], where the last frames had no trigger"
 
 
-def _refusal(triggers: Times, frames: int, wanted: int, per: int, where: str) -> InputError:
+def _refusal(triggers: Times, frames: int, wanted: int, per: int, of: Of) -> InputError:
     steps = np.diff(triggers)
     late = np.flatnonzero(steps > (1 + clock.JUMP) * clock.usual_step(triggers))
     told = f"; late after triggers {late[:5].tolist()}" if late.size else ""
     few = len(triggers) < wanted
-    if where:
-        hint = (
-            f"leave the trial out: trials=np.delete(trials, {where.rsplit(maxsplit=1)[-1]}, axis=0)"
-        )
+    if of.without:
+        hint = of.without
     elif few and frames % len(triggers) == 0 and not late.size and per == 1:
         hint = (
             f"frames_per_trigger={frames // len(triggers)}, or trials=triggers, frame_rate=60.0"
             " where each began a trial"
         )
     elif few and not late.size:
-        hint = _shorter(len(triggers) * per, where)
+        hint = _shorter(len(triggers) * per)
     elif few:
         skipped = "missing='skipped' (never shown), or " if per == 1 else ""
         hint = f"{skipped}missing='unseen' (shown without a trigger)"
@@ -153,7 +159,7 @@ def _refusal(triggers: Times, frames: int, wanted: int, per: int, where: str) ->
     else:
         hint = f"triggers[:{wanted}], where the last are not of this stimulus"
     return InputError(
-        came=f"{len(triggers)} triggers{where} for {frames} frames{told}",
+        came=f"{len(triggers)} triggers{of.where} for {frames} frames{told}",
         expected=f"{wanted}, one for every {per} frames" if per > 1 else "one trigger a frame",
         hint=hint,
     )

@@ -61,6 +61,17 @@ def require_different(names: Iterable[Any], what: str) -> list[str]:
     return found
 
 
+def cell_names(keys: Iterable[Any], what: str) -> list[str]:
+    """Names of cells that were given by names or numbers; refused where some are alike, or none."""
+    found = [*keys]
+    nameless = [k for k in found if k is None or k in ("", b"") or k != k]  # noqa: PLR0124 - NaN
+    if nameless:
+        raise InputError(
+            came=f"{what} of a cell called {nameless[0]!r}", expected="a name or a number"
+        )
+    return require_different(map(unit_name, found), what)
+
+
 def unit_name(key: Any) -> str:
     """Name of a cell that was given by a number or a name; floats that are whole are numbers."""
     if isinstance(key, bytes):
@@ -73,12 +84,7 @@ def named(times: Mapping[Any, Any], what: str = "spike_times") -> dict[str, Time
     """Check spike times by cell: names that differ, finite numbers of seconds."""
     if not times:
         raise InputError(came=f"{what} of no cell", expected="{cell: times in seconds, ...}")
-    nameless = [k for k in times if k is None or k in ("", b"") or k != k]  # noqa: PLR0124 - NaN
-    if nameless:
-        raise InputError(
-            came=f"{what} of a cell called {nameless[0]!r}", expected="a name or a number"
-        )
-    names = require_different(map(unit_name, times), what)
+    names = cell_names(times, what)
     return {
         name: seconds(values, f"{what} of {name!r}")
         for name, values in zip(names, times.values(), strict=True)
@@ -151,6 +157,12 @@ def of_quality(cells: Cells, quality: Quality, default: str | Iterable[str]) -> 
 def grouped(times: Any, owners: Any, what: str) -> dict[Any, Times]:
     """Times of each owner, from a time and an owner of every spike; owners in their order."""
     spikes, cells = np.ravel(times), _owners(np.ravel(owners), what)
+    for array in (np.asarray(times), np.asarray(owners)):
+        if max(array.shape, default=1) != array.size:
+            raise InputError(
+                came=f"spikes of shape {array.shape} in {what}",
+                expected="a time and a cell for every spike, one list of each",
+            )
     if len(spikes) != len(cells):
         raise InputError(
             came=f"{len(spikes)} times and {len(cells)} cells of spikes in {what}",

@@ -20,6 +20,8 @@ EXPECTED: Final = (
     " columns 'cell' and 'time'"
 )
 COMMA: Final = re.compile(r"[+-]?\d+,\d+$")
+THREE: Final = re.compile(r"[+-]?\d{1,3},\d{3}$")
+"""Number that may also be one of thousands."""
 WHOLE: Final = re.compile(r"[+-]?\d+$")
 QUOTED: Final = re.compile(r'"([^"]*)"\s*([:,;\t]?)')
 """Name in quotes at the beginning of a line, and the sign after it."""
@@ -28,14 +30,15 @@ QUOTED: Final = re.compile(r'"([^"]*)"\s*([:,;\t]?)')
 def read_lines(path: Path) -> list[str]:
     """Lines that have something; without comments, which are whole lines or follow a number."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_text("utf-8-sig").replace("\u00a0", " ")
     except UnicodeDecodeError as error:
         raise InputError(
             came=f"{str(path)!r}, which is no text: {error}",
             expected=EXPECTED,
             hint="save it as UTF-8",
         ) from error
-    lines = [re.sub(r"(?<=[\d.])\s+#.*$", "", line.strip()) for line in text.splitlines()]
+    plain = [line.strip(" \r\n\f\v") for line in text.splitlines()]  # a tab may part columns
+    lines = [re.sub(r"(?<=[\d.])\s+#.*$", "", line) for line in plain if line.strip()]
     kept = [line for line in lines if line and not line.startswith("#")]
     leave(f"comments in {path.name}:", [x for x in lines if x.startswith("#")] if kept else [])
     return kept
@@ -92,8 +95,13 @@ def numbers_in(text: str, path: Path, sign: str) -> list[str]:
     return [x for x in re.split(r"[\s,;]+", text) if x]
 
 
-def decimal_comma(path: Path, text: str) -> InputError:
-    """Refusal of a comma that may part two numbers, or be the point of one."""
+def decimal_comma(path: Path, text: str, *, table: bool = False) -> InputError:
+    """Refusal of a comma that may part two numbers or thousands, or be the point of one."""
+    if table:
+        return InputError(
+            came=f"{text!r} in {str(path)!r}, whose comma may be a point, or part thousands",
+            expected="numbers without commas",
+        )
     where = f"pathlib.Path({str(path)!r})"
     return InputError(
         came=f"{text!r} in {str(path)!r}, which may be one number or two",
@@ -104,10 +112,11 @@ def decimal_comma(path: Path, text: str) -> InputError:
 
 def as_numbers(path: Path, texts: Iterable[str]) -> np.ndarray:
     """Times as numbers."""
-    try:
-        return np.array([float(x) for x in texts])
-    except ValueError as error:
-        raise InputError(came=f"{str(path)!r}: {error}", expected=EXPECTED) from error
+    found = [*texts]
+    odd = [x for x in found if not is_number(x)]
+    if odd:
+        raise InputError(came=f"{str(path)!r}: {odd[0]!r}, no number", expected=EXPECTED)
+    return np.array([float(x) for x in found])
 
 
 def is_number(text: str) -> bool:
@@ -116,4 +125,4 @@ def is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # which Python reads in numbers, as in its own code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +17,9 @@ from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.spikes.cells import (
     UNLABELLED,
     Cells,
+    cell_names,
     grouped,
     in_seconds,
-    require_different,
     unit_name,
 )
 from neurocodec.errors import InputError, StorageError
@@ -100,6 +101,11 @@ def read_spikeinterface(folder: Path, sample_rate: float | None) -> Cells:
         raise InputError(
             came=f"spikes.npy of {spikes.dtype}", expected=f"the fields {sorted(fields)}"
         )
+    odd = [n for n in sorted(fields) if spikes.dtype[n].kind not in "iuf"]
+    if odd:
+        raise InputError(
+            came=f"spikes.npy of {spikes.dtype}", expected=f"numbers as {', '.join(odd)}"
+        )
     segments = np.unique(spikes["segment_index"])
     if segments.size > 1:
         raise InputError(
@@ -118,7 +124,7 @@ def read_spikeinterface(folder: Path, sample_rate: float | None) -> Cells:
     beyond = [k for k in clusters if not 0 <= k < len(ids)]
     if beyond:
         raise InputError(came=f"spikes of the units {beyond}", expected=f"{len(ids)} units")
-    names = require_different(map(unit_name, ids), str(folder))
+    names = cell_names(ids, str(folder))
     times = {name: clusters.get(i, np.empty(0)) for i, name in enumerate(names)}
     return Cells(times, _properties(folder, len(ids)))
 
@@ -160,14 +166,13 @@ def _sample_rate(folder: Path) -> float:
     """Samples per second from `params.py`, of which nothing is run."""
     path = folder / "params.py"
     text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
-    for line in text.splitlines():
-        name, _, value = line.partition("=")
-        if name.strip() == "sample_rate":
-            try:
-                found = ast.literal_eval(value.strip())
-            except (ValueError, SyntaxError):
-                break
-            return arguments.sample_rate(found, f"in {str(path)!r}, sample_rate")
+    pairs = [line.partition("=") for line in text.splitlines()]
+    told = [value.strip() for name, _, value in pairs if name.strip() == "sample_rate"]
+    found = None
+    with suppress(ValueError, SyntaxError, IndexError):
+        found = ast.literal_eval(told[-1])  # as Python does, the last of several
+    if found is not None:
+        return arguments.sample_rate(found, f"in {str(path)!r}, sample_rate")
     raise InputError(
         came=f"{str(folder)!r} whose params.py has no sample_rate"
         if text
@@ -209,7 +214,13 @@ def _labels(folder: Path) -> dict[int, str] | None:
 
 
 def _table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        first = file.readline()
-        file.seek(0)
-        return [*csv.DictReader(file, delimiter="\t" if "\t" in first else ",")]
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise StorageError(
+            came=f"{str(path)!r}, which is no text: {error}",
+            expected="a table of labels",
+            hint="copy the folder of the sorter again",
+        ) from error
+    separator = "\t" if lines and "\t" in lines[0] else ","
+    return [*csv.DictReader(lines, delimiter=separator)]

@@ -19,6 +19,7 @@ from neurocodec.adapters.recordings.spikes.cells import (
 from neurocodec.adapters.recordings.spikes.lines import (
     COMMA,
     EXPECTED,
+    THREE,
     WHOLE,
     as_numbers,
     decimal_comma,
@@ -89,8 +90,8 @@ def _read(path: Path, sample_rate: float | None) -> dict[str, np.ndarray]:
     places = [i for i, name in enumerate(header) if TIMES.match(name.strip())]
     if places and not is_number(header[0]) | is_number(header[-1]):
         rows = [_without_empty(fields(x, separator), len(header)) for x in lines[1:]]
-        return _table(path, header, rows, sample_rate)
-    if is_number(re.split(r"[\s,;]+", lines[0])[0]):
+        return _table(path, header, rows, separator, sample_rate)
+    if is_number(re.split(r"[\s,;]+", lines[0].strip())[0]):
         times = {path.stem: _column(path, lines)}
     else:
         times = _named_lines(path, lines)
@@ -113,7 +114,11 @@ def _column(path: Path, lines: list[str]) -> np.ndarray:
 
 
 def _table(
-    path: Path, header: list[str], rows: list[list[str]], sample_rate: float | None
+    path: Path,
+    header: list[str],
+    rows: list[list[str]],
+    separator: str,
+    sample_rate: float | None,
 ) -> dict[str, np.ndarray]:
     if not rows and len(header) == 1:
         return {path.stem: np.empty(0)}
@@ -127,9 +132,7 @@ def _table(
             expected="times in samples, or with units of their own",
             hint="leave sample_rate= out, or call the column 'time'",
         )
-    texts = [row[time] for row in rows]
-    decimal = all(COMMA.match(x) or WHOLE.match(x) for x in texts)  # columns are parted otherwise
-    times = as_numbers(path, [x.replace(",", ".") for x in texts] if decimal else texts)
+    times = _times(path, [row[time] for row in rows], separator)
     owner = next((header.index(h) for n in CELLS for h in header if h.lower() == n), None)
     used = {time, owner}
     leave(f"columns of {path.name}:", [h for i, h in enumerate(header) if i not in used])
@@ -139,6 +142,16 @@ def _table(
     split = {unit_name(k): x for k, x in cells.items()}
     rate = sample_rate or PER_SECOND.get(told, 1.0)
     return in_seconds(split, rate)
+
+
+def _times(path: Path, texts: list[str], separator: str) -> np.ndarray:
+    """Times of a column; with commas as points, where another sign parts the columns."""
+    commas = [x for x in texts if COMMA.match(x)]
+    if not commas or not all(COMMA.match(x) or WHOLE.match(x) for x in texts):
+        return as_numbers(path, texts)
+    if separator != ";" and all(THREE.match(x) for x in commas):
+        raise decimal_comma(path, commas[0], table=separator == ",")
+    return as_numbers(path, [x.replace(",", ".") for x in texts])
 
 
 def _without_empty(row: list[str], size: int) -> list[str]:
@@ -175,6 +188,13 @@ def _require_columns(path: Path, header: list[str], rows: list[list[str]]) -> No
             expected="one column of times",
             hint="rename the others",
         )
+    owners = [name for name in header if name.lower() in CELLS[:-1]]
+    if len(owners) > 1:
+        raise InputError(
+            came=f"{str(path)!r} with the columns {', '.join(owners)}, all of which may be cells",
+            expected="one column of cells",
+            hint="rename the others",
+        )
     if len(header) > 1 and not any(h.lower() in CELLS for h in header):
         raise InputError(
             came=f"{str(path)!r} with the columns {header}",
@@ -183,10 +203,31 @@ def _require_columns(path: Path, header: list[str], rows: list[list[str]]) -> No
         )
 
 
+def _require_no_header(path: Path, lines: list[str]) -> None:
+    """Refuse a first line of words above numbers, none of which is the column of times."""
+    words = [x for x in re.split(r"[\s,;]+", lines[0].strip()) if x]
+    below = re.split(r"[\s,;]+", lines[1].strip()) if len(lines) > 1 else []
+    alike = len(words) == len(below) > 1 and any(map(is_number, below))
+    if alike and not any(map(is_number, words)):
+        raise InputError(
+            came=f"{str(path)!r} with the header {', '.join(words)}, no time among them",
+            expected="a table with the columns 'cell' and 'time'",
+            hint="call the column of times 'time'; sample_rate=30000.0, where they are samples",
+        )
+
+
 def _named_lines(path: Path, lines: list[str]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
+    _require_no_header(path, lines)
     for line in lines:
         name, texts = name_and_times(line, path)
+        if is_number(name) and not texts:
+            raise InputError(
+                came=f"the number {name} alone in a line of {str(path)!r}, which begins with"
+                f" {lines[0][:30]!r}",
+                expected=EXPECTED,
+                hint=f"'# {lines[0][:30]}', where the first line is a title",
+            )
         if name in found or not name:
             raise InputError(
                 came=f"{str(path)!r} with two lines of {name!r}"

@@ -68,10 +68,33 @@ def test_hints_for_a_trial_leave_it_out():
     triggers = np.delete((trials[:, None] + np.arange(12) / 10).ravel(), 20)
     with pytest.raises(InputError, match="in trial 1") as raised:
         read(triggers=triggers, trials=trials)
-    call = raised.value.hint.split("trials=")[1]
-    rest = eval(call, {"np": np, "trials": trials})  # noqa: S307 - what it says to type
-    spans = np.stack([rest, rest + 2], 1)
-    assert read(triggers=triggers, trials=spans).trial_start.values.tolist() == [0, 10]
+    options = eval(f"dict({raised.value.hint.split(', without')[0]})", {"np": np, "trials": trials})  # noqa: S307
+    assert read(triggers=triggers, **options).trial_start.values.tolist() == [0, 10]
+
+
+LATE = (np.array([0.0, 5.0, 10.0])[:, None] + np.arange(12) / 10) + 0.2 * (
+    np.arange(36) > 30
+).reshape(3, 12)
+TOLD = {
+    "(trial, frame)": {"frame_times": LATE},
+    "a number and times": {"frame_times": LATE.ravel(), "trials": 3},
+    "a number and triggers": {"triggers": LATE.ravel(), "trials": 3},
+    "starts and triggers": {"triggers": LATE.ravel(), "trials": np.array([0.0, 5.0, 10.0])},
+    "pairs and triggers": {
+        "triggers": LATE.ravel(),
+        "trials": np.array([[0.0, 3], [5, 8], [10, 13]]),
+    },
+}
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_hints_for_a_trial_with_a_late_frame_leave_it_out(kind):
+    options = TOLD[kind]
+    with pytest.raises(InputError, match="trial 2, whose frame") as raised:
+        read(**options)
+    call = raised.value.hint.split(", without")[0]
+    found = eval(f"dict({call})", {"np": np, **options})  # noqa: S307
+    assert read(**{**options, **found}).trial_start.values.tolist() == [0, 5]
 
 
 @pytest.mark.parametrize(

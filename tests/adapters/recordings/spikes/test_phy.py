@@ -85,7 +85,33 @@ def with_json(value):
     return made
 
 
+def with_fields(kind):
+    def made(path):
+        spikeinterface_folder(path)
+        spikes = np.load(path / "spikes.npy")
+        names = spikes.dtype.names
+        np.save(path / "spikes.npy", spikes.astype([(n, kind.get(n, "i8")) for n in names]))
+
+    return made
+
+
 REFUSED = {
+    "two columns of spikes": (with_array("spike_times", np.zeros((7, 2), int)), "14 times and 7"),
+    "two columns of both": (
+        lambda p: [
+            with_array("spike_times", np.zeros((7, 2), int))(p),
+            np.save(p / "spike_clusters.npy", np.zeros((7, 2), int)),
+        ],
+        r"of shape \(7, 2\)",
+    ),
+    "a table of bytes": (
+        lambda p: [phy_folder(p), (p / "cluster_group.tsv").write_bytes(b"\xff\xfe\0c")],
+        "which is no text",
+    ),
+    "units of text": (with_fields({"unit_index": "U3"}), "numbers as unit_index"),
+    "samples of text": (with_fields({"sample_index": "U9"}), "numbers as sample_index"),
+    "units without a name": (with_facts(unit_ids=[None, ""]), "called None"),
+    "units called NaN": (with_facts(unit_ids=[float("nan"), 1]), "called nan"),
     "no spike": (without_spikes, "spikes of no cell"),
     "clusters of text": (with_array("spike_clusters", np.array(["a"] * 7)), "of <U1"),
     "clusters of NaN": (with_array("spike_clusters", np.full(7, np.nan)), "7 of which are NaN"),
@@ -110,6 +136,18 @@ def test_what_is_wrong_with_a_folder_is_named(kind, tmp_path):
     make(tmp_path / "x")
     with pytest.raises(NeurocodecError, match=told):
         read(tmp_path / "x")
+
+
+def test_a_table_with_the_mark_of_windows(tmp_path):
+    table = "\ufeffcluster_id\tgroup\r\n3\tgood\r\n8\tgood\r\n9\tnoise\r\n"
+    phy_folder(tmp_path / "x")
+    (tmp_path / "x" / "cluster_group.tsv").write_bytes(table.encode())
+    np.testing.assert_array_equal(read(tmp_path / "x").spike_count[0], COUNTS)
+
+
+def test_the_last_of_two_rates_counts_as_in_python(tmp_path):
+    with_text("params.py", "sample_rate = 30000\nsample_rate = 1000.0  # Hz\n")(tmp_path / "x")
+    np.testing.assert_array_equal(read(tmp_path / "x").spike_count[0], COUNTS)
 
 
 def test_a_hint_for_a_rate_of_text_runs(tmp_path):

@@ -29,6 +29,10 @@ READ = {
     "a number of the spike beside the cell": ("id,cell,time\n7,a,.1\n8,a,.2\n", {"a": [0.1, 0.2]}),
     "a column of nothing": ("time\n", {"s": []}),
     "a separator at the end": ("cell,time,\n1,0.5,\n", {"unit 1": [0.5]}),
+    "a table with an index": ("\tcell\ttime\n0\ta\t0.1\n1\tb\t0.2\n", {"a": [0.1], "b": [0.2]}),
+    "a blank that does not break": ("a\u00a00.1 0.2\n", {"a": [0.1, 0.2]}),
+    "a decimal comma in quotes": ('cell,time\na,"0,5"\n', {"a": [0.5]}),
+    "lines of an old Mac": ("0.1\r0.2\r", {"s": [0.1, 0.2]}),
     "an empty field that is not read": ("cell,time,amplitude\n1,0.5,\n", {"unit 1": [0.5]}),
 }
 
@@ -36,7 +40,7 @@ READ = {
 @pytest.mark.parametrize("kind", READ)
 def test_names_and_numbers_are_told_apart(kind, tmp_path):
     text, told = READ[kind]
-    (tmp_path / "s.txt").write_text(text, "utf-8")
+    (tmp_path / "s.txt").write_bytes(text.encode())
     found = read_text(tmp_path / "s.txt").times
     assert {k: x.tolist() for k, x in found.items()} == told
 
@@ -54,6 +58,13 @@ REFUSED = {
     "two columns of times": ("cell,time,spike_time\n1,3,.5\n", "all of which may be times"),
     "a row without a cell": ("cell,time\na,0.1\n,0.2\n", "row 3"),
     "a line without a name": (":0.1\n", "has no name"),
+    "a title above numbers": ("left eye\n0.1\n0.2\n", "'eye', no number"),
+    "a title of one word": ("spikes!\n0.1\n0.2\n", "the number 0.1 alone"),
+    "an underscore in a number": ("0.5\n1_0\n", "'1_0', no number"),
+    "a point or thousands": ('cell,time\na,"1,234"\n', "part thousands"),
+    "a point or thousands after a tab": ("cell\ttime\na\t1,234\n", "one number or two"),
+    "two columns of cells": ("cell,unit,time\n1,5,.1\n1,6,.2\n", "all of which may be cells"),
+    "a header without times": ("sample,cell\n130,1\n", "no time among them"),
     "a name of two words": ("ON left 0.1\n", "'left'"),
 }
 
