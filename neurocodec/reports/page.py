@@ -12,6 +12,10 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from neurocodec import labels
@@ -31,7 +35,10 @@ Part = dict[str, Any]
 REPORT: Final = "report.html"
 FIGURES: Final = "figures"
 DPI: Final = 144
-VECTORS: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+VECTORS: Final[Mapping[str, tuple[type[FigureCanvasBase], dict[str, None]]]] = {
+    "svg": (FigureCanvasSVG, {"Date": None}),
+    "pdf": (FigureCanvasPdf, {"CreationDate": None}),
+}
 """Drawings that can be enlarged and edited, by ending, and what makes them the same every time."""
 LOOK: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
@@ -88,20 +95,28 @@ def drawings(
 
 
 def _drawing(figure: Figure, alt: str) -> Drawing:
-    return Drawing(_drawn(figure, "png"), alt)
+    """Lay a figure out once, and draw it: everything stays where this put it."""
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return Drawing(_drawn(canvas.print_png), alt)
 
 
 def _others(figure: Figure) -> dict[str, bytes]:
     """What is the same as a picture that was drawn: drawings of lines, and the numbers."""
-    figure.set_layout_engine("none")  # all stands where the first drawing put it
+    found = {}
     with rc_context(LOOK):
-        found = {ending: _drawn(figure, ending, metadata=x) for ending, x in VECTORS.items()}
+        for ending, (canvas, metadata) in VECTORS.items():
+            figure.set_dpi(DPI)  # of pictures in it
+            # `savefig` would draw it once more before, to lay it out
+            found[ending] = _drawn(getattr(canvas(figure), f"print_{ending}"), metadata=metadata)
     return {**found, "csv": numbers(figure).encode()}
 
 
-def _drawn(figure: Figure, form: str, **options: Any) -> bytes:
+def _drawn(write: Callable[..., Any], **options: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=DPI, **options)
+    write(buffer, **options)
     return buffer.getvalue()
 
 

@@ -1,6 +1,7 @@
 """What all pages have, and how they get into a folder."""
 
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from neurocodec.plotting import style
 from neurocodec.reports.page import drawings, filled, table, write_page
@@ -48,3 +49,17 @@ def test_text_in_a_template_is_escaped():
     page = filled("explorer.html.j2", data=data, title="<b>", style=style)
     assert "<h1>&lt;b&gt;</h1>" in page
     assert r"\u003c/script\u003e" in page
+
+
+def test_a_figure_is_laid_out_once_and_drawn_once_for_each_file(monkeypatch):
+    draws, layouts = [], []
+    draw, execute = Figure.draw, ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(Figure, "draw", lambda f, r: (draws.append(r), draw(f, r))[1])
+    monkeypatch.setattr(
+        ConstrainedLayoutEngine, "execute", lambda e, f: (layouts.append(f), execute(e, f))[1]
+    )
+    figure = Figure(layout="constrained")
+    figure.add_subplot().plot([1, 2])
+    [found] = drawings([("one", figure, "a line")], others=True).values()
+    assert {*found.others} == {"svg", "pdf", "csv"}
+    assert (len(layouts), len(draws)) == (1, 4)

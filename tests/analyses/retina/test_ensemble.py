@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 import xarray as xr
-from small_retina import few_epochs, small_analysis, small_network, small_recording
+from small_retina import small_analysis, small_network, small_recording
 
 import neurocodec as nc
+from neurocodec.analyses.retina import ensemble
 from neurocodec.analyses.retina.ensemble import ensemble_of
 from neurocodec.errors import InputError
 
@@ -47,19 +48,22 @@ def test_a_figure_that_one_model_lacks_is_of_the_others():
     assert "interneuron_correlation" not in found  # of no model
 
 
-def test_two_networks_go_all_the_way_to_the_page(tmp_path):
-    with few_epochs():
-        found = nc.analyse_ensemble(
-            [small_network(), small_network("simulated-other")],
-            small_recording(120),
-            expansion=2,
-            moments=0,
-            out=tmp_path,
-            progress=False,
-        )
+def test_each_model_is_analysed_alike_but_for_the_fields(tmp_path, monkeypatch):
+    asked = []
+
+    def analysed(net, _movie, **options):
+        asked.append((net.name, options["out"], options["moments"], options["seed"]))
+        return changed(model=net.name)
+
+    monkeypatch.setattr(ensemble, "analyse_retina", analysed)
+    nets = [small_network(), small_network("simulated-other")]
+    found = nc.analyse_ensemble(nets, small_recording(60), out=tmp_path, moments=8, seed=3)
+    assert asked == [
+        ("simulated-small", tmp_path, 8, 3),
+        ("simulated-other", tmp_path / "model-1", 0, 3),
+    ]
     kept = nc.open(tmp_path / "ensemble.nc").load()
     xr.testing.assert_identical(kept.r2_mean, found.ensemble.r2_mean)
-    assert (tmp_path / "model-1" / "responses.nc").is_file()
     assert "and 1 other models" in repr(found)
 
 
