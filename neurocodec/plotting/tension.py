@@ -61,7 +61,8 @@ def plot_tension(
     look = {"cmap": style.CONTRIBUTIONS, "vmin": -size, "vmax": size}
     for level in np.linspace(-size, size, 7):
         color = style.MUTED if abs(level) > 1e-9 * size else style.INK
-        ax.axline((max(level, 0), max(-level, 0)), slope=1, color=color, lw=0.5, zorder=0)
+        low = max(level, 0), max(-level, 0)
+        ax.plot([low[0], low[0] + most], [low[1], low[1] + most], color=color, lw=0.5, zorder=0)
     dots = ax.scatter(plus, minus, c=target, s=14, edgecolors=style.MUTED, lw=0.2, **look)
     for (rule, places), color in zip((ranked or {}).items(), _colors(ranked), strict=True):
         chosen = np.asarray(_of_feature(places, feature))
