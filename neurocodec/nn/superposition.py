@@ -74,7 +74,7 @@ class Task:
         """(row, feature) that are right."""
         if self.kind == "absolute":
             return x.abs()
-        pairs = x.unflatten(1, (FEATURES, 2))
+        pairs = x.reshape(-1, FEATURES, 2)
         return (pairs[..., 0] - pairs[..., 1]).abs()
 
     def rows(self, count: int, generator: torch.Generator) -> Tensor:

@@ -49,7 +49,18 @@ class Attribution:
     converged: Tensor | None = None
 
     def whole(self, alias: str) -> Tensor:
-        """Contributions of all units of a layer, those outside of its window too."""
+        """Contributions of all units of a layer, those outside of its window too.
+
+        Parameters
+        ----------
+        alias
+            Of the layer.
+
+        Returns
+        -------
+        torch.Tensor
+            In the shape of the activation.
+        """
         values, window = self.values[alias], self.windows.get(alias)
         return values if window is None else window.laid(values, self.activation[alias])
 
