@@ -232,7 +232,7 @@ def _warn_of_silence(tree: xr.DataTree, target: Target) -> None:
         silent = np.asarray(node[v.NORM].sel({v.ORDER: 1}) == 0)
         silent = silent.reshape(len(silent), -1)
         never = silent.all(0)
-        names = np.asarray(node[v.FEATURE])[never] if v.FEATURE in node.dims else []
+        names = [*np.asarray(node[v.FEATURE])[never]] if v.FEATURE in node.dims else list[str]()
         if len(names):
             warn(
                 f"{len(names)} features have no attribution{where} for any sample, as"

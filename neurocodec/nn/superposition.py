@@ -148,7 +148,7 @@ def train(
     *,
     steps: int,
     rate: float,
-    told: Callable[[int], None] = lambda _: None,
+    told: Callable[[int], object] = lambda _: None,
 ) -> Toys:
     """Train a stack by Adam, at a rate that falls to 0 as a cosine; all see the same rows."""
     toys, stacks = list[Toys](), range(seeds.start, seeds.stop, TOGETHER)

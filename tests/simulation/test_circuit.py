@@ -20,16 +20,17 @@ def test_a_circuit_has_four_cells_of_each_type():
 
 def test_currents_make_the_drive():
     circuit = draw_circuit(np.random.default_rng(0))
-    movie = np.random.default_rng(0).normal(size=(30, SIZE, SIZE)).astype("float32") * 0.3
+    movie = np.random.default_rng(0).normal(size=(30, SIZE, SIZE)).astype("float32") * 30
     found = circuit.respond(movie)
     np.testing.assert_array_equal(found.drive, found.excitation - found.inhibition)
     assert found.excitation.min() >= 0
     assert found.inhibition.min() >= 0
+    assert found.inhibition.max() > 0
 
 
 def test_without_amacrine_cells_nothing_inhibits():
     circuit = draw_circuit(np.random.default_rng(0))
-    movie = np.random.default_rng(0).normal(size=(30, SIZE, SIZE)).astype("float32")
+    movie = np.random.default_rng(0).normal(size=(30, SIZE, SIZE)).astype("float32") * 30
 
     def silenced(sent):
         return {name: 0 * x if "amacrine" in name else x for name, x in sent.items()}

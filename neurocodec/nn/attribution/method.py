@@ -37,6 +37,13 @@ class Attribution:
         Alias -> the part of the layer's maps that `values` are of, where they are 0 elsewhere.
     steps, converged
         Steps taken by every sample and whether it met the tolerance, where steps are adaptive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> ones = {"layer1": torch.ones(1, 2)}
+    >>> Attribution(ones, ones, torch.ones(1), {}).whole("layer1").tolist()
+    [[1.0, 1.0]]
     """
 
     values: dict[str, Tensor]
