@@ -20,6 +20,10 @@ from torch import nn
 import neurocodec as nc
 from neurocodec.simulation.retina import draw_retina
 
+WAYS = {
+    "ActGrad": nc.methods.ActGrad(),
+    "line, 8 steps": nc.methods.IntegratedGradients(8, path="hidden"),
+}
 TENSE = 0.05
 """Share of the moments that are called tense."""
 
@@ -48,7 +52,7 @@ def measured(name: str, seed: int, seconds: float) -> None:
     true = draw_retina(seed).circuit.respond(movie.values)
     cells = true.drive.shape[1]
     target = nc.targets.Features("sum", channels=list(range(cells)))
-    for way, method in (("line", None), ("ActGrad", nc.methods.ActGrad())):
+    for way, method in WAYS.items():
         found = nc.tension(net, movie, "bipolar", target=target, method=method, progress=False)
         last = slice(movie.sizes["time"] - found.sizes["time"], None)
         plus, minus = true.excitation[last], true.inhibition[last]

@@ -36,6 +36,7 @@ from neurocodec.attribution.contributions import (
 from neurocodec.attribution.point_vectors import cluster_vectors as cluster_vectors
 from neurocodec.attribution.point_vectors import point_vectors as point_vectors
 from neurocodec.attribution.ranking import rank_stimuli as rank_stimuli
+from neurocodec.attribution.tension import estimate_tension as estimate_tension
 from neurocodec.attribution.tension import tension as tension
 
 # Which images belong to which category, and which modes follow them.

@@ -132,7 +132,9 @@ def analyse_tension(
     found = _of_layer(trees[LINE], layer)
     _require_enough(found, count)
     rules: tuple[By, ...] = (*RULES, "specific") if len(features) > 1 else RULES
-    ranked = {rule: rank_stimuli(found, rule, count=count) for rule in rules}
+    ranked: dict[str, xr.DataArray] = {
+        rule: rank_stimuli(found, rule, count=count) for rule in rules
+    }
     facts = {"tension": labels.provenance(found), "count": count}
     maps = stages.keep("ranked.nc", facts, lambda: study.ranked_maps(ranked))
     shared = rules if len(features) > 1 else ()

@@ -209,7 +209,7 @@ def _directions(vectors: xr.DataArray, clusters: int) -> NDArray[np.float64]:
     alive = rows.any(1)
     if not alive.all():
         warn(f"{int((~alive).sum())} of {len(rows)} vectors are 0 and have no direction: left out")
-    rows = unit_rows(rows[alive])
+    rows = np.asarray(unit_rows(rows[alive]), np.float64)
     different = len(np.unique(rows.round(12), axis=0)) if len(rows) else 0
     if different < clusters:
         raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -14,6 +14,7 @@ from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.attribution.between_layers import TensionPlan
 from neurocodec.engine.distributed import run_distributed
+from neurocodec.engine.estimate import Estimate
 from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError, warn
@@ -30,6 +31,8 @@ LINE: Final = IntegratedGradients("auto", path="hidden", tolerance=0.01, max_ste
 """The method where none is given: complete by construction, to a hundredth."""
 SILENT_SHARE: Final = 0.1
 """Of the samples: from here on a target that often has no attribution is warned of."""
+MISSED_SHARE: Final = 0.05
+"""Of the targets: from here on lines that were not fine enough are warned of."""
 
 
 def tension(
@@ -117,18 +120,8 @@ def tension(
     >>> found.excitation.values.tolist(), found.inhibition.values.tolist()
     ([3.0, 3.0], [2.0, 0.0])
     """
-    names = arguments.several("layer", layer, "an alias, or several", hint="layer='layer3.3'")
-    samples = Samples.of(require_network(net), stimulus, stream=True)
-    plan = TensionPlan(
-        net=net.on(device if client is None else None),
-        samples=samples,
-        layers=_layers(net, names, target),
-        target=target,
-        method=method or LINE,
-        maps=_flag("maps", maps),
-        baseline=samples.baseline(baseline),
-        given=baseline is not None,
-    )
+    placed = require_network(net).on(device if client is None else None)
+    plan = _plan(placed, stimulus, layer, Options(target, method, maps, baseline))
     size = arguments.batch_size(batch_size)
     if client is None:
         with Run.opened(plan, size, workers, progress=progress, out=out) as run:
@@ -138,6 +131,77 @@ def tension(
     _warn_of_silence(tree, target)
     _warn_of_steps(tree)
     return tree if len(plan.layers) > 1 else tree.to_dataset()
+
+
+def estimate_tension(
+    net: Network,
+    stimulus: xr.DataArray,
+    layer: str | Iterable[str],
+    *,
+    target: Target,
+    method: Method | None = None,
+    maps: bool = False,
+    baseline: ArrayLike | xr.DataArray | Literal["zeros", "mean"] | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    workers: int | None = None,
+) -> Estimate:
+    """Size, memory and time that `nc.tension` will take, from two of its batches.
+
+    Parameters
+    ----------
+    net, stimulus, layer, target, method, maps, baseline, batch_size, device, workers
+        As for `nc.tension`.
+
+    Returns
+    -------
+    Estimate
+        Prints as one line.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> net = Network(module, layers={"hidden": "1", "answer": "2"})
+    >>> images = xr.DataArray(np.ones((500, 2), "float32"), dims=("stimulus", "feature"))
+    >>> from neurocodec.nn.attribution.targets import Features
+    >>> estimate_tension(net, images, "hidden", target=Features("answer", channels=[0])).samples
+    500
+    """
+    size = arguments.batch_size(batch_size)
+    placed = require_network(net).on(device)
+    plan = _plan(placed, stimulus, layer, Options(target, method, maps, baseline))
+    with Run.opened(plan, size, workers, progress=False) as run:
+        return run.estimate()
+
+
+class Options(NamedTuple):
+    """What is computed of a network and its stimulus; see `tension`."""
+
+    target: Target
+    method: Method | None
+    maps: bool
+    baseline: ArrayLike | xr.DataArray | None
+
+
+def _plan(
+    net: Network,
+    stimulus: xr.DataArray,
+    layer: str | Iterable[str],
+    wanted: Options,
+) -> TensionPlan:
+    names = arguments.several("layer", layer, "an alias, or several", hint="layer='layer3.3'")
+    samples = Samples.of(net, stimulus, stream=True)
+    return TensionPlan(
+        net=net,
+        samples=samples,
+        layers=_layers(net, names, wanted.target),
+        target=wanted.target,
+        method=wanted.method or LINE,
+        maps=_flag("maps", wanted.maps),
+        baseline=samples.baseline(wanted.baseline),
+        given=wanted.baseline is not None,
+    )
 
 
 def _layers(net: Network, names: list[str], target: Target) -> dict[str, Layer]:
@@ -168,7 +232,7 @@ def _warn_of_silence(tree: xr.DataTree, target: Target) -> None:
         silent = np.asarray(node[v.NORM].sel({v.ORDER: 1}) == 0)
         silent = silent.reshape(len(silent), -1)
         never = silent.all(0)
-        names = node[v.FEATURE].values[never] if v.FEATURE in node.dims else []
+        names = [*np.asarray(node[v.FEATURE])[never]] if v.FEATURE in node.dims else list[str]()
         if len(names):
             warn(
                 f"{len(names)} features have no attribution{where} for any sample, as"
@@ -186,7 +250,7 @@ def _warn_of_silence(tree: xr.DataTree, target: Target) -> None:
 def _warn_of_steps(tree: xr.DataTree) -> None:
     """Warn where E+ - E- is not the change of the target, as the line was not fine enough."""
     missed = (~tree["converged"]).mean().item() if "converged" in tree else 0.0
-    if missed > 0:
+    if missed >= MISSED_SHARE:
         warn(
             f"{missed:.1%} of all targets are not explained to the method's tolerance (see"
             " `converged`, `completeness_error`): their lines bend too sharply, as behind a"

@@ -74,7 +74,7 @@ class Task:
         """(row, feature) that are right."""
         if self.kind == "absolute":
             return x.abs()
-        pairs = x.unflatten(1, (FEATURES, 2))
+        pairs = x.reshape(-1, FEATURES, 2)
         return (pairs[..., 0] - pairs[..., 1]).abs()
 
     def rows(self, count: int, generator: torch.Generator) -> Tensor:
@@ -148,7 +148,7 @@ def train(
     *,
     steps: int,
     rate: float,
-    told: Callable[[int], None] = lambda _: None,
+    told: Callable[[int], object] = lambda _: None,
 ) -> Toys:
     """Train a stack by Adam, at a rate that falls to 0 as a cosine; all see the same rows."""
     toys, stacks = list[Toys](), range(seeds.start, seeds.stop, TOGETHER)

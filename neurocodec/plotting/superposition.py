@@ -33,10 +33,10 @@ def plot_toys(trained: xr.DataTree, reference: xr.DataTree | None = None) -> Fig
     >>> figure = plot_toys(nc.superposition.reference("xor"))
     """
     panels = [] if reference is None else [("constructed, 12", attributions(reference), 0)]
-    found, losses = attributions(trained), trained["expected_loss"]
-    for size in trained[v.HIDDEN].values.tolist():
+    found, losses = attributions(trained), trained.to_dataset()["expected_loss"]
+    for size in _sizes(trained):
         one = found.sel({v.HIDDEN: [size]})
-        best = int(np.argmin(losses.sel({v.HIDDEN: size}).values))
+        best = int(np.argmin(np.asarray(losses.sel({v.HIDDEN: size}))))
         panels.append((f"{size} units, best", one, best))
     figure = style.new_figure(5.6, max(6.0, 1.9 * len(panels)))
     grid = figure.add_gridspec(2, max(2, len(panels)), height_ratios=(3, 2))
@@ -46,6 +46,10 @@ def plot_toys(trained: xr.DataTree, reference: xr.DataTree | None = None) -> Fig
     _seeds(figure.add_subplot(grid[1, :half]), trained)
     _inputs(figure.add_subplot(grid[1, half:]), trained)
     return figure
+
+
+def _sizes(trained: xr.DataTree) -> list[int]:
+    return [int(size) for size in np.asarray(trained.to_dataset()[v.HIDDEN])]
 
 
 def _matrix(ax: Axes, found: xr.Dataset, title: str) -> None:
@@ -59,7 +63,7 @@ def _matrix(ax: Axes, found: xr.Dataset, title: str) -> None:
 
 
 def _seeds(ax: Axes, trained: xr.DataTree) -> None:
-    for size in trained[v.HIDDEN].values.tolist():
+    for size in _sizes(trained):
         losses = np.sort(np.asarray(trained["expected_loss"].sel({v.HIDDEN: size})))
         shares = np.arange(1, len(losses) + 1) / len(losses)
         ax.plot(losses, shares, ".-", ms=3, lw=0.8, label=f"{size} units")
@@ -70,7 +74,7 @@ def _seeds(ax: Axes, trained: xr.DataTree) -> None:
 
 def _inputs(ax: Axes, trained: xr.DataTree) -> None:
     best = trained["expected_loss"].argmin(v.SEED)
-    for size in trained[v.HIDDEN].values.tolist():
+    for size in _sizes(trained):
         one = trained["input_loss"].sel({v.HIDDEN: size})
         one = one.isel({v.SEED: int(best.sel({v.HIDDEN: size}))})
         ax.plot(one[v.ACTIVE], one, "o-", ms=3, lw=0.8)

@@ -58,15 +58,22 @@ def plot_tension(
     ax = style.new_axes(ax, 4.2, 5.2)
     plus, minus, target = (np.asarray(one[n]) for n in (v.EXCITATION, v.INHIBITION, v.TARGET))
     size, most = np.abs(target).max() or 1.0, max(plus.max(), minus.max()) or 1.0
-    look = {"cmap": style.CONTRIBUTIONS, "vmin": -size, "vmax": size}
+    look: dict[str, Any] = {"cmap": style.CONTRIBUTIONS, "vmin": -size, "vmax": size}
     for level in np.linspace(-size, size, 7):
         color = style.MUTED if abs(level) > 1e-9 * size else style.INK
-        ax.axline((max(level, 0), max(-level, 0)), slope=1, color=color, lw=0.5, zorder=0)
+        low = max(level, 0), max(-level, 0)
+        ax.plot([low[0], low[0] + most], [low[1], low[1] + most], color=color, lw=0.5, zorder=0)
     dots = ax.scatter(plus, minus, c=target, s=14, edgecolors=style.MUTED, lw=0.2, **look)
     for (rule, places), color in zip((ranked or {}).items(), _colors(ranked), strict=True):
         chosen = np.asarray(_of_feature(places, feature))
         chosen = chosen[chosen >= 0]
-        rings = {"s": 60, "facecolors": "none", "edgecolors": color, "lw": 1.2, "label": rule}
+        rings: dict[str, Any] = {
+            "s": 60,
+            "facecolors": "none",
+            "edgecolors": color,
+            "lw": 1.2,
+            "label": rule,
+        }
         ax.scatter(plus[chosen], minus[chosen], **rings)
     style.tidy(ax, title, xlabel="excitation E+", ylabel="inhibition E-")
     ax.set_xlim(0, 1.03 * most)
@@ -128,8 +135,8 @@ def plot_tension_maps(
         for column in range(count):
             here = {v.RANKING: place, v.STIMULUS: column}
             pair[0, column].imshow(_picture(images.isel(here)))
-            values = (np.asarray(x.isel(here)) for x in (plus, minus))
-            pair[1, column].imshow(tension_colors(*values, limit))
+            excited, inhibited = (np.asarray(x.isel(here)) for x in (plus, minus))
+            pair[1, column].imshow(tension_colors(excited, inhibited, limit))
     for ax in grid.flat:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
@@ -172,8 +179,8 @@ def plot_attribution_correlation(
     """
     ax = style.new_axes(ax, 3.2, 6.4)
     for (name, rows), color in zip(found.items(), _colors(found), strict=True):
-        values = rows[measure].transpose(v.LAYER, ...)
-        values = np.asarray(values).reshape(len(values), -1)
+        values = np.asarray(rows[measure].transpose(v.LAYER, ...))
+        values = values.reshape(len(values), -1)
         places = np.arange(len(values))
         ax.plot(places, np.median(values, 1), "o-", ms=4, color=color, label=style.plain(name))
         ax.vlines(places, values.min(1), values.max(1), color=color, lw=0.8)
@@ -220,7 +227,7 @@ def plot_uniqueness(found: Mapping[str, xr.Dataset], *, ax: Axes | None = None) 
     return style.whole_figure(ax)
 
 
-def _of(found: xr.Dataset, feature: Any) -> xr.Dataset:
+def _of(found: xr.Dataset, feature: Any) -> Any:
     missing = [n for n in (v.EXCITATION, v.INHIBITION, v.TARGET) if n not in found]
     if missing:
         raise InputError(

@@ -100,7 +100,8 @@ def _collections(ax: Axes) -> Iterator[Series]:
             told = None if values is None or len(values) != len(points) else values
             yield _label(part), points, None if told is None else np.ma.filled(told, np.nan)
         elif isinstance(part, LineCollection):
-            yield _label(part), np.concatenate([np.empty((0, 2)), *part.get_segments()]), None
+            ends = [np.reshape(s, (-1, 2)) for s in part.get_segments()]  # one at NaN has none
+            yield _label(part), np.concatenate([np.empty((0, 2)), *ends]), None
         elif isinstance(part, PolyCollection):
             for path in part.get_paths():
                 yield _label(part), _edges(np.asarray(path.vertices)), None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 import numpy as np
 import torch
@@ -89,8 +89,8 @@ def train(
     found = dict[int, Toys]()
     with tqdm(total=seeds * len(sizes), desc="toys", unit="seed", disable=not progress) as bar:
         for size in sizes:
-            known = {"steps": steps, "rate": rate, "told": bar.update}
-            found[size] = toys.train(task, size, range(seeds), **known)
+            many = range(seeds)
+            found[size] = toys.train(task, size, many, steps=steps, rate=rate, told=bar.update)
     facts = {"kind": kind, "hidden": sizes, "seeds": seeds, "steps": steps, "learning_rate": rate}
     tree = stamp(_tree(task, found), "nc.superposition.train", **facts)
     if path is not None:
@@ -210,10 +210,10 @@ def _scores(task: Task, found: Mapping[int, Toys]) -> xr.Dataset:
     seeds = len(rows["expected_loss"][0])
     coords = {v.HIDDEN: [*found], v.SEED: np.arange(seeds)}
     data = {}
-    for name, values in rows.items():
+    for name, parts in rows.items():
         dims = (v.HIDDEN, v.SEED, *_SCORES[name])
         more = {v.ACTIVE: np.arange(toys.FEATURES + 1)} if len(dims) > 2 else {}
-        data[name] = labelled(torch.stack(values), dims, coords | more, name=name, units="1")
+        data[name] = labelled(torch.stack(parts), dims, coords | more, name=name, units="1")
     return xr.Dataset(data)
 
 
@@ -235,7 +235,7 @@ def _read(trained: Any) -> tuple[Task, dict[int, Toys]]:
             expected="what nc.superposition.train returns",
             hint="nc.superposition.train('absolute')",
         )
-    return Task(kind), {
+    return Task(cast("Kind", kind)), {
         int(size): Toys(
             *(torch.from_numpy(np.array(trained[f"units{size}/{name}"])) for name in WEIGHTS)
         )

@@ -218,3 +218,84 @@ def test_the_strongest_position_is_each_samples_own_and_is_kept():
         np.testing.assert_allclose(found.completeness_error[:, place], error, atol=1e-12)
         explained = (line.excitation - line.inhibition)[:, place]
         np.testing.assert_allclose(explained, change, rtol=0.011)
+
+
+def features(**options):
+    return nc.targets.Features(**{"name": "pre", "vectors": VECTORS, **options})
+
+
+def ranked(by="tension", **options):
+    rows = {name: (("stimulus", "feature"), np.ones((3, 2))) for name in ("excitation", "target")}
+    rows["inhibition"] = rows["excitation"]
+    return nc.rank_stimuli(xr.Dataset({**rows, **options.pop("more", {})}), by, **options)
+
+
+NAN = (("stimulus", "feature"), np.full((3, 2), np.nan))
+MALFORMED = {
+    "a layer that is None": (lambda: tension(residual(), layer=None), "an alias, or several"),
+    "a layer of a list in a list": (lambda: tension(residual(), layer=[["one"]]), "no layer"),
+    "no network": (lambda: nc.tension(residual(), pictures(), "one", target=FEATURES), "Network"),
+    "no images": (lambda: tension(residual(), shown=pictures(0)), "at least one sample"),
+    "plain numbers": (lambda: tension(residual(), shown=pictures().values), "DataArray"),
+    "images without a sample dim": (lambda: tension(residual(), shown=pictures()[0]), "stimulus"),
+    "one color too many": (
+        lambda: tension(residual(), shown=pictures().isel(color=[0, 1, 2, 0])),
+        "refuses",
+    ),
+    "an infinite pixel": (lambda: tension(residual(), shown=pictures() / 0.0), "infinite"),
+    "words for pixels": (lambda: tension(residual(), shown=pictures().astype(str)), "real"),
+    "a target of a class": (lambda: tension(residual(), target=nc.targets.Features), "target="),
+    "vectors of zeros": (lambda: features(vectors=np.zeros((1, 4))), "not all of them zero"),
+    "vectors of NaN": (lambda: features(vectors=VECTORS * np.nan), "finite"),
+    "vectors in words": (lambda: features(vectors=[["a"]]), "finite number per channel"),
+    "vectors and channels": (lambda: features(channels=[1]), "both vectors and channels"),
+    "one vector for many": (lambda: features(vectors=VECTORS[0]), "vector"),
+    "a negative position": (lambda: features(position=(-1, -1)), "from 0"),
+    "a position far outside": (lambda: features(position=(-20, 0)), "from 0"),
+    "half a position": (lambda: features(position=(0.5, 1)), "whole numbers"),
+    "a misspelt position": (lambda: features(position="centre"), "'center'"),
+    "too few coordinates": (lambda: tension(residual(), target=features(position=3)), "inside of"),
+    "labels twice": (lambda: features(labels=["a", "a", "b"]), "no two the same"),
+    "a channel that is not there": (
+        lambda: tension(residual(), target=features(vectors=None, channels=[4])),
+        "from 0 to 3",
+    ),
+    "a baseline of another shape": (
+        lambda: tension(residual(), baseline=np.ones((2, 2))),
+        "baseline",
+    ),
+    "a baseline in words": (lambda: tension(residual(), baseline="black"), "baseline"),
+    "a method of a class": (lambda: tension(residual(), method=nc.methods.ActGrad), "method="),
+    "no steps": (lambda: nc.methods.IntegratedGradients(0, path="hidden"), "steps=0"),
+    "an unknown path": (lambda: nc.methods.IntegratedGradients(path="middle"), "path"),
+    "a size of batches": (lambda: tension(residual(), batch_size=-3), "batch_size=-3"),
+    "a device": (lambda: tension(residual(), device="tpu"), "tpu"),
+    "a file that is a number": (lambda: tension(residual(), out=3), "out=3"),
+    "another rule": (lambda: ranked("tense"), "'tense'"),
+    "more than there are": (lambda: ranked(count=4), "count=4 of 3"),
+    "none of them": (lambda: ranked(count=0), "count=0"),
+    "rules of maps without maps": (lambda: ranked("apart", count=1), "maps=True"),
+    "a constant target": (lambda: ranked("paper", count=1), "never change"),
+    "excitation of NaN": (lambda: ranked(count=1, more={"excitation": NAN}), "finite"),
+    "a tree": (lambda: nc.rank_stimuli(xr.DataTree(), count=1), "Dataset of one layer"),
+    "uniqueness of one feature": (
+        lambda: nc.statistics.uniqueness(ranked(count=1)[:1], stimuli=3),
+        "two",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_malformed_input_is_named(what):
+    call, message = MALFORMED[what]
+    with pytest.raises(nc.errors.NeurocodecError, match=message):
+        call()
+
+
+def test_time_and_size_are_told_before():
+    net = residual_network(residual())
+    told = nc.estimate_tension(net, pictures(), "one", target=FEATURES, batch_size=2)
+    assert told.samples == 4
+    found = tension(residual())
+    size = sum(one.nbytes for one in found.data_vars.values())
+    assert told.output_bytes == size

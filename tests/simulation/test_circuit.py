@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neurocodec.simulation.circuit import draw_circuit, lattice
+from neurocodec.simulation.circuit import SIZE, draw_circuit, lattice
 
 
 def test_interneurons_stand_on_a_lattice():
@@ -16,3 +16,25 @@ def test_a_circuit_has_four_cells_of_each_type():
     assert {circuit.cell_type.count(kind) for kind in circuit.ganglions} == {4}
     assert circuit.positions.shape == (16, 2)
     assert not circuit.scale
+
+
+def test_currents_make_the_drive():
+    circuit = draw_circuit(np.random.default_rng(0))
+    movie = np.random.default_rng(0).normal(size=(30, SIZE, SIZE)).astype("float32") * 30
+    found = circuit.respond(movie)
+    np.testing.assert_array_equal(found.drive, found.excitation - found.inhibition)
+    assert found.excitation.min() >= 0
+    assert found.inhibition.min() >= 0
+    assert found.inhibition.max() > 0
+
+
+def test_without_amacrine_cells_nothing_inhibits():
+    circuit = draw_circuit(np.random.default_rng(0))
+    movie = np.random.default_rng(0).normal(size=(30, SIZE, SIZE)).astype("float32") * 30
+
+    def silenced(sent):
+        return {name: 0 * x if "amacrine" in name else x for name, x in sent.items()}
+
+    alone = circuit.respond(movie, silenced)
+    assert not alone.inhibition.any()
+    assert alone.excitation.any()

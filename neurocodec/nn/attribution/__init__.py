@@ -11,6 +11,7 @@
 - `reduction`: from maps to one number per channel: sums over positions, split by sign
 - `target`: what a target is
 - `targets`: `nc.targets`
+- `window`: the part of a layer's maps that one position of a later layer can see
 """
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "reduction",
     "target",
     "targets",
+    "window",
 ]

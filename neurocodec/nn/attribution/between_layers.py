@@ -12,7 +12,7 @@ from torch import Tensor
 from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution.features import at_place
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.attribution.window import Window
+from neurocodec.nn.attribution.window import Window, at
 from neurocodec.nn.capture.flow import Flow
 from neurocodec.nn.capture.hooks import Capture, gradients
 from neurocodec.nn.capture.shortcuts import Skipped, skippable, zeroed
@@ -57,8 +57,8 @@ class Part:
         try:
             with torch.enable_grad():
                 value, slope = _differentiated(*small.run(x, window.cut(hidden)))
-                read, at = self.run(x, hidden)
-                expected, slope_expected = _differentiated(read[(..., *window.position)], at)
+                read, start = self.run(x, hidden)
+                expected, slope_expected = _differentiated(at(read, window.position), start)
         except Exception:  # noqa: BLE001 - of whatever kind: then all of it is computed
             return self
         slopes = {"": window.laid(slope, hidden)}, {"": slope_expected}

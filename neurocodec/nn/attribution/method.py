@@ -37,6 +37,13 @@ class Attribution:
         Alias -> the part of the layer's maps that `values` are of, where they are 0 elsewhere.
     steps, converged
         Steps taken by every sample and whether it met the tolerance, where steps are adaptive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> ones = {"layer1": torch.ones(1, 2)}
+    >>> Attribution(ones, ones, torch.ones(1), {}).whole("layer1").tolist()
+    [[1.0, 1.0]]
     """
 
     values: dict[str, Tensor]
@@ -49,7 +56,18 @@ class Attribution:
     converged: Tensor | None = None
 
     def whole(self, alias: str) -> Tensor:
-        """Contributions of all units of a layer, those outside of its window too."""
+        """Contributions of all units of a layer, those outside of its window too.
+
+        Parameters
+        ----------
+        alias
+            Of the layer.
+
+        Returns
+        -------
+        torch.Tensor
+            In the shape of the activation.
+        """
         values, window = self.values[alias], self.windows.get(alias)
         return values if window is None else window.laid(values, self.activation[alias])
 

@@ -53,7 +53,8 @@ class Window:
 
     def cut(self, maps: Tensor) -> Tensor:
         """Take the box out of (sample, channel, positions...)."""
-        return maps[(..., *(slice(*sides) for sides in self.box))]
+        inside: tuple[Any, ...] = (..., *(slice(*sides) for sides in self.box))
+        return maps[inside]
 
     def laid(self, values: Tensor, maps: Tensor) -> Tensor:
         """Put values of the box where it lies in maps that are zero elsewhere."""
@@ -63,7 +64,13 @@ class Window:
 
     def read(self, maps: Tensor) -> Tensor:
         """(sample, channel) at the position, of the later layer as it is made of the box."""
-        return maps[(..., *self.place)]
+        return at(maps, self.place)
+
+
+def at(maps: Tensor, position: tuple[int, ...]) -> Tensor:
+    """(sample, channel) of maps at a position."""
+    index: tuple[Any, ...] = (..., *position)
+    return maps[index]
 
 
 def window_of(flow: Flow, start: str, end: str, position: Sequence[int]) -> Window | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -110,22 +110,22 @@ class _Nonlinearities(TorchFunctionMode):
 class _Within:
     """Hooks that turn a mode on for the time that a part runs."""
 
-    def __init__(self, part: nn.Module, mode: TorchFunctionMode) -> None:
+    def __init__(self, part: nn.Module, mode: AbstractContextManager[Any]) -> None:
+        def enter(*_: Any) -> None:
+            mode.__enter__()
+
+        def leave(*_: Any) -> None:
+            mode.__exit__(None, None, None)
+
         self._hooks = (
-            part.register_forward_pre_hook(lambda *_: _nothing(mode.__enter__())),
-            part.register_forward_hook(
-                lambda *_: _nothing(mode.__exit__(None, None, None)), always_call=True
-            ),
+            part.register_forward_pre_hook(enter),
+            part.register_forward_hook(leave, always_call=True),
         )
 
     def remove(self) -> None:
         """Take them off."""
         for hook in self._hooks:
             hook.remove()
-
-
-def _nothing(_: object) -> None:
-    """Leave what a module takes, or returns, as it is."""
 
 
 class _ReachedError(Exception):

@@ -38,7 +38,7 @@ class Skip(nn.Module):
         self.other = nn.Conv2d(4, 4, 1, 2)
 
     def forward(self, x):
-        return functional.relu(self.one(x) + self.other(x))
+        return functional.elu(self.one(x) + self.other(x))
 
 
 def conv(*settings, **more):
