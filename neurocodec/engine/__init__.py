@@ -10,6 +10,7 @@
 - `run`: carry out a plan: into memory, or into a file that can be resumed
 - `samples`: stimuli as tensors: Samples, Block, batches; checked, and at chosen times
 - `session`: the one way to hook, trace and quicken a network for a run
+- `stored`: stimuli that stay where they are stored: blocks of rows, read when they are needed
 """
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "run",
     "samples",
     "session",
+    "stored",
 ]
