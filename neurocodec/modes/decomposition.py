@@ -363,7 +363,7 @@ def _checked_loadings(loadings: object, dictionary: xr.DataArray) -> tuple[xr.Da
 
 
 def _origin_of(loadings: xr.DataArray) -> dict[str, Any]:
-    """Provenance of the rows that loadings are of, as far as they say: from a fit, or from others."""
+    """Provenance of the rows that loadings are of, as far as they say."""
     known = labels.provenance(loadings)
     return {**known, **dict(known.get("contributions") or {})}
 
