@@ -9,8 +9,8 @@ fit and its scores; *peak MB* above what the process held before; R2, L0 and the
 alive, on a ninth as many further rows. Below it the exponents a, b, c of seconds = rows^a
 channels^b modes^c, by least squares over the sizes. *TopK* is that of `overcomplete` (from PyPI;
 left out where it is not installed), with its default of 20 epochs and a tenth of the modes active;
-*authors' recipe* has `--recipe-epochs` of its 300; where these are fewer, seconds are extrapolated to
-300, and nothing is said of what it reaches.
+*authors' recipe* has `--recipe-epochs` of its 300; where these are fewer, seconds are extrapolated
+to 300, and nothing is said of what it reaches.
 """
 
 from __future__ import annotations
