@@ -151,7 +151,7 @@ def main() -> None:
     rows = list[Row]()
     for text in options.sizes:
         count, channels, modes = map(int, text.split("x"))
-        size = {"rows": count, "channels": channels, "modes": modes}
+        size: Row = {"rows": f"{count}", "channels": f"{channels}", "modes": f"{modes}"}
         for name, fit in fits.items():
             if options.only and name not in options.only:
                 continue
