@@ -8,6 +8,7 @@ from scipy.optimize import nnls
 from sklearn.linear_model import ElasticNet
 
 from neurocodec.nn.sparse.coding import (
+    bound_of,
     elastic_net,
     keep_largest,
     keep_share,
@@ -107,6 +108,15 @@ def test_the_bound_of_the_eigenvalue_is_one(seed):
     exact = torch.linalg.eigvalsh(atoms @ atoms.T)[-1]
     found = largest_eigenvalue(atoms @ atoms.T)
     assert exact * (1 - 1e-9) <= found <= 1.06 * exact
+
+
+@given(st.integers(0, 100), st.booleans())
+def test_the_bound_of_products_is_one_of_every_matrix_of_a_stack(seed, signed):
+    atoms = torch.stack([problem(seed + k, modes=7)[1] - 0.5 * signed for k in range(2)])
+    gram = atoms @ atoms.mT
+    exact = torch.linalg.eigvalsh(gram)[:, -1, None, None]
+    assert (exact * (1 - 1e-9) <= bound_of(gram)).all()
+    assert (bound_of(gram) <= 1.06 * exact).all()
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=9), st.floats(0.05, 0.99))

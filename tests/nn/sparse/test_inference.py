@@ -201,6 +201,14 @@ def test_a_stream_learns_as_well_as_memory():
     assert (matched_cosine(streamed.model.dictionary.numpy(), atoms) >= 0.9).mean() > 0.8
 
 
+def test_the_past_is_replaced_four_times_in_the_first_pass_and_once_in_the_last():
+    training = InferenceTraining(*sources(rows_of(rows=340)[0]), [QUICK])
+    assert training._forget(24) == pytest.approx(4 * 24 / 240)
+    assert training._forget(100) == 1.0
+    training.done = QUICK.epochs
+    assert training._forget(24) == pytest.approx(24 / 240)
+
+
 def test_a_fit_that_gets_no_better_stops_and_goes_back_to_its_best():
     x, _ = rows_of()
     stopping = dataclasses.replace(QUICK, epochs=80, patience=2)
