@@ -206,6 +206,16 @@ def test_badly_placed_cells_are_named_and_no_diagonal_has_a_star(drawn):
     assert "1.00*" not in text
 
 
+@pytest.mark.parametrize("p", [0.01, 0.4])
+def test_a_star_is_explained_where_there_is_one(drawn, p):
+    found = small_analysis()
+    chance = found.agreement.p_value.copy(data=np.full(found.agreement.shape, p))
+    agreement = found.agreement.assign_coords(p_value=chance)
+    text = Page(render(dataclasses.replace(found, agreement=agreement), drawn, {})).text
+    assert ("* p < 0.05" in text) is (p < 0.05)
+    assert ("None of these is more" in text) is (p >= 0.05)
+
+
 def test_cells_that_were_not_clustered_are_explained(drawn):
     found = dataclasses.replace(
         small_analysis(),
