@@ -206,6 +206,16 @@ def test_badly_placed_cells_are_named_and_no_diagonal_has_a_star(drawn):
     assert "1.00*" not in text
 
 
+@pytest.mark.parametrize(("l0", "said"), [(1.0, ""), (1.5, "hardly shorter"), (2.0, "as shortly")])
+def test_modes_that_are_not_few_are_measured_by_the_channels(drawn, monkeypatch, l0, said):
+    found = small_analysis()
+    monkeypatch.setattr(type(found.modes["layer1"]), "l0", property(lambda _: l0))
+    text = Page(render(found, drawn, {})).text
+    assert ("are not few" in text) is bool(said)
+    assert said in text
+    assert ("as shortly" in text) is (said == "as shortly")
+
+
 @pytest.mark.parametrize("p", [0.01, 0.4])
 def test_a_star_is_explained_where_there_is_one(drawn, p):
     found = small_analysis()
