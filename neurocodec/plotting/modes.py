@@ -24,6 +24,9 @@ An overcomplete dictionary has modes that are active together nearly always.
 MOST_MODES: Final = 10
 """Beside other things that are drawn over time."""
 
+LEAST_ROWS: Final = 4
+"""Rows that the label beside them needs."""
+
 
 def plot_modes(
     dictionary: xr.DataArray,
@@ -67,11 +70,11 @@ def plot_modes(
     order = most_used(loadings, count)
     active = (loadings.values > 0).mean(axis=0)
     names = [f"{loadings[v.MODE].values[m]}  ({active[m]:.0%})" for m in order]
-    figure = figure or style.new_figure(0.2 * len(order) + 1.1)
+    figure = figure or style.new_figure(0.2 * max(len(order), LEAST_ROWS) + 1.1)
     left, right = figure.subplots(1, 2, width_ratios=[1, 3])
     draw_dictionary(left, dictionary.isel({v.MODE: order}), "channels of each mode")
     left.set_yticks(range(len(order)), style.plain_all(names))
-    left.set_ylabel("mode (part of the time active)", fontsize=style.TEXT)
+    left.set_ylabel("mode (part of\nthe time active)", fontsize=style.TEXT)
     draw_loadings(
         right, timeline.within(loadings.isel({v.MODE: order}), time), f"loadings over time{note}"
     )

@@ -206,6 +206,26 @@ def test_badly_placed_cells_are_named_and_no_diagonal_has_a_star(drawn):
     assert "1.00*" not in text
 
 
+@pytest.mark.parametrize(("l0", "said"), [(1.0, ""), (1.5, "hardly shorter"), (2.0, "as shortly")])
+def test_modes_that_are_not_few_are_measured_by_the_channels(drawn, monkeypatch, l0, said):
+    found = small_analysis()
+    monkeypatch.setattr(type(found.modes["layer1"]), "l0", property(lambda _: l0))
+    text = Page(render(found, drawn, {})).text
+    assert ("are not few" in text) is bool(said)
+    assert said in text
+    assert ("as shortly" in text) is (said == "as shortly")
+
+
+@pytest.mark.parametrize("p", [0.01, 0.4])
+def test_a_star_is_explained_where_there_is_one(drawn, p):
+    found = small_analysis()
+    chance = found.agreement.p_value.copy(data=np.full(found.agreement.shape, p))
+    agreement = found.agreement.assign_coords(p_value=chance)
+    text = Page(render(dataclasses.replace(found, agreement=agreement), drawn, {})).text
+    assert ("* p < 0.05" in text) is (p < 0.05)
+    assert ("None of these is more" in text) is (p >= 0.05)
+
+
 def test_cells_that_were_not_clustered_are_explained(drawn):
     found = dataclasses.replace(
         small_analysis(),

@@ -177,7 +177,7 @@ def _median(values: xr.DataArray | None) -> float:
 def _of_layer(one: RetinaAnalysis, layer: str) -> dict[str, float]:
     """Figures of one layer; NaN where there is nothing to say."""
     modes, again = one.modes[layer], one.mode_stability.get(layer)
-    clusters = one.clusters.get(layer, {})
+    clusters: Mapping[Any, Any] = one.clusters.get(layer, {})
     count = modes.dictionary.sizes[v.MODE]
     return {
         **_of_contributions(one.tree.children[layer]),
@@ -195,12 +195,13 @@ def _of_contributions(node: xr.DataTree) -> dict[str, float]:
     name = v.CONTRIBUTION
     if name not in node.data_vars or v.SIGN not in node.data_vars[name].dims:
         return {"inhibitory_share": np.nan, "participation_ratio": np.nan}
-    sizes = np.abs(node.data_vars[name].transpose(v.SIGN, v.CHANNEL, ...))
-    parts = sizes.values.reshape(*sizes.shape[:2], -1).astype(np.float64).sum(axis=-1)
+    values = node.data_vars[name].transpose(v.SIGN, v.CHANNEL, ...)
+    sizes = np.abs(values.values.astype(np.float64))
+    parts = sizes.reshape(*sizes.shape[:2], -1).sum(axis=-1)
     channels, total = parts.sum(axis=0), parts.sum()
     if not total:
         return {"inhibitory_share": np.nan, "participation_ratio": np.nan}
-    inhibited = parts[list(sizes[v.SIGN].values).index(v.INHIBITORY)].sum()
+    inhibited = parts[list(values[v.SIGN].values).index(v.INHIBITORY)].sum()
     spread = total**2 / np.sum(channels**2)
     return {"inhibitory_share": inhibited / total, "participation_ratio": float(spread)}
 
