@@ -62,6 +62,6 @@ def test_a_movie_has_a_strip_of_each_colour():
     values = np.random.default_rng(0).standard_normal((20, 2, 5, 5))
     coords = {"time": np.arange(20) / 10, "color": ["UV", "green"]}
     movie = xr.DataArray(values, coords, ("time", "color", "y", "x"))
-    ax = nc.plotting.plot_stimulus(movie, count=3)
+    ax = nc.plotting.plot_stimulus(movie, [0.3, 1.0, 1.7])
     assert [image.cmap.name for image in ax.images] == ["light UV"] * 3 + ["light green"] * 3
     np.testing.assert_array_equal(ax.images[4].get_array(), movie.sel(color="green")[10])
