@@ -85,6 +85,12 @@ def plot_moments(
     >>> len(figure.axes)  # rate, loadings, their scale, and a map and a course for each moment
     7
     """
+    if v.COLOR in fields.dims:
+        raise InputError(
+            came="fields in colours",
+            expected="fields of one colour",
+            hint="fields.isel(color=0, drop=True)",
+        )
     cell = _chosen(fields, rates, cell)
     one = fields.isel({v.CELL: cell_names(fields[v.CELL]).index(cell)})
     rate_of = rates.isel({v.CELL: cell_names(rates).index(cell)})

@@ -28,6 +28,7 @@ from neurocodec.analyses.retina.findings import (
 )
 from neurocodec.cells.clustering import is_one_type, misplaced_cells
 from neurocodec.cells.explained import EXPLAINED
+from neurocodec.errors import InputError
 from neurocodec.plotting.fields import is_light
 from neurocodec.reports.description import target_name
 from neurocodec.reports.explorer import explorer_data, render_explorer
@@ -54,10 +55,22 @@ CHANCE: Final = 0.05
 """p-value below which something is told from chance."""
 
 
+def require_no_colors(stimulus: xr.DataArray) -> None:
+    """Refuse a movie in colours: the page would have to leave one out, or to mix them."""
+    if v.COLOR in stimulus.dims:
+        raise InputError(
+            came=f"a page about a movie with dims {tuple(map(str, stimulus.dims))}",
+            expected="dims ('time', 'y', 'x'): the page does not show colours yet; results and"
+            " figures of fields do",
+            hint="nc.analyse_retina(net, movie).save('results')",
+        )
+
+
 def write_report(
     analysis: RetinaAnalysis, folder: str | Path, *, settings: dict[str, Any] | None = None
 ) -> Path:
     """Write the figures and `report.html`, a page that needs no network and no other file."""
+    require_no_colors(analysis.stimulus)
     return write_page(
         folder,
         figures(analysis),

@@ -6,7 +6,9 @@ import xarray as xr
 from matplotlib.colors import to_rgb
 
 import neurocodec as nc
+from neurocodec.errors import InputError
 from neurocodec.plotting import style
+from neurocodec.reports.retina import require_no_colors
 
 
 @pytest.fixture
@@ -62,6 +64,16 @@ def test_a_movie_has_a_strip_of_each_colour():
     values = np.random.default_rng(0).standard_normal((20, 2, 5, 5))
     coords = {"time": np.arange(20) / 10, "color": ["UV", "green"]}
     movie = xr.DataArray(values, coords, ("time", "color", "y", "x"))
-    ax = nc.plotting.plot_stimulus(movie, count=3)
+    ax = nc.plotting.plot_stimulus(movie, [0.3, 1.0, 1.7])
     assert [image.cmap.name for image in ax.images] == ["light UV"] * 3 + ["light green"] * 3
     np.testing.assert_array_equal(ax.images[4].get_array(), movie.sel(color="green")[10])
+
+
+def test_what_does_not_show_colours_says_so(fields):
+    times = {"time": [0.0, 0.1]}
+    movie = xr.DataArray(np.zeros((2, 2, 3, 3)), times, ("time", "color", "y", "x"))
+    with pytest.raises(InputError, match="does not show colours"):
+        require_no_colors(movie)
+    rates = xr.DataArray(np.ones((2, 2)), {**times, "cell": ["a", "b"]}, ("time", "cell"))
+    with pytest.raises(InputError, match="fields in colours"):
+        nc.plotting.plot_moments(fields.to_dataset(name="irf"), rates, rates)
