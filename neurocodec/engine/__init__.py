@@ -8,6 +8,17 @@
 - `run`: carry out a plan: into memory, or into a file that can be resumed
 - `samples`: stimuli as tensors: Samples, Block, batches; checked, and at chosen times
 - `session`: the one way to hook, trace and quicken a network for a run
+- `stored`: stimuli that stay where they are stored, and the labels of those that could be read
 """
 
-__all__ = ["distributed", "estimate", "memory", "plan", "respond", "run", "samples", "session"]
+__all__ = [
+    "distributed",
+    "estimate",
+    "memory",
+    "plan",
+    "respond",
+    "run",
+    "samples",
+    "session",
+    "stored",
+]
