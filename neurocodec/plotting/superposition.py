@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from neurocodec import vocabulary as v
 from neurocodec.plotting import style
@@ -67,7 +68,9 @@ def _seeds(ax: Axes, trained: xr.DataTree) -> None:
         losses = np.sort(np.asarray(trained["expected_loss"].sel({v.HIDDEN: size})))
         shares = np.arange(1, len(losses) + 1) / len(losses)
         ax.plot(losses, shares, ".-", ms=3, lw=0.8, label=f"{size} units")
-    ax.set_xscale("log" if float(trained["expected_loss"].min()) > 0 else "linear")
+    if float(trained["expected_loss"].min()) > 0:
+        ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter(NullFormatter())
     ax.legend(fontsize=style.TEXT - 1, frameon=False)
     style.tidy(ax, "all seeds", xlabel="expected loss", ylabel="share of the seeds below")
 

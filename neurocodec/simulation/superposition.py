@@ -154,7 +154,7 @@ def attributions(trained: xr.DataTree) -> xr.Dataset:
     """
     task, found = _read(trained)
     parts = np.stack([toys.attributions(task, some).numpy() for some in found.values()])
-    ends = ("+", "-") if task.kind == "absolute" else ("10", "11")
+    ends = ("+", "-") if task.kind == "absolute" else (":10", ":11")
     names = [f"{i}{end}" for i in range(toys.FEATURES) for end in ends]
     own = (v.SHOWN, np.repeat(np.arange(toys.FEATURES), 2))
     coords = {v.HIDDEN: [*found], v.SHOWN: names, "shown_feature": own}

@@ -23,9 +23,9 @@ def test_currents_make_the_drive():
     movie = np.random.default_rng(0).normal(size=(30, SIZE, SIZE)).astype("float32") * 30
     found = circuit.respond(movie)
     np.testing.assert_array_equal(found.drive, found.excitation - found.inhibition)
-    assert found.excitation.min() >= 0
-    assert found.inhibition.min() >= 0
-    assert found.inhibition.max() > 0
+    for current in (found.excitation, found.inhibition):
+        assert current.max() > 0
+        assert current.min() >= -1e-4 * current.max()  # convolutions by FFT
 
 
 def test_without_amacrine_cells_nothing_inhibits():
