@@ -95,3 +95,30 @@ def test_the_recipe_learns_keeps_its_constraint_and_repeats_itself():
     assert ((loadings == 0) | (loadings >= 0.6)).all()
     start = quality(fit(rows, replace(quick, epochs=1)), rows, rows)
     assert quality(found[0], rows, rows)["R2"] > start["R2"] + 0.1
+
+
+def test_retinas_that_are_done_are_not_done_again(tmp_path, monkeypatch, capsys):
+    import retinas_truth
+
+    done = []
+
+    def fitted(seed, *_):
+        done.append(seed)
+        return seed
+
+    def rows(_net, seed, *_args, **_options):
+        for i, kind in enumerate(("wide-field amacrine", "OFF bipolar")):
+            yield kind, {"matched": seed, "at random": i}, {"ActGrad": 0.5, "activation": i}
+
+    monkeypatch.setattr(retinas_truth, "fitted", fitted)
+    monkeypatch.setattr(retinas_truth, "retina", rows)
+    monkeypatch.setattr(retinas_truth, "GANGLIONS", {})
+    monkeypatch.setattr(retinas_truth, "table", lambda *_: None)
+    keep = ["--keep", str(tmp_path)]
+    retinas_truth.main(["--fit", "1", *keep])
+    retinas_truth.main(["--fit", "1", "2", *keep])
+    assert done == [1, 2]
+    assert "2 retinas, 4 types" in capsys.readouterr().out
+    retinas_truth.main(["--fit", "1", "--seconds", "5", *keep])  # other lengths are other results
+    assert done == [1, 2, 1]
+    assert "1 retinas, 2 types" in capsys.readouterr().out
