@@ -5,6 +5,7 @@
 - `device`: a device by name, or why not
 - `settings`: what the process and a thread share: threads, digits, random states; given back
 - `standardisation`: the stimulus in the units that a network was trained in
+- `superposition`: toy networks of more features than hidden units, trained as one stack
 - `fast/`: the same numbers, faster: convolutions rewritten, movies by Fourier transform
 - `capture/`: looking into a module that is borrowed, and giving it back as it was
 - `attribution/`: which hidden units made a number: targets, methods, passes along a path
@@ -29,4 +30,5 @@ __all__ = [
     "settings",
     "sparse",
     "standardisation",
+    "superposition",
 ]
