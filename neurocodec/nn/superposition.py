@@ -26,6 +26,8 @@ BATCH: Final = 600
 """Rows of the paper's batches."""
 IMPORTANCE: Final = 0.9
 """Of a feature, over that of the one before."""
+ABOVE: Final = 0.1
+"""Where the biases of features start."""
 TOGETHER: Final = 128
 """Networks in one stack, so that it stays in the cache."""
 BETAS: Final = (0.9, 0.999)
@@ -122,20 +124,19 @@ def importances() -> Tensor:
 
 
 def start(task: Task, hidden: int, seeds: range) -> Toys:
-    """Draw weights as `torch.nn.Linear` does, each network's from its seed alone."""
+    """Draw weights as Xavier does, each network's from its seed alone; features start above 0."""
+    # what is below 0 for the zero row, nearly all of a batch, has no gradient and never comes back
     drawn = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-
-        def uniform(*shape: int, fan: int, source: torch.Generator = generator) -> Tensor:
-            return (2 * torch.rand(*shape, generator=source) - 1) / math.sqrt(fan)
-
+        first = torch.randn(hidden, task.inputs, generator=generator)
+        second = torch.randn(FEATURES, hidden, generator=generator)
         drawn.append(
             Toys(
-                uniform(hidden, task.inputs, fan=task.inputs),
-                uniform(hidden, fan=task.inputs),
-                uniform(FEATURES, hidden, fan=hidden),
-                uniform(FEATURES, fan=hidden),
+                first * math.sqrt(2 / sum(first.shape)),
+                torch.zeros(hidden),
+                second * math.sqrt(2 / sum(second.shape)),
+                torch.full((FEATURES,), ABOVE),
             )
         )
     return Toys(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
