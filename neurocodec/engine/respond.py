@@ -92,7 +92,7 @@ def respond(
         ):
             for block in blocks:
                 batch = samples.place(block, block.start, block.stop, placed.device)
-                if whole is None or batch.frames is None:
+                if whole is None or batch.frames is None or not whole.takes(batch):
                     found = look(session.capture, prefix, batch).outputs
                 else:
                     found = whole.answers(batch)

@@ -191,10 +191,11 @@ class Passes:
             frames = torch.lerp(self.baseline[0, :1], frames, alpha)
         with torch.no_grad():
             hidden = self.shared.convolve(replace(batch, frames=frames))
+        if hidden is None:
+            x = batch.x if alpha == 1 else torch.lerp(self.baseline, batch.x, alpha)
+            return self.point(x, target)
         with self.shared.skipped():
-            return self.point(
-                batch.x, target, None if hidden is None else {self.shared.layer: hidden}
-            )
+            return self.point(batch.x, target, {self.shared.layer: hidden})
 
     @cached_property
     def is_still(self) -> bool:

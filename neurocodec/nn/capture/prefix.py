@@ -39,7 +39,7 @@ class Prefix:
     modules: tuple[tuple[nn.Module, tuple[int, ...]], ...]  # with the shape of their output
     convolution: nn.Conv2d | None = None  # that alone makes the layer from windows
     standardisation: Standardisation | None = None  # of frames, before the convolution
-    movie: Callable[[str, Batch], Tensor] | None = None  # the layer for windows, by one pass
+    movie: Callable[[str, Batch], Tensor | None] | None = None  # the layer for windows, by one pass
     spectra: dict[tuple[int, ...], Tensor] = field(
         default_factory=dict, repr=False
     )  # of its kernels
@@ -58,7 +58,7 @@ class Prefix:
 
     @classmethod
     def shared(
-        cls, capture: Capture, trace: Trace, movie: Callable[[str, Batch], Tensor]
+        cls, capture: Capture, trace: Trace, movie: Callable[[str, Batch], Tensor | None]
     ) -> Prefix | None:
         """What comes before the first layer, which one pass over a movie makes for all windows."""
         flow, first = trace.flow, next(iter(trace.order), None)

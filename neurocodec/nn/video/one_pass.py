@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import torch
@@ -26,8 +26,8 @@ from neurocodec.nn.video.windowed import Windowed
 
 logger = logging.getLogger(__name__)
 
-FURTHER: Final = 5
-"""Frames beyond a window in the pass that is followed."""
+FURTHER: Final = (5, 9)
+"""Frames beyond a window in the two passes that are followed: what counts from the end moves."""
 _NEVER: Final = ("",)
 """No layer: a pass that goes on to its end."""
 
@@ -40,6 +40,7 @@ class OnePass:
     followed: Followed | None  # None where a state is carried, and nothing is proved
     history: int
     place: int  # of the first answer among the steps
+    lengths: dict[tuple[int, torch.dtype], bool] = field(default_factory=dict)
 
     @classmethod
     def of(cls, capture: Capture, batch: Batch) -> OnePass | None:
@@ -74,6 +75,35 @@ class OnePass:
         with torch.no_grad():
             return close(self.answers(batch), self.capture.look(batch.x).outputs)
 
+    def takes(self, batch: Batch) -> bool:
+        """Whether so many windows of noise at once, and some of them alone, are the same."""
+        # what Python makes of a length is no operation that could be followed, and a movie may
+        # begin with grey, of which any two answers agree
+        key = len(batch.x), batch.x.dtype
+        if self.followed is not None and key not in self.lengths:
+            try:
+                self.lengths[key] = self._takes(batch)
+            except (RuntimeError, IndexError):  # steps that are not there
+                self.lengths[key] = False
+            if not self.lengths[key]:
+                logger.info("window by window: a pass over %d frames gives other numbers", key[0])
+        return self.lengths.get(key, True)
+
+    def _takes(self, batch: Batch) -> bool:
+        count, history = batch.x.shape[:2]
+        frames = noise((count + history - 1, *batch.x.shape[2:]), batch.x)
+        windows = frames.unfold(0, history, 1).movedim(-1, 1)
+        places = sorted({0, 1 % count, count // 2, max(count - 2, 0), count - 1})
+        whole = Batch(windows, frames)
+        with torch.no_grad():
+            expected = self.capture.look(windows[places])
+            same = close(self.answers(whole)[places], expected.outputs)
+            covered = [alias for alias in expected.hidden if self.covers(alias)]
+            return same and all(
+                close(self._hidden(alias, whole)[places], expected.hidden[alias])
+                for alias in covered
+            )
+
     def answers(self, batch: Batch) -> Tensor:
         """Answers to consecutive windows."""
         found = list[Tensor]()
@@ -86,8 +116,11 @@ class OnePass:
         span = None if self.followed is None else self.followed.layers.get(alias)
         return span is not None and span.axis > 0 and span.clean and span.reach[INPUT][0] == 0
 
-    def hidden(self, alias: str, batch: Batch) -> Tensor:
+    def hidden(self, alias: str, batch: Batch) -> Tensor | None:
         """Activation, for consecutive windows, of a layer that is covered."""
+        return self._hidden(alias, batch) if self.takes(batch) else None
+
+    def _hidden(self, alias: str, batch: Batch) -> Tensor:
         if self.followed is None:
             raise CaptureError(came=f"layer {alias!r} of a network that carries a state")
         span = self.followed.layers[alias]
@@ -121,8 +154,17 @@ def _answered(module: object, see: Callable[[Tensor], None]) -> Iterator[None]:
 
 
 def follow(capture: Capture, x: Tensor) -> tuple[Followed | None, str]:
-    """Follow steps of time through one pass over noise; what mixed them, where anything did."""
-    frames = x.shape[1] + FURTHER
+    """Follow steps of time through passes over noise; what mixed them, where anything did."""
+    first, second = (_followed(capture, x, x.shape[1] + more) for more in FURTHER)
+    if first[0] is None or second[0] is None:
+        return (None, first[1]) if first[0] is None else second
+    if first[0].is_alike(second[0]):
+        return first
+    return None, "what counts from the end of a movie"
+
+
+def _followed(capture: Capture, x: Tensor, frames: int) -> tuple[Followed | None, str]:
+    """Follow steps of time through one pass."""
     steps = TimeSteps()
     movie = noise((1, frames, *x.shape[2:]), x)
     before, capture.recorder = capture.recorder, steps  # type: ignore[assignment]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from neurocodec.nn.video.spans import MixedError, Span, joined
+from neurocodec.nn.video.spans import MIXED, MixedError, Span, joined
 
 ALONE: Final = {
     *("abs", "alias", "ceil", "celu", "clamp", "clamp_max", "clamp_min", "clone", "contiguous"),
@@ -74,7 +74,7 @@ class Call:
     def span(self, tensor: Tensor) -> Span:
         """Steps of a tensor that has some."""
         found: Span | None = self.known.get(tensor)
-        if found is None:
+        if found is None or found is MIXED:
             raise MixedError
         return found
 

@@ -68,6 +68,10 @@ class Span:
         return self.size - self.stop
 
 
+MIXED: Final = Span(-1, 0, {}, 0, 0, before=0)
+"""Of what an operation returns beside its first result, and that is not followed."""
+
+
 def joined(spans: Iterable[Span]) -> Span:
     """Steps that depend on the same steps of several tensors."""
     first, *others = spans

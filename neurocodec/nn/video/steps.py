@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from neurocodec.nn.video.rules import ALONE, CONSTANT, TOGETHER, Call, tensors
-from neurocodec.nn.video.spans import INPUT, MixedError, Span
+from neurocodec.nn.video.spans import INPUT, MIXED, MixedError, Span
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,17 @@ class Followed:
     frames: int
     output: Span
     layers: Mapping[str, Span]
+
+    def is_alike(self, other: Followed) -> bool:
+        """Whether a pass of another length does the same with each step."""
+        return self._form() == other._form()
+
+    def _form(self) -> dict[str, tuple[object, ...]]:
+        spans = {"": self.output, **self.layers}
+        return {
+            name: (s.axis, s.size - self.frames, dict(s.reach), s.start, s.before_end)
+            for name, s in spans.items()
+        }
 
     def whole(self, history: int, step: int) -> int | None:
         """Place of the answer's step in a window, where it sees all that it sees in a movie."""
@@ -106,9 +117,20 @@ class TimeSteps(TorchDispatchMode):  # type: ignore[no-untyped-call]
         found = [*tensors(output)]
         if not found:  # numbers that leave for Python
             raise MixedError
-        for tensor in found if call.name.startswith("split") else found[:1]:
+        for place, tensor in enumerate(found):
+            if place and not call.name.startswith("split"):  # indices, statistics
+                self._known[tensor] = MIXED
+                continue
             span = call.of(tensor)
-            # what is changed in place may be seen through other views, as it was known before
-            if call.changes and (span != before or call.name not in ALONE | TOGETHER):
+            # what is changed in place may be seen through other views, as it was known before: it
+            # has to be all that they can see
+            if call.changes and (
+                span != before or call.name not in ALONE | TOGETHER or not _is_whole(tensor)
+            ):
                 raise MixedError
             self._known[tensor] = span
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether a tensor is all of its memory, so that no other shows more of it."""
+    return tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()

@@ -83,7 +83,15 @@ def written(x):
     return whole
 
 
+def doubled_at_the_end(x):
+    maps = conv(3)(first(x))
+    maps[:, :, -1:].mul_(2)
+    return maps
+
+
 MIXED = {
+    "a part in place": doubled_at_the_end,
+    "an order": lambda x: x * x.argsort(2).to(x).mean((1, 2, 3, 4), keepdim=True),
     "stride": lambda x: conv(3, stride=(2, 1, 1))(first(x)),
     "transposed": lambda x: nn.ConvTranspose3d(2, 2, (3, 1, 1))(first(x)),
     "mean": lambda x: x - x.mean(1, keepdim=True),
