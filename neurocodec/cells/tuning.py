@@ -320,11 +320,17 @@ def _presentations(responses: xr.DataArray) -> list[_Shown]:
         before = slice(first - max(1, rest // 2), first)
         told = {name: float(responses[name].values[first]) for name in names}
         found.append(_Shown(slice(first, last + 1), before, kind, told))
+    if not found:
+        raise InputError(
+            came="responses to mean light alone",
+            expected="at least one presentation of nc.stimuli.flashes or moving_bars",
+            hint="nc.tuning(nc.respond(net, nc.stimuli.flashes(net.input_shape, net.frame_rate)))",
+        )
     if len({one.phase for one in found}) != 1:
         raise InputError(
             came=f"presentations of the kinds {sorted({one.phase for one in found})}",
             expected="flashes, or moving bars: one kind in one array",
-            hint="responses.isel(time=responses.phase.isin(['grey', 'flash']))",
+            hint=f"responses.isel(time=responses.phase.isin(['grey', {found[0].phase!r}]))",
         )
     return found
 

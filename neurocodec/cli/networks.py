@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -34,7 +36,7 @@ def load_network(
     # examples/resnet50_images.py).
     place, colon, name = text.rpartition(":")
     if not colon or not name or not (place in REGISTRIES or place.endswith(".py")):
-        hint = f"{text}:network" if text.endswith(".py") else f"torchvision:{name}"
+        hint = f"{text}:network" if text.endswith(".py") else f"torchvision:{_near(name)}"
         raise InputError(came=f"the network {text!r}", expected=FORMS, hint=hint)
     if place in REGISTRIES:
         adapter: Callable[..., Network] = getattr(adapters, place)
@@ -49,6 +51,12 @@ def load_network(
     with _beside(path):
         net = _call(_function(path, name), text, weights)
     return net if layers is None else _with_layers(net, layers)
+
+
+def _near(name: str) -> str:
+    """Torchvision's network of this name, or the nearest."""
+    known = importlib.import_module("torchvision.models").list_models()
+    return name if name in known else next(iter(get_close_matches(name, known, 1)), "resnet50")
 
 
 def _function(path: Path, name: str) -> Callable[..., Any]:

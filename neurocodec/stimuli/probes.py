@@ -211,7 +211,8 @@ def chirp(
     (30.0, 1.0, -1.0)
     """
     size, rate = require_size(size), arguments.frame_rate(frame_rate)
-    for name, hertz in (("frequencies", max(frequencies)), ("frequency", frequency)):
+    first, last = _both_frequencies(frequencies)
+    for name, hertz in (("frequencies", max(first, last)), ("frequency", frequency)):
         if not 0 < arguments.at_least(name, hertz, 0) <= rate / 2:
             raise InputError(
                 came=f"{name} up to {hertz:g} Hz at {rate:g} frames per second",
@@ -225,7 +226,6 @@ def chirp(
         for name, seconds in (("pause", pause), ("step", step), ("sweep", sweep))
     )
     grey, times = np.zeros(rest), np.arange(long) / rate
-    first, last = frequencies
     rising = np.sin(2 * np.pi * (first * times + (last - first) * times**2 / (2 * sweep)))
     growing = times / sweep * np.sin(2 * np.pi * frequency * times)
     parts = [(grey, GREY), (np.ones(held), "bright"), (-np.ones(held), "dark"), (grey, GREY)]
@@ -288,7 +288,8 @@ def moving_bars(
     [0, 1, 2]
     """
     size, rate = require_size(size), arguments.frame_rate(frame_rate)
-    sides = (min(size) / 5 if width is None else width, length)
+    wide = _side("width", min(size) / 5 if width is None else width)
+    sides = (wide, None if length is None else _side("length", length))
     fast = _numbers("speeds", float(max(size)) if speeds is None else speeds, least=0)
     screen = _Screen(size, rate, _frames("pause", pause, rate), mean, deviation)
     angles = _directions(directions)
@@ -348,6 +349,8 @@ def white_noise(
     count, side = _frames("duration", duration, rate), arguments.whole("box", box)
     random = np.random.default_rng(arguments.whole("seed", seed, 0))
     shape = (count, -(-size[0] // side), -(-size[1] // side))
+    if not isinstance(binary, bool):
+        raise InputError(came=f"binary={binary!r}", expected="True or False", hint="binary=False")
     drawn = random.choice([-1.0, 1.0], shape) if binary else random.standard_normal(shape)
     frames = drawn.repeat(side, axis=1).repeat(side, axis=2)[:, : size[0], : size[1]]
     light = _light(arguments.at_least("contrast", contrast, 0) * frames, mean, deviation)
@@ -408,26 +411,54 @@ def _disc(size: Size, diameter: float, center: Center) -> Frames:
 
 def _frames(name: str, seconds: float, rate: float) -> int:
     """Seconds as a number of frames, at least one."""
-    count = round(arguments.at_least(name, seconds, 0, hint=f"{name}=1.0") * rate)
+    expected, hint = f"seconds, finite and at least {1 / rate:g}: a frame", f"{name}=1.0"
+    count = round(arguments.number(name, seconds, expected, hint=hint) * rate)
     if count < 1:
-        raise InputError(
-            came=f"{name}={seconds!r}: less than a frame at {rate:g} per second",
-            expected=f"at least {1 / rate:g} s",
-            hint=f"{name}=1.0",
-        )
+        came = f"{name}={seconds!r}: less than a frame at {rate:g} per second"
+        raise InputError(came=came, expected=expected, hint=hint)
     return count
+
+
+def _side(name: str, value: float) -> float:
+    """Length in pixels, above 0."""
+    found = arguments.number(name, value, "pixels, above 0", hint=f"{name}=3.0")
+    if found <= 0:
+        raise InputError(came=f"{name}={value!r}", expected="pixels, above 0", hint=f"{name}=3.0")
+    return found
+
+
+def _both_frequencies(frequencies: Any) -> tuple[float, float]:
+    """First and last frequency of a sweep, in Hz, above 0."""
+    found = _numbers("frequencies", frequencies, least=0)
+    if len(found) != 2:
+        raise InputError(
+            came=f"frequencies={frequencies!r}",
+            expected="the first and the last of the sweep, in Hz",
+            hint="frequencies=(0.5, 8.0)",
+        )
+    return found[0], found[1]
 
 
 def _directions(directions: int | Sequence[float]) -> list[float]:
     if arguments.is_whole(directions):
         count = arguments.whole("directions", directions)
         return [360 * n / count for n in range(count)]
-    return _numbers("directions", directions)
+    found = _numbers("directions", directions)
+    if len({angle % 360 for angle in found}) < len(found):
+        raise InputError(
+            came=f"directions={directions!r}, of which two are the same",
+            expected="different ones, in degrees: 360 is 0",
+            hint="directions=8",
+        )
+    return found
 
 
 def _numbers(name: str, values: float | Sequence[float], least: float | None = None) -> list[float]:
     """One finite number or several, above `least`."""
-    found = np.atleast_1d(np.asarray(values, dtype=np.float64)) if np.size(values) else np.empty(0)
+    try:
+        found = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    except (TypeError, ValueError):
+        found = np.empty(0)
     above = "" if least is None else f" above {least:g}"
     if (
         found.ndim != 1

@@ -261,7 +261,14 @@ def _scale(um_per_pixel: float | None) -> float:
 def _place(center: Center, size: Size, scale: float) -> tuple[float, float]:
     if center is None:
         return (size[0] - 1) / 2, (size[1] - 1) / 2
-    y, x = center
+    try:
+        y, x = (float(place) for place in center)
+    except (TypeError, ValueError):
+        y = x = np.nan
+    if not np.isfinite([y, x]).all():
+        raise InputError(
+            came=f"center={center!r}", expected="(y, x), two finite numbers", hint="center=(10, 10)"
+        )
     return y / scale, x / scale
 
 

@@ -156,6 +156,8 @@ def test_channels_and_modes_come_along():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (lambda r: r[:0], "mean light alone"),
+        (lambda r: r.isel(time=r.phase.values == "grey"), "mean light alone"),
         (lambda r: r.drop_vars("trial"), "without the coordinates \\['trial'\\]"),
         (lambda r: r.isel(time=r.contrast.values > 0), "no frame of mean light"),
         (lambda r: r.isel(time=~(r.contrast.values < 0)), "contrasts \\[1.0\\]"),
