@@ -104,10 +104,11 @@ def analyse_tension(
     Examples
     --------
     >>> import torch
+    >>> _ = torch.manual_seed(0)
     >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(),
     ...                              torch.nn.Conv2d(2, 2, 3), torch.nn.ReLU(), torch.nn.Flatten())
     >>> net = Network(module, layers={"early": "1", "late": "3"})
-    >>> images = xr.DataArray(np.random.default_rng(0).normal(size=(6, 3, 8, 8)).astype("float32"),
+    >>> images = xr.DataArray(np.random.default_rng(0).normal(size=(40, 3, 8, 8)).astype("float32"),
     ...                       dims=("stimulus", "color", "y", "x"))
     >>> found = analyse_tension(net, images, layer="early", target="late", channels=[0, 1],
     ...                         count=2, progress=False)

@@ -160,7 +160,7 @@ def _components(
 
 def _space(fields: xr.DataArray) -> tuple[str, ...]:
     """Dims of a map, with colours where the fields have some."""
-    return (v.COLOR, v.Y, v.X) if v.COLOR in fields.dims else (v.Y, v.X)
+    return (v.COLOR, v.Y, v.X) if v.COLOR in getattr(fields, "dims", ()) else (v.Y, v.X)
 
 
 def _gram(temporal: xr.DataArray | None, spatial: xr.DataArray, cell: int) -> Matrix:

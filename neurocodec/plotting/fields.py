@@ -95,8 +95,9 @@ def _in_colors(
         color = style.INK if one else style.hue(_color_of(images[place], place))
         draw_course(axes[-1], courses[place], color)
     explained = "" if share is None else f", {100 * float(share):.0f} % of the energy"
-    named = style.plain(title or _name(images))
-    figure.suptitle(named, fontsize=style.TEXT, fontweight="bold", x=0.01, ha="left")
+    heading = title or _name(images)
+    look = {"fontsize": style.TEXT, "fontweight": "bold", "x": 0.01, "ha": "left"}
+    figure.suptitle(style.plain(heading), **look)
     style.tidy(axes[-1], f"time course{explained}", xlabel=_axis_name(courses, v.LAG))
     return figure
 

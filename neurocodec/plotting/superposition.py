@@ -67,7 +67,7 @@ def _seeds(ax: Axes, trained: xr.DataTree) -> None:
     for size in _sizes(trained):
         losses = np.sort(np.asarray(trained["expected_loss"].sel({v.HIDDEN: size})))
         shares = np.arange(1, len(losses) + 1) / len(losses)
-        ax.plot(losses, shares, ".-", ms=3, lw=0.8, label=f"{size} units")
+        ax.plot(losses, shares, ".-", ms=3, lw=0.8, label=style.plain(f"{size} units"))
     if float(trained["expected_loss"].min()) > 0:
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(NullFormatter())

@@ -72,7 +72,7 @@ def plot_tension(
             "facecolors": "none",
             "edgecolors": color,
             "lw": 1.2,
-            "label": rule,
+            "label": style.plain(rule),
         }
         ax.scatter(plus[chosen], minus[chosen], **rings)
     style.tidy(ax, title, xlabel="excitation E+", ylabel="inhibition E-")
@@ -184,8 +184,8 @@ def plot_attribution_correlation(
         places = np.arange(len(values))
         ax.plot(places, np.median(values, 1), "o-", ms=4, color=color, label=style.plain(name))
         ax.vlines(places, values.min(1), values.max(1), color=color, lw=0.8)
-    names = style.plain_all(next(iter(found.values()))[v.LAYER].values)
-    ax.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    layers = next(iter(found.values()))[v.LAYER].values
+    ax.set_xticks(range(len(layers)), style.plain_all(layers), rotation=30, ha="right")
     ax.set_ylim(top=1.03)
     ax.axhline(0, color=style.MUTED, lw=0.5)
     ax.legend(fontsize=style.TEXT - 1, frameon=False)

@@ -9,9 +9,8 @@
 - `world`: the simulated retina's recordings, labelled: stimulus, rates, spikes and interneurons
 """
 
-from neurocodec.simulation import superposition
 from neurocodec.simulation.circuit import Parameters
 from neurocodec.simulation.stimuli import NaturalScenes, WhiteNoise
 from neurocodec.simulation.world import simulate_retina
 
-__all__ = ["NaturalScenes", "Parameters", "WhiteNoise", "simulate_retina", "superposition"]
+__all__ = ["NaturalScenes", "Parameters", "WhiteNoise", "simulate_retina"]

@@ -211,7 +211,8 @@ def test_an_ensemble_needs_models_of_other_seeds(command, tmp_path, capsys):
 
 def test_an_ensemble_is_the_model_and_those_in_its_folder(tmp_path):
     for place in (tmp_path, tmp_path / "seed-1", tmp_path / "seed-2"):
-        save_model(small_network(), place)
+        place.mkdir(exist_ok=True)
+        save_model(small_network(), place / "weights.safetensors")
     options = argparse.Namespace(ensemble=True, model=str(tmp_path))
     analyse = _analysis_of(small_network(), options)
     assert len(analyse.args[0]) == 3

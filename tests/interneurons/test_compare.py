@@ -209,7 +209,7 @@ def test_a_cell_beyond_the_map_is_found_where_the_stimulus_moves():
 
 def test_pooled_units_are_judged_as_if_they_were_computed():
     trace = noise(1)[:, 0]
-    options = {**QUICK, "max_lag": 0, "rectified": False, "chance": 3}
+    options = {**QUICK, "max_lag": 0, "rectified": False, "chance": 19}
     found = nc.compare_interneurons(
         small_network(), recorded(trace), ["layer1"], pooling=2, **options
     )

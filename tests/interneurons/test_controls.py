@@ -129,7 +129,7 @@ def test_permuted_networks_rarely_exceed_every_null():
 
 def test_nulls_do_not_depend_on_the_passes(monkeypatch):
     recording = recorded(planted_traces()).isel(time=slice(400))
-    quick = {**OPTIONS, "chance": 3, "permutations": 2, "pooling": (0, 1)}
+    quick = {**OPTIONS, "chance": 19, "permutations": 2, "pooling": (0, 1)}
     runs = []
     for memory in (2**29, 1):
         monkeypatch.setattr("neurocodec.interneurons.search.MEMORY", memory)

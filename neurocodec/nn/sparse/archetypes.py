@@ -31,7 +31,9 @@ def project(
     # whose distance from the cone of the candidates is at most relaxation * |q|. With p the point
     # of the cone nearest to a (non-negative least squares), the nearest such q is a itself, or its
     # projection on the ray between p and a that has the largest angle allowed.
-    weights = elastic_net(atoms, candidates, 0.0, 0.0, start=start, iterations=iterations)
+    weights = elastic_net(
+        atoms, candidates, 0.0, 0.0, start=start, iterations=iterations, signed=True
+    )
     combined = weights @ candidates
     if relaxation >= 1:
         return atoms.clone(), weights

@@ -21,6 +21,7 @@ def elastic_net(
     start: Tensor | None = None,  # codes to begin with; zeros where None
     support: Tensor | None = None,  # True where codes may be above zero; everywhere where None
     iterations: int = 150,
+    signed: bool = False,  # the products of atoms are known to have signs: nothing is looked at
 ) -> Tensor:
     """Argmin over z >= 0 of 1/2 |x - z D|^2 + l1 sum(z) + l2/2 |z|^2: codes (..., rows, modes)."""
     # The ridge lets similar modes fire together, where the lasso would take one of them by chance
@@ -33,7 +34,7 @@ def elastic_net(
     gram = atoms @ transposed + ridge * torch.eye(
         atoms.shape[-2], dtype=rows.dtype, device=rows.device
     )
-    bound = bound_of(gram)
+    bound = _power_bound(gram) if signed else bound_of(gram)
     drive = rows @ transposed - l1
     codes = torch.zeros_like(drive) if start is None else start
     return descend(drive, gram, ridge, bound, codes, support=support, iterations=iterations)
@@ -90,9 +91,14 @@ def bound_of(gram: Tensor) -> Tensor:
     # Of a non-negative matrix it is at most the largest (G v)_i / v_i, whatever v > 0 is
     # (Collatz 1942, Wielandt 1950); nearer to it with every product. Of others the power iteration
     # comes nearer than their absolute values do.
-    if not bool((gram >= 0).all()):
-        return largest_eigenvalue(gram)[..., None, None].clamp_min(_TINY)
+    # On a GPU the question would wait for all that is under way.
+    if gram.device.type != "cpu" or not bool((gram >= 0).all()):
+        return _power_bound(gram)
     return nonnegative_bound(gram)
+
+
+def _power_bound(gram: Tensor) -> Tensor:
+    return largest_eigenvalue(gram)[..., None, None].clamp_min(_TINY)
 
 
 def nonnegative_bound(gram: Tensor) -> Tensor:
@@ -103,7 +109,7 @@ def nonnegative_bound(gram: Tensor) -> Tensor:
     for _ in range(2):
         new = size @ vector
         ratio = (new / vector).amax(dim=-2, keepdim=True)
-        vector = new / new.amax(dim=-2, keepdim=True) + _TINY
+        vector = new / new.amax(dim=-2, keepdim=True).clamp_min(_TINY) + _TINY
     return ratio.clamp_min(_TINY)
 
 
