@@ -131,7 +131,7 @@ def plot_tension_maps(
     grid = figure.subplots(2 * many, count + 1, squeeze=False)
     for place in range(many):
         pair = grid[2 * place : 2 * place + 2]
-        pair[0, 0].set_ylabel(rows[place] if rows else "image", fontsize=style.TEXT)
+        pair[0, 0].set_ylabel(style.plain(rows[place] if rows else "image"), fontsize=style.TEXT)
         for column in range(count):
             here = {v.RANKING: place, v.STIMULUS: column}
             pair[0, column].imshow(_picture(images.isel(here)))
@@ -268,5 +268,5 @@ def _legend(ax: Axes, limit: float) -> None:
     """The two-dimensional legend of the maps."""
     steps = np.linspace(0, limit, LEGEND)
     ax.imshow(tension_colors(*np.meshgrid(steps, steps), limit), origin="lower")
-    ax.set_xlabel(f"E+, to {limit:.2g}", fontsize=style.TEXT - 2)
+    ax.set_xlabel(style.plain(f"E+, to {limit:.2g}"), fontsize=style.TEXT - 2)
     ax.set_ylabel("E-", fontsize=style.TEXT - 2)

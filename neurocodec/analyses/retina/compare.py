@@ -107,6 +107,12 @@ def compare_models(
             expected="the movie that all of them are shown",
             hint="nc.compare_models(models, recording['test'])",
         )
+    if layers is not None and not isinstance(layers, Mapping):
+        raise InputError(
+            came=f"layers={layers!r}",
+            expected="the layer of each model by the model's name",
+            hint=f"layers={{{next(iter(named))!r}: 'layer2'}}",
+        )
     unknown = {*(layers or {})} - {*named}
     if unknown:
         raise InputError(

@@ -90,5 +90,7 @@ def test_bad_layers_and_times_are_named(analysed):
     nets, short = {"one": small_network(), "two": small_network()}, small_recording(200)
     with pytest.raises(InputError, match="at least 219"):
         nc.compare_models(nets, short)
+    with pytest.raises(InputError, match="by the model's name"):
+        nc.compare_models(both, layers=["layer1"])
     with pytest.raises(InputError, match="layer2"):
         nc.compare_models(both, layers={"one": "layer3"})
