@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +28,9 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 PARTS: Final = ".parts"
 """Ending of the folder, beside its result, of a run that is not finished."""
+
+PAUSES: Final = (0.05, 0.2, 1.0)
+"""Seconds in which a folder is not to come back after a failure."""
 
 _FITTED: Final = {
     "SparseModes": "neurocodec.modes.sparse:SparseModes",
@@ -154,13 +159,28 @@ def whole_file(target: Path, scratch_folder: Path | None = None) -> Iterator[Pat
     It grows beside the target, or in another folder on the same disk.
     """
     where = scratch_folder or target.parent
-    with (
-        writing_reported(target),
-        tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=where) as folder,
-    ):
+    with writing_reported(target), _vanishing(where, f".{target.name}.") as folder:
         scratch = Path(folder, target.name)
         yield scratch
         _put(scratch, target, Path(folder, "replaced"))
+
+
+@contextmanager
+def _vanishing(where: Path, prefix: str) -> Iterator[str]:
+    """A folder for the length of a ``with`` block, whoever still writes to it at its end."""
+    folder = tempfile.mkdtemp(prefix=prefix, dir=where)
+    try:
+        yield folder
+    except BaseException:
+        # of several threads of Zarr's one has failed; the others go on, and make the folder anew
+        for pause in PAUSES:
+            shutil.rmtree(folder, ignore_errors=True)
+            time.sleep(pause)
+            if not os.path.lexists(folder):
+                break
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -384,3 +387,21 @@ def test_a_folder_is_made_with_its_parents(tmp_path: Path) -> None:
 def test_every_error_is_one_of_ours() -> None:
     assert issubclass(StorageError, NeurocodecError)
     assert issubclass(StorageError, OSError)
+
+
+def test_what_threads_write_on_after_a_failure_vanishes_too(tmp_path: Path) -> None:
+    def write_on(folder: Path) -> None:
+        for number in range(20):
+            with contextlib.suppress(OSError):  # the folder is being removed
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / str(number)).touch()
+            time.sleep(0.005)
+
+    def fail() -> None:
+        with files.whole_file(tmp_path / "x.zarr") as scratch:
+            threading.Thread(target=write_on, args=(scratch / "c",)).start()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
