@@ -42,6 +42,17 @@ def numbers_of(tensor: Tensor) -> NDArray[Any]:
         return np.asarray(plain.reshape(-1).view(torch.uint8).numpy())
 
 
+def tensors_in(values: Any) -> Iterator[Tensor]:
+    """Tensors among arguments or results of an operation, in their order."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from tensors_in(value)
+    elif isinstance(values, Mapping):
+        yield from tensors_in([*values.values()])
+
+
 def contents(value: Any) -> Iterator[NDArray[Any] | str | bytes]:
     """What is in an entry of a state dict, which need not be a tensor, for a fingerprint."""
     if isinstance(value, Tensor) and value.is_nested:

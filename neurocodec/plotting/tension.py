@@ -78,12 +78,12 @@ def plot_tension(
     style.tidy(ax, title, xlabel="excitation E+", ylabel="inhibition E-")
     ax.set_xlim(0, 1.03 * most)
     ax.set_ylim(0, 1.03 * most)
-    ax.set_aspect("equal")
+    ax.set_box_aspect(1)  # both axes are as long
     figure = style.whole_figure(ax)
     bar = figure.colorbar(dots, ax=ax, shrink=0.8)
     bar.set_label("target; lines: E+ - E- from -|target| to +|target|", fontsize=style.TEXT - 1)
     if ranked:
-        ax.legend(fontsize=style.TEXT - 1, frameon=False, loc="upper right")
+        ax.legend(fontsize=style.TEXT - 1, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -397,11 +397,15 @@ def test_what_threads_write_on_after_a_failure_vanishes_too(tmp_path: Path) -> N
                 (folder / str(number)).touch()
             time.sleep(0.005)
 
+    writers = []
+
     def fail() -> None:
         with files.whole_file(tmp_path / "x.zarr") as scratch:
-            threading.Thread(target=write_on, args=(scratch / "c",)).start()
+            writers.append(threading.Thread(target=write_on, args=(scratch / "c",)))
+            writers[0].start()
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(StorageError):
         fail()
+    writers[0].join()
     assert list(tmp_path.iterdir()) == []

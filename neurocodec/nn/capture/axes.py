@@ -12,6 +12,8 @@ from torch import Size, Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from neurocodec.nn.arrays import tensors_in
+
 Part: TypeAlias = tuple[int, float, float]
 """An axis, and the strides inside it between which the channels lie: 1 and its size for all."""
 Where: TypeAlias = frozenset[Part]
@@ -91,7 +93,7 @@ class ChannelAxes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         del types
         output = func(*args, **(kwargs or {}))
         call = _Call(func, args, kwargs or {}, self._known)
-        for tensor in _tensors(output):
+        for tensor in tensors_in(output):
             found = call.where(tensor)
             if found is not None:
                 self._known[tensor] = found
@@ -103,7 +105,7 @@ class ChannelAxes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _linear(self, _module: nn.Module, args: Any, output: Any) -> None:
         if not (isinstance(output, Tensor) and output.ndim):
             return
-        given = [t for t in _tensors(args) if t.ndim == output.ndim]
+        given = [t for t in tensors_in(args) if t.ndim == output.ndim]
         before = [p for t in given[:1] for p in self._known.get(t, NOWHERE) if p[2]]
         elsewhere = frozenset(part for part in before if part[0] != output.ndim - 1)
         known = _aligned(elsewhere, given[0].shape, output.shape) if elsewhere else NOWHERE
@@ -119,7 +121,7 @@ class _Call:
         self.schema = func._schema  # noqa: SLF001
         self.name = self.schema.name.partition("::")[2].strip("_")
         self.args, self.kwargs, self.known = args, kwargs, known
-        self.taken = [*_tensors((args, kwargs))]
+        self.taken = [*tensors_in((args, kwargs))]
         self.changes = self.schema.is_mutable
 
     def where(self, out: Tensor) -> Where | None:
@@ -238,16 +240,6 @@ MOVES: Final[dict[str, Callable[[_Call, Tensor, Tensor], dict[int, int]]]] = {
     "squeeze": _squeezed,
 }
 """Operations that move axes, and where to."""
-
-
-def _tensors(values: Any) -> Iterator[Tensor]:
-    if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, list | tuple):
-        for value in values:
-            yield from _tensors(value)
-    elif isinstance(values, dict):
-        yield from _tensors([*values.values()])
 
 
 def _whole(shape: Size, axis: int) -> Where:

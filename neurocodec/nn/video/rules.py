@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from torch import Tensor
 
+from neurocodec.nn.arrays import tensors_in
 from neurocodec.nn.video.spans import MIXED, MixedError, Span, joined
 
 ALONE: Final = {
@@ -56,7 +57,7 @@ class Call:
         if self.changes:
             self.name = self.name.rstrip("_")
         self.args, self.kwargs, self.known = args, kwargs, known
-        self.taken = [*tensors((args, kwargs))]
+        self.taken = [*tensors_in((args, kwargs))]
 
     @property
     def timed(self) -> bool:
@@ -345,14 +346,3 @@ def _viewed(span: Span, old: Tensor, new: Tensor) -> Span:
         if inside and before and not uneven and not rest:
             return replace(span, axis=axis, before=before, inside=inside)
     raise MixedError
-
-
-def tensors(values: Any) -> Iterator[Tensor]:
-    """Tensors among arguments, in their order."""
-    if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, list | tuple):
-        for value in values:
-            yield from tensors(value)
-    elif isinstance(values, Mapping):
-        yield from tensors([*values.values()])

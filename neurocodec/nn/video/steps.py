@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from neurocodec.nn.video.rules import ALONE, CONSTANT, TOGETHER, Call, tensors
+from neurocodec.nn.arrays import tensors_in
+from neurocodec.nn.video.rules import ALONE, CONSTANT, TOGETHER, Call
 from neurocodec.nn.video.spans import INPUT, MIXED, MixedError, Span
 
 
@@ -114,7 +115,7 @@ class TimeSteps(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return output
 
     def _note(self, call: Call, output: Any, before: Span | None) -> None:
-        found = [*tensors(output)]
+        found = [*tensors_in(output)]
         if not found:  # numbers that leave for Python
             raise MixedError
         for place, tensor in enumerate(found):

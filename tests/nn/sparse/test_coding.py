@@ -156,3 +156,8 @@ def test_rows_of_norm_1_and_rows_of_zeros():
     found = unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     torch.testing.assert_close(found, torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
     assert found[1].tolist() == [0.0, 0.0]
+
+
+def test_modes_of_zeros_have_no_loadings():
+    codes = elastic_net(torch.ones(2, 3), torch.zeros(4, 3), 0.0, 0.0)
+    assert (codes == 0).all()
