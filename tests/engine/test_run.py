@@ -545,8 +545,8 @@ def test_mending_leaves_the_stimulus_of_the_user_alone(
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
-    """The larger stimulus would take 59 MB more."""
+    """The larger stimulus would take 98 MB more."""
     few, many = (
-        in_a_process(peak_of_a_run, count, tmp_path / f"{count}.nc") for count in (100, 1300)
+        in_a_process(peak_of_a_run, count, tmp_path / f"{count}.nc") for count in (100, 2100)
     )
     assert many < 1.05 * few
