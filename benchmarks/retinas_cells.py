@@ -35,6 +35,13 @@ PATTERNS: dict[str, tuple[Transform | None, bool]] = {
 """Name -> transform of loadings and rates, and whether modes are standardised over the cells."""
 
 
+def at_the_size_of(net: nc.Network, stimulus: xr.DataArray) -> xr.DataArray:
+    """Movie at the resolution of a model, which may be half of the simulated retina's."""
+    factor = stimulus.sizes["y"] // (net.input_shape or stimulus.shape)[-1]
+    small = stimulus.coarsen(y=factor, x=factor).mean()
+    return stimulus if factor == 1 else small.drop_vars(["y", "x"], errors="ignore")
+
+
 def loadings_of(model: str, seed: int, duration: float, cache: Path | None) -> xr.DataTree:
     """Loadings (time, mode) of every layer, and `firing_rate` (time, cell) with the true types."""
     path = None if cache is None else cache / f"cells-{Path(model).name}-{seed}-{duration:g}.nc"
@@ -42,13 +49,14 @@ def loadings_of(model: str, seed: int, duration: float, cache: Path | None) -> x
         return nc.open(path)
     net = nc.load_model(model)
     movie = nc.simulate_retina(seed=seed, duration=duration, repeats=1)
-    rates = nc.respond(net, movie["stimulus"], progress=False)
+    stimulus = at_the_size_of(net, movie["stimulus"])
+    rates = nc.respond(net, stimulus, progress=False)
     types = dict(zip(movie["cell"].values.tolist(), movie["cell_type"].values, strict=True))
     names = [types[name] for name in rates["cell"].values.tolist()]
     rates = rates.assign_coords(cell_type=("cell", names))
     tree = nc.contributions(
         net,
-        movie["stimulus"],
+        stimulus,
         target=nc.targets.Surprisal.fit(rates),
         method=nc.methods.IntegratedGradients(steps=20),
         progress=False,

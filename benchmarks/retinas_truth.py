@@ -11,7 +11,7 @@ changes, mean over the cells that change: for the channel that correlates best w
 cells of the type ("matched"), for channels at random (mean over all), for the channel that moves
 most, for the mean change of all ablations, and for the best of all channels, which needs the truth.
 Second table: correlation over time of the matched channel's contribution to the summed rate, by
-each method, with the loss of that rate. Intervals are Student's t over types and retinas, of the
+each method, with the loss of that rate. Intervals are Student's t, also of the
 difference to channels at random in the first table. Types that excite ganglion cells directly stand
 apart from those that act through amacrine cells.
 
@@ -250,20 +250,30 @@ def main(arguments: list[str]) -> None:
         kept = sorted(options.keep.glob(f"retina-*-{lengths}.json"))
         results = {path.stem: json.loads(path.read_text("utf-8")) for path in kept}
     rows = [row for one in results.values() for row in one]
+    whose = np.repeat(np.arange(len(results)), [len(one) for one in results.values()])
     kinds, ablated, said = ([row[k] for row in rows] for k in ("kind", "ablated", "said"))
     print(f"\n{len(results)} retinas, {len(ablated)} types")
     direct = {name for cell in GANGLIONS.values() for name in cell.excitation}
     excite = np.array([kind in direct for kind in kinds])
     for title, chosen in (("all types", excite | True), ("exciting", excite), ("others", ~excite)):
         print(f"\n{title}: {chosen.sum()}")
-        table("channel that is ablated, r with the true change", ablated, chosen, "at random")
-        table("matched channel, r with the loss of the summed rate", said, chosen, "activation")
+        table("channel that is ablated, r with the true change", ablated, chosen, whose)
+        table("matched channel, r with the loss of the summed rate", said, chosen, whose)
 
 
-def table(title: str, rows: list[dict[str, float]], chosen: NDArray[np.bool_], base: str) -> None:
+def table(
+    title: str, rows: list[dict[str, float]], chosen: NDArray[np.bool_], whose: NDArray[np.intp]
+) -> None:
     """Print means over some of the types, and of the differences to one of the rows."""
+    base = next(name for name in ("at random", "activation") if name in rows[0])
     print(f"\n| {title} | mean | less {base} |\n|---|---|---|")
     columns = {name: np.array([row[name] for row in rows])[chosen] for name in rows[0]}
+    whose = whose[chosen]
+    if len({*whose}) >= 3:
+        columns = {
+            name: np.array([values[whose == one].mean() for one in np.unique(whose)])
+            for name, values in columns.items()
+        }
     for name, values in columns.items():
         print(f"| {name} | {interval(values)} | {interval(values - columns[base])} |")
 
