@@ -50,6 +50,7 @@ UNIT: Final = "unit"
 INPUT: Final = "input"
 ACTIVE: Final = "active"
 SHOWN: Final = "shown"
+STEP: Final = "step"
 
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
@@ -61,6 +62,12 @@ TARGET: Final = "target"
 EXCITATION: Final = "excitation"
 INHIBITION: Final = "inhibition"
 NORM: Final = "norm"
+IMAGE: Final = "image"
+OPACITY: Final = "opacity"
+OBJECTIVE: Final = "objective"
+TARGET_BY_STEP: Final = "target_by_step"
+TARGET_SCORE: Final = "target_score"
+CONFIRMED: Final = "confirmed"
 EXCITATION_MAP: Final = "excitation_map"
 INHIBITION_MAP: Final = "inhibition_map"
 IRF: Final = "irf"
@@ -140,6 +147,8 @@ _WITHOUT_UNITS: Final = {
     "adjusted_rand_index": "adjusted Rand index",
     "alive": "part of the modes that are active on some row",
     "alive_share": "part of the modes that are active on some row",
+    "confirmed": "whether a picture does what it is for",
+    "target_score": "target minus its mean over natural pictures, in standard deviations",
     "chance": "cosine of a mode with the closest mode of shuffled rows",
     "variance_ratio": "variance along a mode over that of independent channels",
     "chance_variance_ratio": "variance ratio that 97.5 % of the modes of shuffled rows stay below",
@@ -315,6 +324,10 @@ VARIABLES: Final = {
             Term("firing_rate", "firing rate", HERTZ),
             Term("fluorescence", "fluorescence of an indicator, relative to its baseline"),
             Term("gradient", "gradient of the target with respect to a hidden channel"),
+            Term("image", "image made by ascent"),
+            Term("opacity", "size of the gradient at a position, summed over steps"),
+            Term("objective", "what an ascent climbs, through its transforms"),
+            Term("target_by_step", "target on the way, through the transforms"),
             Term("inhibition", "size of the contributions of a layer that lower the target"),
             Term("inhibition_map", "inhibition by a position, summed over channels"),
             Term("irf", "instantaneous receptive field"),
