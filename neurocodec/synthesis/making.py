@@ -23,8 +23,8 @@ from neurocodec.labels import labelled
 from neurocodec.network import Network
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.synthesis.ascent import Climbed, Seen, ascend
-from neurocodec.nn.synthesis.parametrisation import KINDS, NAMES, Parametrisation
+from neurocodec.nn.synthesis.ascent import Climbed, Seen, ascend, unmoved
+from neurocodec.nn.synthesis.parametrisation import KINDS, Parametrisation
 from neurocodec.nn.synthesis.transforms import Transforms
 from neurocodec.synthesis.like import Like, like
 
@@ -32,6 +32,8 @@ Kind: TypeAlias = Literal["phase", "fourier", "pixels"]
 RATES: Final = {"phase": 0.1, "fourier": 0.1, "pixels": 0.1}
 """Step of Adam, in radians or in units of the natural spectrum or contrast."""
 CROP: Final = (0.9, 0.99)
+REDRAWN: Final = 16
+"""Times that noise from which nothing moves is drawn again."""
 NOISE: Final = 0.1
 """Of the contrast of natural pictures."""
 
@@ -64,20 +66,25 @@ class Options:
         """Refuse what cannot be, before anything runs; a movie is neither cropped nor blurred."""
         still = net.history is None
         kind = kind or ("phase" if still else "fourier")
-        arguments.one_of("kind", kind, NAMES)
+        arguments.one_of("kind", kind, KINDS)
         crop = (CROP if still else None) if crop == "auto" else _crop(crop, still=still)
         noise = (NOISE if still else 0.0) if noise is None else noise
         return cls(
             kind=kind,
             steps=arguments.whole("steps", steps),
-            rate=arguments.number(
-                "rate", RATES[kind] if rate is None else rate, "a number above 0"
-            ),
+            rate=_above_0("rate", RATES[kind] if rate is None else rate),
             crop=crop,
             noise=arguments.at_least("noise", noise, 0),
-            contrast=None if contrast is None else arguments.at_least("contrast", contrast, 0),
+            contrast=None if contrast is None else _above_0("contrast", contrast),
             seed=arguments.whole("seed", seed, 0),
         )
+
+
+def _above_0(name: str, value: Any) -> float:
+    found = arguments.at_least(name, value, 0)
+    if not found:
+        raise InputError(came=f"{name}={value!r}", expected="a number above 0", hint=f"{name}=0.1")
+    return found
 
 
 def _crop(crop: Any, *, still: bool) -> tuple[float, float] | None:
@@ -150,7 +157,7 @@ class Studio:
             return np.full(1, np.nan), np.full(1, np.nan)
         rows = []
         with torch.no_grad():
-            for part in self.like.batch.split(16):
+            for part in torch.split(self.like.batch, 16):
                 pictures = self.like.pictures(part).to(self.net.device)
                 rows.append(self.values(self.reads(pictures, [self.place])[self.place]).cpu())
         found = torch.cat(rows).double().numpy()
@@ -202,7 +209,8 @@ def climb(
         for first, stop in batches(count, batch_size, progress=False, what=""):
             found = _climb(place, np.arange(first, stop), aim, start, shown.update)
             done.append(Climbed(*(x.cpu() for x in found)))
-    return Climbed(*(torch.cat(parts).unflatten(0, sizes) for parts in zip(*done, strict=True)))
+    whole = [torch.cat(parts) for parts in zip(*done, strict=True)]
+    return Climbed(*(x.reshape(*sizes, *x.shape[1:]) for x in whole))
 
 
 def _climb(
@@ -216,15 +224,25 @@ def _climb(
     options, natural, device = place.options, place.kind.natural, place.net.device
     seeds = [(options.seed, int(i)) for i in which]
     transforms = Transforms(options.crop, options.noise * natural.contrast, seeds)
-    if start is None:
-        white = transforms.white((len(natural.mean), *natural.size), place.net.dtype)
-        numbers = place.kind.drawn(white.to(device))
-    else:
+
+    def see(pictures: Tensor) -> Seen:
+        return aim(pictures, which)
+
+    if start is not None:
         numbers = place.kind.of(start[torch.from_numpy(which)].to(device))
+    else:
+        shape, kind = (len(natural.mean), *natural.size), place.net.dtype
+        numbers = place.kind.drawn(transforms.white(shape, kind).to(device))
+        for _ in range(REDRAWN):
+            dead = unmoved(numbers, place.kind, see)
+            if not len(dead):
+                break
+            again = transforms.white(shape, kind, dead).to(device)
+            numbers[dead.to(device)] = place.kind.drawn(again)
     return ascend(
         numbers,
         place.kind,
-        lambda pictures: aim(pictures, which),
+        see,
         steps=options.steps,
         rate=options.rate,
         transform=transforms,
@@ -238,7 +256,7 @@ def final(place: Studio, pictures: Tensor, features: Tensor) -> Tensor:
     if place.target is None:
         return pictures.new_full((len(pictures),), torch.nan)
     with torch.no_grad():
-        for some, wanted in zip(pictures.split(16), features.split(16), strict=True):
+        for some, wanted in zip(torch.split(pictures, 16), torch.split(features, 16), strict=True):
             read = place.reads(some.to(place.net.device), [place.place])[place.place]
             rows.append(place.told(read, wanted).cpu())
     return torch.cat(rows)

@@ -27,6 +27,15 @@ class Climbed(NamedTuple):
     target: Tensor  # (picture, step)
 
 
+def unmoved(numbers: Tensor, kind: Parametrisation, see: Callable[[Tensor], Seen]) -> Tensor:
+    """Places of pictures that nothing moves, as their aim is behind a ReLU that is silent."""
+    numbers = numbers.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        total = see(kind.picture(numbers)).objective.sum()
+        (into,) = torch.autograd.grad(total, [numbers])
+    return (into.flatten(1) == 0).all(1).nonzero()[:, 0].cpu()
+
+
 def ascend(
     numbers: Tensor,
     kind: Parametrisation,

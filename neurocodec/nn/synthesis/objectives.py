@@ -19,4 +19,5 @@ def along(activation: Tensor, direction: Tensor, power: float) -> Tensor:
     tiny = torch.finfo(h.dtype).tiny
     size = (h * s).sum(1) / s.norm(dim=1).clamp(min=tiny)
     cosine = size / h.norm(dim=1).clamp(min=tiny)
-    return size * cosine.clamp(min=LEAST_COSINE) ** power
+    aimed: Tensor = size * cosine.clamp(min=LEAST_COSINE) ** power
+    return aimed

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from neurocodec.nn.synthesis.natural import Natural
 
-NAMES: Final = ("phase", "fourier", "pixels")
-
 
 @dataclass(frozen=True)
 class Parametrisation(ABC):
@@ -50,10 +48,13 @@ class Parametrisation(ABC):
         return tuple(range(2, 2 + len(self.natural.size)))
 
     def _spectrum(self, made: Tensor) -> Tensor:
-        return torch.fft.rfftn(made, dim=self.axes, norm="ortho")
+        found: Tensor = torch.fft.rfftn(made, dim=self.axes, norm="ortho")
+        return found
 
     def _back(self, spectrum: Tensor) -> Tensor:
-        return torch.fft.irfftn(spectrum, s=self.natural.size, dim=self.axes, norm="ortho")
+        size = self.natural.size
+        found: Tensor = torch.fft.irfftn(spectrum, s=size, dim=self.axes, norm="ortho")
+        return found
 
 
 class Phase(Parametrisation):
@@ -116,7 +117,11 @@ class Pixels(Parametrisation):
         return numbers * self.natural.contrast
 
 
-KINDS: Final = dict(zip(NAMES, (Phase, Fourier, Pixels), strict=True))
+KINDS: Final[dict[str, type[Phase] | type[Fourier] | type[Pixels]]] = {
+    "phase": Phase,
+    "fourier": Fourier,
+    "pixels": Pixels,
+}
 
 
 def _on_the_sphere(numbers: Tensor) -> Tensor:

@@ -28,9 +28,12 @@ class Transforms:
             pictures = self._cropped(pictures, self.crop)
         return pictures + self._noise(pictures) if self.noise else pictures
 
-    def white(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """White noise (picture, ...), on the CPU."""
-        drawn = [d.standard_normal(tuple(shape), dtype=np.float32) for d in self._draws]
+    def white(
+        self, shape: Sequence[int], dtype: torch.dtype, which: Tensor | None = None
+    ) -> Tensor:
+        """White noise (picture, ...), on the CPU; of some of the pictures."""
+        chosen = self._draws if which is None else [self._draws[i] for i in which.tolist()]
+        drawn = [d.standard_normal(tuple(shape), dtype=np.float32) for d in chosen]
         return torch.from_numpy(np.stack(drawn)).to(dtype)
 
     def _cropped(self, pictures: Tensor, crop: tuple[float, float]) -> Tensor:
