@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -21,12 +21,13 @@ from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.synthesis.ascent import Seen
 from neurocodec.nn.synthesis.objectives import along
 from neurocodec.synthesis.making import (
+    Judged,
     Kind,
     Options,
     Studio,
     climb,
     dataset,
-    final,
+    judged,
     studio,
     warn_of_the_unconfirmed,
 )
@@ -125,47 +126,60 @@ def invert(
         contrast=contrast,
         seed=seed,
     )
-    power = arguments.at_least("power", power, 0)
     size = arguments.whole("batch_size", batch_size)
-    signs = _signs(sign)
     given = _attribution(attribution)
     _require_features(given, target)
+    asked = _Asked(layer, given, target, _signs(sign), arguments.at_least("power", power, 0))
     with studio(placed, like, target, placed.select_layers([layer]), options) as place:
-        outer, goals = _goals(place, layer, given, signs)
-        begun = _started(place, start, given, len(signs))
-        features = _features(given, len(signs))
+        return _inverted(place, asked, start, size, progress=progress)
 
-        def aim(pictures: Tensor, which: NDArray[np.intp]) -> Seen:
-            read = place.reads(pictures, sorted({layer, place.place}) if target else [layer])
-            some = torch.from_numpy(which)
-            objective = along(read[layer], goals[some].to(pictures), power)
-            if target is None:
-                return Seen(objective, objective * torch.nan)
-            with torch.no_grad():
-                return Seen(objective, place.told(read[place.place], features[some]))
 
-        made = climb(place, outer, aim, begun, size, progress=progress)
-        sizes = [len(x) for x in outer.values()]
-        found = final(place, made.picture.flatten(0, len(sizes) - 1), features)
-        mean, deviation = (torch.from_numpy(x)[features] for x in place.of_natural())
-        score = ((found.double() - mean) / deviation).reshape(sizes)
-        side = torch.tensor([1.0 if s == v.EXCITATORY else -1.0 for s in signs])
-        confirmed = score * side > 0
-        told = torch.stack([found.double().reshape(sizes), score]).to(found)
-        result = dataset(place, outer, made, told, confirmed)
-        if target is not None:
-            warn_of_the_unconfirmed(confirmed, "move their target as their sign says")
-        facts: dict[str, Any] = {
-            **place.session.facts,
-            "layer": layer,
-            "target": target and {"kind": type(target).__name__, "parameters": target},
-            "power": power,
-            "options": options,
-            "like_sha256": place.like.samples.sha256,
-            "attribution_sha256": fingerprint(given),
-            "start_sha256": None if begun is None else fingerprint(begun.numpy()),
-        }
-        return stamp(result, "nc.invert", **facts)
+class _Asked(NamedTuple):
+    """What pictures are made of."""
+
+    layer: str
+    given: xr.DataArray
+    target: Target | None
+    signs: list[str]
+    power: float
+
+
+def _inverted(
+    place: Studio,
+    asked: _Asked,
+    start: xr.DataArray | str,
+    batch_size: int,
+    *,
+    progress: bool,
+) -> xr.Dataset:
+    layer, given, target, signs, power = asked
+    outer, goals = _goals(place, layer, given, signs)
+    begun = _started(place, start, given, len(signs))
+    features = _features(given, len(signs))
+
+    def aim(pictures: Tensor, which: NDArray[np.intp]) -> Seen:
+        read = place.reads(pictures, sorted({layer, place.place}) if target else [layer])
+        some = torch.from_numpy(which)
+        objective = along(read[layer], goals[some].to(pictures), power)
+        if target is None:
+            return Seen(objective, objective * torch.nan)
+        with torch.no_grad():
+            return Seen(objective, place.told(read[place.place], features[some]))
+
+    made = climb(place, outer, aim, begun, batch_size, progress=progress)
+    told, score = judged(place, made, features)
+    confirmed = score * torch.tensor([1.0 if s == v.EXCITATORY else -1.0 for s in signs]) > 0
+    result = dataset(place, outer, made, Judged(told, score), confirmed)
+    if target is not None:
+        warn_of_the_unconfirmed(confirmed, "move their target as their sign says")
+    facts: dict[str, Any] = {
+        **place.facts,
+        "layer": layer,
+        "power": power,
+        "attribution_sha256": fingerprint(given),
+        "start_sha256": None if begun is None else fingerprint(begun.numpy()),
+    }
+    return stamp(result, "nc.invert", **facts)
 
 
 def _signs(sign: str | Iterable[str]) -> list[str]:

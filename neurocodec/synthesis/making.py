@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ Kind: TypeAlias = Literal["phase", "fourier", "pixels"]
 RATES: Final = {"phase": 0.1, "fourier": 0.1, "pixels": 0.1}
 """Step of Adam, in radians or in units of the natural spectrum or contrast."""
 CROP: Final = (0.9, 0.99)
+CHECKED: Final = 16
+"""Pictures that are run at once where no gradient is needed."""
 REDRAWN: Final = 16
 """Times that noise from which nothing moves is drawn again."""
 NOISE: Final = 0.1
@@ -119,6 +121,20 @@ class Studio:
         """How many numbers the target has."""
         return max(1, *(len(x) for x in feature_dim(self.target).values()), 1) if self.target else 1
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the pictures depend on."""
+        target = self.target
+        known = None if target is None else {"kind": type(target).__name__, "parameters": target}
+        like_sha256 = self.like.samples.sha256
+        options, facts = self.options, self.session.facts
+        return {**facts, "target": known, "options": options, "like_sha256": like_sha256}
+            **self.session.facts,
+            "target": known,
+            "options": options,
+            "like_sha256": like_sha256,
+        }
+
     def reads(self, pictures: Tensor, layers: list[str]) -> dict[str, Tensor]:
         """Activations (picture, channel, positions...) of some layers, "" for the outputs."""
         x = self.like.samples_of(pictures)
@@ -157,7 +173,7 @@ class Studio:
             return np.full(1, np.nan), np.full(1, np.nan)
         rows = []
         with torch.no_grad():
-            for part in torch.split(self.like.batch, 16):
+            for part in torch.split(self.like.batch, CHECKED):
                 pictures = self.like.pictures(part).to(self.net.device)
                 rows.append(self.values(self.reads(pictures, [self.place])[self.place]).cpu())
         found = torch.cat(rows).double().numpy()
@@ -250,20 +266,33 @@ def _climb(
     )
 
 
-def final(place: Studio, pictures: Tensor, features: Tensor) -> Tensor:
-    """Target of pictures (picture, color, axes...) as they are, without transforms."""
-    rows = [torch.empty(0, dtype=place.net.dtype)]
-    if place.target is None:
-        return pictures.new_full((len(pictures),), torch.nan)
-    with torch.no_grad():
-        for some, wanted in zip(torch.split(pictures, 16), torch.split(features, 16), strict=True):
-            read = place.reads(some.to(place.net.device), [place.place])[place.place]
-            rows.append(place.told(read, wanted).cpu())
-    return torch.cat(rows)
+class Judged(NamedTuple):
+    """Target of pictures as they are, and by how many standard deviations it is above its mean."""
+
+    target: Tensor
+    score: Tensor
+
+
+def judged(place: Studio, made: Climbed, features: Tensor) -> Judged:
+    """Run finished pictures once more, without transforms; each has its own feature."""
+    outside = made.objective.shape[:-1]
+    pictures = made.picture.flatten(0, len(outside) - 1)
+    found = pictures.new_full((len(pictures),), torch.nan)
+    if place.target is not None:
+        rows = []
+        with torch.no_grad():
+            for first in range(0, len(pictures), CHECKED):
+                some = slice(first, first + CHECKED)
+                read = place.reads(pictures[some].to(place.net.device), [place.place])
+                rows.append(place.told(read[place.place], features[some]).cpu())
+        found = torch.cat(rows)
+    mean, deviation = (torch.from_numpy(x)[features] for x in place.of_natural())
+    score = (found.double() - mean) / deviation
+    return Judged(found.reshape(outside), score.to(found).reshape(outside))
 
 
 def dataset(
-    place: Studio, outer: Mapping[str, Any], made: Climbed, score: Tensor, confirmed: Tensor
+    place: Studio, outer: Mapping[str, Any], made: Climbed, told: Judged, confirmed: Tensor
 ) -> xr.Dataset:
     """Pictures with their labels, their way, and what the network says of them."""
     known, net = place.like, place.net
@@ -293,8 +322,8 @@ def dataset(
     if place.target is not None:
         found |= {
             v.TARGET_BY_STEP: put(made.target, v.TARGET_BY_STEP, (v.STEP,), steps, units),
-            v.TARGET: put(score[0], v.TARGET, (), {}, units),
-            v.TARGET_SCORE: put(score[1], v.TARGET_SCORE, (), {}),
+            v.TARGET: put(told.target, v.TARGET, (), {}, units),
+            v.TARGET_SCORE: put(told.score, v.TARGET_SCORE, (), {}),
             v.CONFIRMED: put(confirmed, v.CONFIRMED, (), {}),
         }
     return xr.Dataset(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,18 +12,18 @@ from torch import Tensor
 
 from neurocodec import arguments
 from neurocodec.attribution.plan import feature_dim
-from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError
-from neurocodec.labels import stamp
+from neurocodec.labels import fingerprint, stamp
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.synthesis.ascent import Seen
 from neurocodec.synthesis.making import (
+    Judged,
     Kind,
     Options,
     climb,
     dataset,
-    final,
+    judged,
     studio,
     warn_of_the_unconfirmed,
 )
@@ -132,42 +132,26 @@ def visualise(
         seed=seed,
     )
     size = arguments.whole("batch_size", batch_size)
+    draws = arguments.whole("draws", draws)
     with studio(placed, like, target, {}, options) as place:
-        begun, first = started(place, start, arguments.whole("draws", draws))
+        begun, first = started(place, start, draws)
         outer = {**first, **feature_dim(target)}
-        count = place.features
-
-        def features(which: NDArray[np.intp]) -> Tensor:
-            return torch.from_numpy(which % count)
+        total = int(np.prod([len(x) for x in outer.values()]))
+        features = torch.arange(total) % place.features
+        if begun is not None:
+            begun = begun.repeat_interleave(place.features, 0)
 
         def aim(pictures: Tensor, which: NDArray[np.intp]) -> Seen:
             read = place.reads(pictures, [place.place])[place.place]
-            told = place.told(read, features(which))
+            told = place.told(read, features[torch.from_numpy(which)])
             return Seen(told, told)
 
-        if begun is not None:
-            begun = begun.repeat_interleave(count, 0)
         made = climb(place, outer, aim, begun, size, progress=progress)
-        flat = made.picture.flatten(0, len(outer) - 1)
-        every = np.arange(len(flat))
-        mean, deviation = place.of_natural()
-        found = final(place, flat, features(every)).reshape([len(x) for x in outer.values()])
-        score = (found.double() - torch.from_numpy(mean)) / torch.from_numpy(deviation)
-        if not feature_dim(target):
-            score = (found.double() - float(mean[0])) / float(deviation[0])
-        confirmed = score > 0
-        tree = dataset(
-            place, outer, made, torch.stack([found.double(), score]).to(found), confirmed
-        )
-        warn_of_the_unconfirmed(confirmed, "drive their target above its mean over `like`")
-        facts: dict[str, Any] = {
-            **place.session.facts,
-            "target": {"kind": type(target).__name__, "parameters": target},
-            "options": options,
-            "like_sha256": place.like.samples.sha256,
-            "start_sha256": None if begun is None else Samples.of(placed, start).sha256,  # type: ignore[arg-type]
-        }
-        return stamp(tree, "nc.visualise", **facts)
+        told, score = judged(place, made, features)
+        result = dataset(place, outer, made, Judged(told, score), score > 0)
+        warn_of_the_unconfirmed(score > 0, "drive their target above its mean over `like`")
+        begun_as = None if begun is None else fingerprint(begun.numpy())
+        return stamp(result, "nc.visualise", **place.facts, start_sha256=begun_as)
 
 
 def _require_target(target: object) -> None:
