@@ -129,11 +129,6 @@ class Studio:
         like_sha256 = self.like.samples.sha256
         options, facts = self.options, self.session.facts
         return {**facts, "target": known, "options": options, "like_sha256": like_sha256}
-            **self.session.facts,
-            "target": known,
-            "options": options,
-            "like_sha256": like_sha256,
-        }
 
     def reads(self, pictures: Tensor, layers: list[str]) -> dict[str, Tensor]:
         """Activations (picture, channel, positions...) of some layers, "" for the outputs."""
@@ -314,8 +309,11 @@ def dataset(
             values.numpy(), (*outside, *dims), {**outside, **coords}, name=what, units=of or None
         )
 
+    natural = place.kind.natural
+    shown = put(pictures, name, known.dims, inner)
+    shown.attrs |= {"darkest": natural.low.tolist(), "brightest": natural.high.tolist()}
     found = {
-        name: put(pictures, name, known.dims, inner),
+        name: shown,
         v.OPACITY: put(made.opacity, v.OPACITY, known.axes, around),
         v.OBJECTIVE: put(made.objective, v.OBJECTIVE, (v.STEP,), steps),
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+import scipy.fft
 import torch
 from torch import Tensor
 
@@ -19,6 +21,7 @@ class Natural:
     mean: Tensor  # (color)
     colors: Tensor  # (color, component): orthonormal; the colours themselves unless there are three
     amplitude: Tensor  # (component, frequencies...), root of the mean power
+    cosines: Tensor  # (component, axes...), the same of cosines, for which no border wraps around
     low: Tensor  # (color)
     high: Tensor  # (color)
     contrast: float  # standard deviation about the mean
@@ -41,6 +44,7 @@ class Natural:
             mean=mean,
             colors=colors.to(pictures.dtype),
             amplitude=power.sqrt(),
+            cosines=in_cosines(rotated, axes).square().mean(0).sqrt(),
             low=pictures.amin(dim=(0, *axes)),
             high=pictures.amax(dim=(0, *axes)),
             contrast=float(flat.square().mean().sqrt()),
@@ -65,6 +69,16 @@ class Natural:
         """Pictures, kept to the range of each colour."""
         low, high = (_along(x, len(self.size)) for x in (self.low, self.high))
         return pictures.clamp(low, high)
+
+
+def in_cosines(values: Tensor, axes: tuple[int, ...], *, back: bool = False) -> Tensor:
+    """Orthonormal cosine transform (DCT-II) along axes, or back from it."""
+    for axis in axes:
+        size = values.shape[axis]
+        basis = torch.from_numpy(scipy.fft.dct(np.eye(size), axis=0, norm="ortho")).to(values)
+        values = torch.tensordot(values, basis if back else basis.T, dims=([axis], [0]))
+        values = values.movedim(-1, axis)
+    return values
 
 
 def _along(values: Tensor, axes: int) -> Tensor:

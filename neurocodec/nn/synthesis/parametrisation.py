@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from neurocodec.nn.synthesis.natural import Natural
+from neurocodec.nn.synthesis.natural import Natural, in_cosines
 
 
 @dataclass(frozen=True)
@@ -80,23 +80,23 @@ class Phase(Parametrisation):
 
 
 class Fourier(Parametrisation):
-    """Frequencies, each in units of the natural spectrum."""
+    """Frequencies in units of the natural spectrum: cosines, so that no border wraps around."""
 
     def drawn(self, noise: Tensor) -> Tensor:
-        """Frequencies of noise."""
-        return torch.view_as_real(self._spectrum(noise))
+        """White noise, frequency by frequency."""
+        return noise
 
     def of(self, pictures: Tensor) -> Tensor:
         """Their frequencies, in units of the natural spectrum."""
-        spectrum = self._spectrum(self.natural.components(pictures))
-        least = 1e-6 * self.natural.amplitude.amax()
-        return torch.view_as_real(spectrum / self.natural.amplitude.clamp(min=least))
+        least = 1e-6 * self.natural.cosines.amax()
+        found = in_cosines(self.natural.components(pictures), self.axes)
+        return found / self.natural.cosines.clamp(min=least)
 
     def components(self, numbers: Tensor) -> Tensor:
         """Back from frequencies."""
         if self.contrast is not None:
             numbers = _on_the_sphere(numbers)
-        return self._back(torch.view_as_complex(numbers.contiguous()) * self.natural.amplitude)
+        return in_cosines(numbers * self.natural.cosines, self.axes, back=True)
 
 
 class Pixels(Parametrisation):
