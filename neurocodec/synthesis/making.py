@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -162,6 +163,7 @@ class Studio:
         """Alias of the layer that the target reads, "" for the outputs."""
         return "" if self.target is None or self.target.layer is None else self.target.layer
 
+    @cached_property
     def of_natural(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation of the target over the pictures that others are like."""
         if self.target is None:
@@ -195,7 +197,7 @@ def studio(
     with opened(net, wanted, few) as session:
         bound = None if target is None else target.bind(session.outputs)
         made = Studio(net, session, known, kind, options, bound)
-        made.of_natural()  # a vector or position that does not fit, before anything long
+        _ = made.of_natural  # a vector or position that does not fit, before anything long
         yield made
 
 
@@ -281,7 +283,7 @@ def judged(place: Studio, made: Climbed, features: Tensor) -> Judged:
                 read = place.reads(pictures[some].to(place.net.device), [place.place])
                 rows.append(place.told(read[place.place], features[some]).cpu())
         found = torch.cat(rows)
-    mean, deviation = (torch.from_numpy(x)[features] for x in place.of_natural())
+    mean, deviation = (torch.from_numpy(x)[features] for x in place.of_natural)
     score = (found.double() - mean) / deviation
     return Judged(found.reshape(outside), score.to(found).reshape(outside))
 
