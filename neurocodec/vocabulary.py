@@ -51,6 +51,9 @@ INPUT: Final = "input"
 ACTIVE: Final = "active"
 SHOWN: Final = "shown"
 STEP: Final = "step"
+ICON: Final = "icon"
+ROW: Final = "row"
+COLUMN: Final = "column"
 
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
@@ -68,6 +71,11 @@ OBJECTIVE: Final = "objective"
 TARGET_BY_STEP: Final = "target_by_step"
 TARGET_SCORE: Final = "target_score"
 CONFIRMED: Final = "confirmed"
+MEAN_TARGET: Final = "mean_target"
+N_IMAGES: Final = "n_images"
+ATLAS_X: Final = "atlas_x"
+ATLAS_Y: Final = "atlas_y"
+ICON_OF_IMAGE: Final = "icon_of_image"
 EXCITATION_MAP: Final = "excitation_map"
 INHIBITION_MAP: Final = "inhibition_map"
 IRF: Final = "irf"
@@ -298,7 +306,12 @@ _WITHOUT_UNITS: Final = {
     "mode_difference": "localisation of a mode minus that of a control",
     "mode_difference_interval": "interval of the difference of a mode",
     "mode_localisation": "localisation of the maps of a mode",
-    "n_images": "images that a mode contributes to",
+    "n_images": "number of images",
+    "atlas_x": "place of an image in an atlas, from left to right",
+    "atlas_y": "place of an image in an atlas, from bottom to top",
+    "icon_of_image": "icon of the place of an image, -1 for none",
+    "row": "row of a place in the grid of an atlas",
+    "column": "column of a place in the grid of an atlas",
     "picture": "image as people see it, from 0 (black) to 1",
 }
 """Name -> long name."""
@@ -326,6 +339,7 @@ VARIABLES: Final = {
             Term("gradient", "gradient of the target with respect to a hidden channel"),
             Term("image", "image made by ascent"),
             Term("opacity", "size of the gradient at a position, summed over steps"),
+            Term("mean_target", "mean target of the images of a place"),
             Term("objective", "what an ascent climbs, through its transforms"),
             Term("target_by_step", "target on the way, through the transforms"),
             Term("inhibition", "size of the contributions of a layer that lower the target"),

@@ -129,12 +129,15 @@ def invert(
     size = arguments.whole("batch_size", batch_size)
     given = _attribution(attribution)
     _require_features(given, target)
-    asked = _Asked(layer, given, target, _signs(sign), arguments.at_least("power", power, 0))
+    asked = Asked(layer, given, target, _signs(sign), arguments.at_least("power", power, 0))
     with studio(placed, like, target, placed.select_layers([layer]), options) as place:
-        return _inverted(place, asked, start, size, progress=progress)
+        found = inverted(place, asked, start, size, progress=progress)
+    if target is not None:
+        warn_of_the_unconfirmed(found[v.CONFIRMED], "move their target as their sign says")
+    return found
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """What pictures are made of."""
 
     layer: str
@@ -144,14 +147,15 @@ class _Asked(NamedTuple):
     power: float
 
 
-def _inverted(
+def inverted(
     place: Studio,
-    asked: _Asked,
+    asked: Asked,
     start: xr.DataArray | str,
     batch_size: int,
     *,
     progress: bool,
 ) -> xr.Dataset:
+    """Pictures of an attribution, in a network that is hooked."""
     layer, given, target, signs, power = asked
     outer, goals = _goals(place, layer, given, signs)
     begun = _started(place, start, given, len(signs))
@@ -170,8 +174,6 @@ def _inverted(
     told, score = judged(place, made, features)
     confirmed = score * torch.tensor([1.0 if s == v.EXCITATORY else -1.0 for s in signs]) > 0
     result = dataset(place, outer, made, Judged(told, score), confirmed)
-    if target is not None:
-        warn_of_the_unconfirmed(confirmed, "move their target as their sign says")
     facts: dict[str, Any] = {
         **place.facts,
         "layer": layer,

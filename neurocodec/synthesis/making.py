@@ -58,13 +58,13 @@ class Options:
         cls,
         net: Network,
         *,
-        kind: str | None,
         steps: int,
-        rate: float | None,
-        crop: tuple[float, float] | Literal["auto"] | None,
-        noise: float | None,
-        contrast: float | None,
         seed: int,
+        kind: str | None = None,
+        rate: float | None = None,
+        crop: tuple[float, float] | Literal["auto"] | None = "auto",
+        noise: float | None = None,
+        contrast: float | None = None,
     ) -> Options:
         """Refuse what cannot be, before anything runs; a movie is neither cropped nor blurred."""
         still = net.history is None
@@ -329,9 +329,9 @@ def dataset(
     return xr.Dataset(found)
 
 
-def warn_of_the_unconfirmed(confirmed: Tensor, what: str) -> None:
+def warn_of_the_unconfirmed(confirmed: xr.DataArray, what: str) -> None:
     """Warn of pictures that do not do what they are for."""
-    count, total = int((~confirmed).sum()), confirmed.numel()
+    count, total = int((~confirmed).sum()), confirmed.size
     if count:
         warn(
             f"{count} of {total} pictures do not {what}: see `confirmed`; more steps=, another"

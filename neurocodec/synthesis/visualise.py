@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurocodec import arguments
+from neurocodec import vocabulary as v
 from neurocodec.attribution.plan import feature_dim
 from neurocodec.errors import InputError
 from neurocodec.labels import fingerprint, stamp
@@ -149,9 +150,10 @@ def visualise(
         made = climb(place, outer, aim, begun, size, progress=progress)
         told, score = judged(place, made, features)
         result = dataset(place, outer, made, Judged(told, score), score > 0)
-        warn_of_the_unconfirmed(score > 0, "drive their target above its mean over `like`")
         begun_as = None if begun is None else fingerprint(begun.numpy())
-        return stamp(result, "nc.visualise", **place.facts, start_sha256=begun_as)
+        found = stamp(result, "nc.visualise", **place.facts, start_sha256=begun_as)
+    warn_of_the_unconfirmed(found[v.CONFIRMED], "drive their target above its mean over `like`")
+    return found
 
 
 def _require_target(target: object) -> None:
