@@ -285,18 +285,18 @@ def _labelled(
     made = pictures.isel({v.SIGN: 0}, drop=True).rename({v.STIMULUS: v.ICON})
     units = found[v.TARGET].attrs.get("units", "")
     numbers = {
-        v.MEAN_TARGET: (mean, units),
-        v.N_IMAGES: (icons.images, None),
-        v.ROW: (icons.row, None),
-        v.COLUMN: (icons.column, None),
+        "mean_target": (mean, units),
+        "n_images": (icons.images, None),
+        "row": (icons.row, None),
+        "column": (icons.column, None),
         v.CONFIRMED: (np.sign(mean) == np.sign(np.asarray(made[v.TARGET])), None),
     }
     dims = {v.ICON: np.arange(len(icons.row))}
     own = {n: labelled(x, (v.ICON,), dims, name=n, units=u) for n, (x, u) in numbers.items()}
     images = {n: found[n] for n in (v.EXCITATION, v.INHIBITION, v.TARGET)}
-    for name, values in zip((v.ATLAS_X, v.ATLAS_Y), where.T, strict=True):
+    for name, values in zip(("atlas_x", "atlas_y"), where.T, strict=True):
         images[name] = labelled(values, (v.STIMULUS,), name=name)
-    images[v.ICON_OF_IMAGE] = labelled(icons.of_image, (v.STIMULUS,), name=v.ICON_OF_IMAGE)
+    images["icon_of_image"] = labelled(icons.of_image, (v.STIMULUS,), name="icon_of_image")
     nodes = {
         "/": xr.Dataset(images),
         "/icons": made.drop_vars(v.CONFIRMED).assign(own).assign_coords(dims),
