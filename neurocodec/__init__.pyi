@@ -113,6 +113,11 @@ from neurocodec.simulation import simulate_retina as simulate_retina
 from neurocodec.simulation import superposition as superposition
 from neurocodec.storage import open as open  # noqa: A004
 from neurocodec.storage import save as save
+
+# Pictures of what excites and what inhibits.
+from neurocodec.synthesis.atlas import attribution_atlas as attribution_atlas
+from neurocodec.synthesis.invert import invert as invert
+from neurocodec.synthesis.visualise import visualise as visualise
 from neurocodec.zoo import (
     datasets_available as datasets_available,
 )

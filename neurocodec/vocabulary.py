@@ -50,6 +50,8 @@ UNIT: Final = "unit"
 INPUT: Final = "input"
 ACTIVE: Final = "active"
 SHOWN: Final = "shown"
+STEP: Final = "step"
+ICON: Final = "icon"
 
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
@@ -61,6 +63,12 @@ TARGET: Final = "target"
 EXCITATION: Final = "excitation"
 INHIBITION: Final = "inhibition"
 NORM: Final = "norm"
+IMAGE: Final = "image"
+OPACITY: Final = "opacity"
+OBJECTIVE: Final = "objective"
+TARGET_BY_STEP: Final = "target_by_step"
+TARGET_SCORE: Final = "target_score"
+CONFIRMED: Final = "confirmed"
 EXCITATION_MAP: Final = "excitation_map"
 INHIBITION_MAP: Final = "inhibition_map"
 IRF: Final = "irf"
@@ -140,6 +148,8 @@ _WITHOUT_UNITS: Final = {
     "adjusted_rand_index": "adjusted Rand index",
     "alive": "part of the modes that are active on some row",
     "alive_share": "part of the modes that are active on some row",
+    "confirmed": "whether a picture does what it is for",
+    "target_score": "target minus its mean over natural pictures, in standard deviations",
     "chance": "cosine of a mode with the closest mode of shuffled rows",
     "variance_ratio": "variance along a mode over that of independent channels",
     "chance_variance_ratio": "variance ratio that 97.5 % of the modes of shuffled rows stay below",
@@ -289,7 +299,12 @@ _WITHOUT_UNITS: Final = {
     "mode_difference": "localisation of a mode minus that of a control",
     "mode_difference_interval": "interval of the difference of a mode",
     "mode_localisation": "localisation of the maps of a mode",
-    "n_images": "images that a mode contributes to",
+    "n_images": "number of images",
+    "atlas_x": "place of an image in an atlas, from left to right",
+    "atlas_y": "place of an image in an atlas, from bottom to top",
+    "icon_of_image": "icon of the place of an image, -1 for none",
+    "row": "row of a place in the grid of an atlas",
+    "column": "column of a place in the grid of an atlas",
     "picture": "image as people see it, from 0 (black) to 1",
 }
 """Name -> long name."""
@@ -315,6 +330,11 @@ VARIABLES: Final = {
             Term("firing_rate", "firing rate", HERTZ),
             Term("fluorescence", "fluorescence of an indicator, relative to its baseline"),
             Term("gradient", "gradient of the target with respect to a hidden channel"),
+            Term("image", "image made by ascent"),
+            Term("opacity", "size of the gradient at a position, summed over steps"),
+            Term("mean_target", "mean target of the images of a place"),
+            Term("objective", "what an ascent climbs, through its transforms"),
+            Term("target_by_step", "target on the way, through the transforms"),
             Term("inhibition", "size of the contributions of a layer that lower the target"),
             Term("inhibition_map", "inhibition by a position, summed over channels"),
             Term("irf", "instantaneous receptive field"),

@@ -14,6 +14,7 @@
 - `perturbation/`: a network with channels replaced, and run again from there on
 - `retina/`: models of ganglion cells: the CNN, the LN model, their training, torch-deep-retina's
 - `sparse/`: sparse decompositions of rows: settings, models, how they are fitted
+- `synthesis/`: an image from numbers, robustly, towards an aim
 - `video/`: networks that take video and return video
 """
 
@@ -32,5 +33,6 @@ __all__ = [
     "sparse",
     "standardisation",
     "superposition",
+    "synthesis",
     "video",
 ]

@@ -16,6 +16,7 @@
 - `overview`: the whole analysis in one figure, in the spirit of CODEC fig. 8B
 - `perturbation`: figures of networks whose channels are ablated or preserved (CODEC fig. 6 and
   11)
+- `pictures`: pictures made by ascent, beside the images
 - `responses`: figures of firing rates
 - `stability`: stability of modes across fits, and grids of settings
 - `statistics`: sparsity, signs, dimensionality by layer (fig. 3)
@@ -51,6 +52,7 @@ from neurocodec.plotting.perturbation import (
     plot_perturbation,
     plot_perturbation_areas,
 )
+from neurocodec.plotting.pictures import plot_pictures
 from neurocodec.plotting.responses import plot_responses
 from neurocodec.plotting.stability import plot_stability, plot_sweep
 from neurocodec.plotting.statistics import plot_layer_statistics
@@ -92,6 +94,7 @@ __all__ = [
     "plot_overview",
     "plot_perturbation",
     "plot_perturbation_areas",
+    "plot_pictures",
     "plot_pixel_curves",
     "plot_responses",
     "plot_silhouette",

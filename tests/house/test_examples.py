@@ -30,11 +30,12 @@ def test_own_network(monkeypatch):
     assert tree["source"].values.tolist() == ["china", "china", "flower", "flower"]
 
 
-def test_the_page_about_tension():
-    text = (EXAMPLES.parent / "docs" / "tension.md").read_text("utf-8")
+@pytest.mark.parametrize("page", ["tension", "synthesis"])
+def test_the_page_about(page):
+    text = (EXAMPLES.parent / "docs" / f"{page}.md").read_text("utf-8")
     code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     with torch.random.fork_rng(devices=[]):
-        exec(compile(code, "docs/tension.md", "exec"), {})  # noqa: S102 - ours
+        exec(compile(code, f"docs/{page}.md", "exec"), {})  # noqa: S102 - ours
 
 
 def test_own_recording(tmp_path):

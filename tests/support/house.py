@@ -23,7 +23,7 @@ ORDER = (
     ("attribution", "modes"),
     ("statistics", "categories", "cells"),
     ("fields", "maps", "perturbation", "interneurons"),
-    ("fitting",),
+    ("fitting", "synthesis"),
     ("analyses",),
     ("plotting",),
     ("reports",),
@@ -37,7 +37,7 @@ GROUPS = {
     "machinery": "identity storage kernels nn engine rows",
     "sources": "stimuli simulation adapters",
     "questions": "attribution modes statistics categories cells fields maps perturbation "
-    "interneurons fitting",
+    "interneurons fitting synthesis",
     "answers": "analyses plotting reports cli",
 }
 COLORS = {

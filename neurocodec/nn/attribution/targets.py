@@ -16,6 +16,7 @@ from neurocodec.nn.attribution.surprisal import Mahalanobis, Surprisal
 from neurocodec.nn.attribution.target import Target
 
 __all__ = [
+    "Difference",
     "Entropy",
     "Feature",
     "Features",
@@ -85,6 +86,59 @@ class Output(Target):
                 hint="target.bind(net.outputs)",
             )
         return outputs[..., self.which]
+
+
+@dataclass(frozen=True)
+class Difference(Target):
+    """Mean of some outputs minus mean of others: what tells two cells, or clusters, apart.
+
+    Parameters
+    ----------
+    more, less
+        Names or positions of outputs, one or several.
+
+    Examples
+    --------
+    >>> Difference(["a", "c"], "b").bind(["a", "b", "c"])(torch.tensor([[1.0, 5.0, 2.0]]))
+    tensor([-3.5000])
+    """
+
+    more: tuple[str | int, ...]
+    less: tuple[str | int, ...]
+
+    def __init__(
+        self, more: str | int | Sequence[str | int], less: str | int | Sequence[str | int]
+    ) -> None:
+        for name, given in (("more", more), ("less", less)):
+            some = (given,) if isinstance(given, str) or is_whole(given) else tuple(given)  # type: ignore[arg-type]
+            if not some:
+                raise InputError(
+                    came=f"{name} of no output",
+                    expected="names or positions of outputs",
+                    hint="nc.targets.Difference(0, 1)",
+                )
+            object.__setattr__(self, name, tuple(x if isinstance(x, str) else int(x) for x in some))
+
+    def bind(self, names: Sequence[str]) -> Difference:
+        """Turn names into positions."""
+        more, less = (
+            [int(Output(x).bind(names).which) % len(names) for x in side]
+            for side in (self.more, self.less)
+        )
+        both = sorted({*more} & {*less})
+        if both:
+            raise InputError(
+                came=f"output {names[both[0]]!r} on both sides of a difference",
+                expected="other outputs on each side",
+            )
+        return Difference(more, less)
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Mean of the one minus mean of the other."""
+        named = [x for x in (*self.more, *self.less) if isinstance(x, str)]
+        if named:
+            Output(named[0])(outputs)  # which says that positions are not known yet
+        return outputs[..., list(self.more)].mean(-1) - outputs[..., list(self.less)].mean(-1)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,166 @@
+"""Pictures of what excites and what inhibits: do they do it, and what do they cost.
+
+    python benchmarks/pictures.py signs --weights NETWORKS --photos PHOTOGRAPHS
+    python benchmarks/pictures.py speed --weights NETWORKS --photos PHOTOGRAPHS
+    python benchmarks/pictures.py retina --seconds 30
+
+The networks and photographs are those of `shared/weights-and-images.md`. Seconds are CPU seconds.
+
+signs: ResNet-18; units of a block before its last ReLU, at its centre; of the photographs those
+with the largest min(E+, E-). `nc.invert` of the attribution (ActGrad) in the block before, both
+signs, from noise: how often the excitatory picture drives the unit more than the inhibitory one,
+how often the latter lowers it below its mean over the photographs, and both in standard deviations.
+
+speed: 16 inversions in one batch against one by one, and against as many bare forward and backward
+passes to the same layers.
+
+retina: the bundled model: the most exciting movie of every cell against 1,000 windows of natural
+scenes of equal contrast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from tension import ACT_GRAD, block_names, clocked, photographs, resnet18
+
+import neurocodec as nc
+
+QUIET = {"progress": False}
+
+
+def pairs(weights: Path) -> dict[str, nc.Network]:
+    """ResNet-18, each block after the first before its last ReLU, with the block before it."""
+    module = resnet18(weights)
+    names = block_names(module)
+    found = {}
+    for early, late in pairwise(names):
+        known = nc.Network(module, layers={"early": early, "late": late})
+        layers = {"early": early, "pre": known.pre_activation("late")}
+        found[late] = nc.Network(module, layers)
+    return found
+
+
+def tense(
+    net: nc.Network, shown: xr.DataArray, channels: list[int], count: int
+) -> list[tuple[nc.targets.Feature, xr.DataArray]]:
+    """Units, and the attributions of the photographs that are most tense for them."""
+    target = nc.targets.Features("pre", channels=channels, position="center")
+    found = nc.tension(net, shown, "early", target=target, method=ACT_GRAD, **QUIET)
+    ranked = nc.rank_stimuli(found, by="tension", count=count)
+    made = []
+    for place, channel in enumerate(channels):
+        chosen = np.asarray(ranked.isel(feature=place)).ravel()
+        vector = np.eye(WIDTH[net.layers["pre"].module.split(".")[0]])[channel]
+        one = nc.targets.Feature("pre", vector, "center")
+        call = {"target": one, "method": ACT_GRAD, "layers": ["early"], "reduce": "none"}
+        tree = nc.contributions(net, shown[chosen], **call, **QUIET)
+        made.append((one, tree["early/contribution"]))
+    return made
+
+
+WIDTH = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
+"""Channels of the stages."""
+
+
+def signs(options: argparse.Namespace) -> None:
+    """Do the pictures do what their sign says."""
+    shown = photographs(options.photos, options.images)
+    every = []
+    for late, net in list(pairs(options.weights).items())[-options.layers :]:
+        width = WIDTH[late.split(".")[0]]
+        channels = np.random.default_rng(0).permutation(width)[: options.units].tolist()
+        rows = []
+        for one, attribution in tense(net, shown, channels, options.tense):
+            call = {"target": one, "like": shown, "steps": options.steps, **QUIET}
+            found = nc.invert(net, "early", attribution, **call)
+            rows.append(found.target_score.values.reshape(-1, 2))
+        every.append(np.concatenate(rows))
+        told(late, every[-1])
+    told("all", np.concatenate(every))
+
+
+def told(name: str, scores: np.ndarray) -> None:
+    """Print how often, and how far."""
+    plus, minus = scores.T
+    print(
+        f"{name}: n {len(plus)}, S+ > S- in {(plus > minus).mean():.1%}, S- below the mean in"
+        f" {(minus < 0).mean():.1%}; medians {np.median(plus):+.1f} and {np.median(minus):+.1f} sd",
+        flush=True,
+    )
+
+
+def speed(options: argparse.Namespace) -> None:
+    """A batch against one by one and against bare passes."""
+    shown = photographs(options.photos, options.images)
+    net = pairs(options.weights)["layer3.1"]
+    _, attribution = tense(net, shown, [5], 16)[0]
+    call = {"like": shown, "steps": options.steps, "sign": "excitatory", **QUIET}
+    nc.invert(net, "early", attribution[:1], **{**call, "steps": 1})
+    ready, _ = clocked(lambda: nc.invert(net, "early", attribution, **{**call, "steps": 1}))
+    batch, _ = clocked(lambda: nc.invert(net, "early", attribution, **call))
+    alone, _ = clocked(lambda: nc.invert(net, "early", attribution, batch_size=1, **call))
+    module = net.module.eval()
+    x = torch.from_numpy(shown.values[:16]).requires_grad_()
+    start = time.process_time()
+    for _ in range(options.steps):
+        y = module.maxpool(torch.relu(module.bn1(module.conv1(x))))
+        y = module.layer3[0](module.layer2(module.layer1(y)))
+        torch.autograd.grad(y.sum(), [x])
+    bare = time.process_time() - start
+    print(
+        f"16 pictures, {options.steps} steps: {batch:.1f} s (of which the set-up and one step"
+        f" {ready:.1f}), one by one {alone:.1f} s ({alone / batch:.2f} times), bare passes"
+        f" {bare:.1f} s ({batch / bare:.2f}; without set-up"
+        f" {(batch - ready) / bare * options.steps / max(1, options.steps - 1):.2f})"
+    )
+
+
+def retina(options: argparse.Namespace) -> None:
+    """Most exciting movies of all cells against natural windows of their contrast."""
+    net = nc.load_model("simulated-retina")
+    movie = nc.simulate_retina(0, duration=options.seconds, repeats=1).stimulus
+    values = movie.values.astype("float32")
+    ends = np.linspace(net.history, len(values), 1000).astype(int)
+    windows = np.stack([values[e - net.history : e] for e in ends])
+    better = []
+    names = net.outputs or ()
+    for name in names:
+        call = {"like": movie, "steps": options.steps, **QUIET}
+        found = nc.visualise(net, nc.targets.Output(name), **call)
+        made = found.stimulus.squeeze("draw").values
+        about = windows - windows.mean((1, 2, 3), keepdims=True)
+        size = about.std((1, 2, 3), keepdims=True)
+        equal = made.mean() + about * (made.std() / size)
+        with torch.no_grad():
+            parts = torch.from_numpy(equal.astype("float32")).split(100)
+            rates = torch.cat([net.module(x) for x in parts])[:, names.index(name)]
+        better.append(float(found.target.squeeze()) > float(rates.max()))
+    print(f"{sum(better)} of {len(better)} cells: above all of 1,000 windows of equal contrast")
+
+
+def main() -> None:
+    """Run one of the benchmarks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("signs", "speed", "retina"))
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--layers", type=int, default=5)
+    parser.add_argument("--units", type=int, default=20)
+    parser.add_argument("--tense", type=int, default=5, help="photographs of a unit")
+    parser.add_argument("--steps", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    globals()[options.what](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""`nc.attribution_atlas`: all the ways in which images excite and inhibit a feature, as one map."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from neurocodec import arguments
+from neurocodec import vocabulary as v
+from neurocodec.attribution.contributions import contributions
+from neurocodec.attribution.plan import require_one
+from neurocodec.attribution.tension import LINE, tension
+from neurocodec.errors import InputError
+from neurocodec.labels import labelled, provenance, stamp
+from neurocodec.network import Network, require_network
+from neurocodec.nn.attribution.method import Method
+from neurocodec.nn.attribution.target import Target
+from neurocodec.synthesis.invert import Asked, inverted
+from neurocodec.synthesis.making import Options, studio
+
+Layout: TypeAlias = Literal["tsne", "pca", "umap"]
+LAYOUTS: Final = ("tsne", "pca", "umap")
+LEAST: Final = 4
+"""Images of which a map can be made."""
+PERPLEXITY: Final = 30.0
+BLOCK: Final = 64
+"""Images whose attributions are in memory at once."""
+
+
+def attribution_atlas(
+    net: Network,
+    images: xr.DataArray,
+    layer: str,
+    *,
+    target: Target,
+    count: int = 10_000,
+    grid: int = 20,
+    least: int = 5,
+    layout: Layout = "tsne",
+    method: Method | None = None,
+    like: xr.DataArray | None = None,
+    steps: int = 64,
+    seed: int = 0,
+    batch_size: int = 16,
+    device: str | None = None,
+    workers: int | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Map of the images by how they excite and inhibit a feature, with a picture for each place.
+
+    Of all images those with the largest attribution (Euclidean norm) are laid out by the cosine of
+    their attributions, summed over positions; a grid is put over the map, and the attributions of
+    the images in one place are averaged, excitation and inhibition apart, as their mean would
+    cancel. Every place gets an icon: the picture that `nc.invert` makes of both together. The icon
+    runs through the network once more: the target of the icon is what colours its border (Hamblin
+    et al., Understanding Inhibition Through Maximally Tense Images, sec. 5).
+
+    Parameters
+    ----------
+    net
+        The network.
+    images
+        Images (stimulus, ...), in memory or in files.
+    layer
+        Alias of the layer that excites and inhibits.
+    target
+        One feature of a later layer, before its ReLU: `nc.targets.Feature`.
+    count
+        Images in the map.
+    grid
+        Places along each side of the map.
+    least
+        Images that a place needs for an icon.
+    layout
+        ``"tsne"`` (scikit-learn's, which sets out from principal components), ``"pca"``, or
+        ``"umap"`` where umap-learn is installed. The same seed gives the same map.
+    method
+        As of `nc.tension`.
+    like, steps, seed, batch_size
+        Of the icons, as for `nc.invert`.
+    device, workers, progress
+        As for `nc.contributions`.
+    out
+        A folder: the passes over the images are kept in it and go on where they stopped.
+
+    Returns
+    -------
+    xarray.DataTree
+        The root has, by image of the map: `excitation`, `inhibition`, `target`, `atlas_x`,
+        `atlas_y` (from 0 to 1), and `icon_of_image` (the number of its icon, -1 for none). The
+        node `icons` has, by `icon`: `image`, `opacity`, `target` of the icon, `mean_target` of its
+        images, `n_images`, `row` and `column` in the grid, and `confirmed`: whether both targets
+        have the same sign.
+
+    Raises
+    ------
+    InputError
+        Where fewer than 4 images have an attribution, or no place has enough images.
+
+    Examples
+    --------
+    >>> import neurocodec as nc
+    >>> import torch
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(),
+    ...                              torch.nn.Conv2d(4, 2, 3), torch.nn.Flatten())
+    >>> net = nc.Network(module, layers={"hidden": "1", "pre": "2"})
+    >>> draw = np.random.default_rng(0)
+    >>> images = xr.DataArray(draw.normal(size=(30, 3, 6, 6)).astype("float32"),
+    ...                       dims=("stimulus", "color", "y", "x"))
+    >>> unit = nc.targets.Feature("pre", [1.0, 0.0], position="center")
+    >>> found = nc.attribution_atlas(net, images, "hidden", target=unit, grid=2, like=images,
+    ...                              layout="pca", steps=3, progress=False)
+    >>> found["icons/image"].dims, found.atlas_x.dims
+    (('icon', 'color', 'y', 'x'), ('stimulus',))
+    """
+    placed = require_network(net).on(device)
+    require_one(target)
+    arguments.one_of("layout", layout, LAYOUTS)
+    asked = _Asked(
+        most=arguments.whole("count", count, LEAST),
+        grid=arguments.whole("grid", grid),
+        least=arguments.whole("least", least),
+        layout=layout,
+        seed=arguments.whole("seed", seed, 0),
+    )
+    options = Options.checked(placed, steps=steps, seed=asked.seed)
+    folder = None if out is None else arguments.path("out", out)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    call: dict[str, Any] = {
+        "target": target,
+        "method": method or LINE,
+        "workers": workers,
+        "progress": progress,
+    }
+    whole = tension(placed, images, layer, out=_file(folder, "tension"), **call)
+    if not isinstance(whole, xr.Dataset):
+        raise InputError(came=f"layer={layer!r}", expected="one layer", hint=f"layer={layer[0]!r}")
+    chosen = _largest(whole, asked.most)
+    shown = images.isel({v.STIMULUS: chosen})
+    rows = contributions(placed, shown, layers=[layer], out=_file(folder, "channels"), **call)
+    where = _places(_sums(rows[layer].to_dataset()[v.CONTRIBUTION]), asked)
+    icons = _icons(where, asked)
+    sums = _means(placed, shown, layer, icons, {**call, "progress": False})
+    shaped = Asked(layer, sums, target, [v.EXCITATORY], 2.0)
+    size, layers = arguments.whole("batch_size", batch_size), placed.select_layers([layer])
+    with studio(placed, images if like is None else like, target, layers, options) as place:
+        pictures = inverted(place, shaped, "noise", size, progress=progress)
+    return _labelled(whole.isel({v.STIMULUS: chosen}), where, icons, pictures, asked)
+
+
+class _Asked(NamedTuple):
+    """How the map is made."""
+
+    most: int
+    grid: int
+    least: int
+    layout: str
+    seed: int
+
+
+def _file(folder: Path | None, name: str) -> Path | None:
+    return None if folder is None else folder / f"{name}.zarr"
+
+
+def _largest(found: xr.Dataset, count: int) -> NDArray[np.intp]:
+    """Places of the images with the largest Euclidean norm, in their own order."""
+    norm = np.asarray(found[v.NORM].sel({v.ORDER: 2}))
+    order = np.argsort(-norm, kind="stable")[:count]
+    kept = np.sort(order[norm[order] > 0])
+    if len(kept) < LEAST:
+        raise InputError(
+            came=f"{len(kept)} images with an attribution",
+            expected=f"at least {LEAST}",
+            hint="a target before its ReLU: net.pre_activation(...)",
+        )
+    return kept
+
+
+def _sums(contribution: xr.DataArray) -> NDArray[np.float64]:
+    """Attribution of every channel, summed over positions, of length 1."""
+    net_sums = contribution.sum(v.SIGN) if v.SIGN in contribution.dims else contribution
+    rows = np.asarray(net_sums, dtype=np.float64).reshape(contribution.sizes[v.STIMULUS], -1)
+    size = np.linalg.norm(rows, axis=1, keepdims=True)
+    found: NDArray[np.float64] = np.divide(rows, size, out=np.zeros_like(rows), where=size > 0)
+    return found
+
+
+def _places(rows: NDArray[np.float64], asked: _Asked) -> NDArray[np.float64]:
+    """(image, 2) between 0 and 1."""
+    if asked.layout == "pca":
+        flat = PCA(2, svd_solver="full").fit_transform(rows)
+    elif asked.layout == "tsne":
+        perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
+        plan = TSNE(perplexity=perplexity, init="pca", random_state=asked.seed, metric="cosine")
+        flat = plan.fit_transform(rows.astype(np.float32))
+    else:
+        flat = _umap(rows, asked.seed)
+    low, high = flat.min(0), flat.max(0)
+    return np.asarray((flat - low) / np.where(high > low, high - low, 1), dtype=np.float64)
+
+
+def _umap(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    try:
+        import umap  # noqa: PLC0415 - it takes seconds, and numba
+    except ImportError as error:
+        raise InputError(
+            came="layout='umap' without umap-learn",
+            expected="umap-learn, or another layout",
+            hint="pip install umap-learn, or layout='tsne'",
+        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its seed, which takes one thread
+        found = umap.UMAP(n_neighbors=10, metric="cosine", random_state=seed).fit_transform(rows)
+    return np.asarray(found, dtype=np.float64)
+
+
+class _Icons(NamedTuple):
+    """Places of the grid that have an icon."""
+
+    of_image: NDArray[np.intp]  # (image): its icon, -1 for none
+    row: NDArray[np.intp]
+    column: NDArray[np.intp]
+    images: NDArray[np.intp]  # how many each has
+
+
+def _icons(where: NDArray[np.float64], asked: _Asked) -> _Icons:
+    side = asked.grid
+    steps = np.minimum((where * side).astype(np.intp), side - 1)
+    flat = steps[:, 1] * side + steps[:, 0]
+    places, inverse, counts = np.unique(flat, return_inverse=True, return_counts=True)
+    kept = counts >= asked.least
+    if not kept.any():
+        raise InputError(
+            came=f"at most {counts.max()} images in a place of a grid of {side} x {side}",
+            expected=f"a place with at least {asked.least}",
+            hint=f"grid={max(1, int(np.sqrt(len(where) / asked.least / 2)))}",
+        )
+    number = np.where(kept, np.cumsum(kept) - 1, -1)
+    row, column = np.divmod(places[kept], side)
+    return _Icons(number[inverse].astype(np.intp), row, column, counts[kept])
+
+
+def _means(
+    net: Network, images: xr.DataArray, layer: str, icons: _Icons, call: dict[str, Any]
+) -> xr.DataArray:
+    """Mean over the images of an icon of the size of their attributions, S+ and S- apart."""
+    total: NDArray[np.float64] | None = None
+    dims: tuple[Any, ...] = ()
+    for first in range(0, len(icons.of_image), BLOCK):
+        own = icons.of_image[first : first + BLOCK]
+        if (own < 0).all():
+            continue
+        some = images.isel({v.STIMULUS: slice(first, first + BLOCK)})
+        tree = contributions(net, some, layers=[layer], reduce="none", **call)
+        array = tree[layer].to_dataset()[v.CONTRIBUTION]
+        values, dims = np.asarray(array, dtype=np.float64), array.dims
+        if total is None:
+            total = np.zeros((len(icons.row), 2, *values.shape[1:]))
+        used = own >= 0
+        np.add.at(total[:, 0], own[used], values[used].clip(min=0))
+        np.add.at(total[:, 1], own[used], (-values[used]).clip(min=0))
+    sums = np.zeros(0) if total is None else total.sum(1)
+    return xr.DataArray(sums / icons.images.reshape(-1, *(1,) * (sums.ndim - 1)), dims=dims)
+
+
+def _labelled(
+    found: xr.Dataset,
+    where: NDArray[np.float64],
+    icons: _Icons,
+    pictures: xr.Dataset,
+    asked: _Asked,
+) -> xr.DataTree:
+    target = np.asarray(found[v.TARGET], dtype=np.float64)
+    every = range(len(icons.row))
+    mean = np.array([target[icons.of_image == i].mean() for i in every])
+    made = pictures.isel({v.SIGN: 0}, drop=True).rename({v.STIMULUS: v.ICON})
+    units = found[v.TARGET].attrs.get("units", "")
+    numbers = {
+        "mean_target": (mean, units),
+        "n_images": (icons.images, None),
+        "row": (icons.row, None),
+        "column": (icons.column, None),
+        v.CONFIRMED: (np.sign(mean) == np.sign(np.asarray(made[v.TARGET])), None),
+    }
+    dims = {v.ICON: np.arange(len(icons.row))}
+    own = {n: labelled(x, (v.ICON,), dims, name=n, units=u) for n, (x, u) in numbers.items()}
+    images = {n: found[n] for n in (v.EXCITATION, v.INHIBITION, v.TARGET)}
+    for name, values in zip(("atlas_x", "atlas_y"), where.T, strict=True):
+        images[name] = labelled(values, (v.STIMULUS,), name=name)
+    images["icon_of_image"] = labelled(icons.of_image, (v.STIMULUS,), name="icon_of_image")
+    nodes = {
+        "/": xr.Dataset(images),
+        "/icons": made.drop_vars(v.CONFIRMED).assign(own).assign_coords(dims),
+    }
+    facts = {"atlas": asked, "tension": provenance(found), "icons": provenance(pictures)}
+    return stamp(xr.DataTree.from_dict(nodes), "nc.attribution_atlas", **facts)

@@ -1,0 +1,339 @@
+"""Pictures made in batches: options checked before, labels put on after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neurocodec import arguments
+from neurocodec import vocabulary as v
+from neurocodec.attribution.plan import feature_dim, with_layer_of
+from neurocodec.engine.samples import bar, batches
+from neurocodec.engine.session import Session, opened
+from neurocodec.errors import InputError, warn
+from neurocodec.labels import labelled
+from neurocodec.network import Network
+from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.synthesis.ascent import Climbed, Seen, ascend, unmoved
+from neurocodec.nn.synthesis.parametrisation import KINDS, Parametrisation
+from neurocodec.nn.synthesis.transforms import Transforms
+from neurocodec.synthesis.like import Like, like
+
+Kind: TypeAlias = Literal["phase", "fourier", "pixels"]
+RATES: Final = {"phase": 0.1, "fourier": 0.1, "pixels": 0.1}
+"""Step of Adam, in radians or in units of the natural spectrum or contrast."""
+CROP: Final = (0.9, 0.99)
+CHECKED: Final = 16
+"""Pictures that are run at once where no gradient is needed."""
+REDRAWN: Final = 16
+"""Times that noise from which nothing moves is drawn again."""
+NOISE: Final = 0.1
+"""Of the contrast of natural pictures."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How pictures are made."""
+
+    kind: str
+    steps: int
+    rate: float
+    crop: tuple[float, float] | None
+    noise: float
+    contrast: float | None
+    seed: int
+
+    @classmethod
+    def checked(
+        cls,
+        net: Network,
+        *,
+        steps: int,
+        seed: int,
+        kind: str | None = None,
+        rate: float | None = None,
+        crop: tuple[float, float] | Literal["auto"] | None = "auto",
+        noise: float | None = None,
+        contrast: float | None = None,
+    ) -> Options:
+        """Refuse what cannot be, before anything runs; a movie is neither cropped nor blurred."""
+        still = net.history is None
+        kind = kind or ("phase" if still else "fourier")
+        arguments.one_of("kind", kind, KINDS)
+        crop = (CROP if still else None) if crop == "auto" else _crop(crop, still=still)
+        noise = (NOISE if still else 0.0) if noise is None else noise
+        return cls(
+            kind=kind,
+            steps=arguments.whole("steps", steps),
+            rate=_above_0("rate", RATES[kind] if rate is None else rate),
+            crop=crop,
+            noise=arguments.at_least("noise", noise, 0),
+            contrast=None if contrast is None else _above_0("contrast", contrast),
+            seed=arguments.whole("seed", seed, 0),
+        )
+
+
+def _above_0(name: str, value: Any) -> float:
+    found = arguments.at_least(name, value, 0)
+    if not found:
+        raise InputError(came=f"{name}={value!r}", expected="a number above 0", hint=f"{name}=0.1")
+    return found
+
+
+def _crop(crop: Any, *, still: bool) -> tuple[float, float] | None:
+    if crop is None:
+        return None
+    try:
+        low, high = (float(x) for x in crop)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not still or not 0 < low <= high <= 1:
+        raise InputError(
+            came=f"crop={crop!r}" + (" of a movie" if not still else ""),
+            expected="None, or the least and the largest part of the side that is seen",
+            hint="crop=None" if not still else "crop=(0.9, 0.99)",
+        )
+    return low, high
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A hooked network, and how pictures for it are made."""
+
+    net: Network
+    session: Session
+    like: Like
+    kind: Parametrisation
+    options: Options
+    target: Target | None
+
+    @property
+    def features(self) -> int:
+        """How many numbers the target has."""
+        return max(1, *(len(x) for x in feature_dim(self.target).values()), 1) if self.target else 1
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the pictures depend on."""
+        target = self.target
+        known = None if target is None else {"kind": type(target).__name__, "parameters": target}
+        like_sha256 = self.like.samples.sha256
+        options, facts = self.options, self.session.facts
+        return {**facts, "target": known, "options": options, "like_sha256": like_sha256}
+
+    def reads(self, pictures: Tensor, layers: list[str]) -> dict[str, Tensor]:
+        """Activations (picture, channel, positions...) of some layers, "" for the outputs."""
+        x = self.like.samples_of(pictures)
+        capture = self.session.capture
+        if "" in layers:
+            done = capture.run(x)
+            found = {**done.hidden, "": done.outputs}
+        else:
+            found = capture.reach(x, layers)
+        known = capture.layers
+        return {a: found[a] if a == "" else known[a].channels_first(found[a]) for a in layers}
+
+    def values(self, read: Tensor) -> Tensor:
+        """Target (picture, feature) of what it reads."""
+        target = self.target
+        if target is None:
+            return read.new_full((len(read), 1), torch.nan)
+        if target.per_sample or getattr(target, "hold", False):
+            target = target.fixed_at(read.detach())
+        found = target(read)
+        return found if found.ndim == 2 else found[:, None]
+
+    def told(self, read: Tensor, features: Tensor) -> Tensor:
+        """Target of each picture's own feature."""
+        values = self.values(read)
+        return values.gather(1, features.to(values.device)[:, None])[:, 0]
+
+    @property
+    def place(self) -> str:
+        """Alias of the layer that the target reads, "" for the outputs."""
+        return "" if self.target is None or self.target.layer is None else self.target.layer
+
+    @cached_property
+    def of_natural(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and standard deviation of the target over the pictures that others are like."""
+        if self.target is None:
+            return np.full(1, np.nan), np.full(1, np.nan)
+        rows = []
+        with torch.no_grad():
+            for part in torch.split(self.like.batch, CHECKED):
+                pictures = self.like.pictures(part).to(self.net.device)
+                rows.append(self.values(self.reads(pictures, [self.place])[self.place]).cpu())
+        found = torch.cat(rows).double().numpy()
+        return found.mean(0), found.std(0)
+
+
+@contextmanager
+def studio(
+    net: Network,
+    pictures: xr.DataArray | None,
+    target: Target | None,
+    layers: Mapping[str, Layer],
+    options: Options,
+) -> Iterator[Studio]:
+    """Hook a network and bind the target; everything is given back."""
+    known = like(net, pictures)
+    natural = known.natural.to(net.device)
+    contrast = options.contrast
+    if contrast is None and net.history is not None:
+        contrast = natural.contrast
+    kind = KINDS[options.kind](natural, contrast)
+    wanted = {**layers, **(with_layer_of(target, {}, net) if target else {})}
+    few = known.samples.few(net.device)
+    with opened(net, wanted, few) as session:
+        bound = None if target is None else target.bind(session.outputs)
+        made = Studio(net, session, known, kind, options, bound)
+        _ = made.of_natural  # a vector or position that does not fit, before anything long
+        yield made
+
+
+Aim: TypeAlias = Callable[[Tensor, NDArray[np.intp]], Seen]
+"""Of pictures, and their places among all that are made."""
+
+
+def climb(
+    place: Studio,
+    outer: Mapping[str, Any],
+    aim: Aim,
+    start: Tensor | None,
+    batch_size: int,
+    *,
+    progress: bool,
+) -> Climbed:
+    """Make all pictures, so many at once; `start` has the picture that each begins with."""
+    sizes = [len(x) for x in outer.values()]
+    count, steps = int(np.prod(sizes)), place.options.steps
+    done: list[Climbed] = []
+    with bar(count * steps, "pictures", progress=progress) as shown:
+        for first, stop in batches(count, batch_size, progress=False, what=""):
+            found = _climb(place, np.arange(first, stop), aim, start, shown.update)
+            done.append(Climbed(*(x.cpu() for x in found)))
+    whole = [torch.cat(parts) for parts in zip(*done, strict=True)]
+    return Climbed(*(x.reshape(*sizes, *x.shape[1:]) for x in whole))
+
+
+def _climb(
+    place: Studio,
+    which: NDArray[np.intp],
+    aim: Aim,
+    start: Tensor | None,
+    told: Callable[[int], object],
+) -> Climbed:
+    """Make some of the pictures, all at once."""
+    options, natural, device = place.options, place.kind.natural, place.net.device
+    seeds = [(options.seed, int(i)) for i in which]
+    transforms = Transforms(options.crop, options.noise * natural.contrast, seeds)
+
+    def see(pictures: Tensor) -> Seen:
+        return aim(pictures, which)
+
+    if start is not None:
+        numbers = place.kind.of(start[torch.from_numpy(which)].to(device))
+    else:
+        shape, kind = (len(natural.mean), *natural.size), place.net.dtype
+        numbers = place.kind.drawn(transforms.white(shape, kind).to(device))
+        for _ in range(REDRAWN):
+            dead = unmoved(numbers, place.kind, see)
+            if not len(dead):
+                break
+            again = transforms.white(shape, kind, dead).to(device)
+            numbers[dead.to(device)] = place.kind.drawn(again)
+    return ascend(
+        numbers,
+        place.kind,
+        see,
+        steps=options.steps,
+        rate=options.rate,
+        transform=transforms,
+        told=lambda: told(len(which)),
+    )
+
+
+class Judged(NamedTuple):
+    """Target of pictures as they are, and by how many standard deviations it is above its mean."""
+
+    target: Tensor
+    score: Tensor
+
+
+def judged(place: Studio, made: Climbed, features: Tensor) -> Judged:
+    """Run finished pictures once more, without transforms; each has its own feature."""
+    outside = made.objective.shape[:-1]
+    pictures = made.picture.flatten(0, len(outside) - 1)
+    found = pictures.new_full((len(pictures),), torch.nan)
+    if place.target is not None:
+        rows = []
+        with torch.no_grad():
+            for first in range(0, len(pictures), CHECKED):
+                some = slice(first, first + CHECKED)
+                read = place.reads(pictures[some].to(place.net.device), [place.place])
+                rows.append(place.told(read[place.place], features[some]).cpu())
+        found = torch.cat(rows)
+    mean, deviation = (torch.from_numpy(x)[features] for x in place.of_natural)
+    score = (found.double() - mean) / deviation
+    return Judged(found.reshape(outside), score.to(found).reshape(outside))
+
+
+def dataset(
+    place: Studio, outer: Mapping[str, Any], made: Climbed, told: Judged, confirmed: Tensor
+) -> xr.Dataset:
+    """Pictures with their labels, their way, and what the network says of them."""
+    known, net = place.like, place.net
+    outside = {d: c for d, c in outer.items() if d is not None}
+    inner = known.coords(net)
+    name = v.STIMULUS if net.history is not None else v.IMAGE
+    count = len(outside)
+    pictures = made.picture if v.COLOR in known.dims else made.picture.squeeze(count)
+    if v.COLOR in known.dims:
+        pictures = pictures.movedim(count, count + known.dims.index(v.COLOR))
+    around = {d: c for d, c in inner.items() if v.COLOR not in getattr(c, "dims", ())}
+    units = place.target.units if place.target else ""
+    steps = {v.STEP: np.arange(place.options.steps)}
+
+    def put(
+        values: Tensor, what: str, dims: tuple[str, ...], coords: Mapping[str, Any], of: str = ""
+    ) -> xr.DataArray:
+        return labelled(
+            values.numpy(), (*outside, *dims), {**outside, **coords}, name=what, units=of or None
+        )
+
+    natural = place.kind.natural
+    shown = put(pictures, name, known.dims, inner)
+    shown.attrs |= {"darkest": natural.low.tolist(), "brightest": natural.high.tolist()}
+    found = {
+        name: shown,
+        v.OPACITY: put(made.opacity, v.OPACITY, known.axes, around),
+        v.OBJECTIVE: put(made.objective, v.OBJECTIVE, (v.STEP,), steps),
+    }
+    if place.target is not None:
+        found |= {
+            v.TARGET_BY_STEP: put(made.target, v.TARGET_BY_STEP, (v.STEP,), steps, units),
+            v.TARGET: put(told.target, v.TARGET, (), {}, units),
+            v.TARGET_SCORE: put(told.score, v.TARGET_SCORE, (), {}),
+            v.CONFIRMED: put(confirmed, v.CONFIRMED, (), {}),
+        }
+    return xr.Dataset(found)
+
+
+def warn_of_the_unconfirmed(confirmed: xr.DataArray, what: str) -> None:
+    """Warn of pictures that do not do what they are for."""
+    count, total = int((~confirmed).sum()), confirmed.size
+    if count:
+        warn(
+            f"{count} of {total} pictures do not {what}: see `confirmed`; more steps=, another"
+            " seed=, or a target before its nonlinearity (net.pre_activation) may do"
+        )

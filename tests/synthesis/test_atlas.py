@@ -1,0 +1,143 @@
+"""Maps of attributions of images in which the reasons are planted."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import neurocodec as nc
+from neurocodec.errors import InputError
+
+QUIET = {"progress": False}
+COUNT, SIDE = 60, 6
+
+
+@pytest.fixture(scope="module")
+def network() -> nc.Network:
+    """The answer at a place: the first two colours excite it, the third inhibits it."""
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 3, 1, bias=False),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(3, 1, 1, bias=False),
+        torch.nn.Flatten(),
+    )
+    with torch.no_grad():
+        module[0].weight.copy_(torch.eye(3)[:, :, None, None])
+        module[2].weight.copy_(torch.tensor([1.0, 1.0, -1.0])[None, :, None, None])
+    return nc.Network(module, layers={"hidden": "1", "pre": "2"})
+
+
+@pytest.fixture(scope="module")
+def target() -> nc.targets.Feature:
+    return nc.targets.Feature("pre", [1.0], (2, 3))
+
+
+@pytest.fixture(scope="module")
+def reasons() -> np.ndarray:
+    """Colour of each image that is bright at the place; of the last ten none is."""
+    return np.append(np.arange(COUNT - 10) % 3, [-1] * 10)
+
+
+@pytest.fixture(scope="module")
+def images(reasons) -> xr.DataArray:
+    draw = np.random.default_rng(0)
+    values = draw.uniform(0.0, 0.2, size=(COUNT, 3, SIDE, SIDE)).astype("float32")
+    for image, color in zip(values, reasons, strict=True):
+        image[:, 2, 3] *= color >= 0
+        if color >= 0:
+            image[color, 2, 3] = draw.uniform(1, 2)
+    labels = [f"image {i}" for i in range(COUNT)]
+    return xr.DataArray(values, {"stimulus": labels}, ("stimulus", "color", "y", "x"))
+
+
+@pytest.fixture(scope="module")
+def options(target) -> dict:
+    method = nc.methods.ActGrad()
+    return {"target": target, "grid": 3, "least": 4, "steps": 25, "method": method, **QUIET}
+
+
+@pytest.fixture(scope="module", params=["tsne", "pca"])
+def found(request, network, images, options) -> xr.DataTree:
+    with np.errstate(all="raise"):
+        return nc.attribution_atlas(
+            network, images, "hidden", layout=request.param, count=50, **options
+        )
+
+
+@pytest.mark.filterwarnings("ignore:.*have no attribution")
+def test_images_without_an_attribution_are_left_out(found, images, reasons) -> None:
+    assert found.stimulus.values.tolist() == images.stimulus.values[reasons >= 0].tolist()
+    lit = images.isel(y=2, x=3).sel(stimulus=found.stimulus)
+    np.testing.assert_allclose(found.excitation, lit[:, :2].sum("color"), rtol=1e-5)
+    np.testing.assert_allclose(found.inhibition, lit[:, 2], rtol=1e-5)
+
+
+def test_images_lie_by_their_reason(found, reasons) -> None:
+    where = np.stack([found.atlas_x, found.atlas_y], 1)
+    assert where.min() == 0
+    assert where.max() == 1
+    distance = np.linalg.norm(where[:, None] - where[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    nearest = reasons[distance.argmin(1)]
+    assert (nearest == reasons[:50]).mean() > 0.95
+
+
+def test_icons_are_of_the_images_in_their_place(found) -> None:
+    icons = found["icons"]
+    steps = np.minimum((np.stack([found.atlas_y, found.atlas_x]) * 3).astype(int), 2)
+    for i in range(icons.sizes["icon"]):
+        inside = (steps[0] == int(icons.row[i])) & (steps[1] == int(icons.column[i]))
+        assert inside.sum() == icons.n_images[i] >= 4
+        assert (found.icon_of_image.values[inside] == i).all()
+        np.testing.assert_allclose(icons.mean_target[i], found.target[inside].mean(), rtol=1e-6)
+    outside = found.icon_of_image == -1
+    assert outside.sum() + icons.n_images.sum() == 50
+
+
+def test_icons_do_what_their_images_do(found) -> None:
+    icons = found["icons"]
+    image = icons.image[..., 2, 3].clip(0)
+    expected = image[:, 0] + image[:, 1] - image[:, 2]
+    np.testing.assert_allclose(icons.target, expected, atol=1e-6)
+    assert (icons.confirmed == (np.sign(icons.mean_target) == np.sign(icons.target))).all()
+    assert float(icons.confirmed.mean()) >= 0.9
+
+
+@pytest.mark.filterwarnings("ignore:.*have no attribution")
+def test_the_same_seed_is_the_same_map_also_after_a_stop(
+    found, network, images, options, tmp_path
+) -> None:
+    layout = nc.labels.provenance(found)["atlas"][3]
+    call = {"layout": layout, "count": 50, "out": tmp_path / "atlas", **options}
+    from neurocodec.synthesis import atlas
+
+    def stop(*_args, **_options):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(atlas, "inverted", stop)
+        with pytest.raises(KeyboardInterrupt):
+            nc.attribution_atlas(network, images, "hidden", **call)
+    again = nc.attribution_atlas(network, images, "hidden", **call)
+    for node in found.subtree:
+        for name, values in node.data_vars.items():
+            assert again[node.path][name].equals(values), name
+
+
+@pytest.mark.filterwarnings("ignore:.*have no attribution")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layout": "som"}, "som"),
+        ({"count": 3}, "count=3"),
+        ({"grid": 0}, "grid=0"),
+        ({"least": 0}, "least=0"),
+        ({"least": 100}, "at least 100"),
+        ({"seed": -1}, "seed=-1"),
+        ({"steps": 0}, "steps=0"),
+        ({"target": nc.targets.Features("pre", channels=[0])}, "one number"),
+    ],
+)
+def test_malformed(network, images, options, change, message) -> None:
+    with pytest.raises(InputError, match=message):
+        nc.attribution_atlas(network, images, "hidden", **{"layout": "pca", **options, **change})

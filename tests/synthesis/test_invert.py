@@ -1,0 +1,133 @@
+"""Pictures of attributions, against layers in which the answer is known."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import neurocodec as nc
+from neurocodec.errors import InputError
+
+QUIET = {"progress": False}
+
+
+@pytest.fixture(scope="module")
+def images() -> xr.DataArray:
+    values = np.random.default_rng(0).normal(size=(20, 2, 8, 8)).astype("float32")
+    return xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
+
+
+@pytest.fixture(scope="module")
+def network() -> nc.Network:
+    """Two channels, each of its colour; the answer is the first minus the second, at one place."""
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 2, 1, bias=False),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(2, 1, 1, bias=False),
+        torch.nn.Flatten(),
+    )
+    with torch.no_grad():
+        module[0].weight.copy_(torch.eye(2)[:, :, None, None])
+        module[2].weight.copy_(torch.tensor([1.0, -1.0])[None, :, None, None])
+    return nc.Network(module, layers={"hidden": "1", "answer": "2"})
+
+
+@pytest.fixture(scope="module")
+def target() -> nc.targets.Feature:
+    return nc.targets.Feature("answer", [1.0], (3, 4))
+
+
+@pytest.fixture(scope="module")
+def lit(images) -> xr.DataArray:
+    """Two images in which both colours are lit at the place."""
+    both = (images[:, :, 3, 4] > 0.1).all("color")
+    return images[both.values][:2]
+
+
+@pytest.fixture(scope="module")
+def attribution(network, lit, target) -> xr.DataArray:
+    options = {"target": target, "method": nc.methods.ActGrad(), "reduce": "none", **QUIET}
+    return nc.contributions(network, lit, layers=["hidden"], **options)["hidden/contribution"]
+
+
+def test_signs_light_their_own_colour_at_the_place(network, images, target, attribution) -> None:
+    options = {"like": images, "kind": "pixels", "steps": 40, "crop": None, "noise": 0, **QUIET}
+    found = nc.invert(network, "hidden", attribution, target=target, **options)
+    assert found.image.dims == ("stimulus", "sign", "color", "y", "x")
+    place = found.image[..., 3, 4]
+    assert (place.sel(sign="excitatory")[:, 0] > 1).all()
+    assert (place.sel(sign="inhibitory")[:, 1] > 1).all()
+    assert bool(found.confirmed.all())
+    assert (found.target.sel(sign="excitatory") > 1).all()
+    assert (found.target.sel(sign="inhibitory") < -1).all()
+    read = found.image[..., 0, 3, 4].clip(0) - found.image[..., 1, 3, 4].clip(0)
+    np.testing.assert_allclose(found.target, read, atol=1e-6)
+    brightest = found.opacity.sel(sign="excitatory").argmax(["y", "x"])
+    assert (brightest["y"] == 3).all()
+    assert (brightest["x"] == 4).all()
+
+
+def test_one_sign_is_that_of_both(network, images, target, attribution) -> None:
+    """Each picture has its own seed by its place, so the same call of one sign is another."""
+    options = {"like": images, "steps": 4, **QUIET}
+    both = nc.invert(network, "hidden", attribution, target=target, batch_size=3, **options)
+    again = nc.invert(network, "hidden", attribution, target=target, batch_size=16, **options)
+    xr.testing.assert_allclose(both, again, rtol=1e-4, atol=1e-4)
+    without = nc.invert(network, "hidden", attribution, **options)
+    assert "confirmed" not in without
+    xr.testing.assert_allclose(without.image, both.image, rtol=1e-5, atol=1e-5)
+
+
+def test_accentuation(network, images, lit, target, attribution) -> None:
+    start = lit
+    options = {"like": images, "steps": 30, "start": start, "crop": None, "noise": 0, **QUIET}
+    found = nc.invert(network, "hidden", attribution, target=target, **options)
+    begun = start[:, 0, 3, 4].clip(0).values - start[:, 1, 3, 4].clip(0).values
+    first = found.target_by_step[..., 0].values
+    np.testing.assert_allclose(first, np.stack([begun, begun], 1), atol=1e-4)
+    assert (found.target.sel(sign="excitatory").values > begun).all()
+    assert (found.target.sel(sign="inhibitory").values < begun).all()
+
+
+def test_many_features(network, images, attribution) -> None:
+    """A dim more, in any order: as one feature after the other."""
+    many = xr.concat([attribution, -attribution], "feature").transpose("channel", "feature", ...)
+    features = nc.targets.Features("answer", vectors=[[1.0], [-1.0]], position=(3, 4))
+    options = {"like": images, "steps": 20, "crop": None, "noise": 0, **QUIET}
+    found = nc.invert(network, "hidden", many, target=features, **options)
+    assert found.image.dims == ("stimulus", "feature", "sign", "color", "y", "x")
+    assert bool(found.confirmed.all())
+    np.testing.assert_allclose(
+        found.target.isel(feature=1),
+        -(found.image[:, 1, :, 0, 3, 4].clip(0) - found.image[:, 1, :, 1, 3, 4].clip(0)),
+        atol=1e-6,
+    )
+
+
+WRONG = [
+    (lambda s: s.values, {}, "DataArray"),
+    (lambda s: s[:, 0], {}, "dims"),
+    (lambda s: s[..., 1:], {}, "channels and positions"),
+    (lambda s: s * np.nan, {}, "NaN"),
+    (lambda s: s.clip(0), {}, "nothing inhibitory"),
+    (lambda s: 0 * s, {"sign": "excitatory"}, "nothing excitatory"),
+    (lambda s: s, {"sign": "up"}, "up"),
+    (lambda s: s, {"sign": ["excitatory", "excitatory"]}, "each sign once"),
+    (lambda s: s, {"sign": []}, "each sign once"),
+    (lambda s: s, {"target": "answer"}, "target='answer'"),
+    (lambda s: s, {"power": -1}, "power"),
+    (lambda s: s, {"start": "images"}, "'noise' or images"),
+    (lambda s: s.expand_dims(feature=3), {}, "features"),
+    (lambda s: s, {"layer": "none"}, "none"),
+]
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: case[2])
+def test_malformed(network, images, target, attribution, case) -> None:
+    change, options, message = case
+    known = {"layer": "hidden", "target": target, "like": images, "steps": 1, **QUIET}
+    known |= options
+    with pytest.raises(InputError, match=message):
+        nc.invert(network, known.pop("layer"), change(attribution), **known)
+    with pytest.raises(InputError, match="images of the attributions"):
+        nc.invert(network, "hidden", attribution, start=images[:1], like=images, **QUIET)
