@@ -17,6 +17,7 @@
 - `perturbation`: figures of networks whose channels are ablated or preserved (CODEC fig. 6 and
   11)
 - `responses`: figures of firing rates
+- `silence`: when cells are silent, and why: excitation and inhibition over time
 - `stability`: stability of modes across fits, and grids of settings
 - `statistics`: sparsity, signs, dimensionality by layer (fig. 3)
 - `stimulus`: figures of stimuli
@@ -52,6 +53,7 @@ from neurocodec.plotting.perturbation import (
     plot_perturbation_areas,
 )
 from neurocodec.plotting.responses import plot_responses
+from neurocodec.plotting.silence import plot_silence
 from neurocodec.plotting.stability import plot_stability, plot_sweep
 from neurocodec.plotting.statistics import plot_layer_statistics
 from neurocodec.plotting.stimulus import plot_stimulus
@@ -94,6 +96,7 @@ __all__ = [
     "plot_perturbation_areas",
     "plot_pixel_curves",
     "plot_responses",
+    "plot_silence",
     "plot_silhouette",
     "plot_stability",
     "plot_stimulus",
