@@ -202,7 +202,7 @@ def _plan(
         layers=_layers(net, names, wanted.target),
         target=wanted.target,
         method=wanted.method or LINE,
-        maps=_flag("maps", wanted.maps),
+        maps=arguments.flag("maps", wanted.maps),
         baseline=samples.baseline(wanted.baseline),
         given=wanted.baseline is not None,
     )
@@ -219,12 +219,6 @@ def _layers(net: Network, names: list[str], target: Target) -> dict[str, Layer]:
             hint=f"one of {[alias for alias in net.layers if alias != read]}",
         )
     return net.select_layers(names)
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise InputError(came=f"{name}={value!r}", expected="True or False")
-    return bool(value)
 
 
 def _warn_of_silence(tree: xr.DataTree, target: Target) -> None:
