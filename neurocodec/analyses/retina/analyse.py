@@ -304,6 +304,7 @@ def _maps(
 
 
 def _tension(net: Network, *given: xr.DataArray, **where: Any) -> dict[str, Any]:
+    where["baseline"] = _baseline(net) or "zeros"  # a grey screen, as of the contributions
     found, untense = cell_tension(net, *given, **where)
     return {"tension": found, "untense": untense}
 

@@ -51,6 +51,8 @@ def cell_tension(
     net: Network, stimulus: xr.DataArray, rates: xr.DataArray, target: xr.DataArray, **where: Any
 ) -> tuple[xr.Dataset | None, str]:
     """Excitation and inhibition of every cell by the first layer, or why there is none."""
+    # Beyond what the layer does at the baseline: from 0 on, what it does at a grey screen would be
+    # told as excitation and inhibition that are always there.
     # `excitation`, `inhibition`, `target` (time, cell); `silent` (cause, time, cell);
     # `silent_count`, `chance_silent_count` (cause, cell); `p_value` (cell) of what is cancelled
     try:

@@ -52,7 +52,8 @@ def test_of_a_cell_that_never_fires_nothing_is_said():
 def test_parts_are_those_of_the_network_before_its_nonlinearity():
     net, movie = small_network(), small_recording(80).stimulus
     rates = nc.respond(net, movie, progress=False)
-    found, untense = cell_tension(net, movie, rates, rates.sum("cell"), progress=False)
+    call = {"baseline": "zeros", "progress": False}
+    found, untense = cell_tension(net, movie, rates, rates.sum("cell"), **call)
     assert untense == ""
     module, reading = net.module, _reading(net)
     assert reading.layers[EARLY].module == "layer1.rectification"
@@ -63,9 +64,10 @@ def test_parts_are_those_of_the_network_before_its_nonlinearity():
     sums = module.readout.normalisation(
         module.readout.linear(module.readout.flatten(module.layer2(hidden)))
     )
+    grey = module.layer1(torch.zeros_like(window)).detach()
     for cell in range(4):
         (slope,) = torch.autograd.grad(sums[0, cell], hidden, retain_graph=True)
-        parts = (slope * hidden).detach()
+        parts = (slope * (hidden - grey)).detach()
         one = found.isel(time=5, cell=cell)
         assert float(one.excitation) == pytest.approx(float(parts.clamp(min=0).sum()), rel=1e-4)
         assert float(one.inhibition) == pytest.approx(float(-parts.clamp(max=0).sum()), rel=1e-4)
