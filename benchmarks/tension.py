@@ -4,6 +4,7 @@
     python benchmarks/tension.py memory --images 32
     python benchmarks/tension.py line --images 32
     python benchmarks/tension.py complete --network resnet18 --images 64
+    python benchmarks/tension.py cuts --out cuts.jsonl
     python benchmarks/tension.py units --images 400
 
 Needs the weights and the photographs of `shared/weights-and-images.md`: `--weights` is the folder
@@ -21,16 +22,21 @@ passes of the part alone, written in plain torch.
 complete: correlation of E+ - E- with the target, 10 logits, at every block: ActGrad, and the line.
 For `vgg16` (no batch norm): random read-outs of the pooled last layer, at every ReLU.
 
+cuts: the same for the table of docs/paper.md, a few cuts of every network, few images each; each
+line is kept in `--out`, and what is there is not done again: it may be stopped at any time.
+
 units: uniqueness of images that each rule ranks first, with its chance level.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +231,48 @@ def correlations(found: xr.Dataset) -> tuple[float, float, float]:
     return float(every.min()), float(every.median()), error
 
 
+CUTS = {
+    "cifar56": (
+        24,
+        5,
+        "layer3.7 layer3.4 layer3.0 layer2.8 layer2.4 layer2.0 layer1.8 layer1.4 layer1.0",
+    ),
+    "resnet18": (8, 3, "layer4.0 layer3.1 layer3.0 layer2.1 layer2.0 layer1.1 layer1.0"),
+    "resnet50": (6, 3, "layer4.1 layer4.0 layer3.5 layer3.2 layer3.0 layer2.0 layer1.0"),
+}
+"""Images, logits and cuts of each network, the cheap ones first."""
+
+
+def cuts(options: argparse.Namespace) -> None:
+    """Both methods at cuts of every network, one line of JSON for each."""
+    done = set()
+    if options.out.exists():
+        rows = map(json.loads, options.out.read_text("utf-8").splitlines())
+        done = {(row["network"], row["layer"], row["method"]) for row in rows}
+    for options.network, (options.images, logits, names) in CUTS.items():
+        wanted = [
+            (layer, name)
+            for layer in names.split()
+            for name in ("ActGrad", "line")
+            if (options.network, layer, name) not in done
+        ]
+        if not wanted:
+            continue
+        module, shown, last = network(options)
+        target = nc.targets.Features("answer", channels=list(range(logits)))
+        for layer, name in wanted:
+            net = nc.Network(module, {layer: layer, "answer": last})
+            call = {"target": target, "method": ACT_GRAD if name == "ActGrad" else None}
+            taken, found = clocked(partial(nc.tension, net, shown, layer, **call))
+            least, median, error = correlations(found)
+            row = {"network": options.network, "layer": layer, "method": name}
+            row |= {"images": options.images, "logits": logits, "r": median, "least_r": least}
+            row |= {"median_error": error, "cpu_seconds": taken}
+            with options.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(row, flush=True)
+
+
 def complete(options: argparse.Namespace) -> None:
     """Correlation with the target at every cut."""
     if options.network == "vgg16":
@@ -296,7 +344,14 @@ def uniqueness(options: argparse.Namespace) -> None:
     print(f"L1: {union / order.size:.2f}")
 
 
-TASKS = {"speed": speed, "memory": memory, "line": line, "complete": complete, "units": uniqueness}
+TASKS = {
+    "speed": speed,
+    "memory": memory,
+    "line": line,
+    "complete": complete,
+    "cuts": cuts,
+    "units": uniqueness,
+}
 
 
 def main() -> None:
@@ -310,6 +365,7 @@ def main() -> None:
     parser.add_argument("--full", type=int, default=3, help="calls of contributions that are timed")
     parser.add_argument("--network", default="resnet18")
     parser.add_argument("--layers", default="")
+    parser.add_argument("--out", type=Path, default=Path("cuts.jsonl"))
     shared = Path("../shared/data")
     parser.add_argument("--weights", type=Path, default=Path("../networks"))
     parser.add_argument("--photos", type=Path, default=shared / "photos-ccby")

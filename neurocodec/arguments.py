@@ -54,6 +54,13 @@ def several(name: str, value: Any, expected: str, *, hint: str = "") -> list[Any
     return list(value)
 
 
+def flag(name: str, value: Any, *, hint: str = "") -> bool:
+    """Take true or false, as Python's own bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(came=f"{name}={value!r}", expected="True or False", hint=hint)
+    return bool(value)
+
+
 def at_least(name: str, value: Any, least: float, *, hint: str = "") -> float:
     """Take a finite number of at least so much."""
     expected = f"a number of at least {least:g}"

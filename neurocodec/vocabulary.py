@@ -52,6 +52,7 @@ ACTIVE: Final = "active"
 SHOWN: Final = "shown"
 STEP: Final = "step"
 ICON: Final = "icon"
+CAUSE: Final = "cause"
 
 ACTIVATION: Final = "activation"
 COMPLETENESS_ERROR: Final = "completeness_error"
@@ -154,6 +155,7 @@ _WITHOUT_UNITS: Final = {
     "variance_ratio": "variance along a mode over that of independent channels",
     "chance_variance_ratio": "variance ratio that 97.5 % of the modes of shuffled rows stay below",
     "chance_replicated_share": "part of the modes of shuffled rows replicated across seeds",
+    "chance_silent_count": "silent_count where inhibition is shifted in time",
     "chance_uniqueness": "uniqueness of random choices",
     "chance_uniqueness_interval": "interval of random choices",
     "cluster": "cluster of a cell",
@@ -182,6 +184,8 @@ _WITHOUT_UNITS: Final = {
     "loss": "loss on held-out rows",
     "off_diagonal": "share of E+ + E- of features that an input has not",
     "second_bias": "bias of a feature",
+    "silent": "whether a cell is silent, by cause",
+    "silent_count": "number of times at which a cell is silent, by cause",
     "second_weight": "weight of a hidden unit in a feature",
     "loss_train": "loss on training rows",
     "matched_cosine": "cosine of a mode with that of all other fits",

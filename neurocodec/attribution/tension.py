@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -16,7 +16,7 @@ from neurocodec.attribution.between_layers import TensionPlan
 from neurocodec.engine.distributed import run_distributed
 from neurocodec.engine.estimate import Estimate
 from neurocodec.engine.run import Run
-from neurocodec.engine.samples import Samples
+from neurocodec.engine.samples import samples_at
 from neurocodec.errors import InputError, warn
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.integration import IntegratedGradients
@@ -44,6 +44,7 @@ def tension(
     method: Method | None = None,
     maps: bool = False,
     baseline: ArrayLike | xr.DataArray | Literal["zeros", "mean"] | None = None,
+    times: Any = None,
     batch_size: int | None = None,
     device: str | None = None,
     workers: int | None = None,
@@ -78,6 +79,8 @@ def tension(
     baseline
         Where lines in the layer start. None: at 0, as activation times gradient does. Else at what
         the layer is at ``"zeros"``, at the ``"mean"`` stimulus or at a sample.
+    times
+        Of a movie: the times to compute, as `nc.receptive_fields` takes them; all where None.
     batch_size, device, workers, out, client, progress
         As for `nc.contributions`.
 
@@ -121,7 +124,7 @@ def tension(
     ([3.0, 3.0], [2.0, 0.0])
     """
     placed = require_network(net).on(device if client is None else None)
-    plan = _plan(placed, stimulus, layer, Options(target, method, maps, baseline))
+    plan = _plan(placed, stimulus, layer, Options(target, method, maps, baseline, times))
     size = arguments.batch_size(batch_size)
     if client is None:
         with Run.opened(plan, size, workers, progress=progress, out=out) as run:
@@ -182,6 +185,7 @@ class Options(NamedTuple):
     method: Method | None
     maps: bool
     baseline: ArrayLike | xr.DataArray | None
+    times: Any = None
 
 
 def _plan(
@@ -191,14 +195,14 @@ def _plan(
     wanted: Options,
 ) -> TensionPlan:
     names = arguments.several("layer", layer, "an alias, or several", hint="layer='layer3.3'")
-    samples = Samples.of(net, stimulus, stream=True)
+    samples = samples_at(net, stimulus, wanted.times)
     return TensionPlan(
         net=net,
         samples=samples,
         layers=_layers(net, names, wanted.target),
         target=wanted.target,
         method=wanted.method or LINE,
-        maps=_flag("maps", wanted.maps),
+        maps=arguments.flag("maps", wanted.maps),
         baseline=samples.baseline(wanted.baseline),
         given=wanted.baseline is not None,
     )
@@ -215,12 +219,6 @@ def _layers(net: Network, names: list[str], target: Target) -> dict[str, Layer]:
             hint=f"one of {[alias for alias in net.layers if alias != read]}",
         )
     return net.select_layers(names)
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise InputError(came=f"{name}={value!r}", expected="True or False")
-    return bool(value)
 
 
 def _warn_of_silence(tree: xr.DataTree, target: Target) -> None:

@@ -9,6 +9,12 @@ _BLOCKS = 10
 """Number of blocks that are held out of a series, where it is long enough."""
 
 
+def liveliest(values: NDArray[np.float64], count: int) -> int:
+    """First place of the part, of so many in a row, in which values vary most."""
+    parts = np.lib.stride_tricks.sliding_window_view(values, count)
+    return int(parts.std(axis=1).argmax())
+
+
 def held_out(size: int, fraction: float, seed: int, *, series: bool) -> NDArray[np.bool_]:
     """True where a row is held out: rows by themselves, or blocks of a series."""
     mask = np.zeros(size, dtype=bool)

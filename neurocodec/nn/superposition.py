@@ -61,6 +61,7 @@ class Task:
 
     kind: Kind
     on: float = ON
+    first_bias: bool = True  # whether hidden units have one
 
     @property
     def inputs(self) -> int:
@@ -171,6 +172,8 @@ def _trained(task: Task, toys: Toys, steps: int, rate: float) -> Toys:
     for step in range(steps):
         x = torch.cat([task.rows(count, generator), zero])
         found = _gradient(toys, x, task.answers(x), weight)
+        if not task.first_bias:
+            found.b1.zero_()
         now = rate * (1 + math.cos(math.pi * step / steps)) / 2 / (1 - BETAS[0] ** (step + 1))
         late = math.sqrt(1 - BETAS[1] ** (step + 1))
         for part, slope, mean, square in zip(toys, found, means, squares, strict=True):

@@ -18,6 +18,7 @@
   11)
 - `pictures`: pictures made by ascent, beside the images
 - `responses`: figures of firing rates
+- `silence`: when cells are silent, and why: excitation and inhibition over time
 - `stability`: stability of modes across fits, and grids of settings
 - `statistics`: sparsity, signs, dimensionality by layer (fig. 3)
 - `stimulus`: figures of stimuli
@@ -54,6 +55,7 @@ from neurocodec.plotting.perturbation import (
 )
 from neurocodec.plotting.pictures import plot_pictures
 from neurocodec.plotting.responses import plot_responses
+from neurocodec.plotting.silence import plot_silence
 from neurocodec.plotting.stability import plot_stability, plot_sweep
 from neurocodec.plotting.statistics import plot_layer_statistics
 from neurocodec.plotting.stimulus import plot_stimulus
@@ -97,6 +99,7 @@ __all__ = [
     "plot_pictures",
     "plot_pixel_curves",
     "plot_responses",
+    "plot_silence",
     "plot_silhouette",
     "plot_stability",
     "plot_stimulus",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from neurocodec import clock
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
+from neurocodec.kernels.splits import liveliest
 
 
 def time_range(data: xr.DataArray) -> tuple[float, float]:
@@ -63,6 +64,5 @@ def excerpt(target: xr.DataArray, seconds: float = 6.0) -> slice:
     times = times_of(target)
     step = (times[-1] - times[0]) / max(len(times) - 1, 1)
     count = min(len(times), max(2, round(seconds / step))) if step else len(times)
-    parts = np.lib.stride_tricks.sliding_window_view(target.values.astype(np.float64), count)
-    first = int(parts.std(axis=1).argmax())
+    first = liveliest(target.values.astype(np.float64), count)
     return slice(float(times[first]), float(times[first + count - 1]))

@@ -24,6 +24,7 @@ from neurocodec.analyses.retina.findings import (
     RESPONSES,
     SHAPES,
     STABILITY,
+    TENSION,
     RetinaAnalysis,
 )
 from neurocodec.cells.clustering import is_one_type, misplaced_cells
@@ -42,6 +43,7 @@ from neurocodec.reports.page import (
     write_page,
 )
 from neurocodec.reports.retina_figures import figures
+from neurocodec.reports.retina_tension import tension_part
 
 MARGIN: Final = 0.5
 """Seconds before the first and after the last field that the explorer shows."""
@@ -107,6 +109,7 @@ def render(
         explorer=_explorer(analysis),
         variance=_variance(analysis),
         interneurons=_interneurons(analysis),
+        tension=tension_part(analysis),
         alone=[] if analysis.dynamics is None else _with_examples(analysis.dynamics.alone),
         ceiling=analysis.interneurons is not None and "ceiling" in analysis.interneurons,
         history=_history(analysis),
@@ -449,6 +452,11 @@ def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
             COMBINATIONS,
             "which modes are active together, examples, and how much of the fields they explain",
             f'nc.open("{COMBINATIONS}")["{first}/combinations"]',
+        ),
+        (
+            TENSION,
+            "excitation and inhibition of every cell by the first layer, and why it is silent",
+            f'nc.open("{TENSION}").silent',
         ),
         (
             INTERNEURONS,

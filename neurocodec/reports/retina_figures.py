@@ -14,6 +14,7 @@ from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.plotting import style, timeline
 from neurocodec.plotting.fields import is_light
 from neurocodec.reports.description import target_name
+from neurocodec.reports.retina_tension import tension_figures
 
 
 def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
@@ -36,6 +37,7 @@ def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
         yield from _layer_figures(analysis, layer, time, note)
     yield from _map_figures(analysis, note)
     yield from _dynamic_figures(analysis, time, note)
+    yield from tension_figures(analysis, note)
     yield from _interneuron_figures(analysis, note)
     if analysis.clusters:
         curve = plotting.plot_silhouette(analysis.clusters, title=f"silhouette{note}")

@@ -18,6 +18,7 @@ from neurocodec.errors import InputError
 from neurocodec.labels import labelled, provenance, stamp
 from neurocodec.nn import superposition as toys
 from neurocodec.nn.superposition import Kind, Task, Toys
+from neurocodec.simulation.toy_stacks import Stacks
 
 HIDDEN: Final = (12, 10, 8, 6)
 """Hidden units of the paper's networks."""
@@ -32,6 +33,7 @@ def train(
     *,
     hidden: int | Iterable[int] = HIDDEN,
     seeds: int = 1000,
+    first_bias: bool | None = None,
     steps: int = 20_000,
     learning_rate: float = 4e-3,
     out: str | Path | None = None,
@@ -53,10 +55,15 @@ def train(
         Numbers of hidden units, each trained by itself.
     seeds
         How many networks of each; weights of a seed do not depend on how many there are.
+    first_bias
+        Whether hidden units have a bias. None: for ``"xor"`` only, as in the authors' code. The
+        text has it for both; units that a bias keeps above 0 can hand on any mixture of inputs,
+        and a network without error need not be disentangled.
     steps, learning_rate
         Of Adam; the rate falls to 0 as a cosine.
     out
-        File to save to.
+        File to save to. A training that was stopped goes on from the last stack of 128 networks,
+        when the same call is made again.
     progress
         Whether to show a bar.
 
@@ -80,21 +87,25 @@ def train(
     >>> dict(found.expected_loss.sizes)
     {'hidden': 1, 'seed': 2}
     """
-    task = Task(arguments.one_of("kind", kind, get_args(Kind)))
+    arguments.one_of("kind", kind, get_args(Kind))
+    own = kind == "xor" if first_bias is None else arguments.flag("first_bias", first_bias)
+    task = Task(kind, first_bias=own)
     sizes = _sizes(hidden)
     seeds = arguments.whole("seeds", seeds, hint="seeds=1000")
     steps = arguments.whole("steps", steps, hint="steps=20_000")
     rate = arguments.at_least("learning_rate", learning_rate, 1e-9, hint="learning_rate=4e-3")
     path = None if out is None else arguments.path("out", out, hint="out='toys.nc'")
     found = dict[int, Toys]()
+    facts: dict[str, Any] = {"kind": kind, "hidden": sizes, "seeds": seeds}
+    facts |= {"first_bias": task.first_bias, "steps": steps, "learning_rate": rate}
+    stacks = Stacks(path, steps, rate, facts)
     with tqdm(total=seeds * len(sizes), desc="toys", unit="seed", disable=not progress) as bar:
         for size in sizes:
-            many = range(seeds)
-            found[size] = toys.train(task, size, many, steps=steps, rate=rate, told=bar.update)
-    facts = {"kind": kind, "hidden": sizes, "seeds": seeds, "steps": steps, "learning_rate": rate}
+            found[size] = stacks.trained(task, size, seeds, bar.update)
     tree = stamp(_tree(task, found), "nc.superposition.train", **facts)
     if path is not None:
         storage.save(tree, path)
+    stacks.done()
     return tree
 
 

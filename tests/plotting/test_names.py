@@ -16,7 +16,7 @@ from neurocodec.plotting import style
 
 ODD = "$a_b^c$ 50% \\d $"
 """Mathematics between dollars, one more dollar, a percent sign alone, a backslash."""
-OWN = {"sign", "kind", "group", "bound", "points", "map", "against", "control", "measure"}
+OWN = {"sign", "cause", "kind", "group", "bound", "points", "map", "against", "control", "measure"}
 """Coordinates whose names are the package's, not the user's."""
 NAMED = ("cell", "interneuron", "category", "concept")
 """Dims along which users have names."""

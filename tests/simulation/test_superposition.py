@@ -4,6 +4,7 @@ import xarray as xr
 
 import neurocodec as nc
 from neurocodec.errors import InputError
+from neurocodec.nn import superposition as toys
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,38 @@ def test_a_file_has_the_same(trained, tmp_path):
             xr.testing.assert_identical(tree.to_dataset(), trained.to_dataset())
 
 
+def test_a_training_that_was_stopped_goes_on_to_the_same(trained, tmp_path, monkeypatch):
+    call = {"hidden": (8, 6), "seeds": 3, "steps": 40, "progress": False, "out": tmp_path / "t.nc"}
+    whole, made = toys.train, []
+
+    def stopped(task, size, some, **how):
+        if size == 6:
+            raise KeyboardInterrupt
+        return whole(task, size, some, **how)
+
+    monkeypatch.setattr(toys, "train", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        nc.superposition.train("absolute", **call)
+    assert len([*tmp_path.glob("*.parts/*.nc")]) == 1
+    monkeypatch.setattr(toys, "train", lambda *a, **k: made.append(a[1]) or whole(*a, **k))
+    found = nc.superposition.train("absolute", **call)
+    assert made == [6]
+    xr.testing.assert_identical(found["units8"].to_dataset(), trained["units8"].to_dataset())
+    xr.testing.assert_identical(found.to_dataset(), trained.to_dataset())
+    assert [*tmp_path.iterdir()] == [tmp_path / "t.nc"]
+
+
+def test_hidden_units_have_a_bias_where_it_is_asked_for():
+    for kind, asked, there in (
+        ("absolute", None, False),
+        ("xor", None, True),
+        ("xor", False, False),
+    ):
+        call = {"hidden": 6, "seeds": 2, "steps": 3, "first_bias": asked, "progress": False}
+        found = nc.superposition.train(kind, **call)
+        assert bool(found["units6"].first_bias.any()) == there
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -65,6 +98,7 @@ def test_a_file_has_the_same(trained, tmp_path):
         ({"learning_rate": 0}, "learning_rate=0"),
         ({"learning_rate": np.nan}, "learning_rate=nan"),
         ({"out": 3}, "out=3"),
+        ({"first_bias": "no"}, "first_bias='no'"),
     ],
 )
 def test_bad_input_is_refused(options, message):

@@ -17,6 +17,7 @@ from neurocodec.analyses.options import MODE_SEEDS, MOMENTS, RETINA_EXPANSION, R
 from neurocodec.analyses.retina.dynamics import follow_fields
 from neurocodec.analyses.retina.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.analyses.retina.maps import map_movie
+from neurocodec.analyses.retina.tension import cell_tension
 from neurocodec.arguments import whole
 from neurocodec.attribution.contributions import contributions
 from neurocodec.attribution.plan import require_one
@@ -203,6 +204,7 @@ def analyse_retina(
         **_beside(movie, rates, recorded, interneurons),
         mode_stability=_mode_stability(tree, modes, [seed + i for i in range(again)], progress),
         scores=scores,
+        **_tension(net, stimulus, rates, tree[v.TARGET], **where),
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
@@ -299,6 +301,12 @@ def _maps(
     where["baseline"] = _baseline(net)
     found, unmapped = map_movie(net, stimulus, modes, target, method, **where)
     return {"maps": found, "unmapped": unmapped}
+
+
+def _tension(net: Network, *given: xr.DataArray, **where: Any) -> dict[str, Any]:
+    where["baseline"] = _baseline(net) or "zeros"  # a grey screen, as of the contributions
+    found, untense = cell_tension(net, *given, **where)
+    return {"tension": found, "untense": untense}
 
 
 def _interneurons(

@@ -27,6 +27,7 @@ SHAPES: Final = "field-shapes.nc"
 COMBINATIONS: Final = "combinations.nc"
 INTERNEURONS: Final = "interneurons.nc"
 MAPS: Final = "maps.nc"
+TENSION: Final = "tension.nc"
 STABILITY: Final = "mode-stability.nc"
 ENSEMBLE: Final = "ensemble.nc"
 
@@ -87,6 +88,11 @@ class RetinaAnalysis:
         What the interneurons saw (time, y, x), where that was not the movie.
     ensemble
         Summary figures of several models, where this is the first of them (`analyse_ensemble`).
+    tension
+        Excitation and inhibition of every cell by the first layer over a part of the movie, and
+        when it is silent as nothing drives it (`silent`), or as inhibition cancels what does.
+    untense
+        Why there is no tension; empty where there is.
     """
 
     model: str
@@ -112,6 +118,8 @@ class RetinaAnalysis:
     ceiling: xr.Dataset | None = None
     scores: xr.Dataset | None = None
     ensemble: xr.Dataset | None = None
+    tension: xr.Dataset | None = None
+    untense: str = ""
 
     def __repr__(self) -> str:
         found = self.interneurons
@@ -129,6 +137,7 @@ class RetinaAnalysis:
             f"  clusters      {', '.join(self.clusters) or 'none'}: .clusters, .stability",
             f"  fields        {'none' if self.dynamics is None else '.dynamics'}",
             f"  maps          {'none' if self.maps is None else '.maps'}",
+            f"  tension       {'none' if self.tension is None else '.tension'}",
             "  interneurons  "
             + ("none" if found is None else f"{found.sizes[v.INTERNEURON]}: .interneurons"),
             "  files: .save(folder); the page: .report(folder)",
@@ -242,6 +251,8 @@ class RetinaAnalysis:
             found[COMBINATIONS] = self.dynamics.tree()
         if self.maps is not None:
             found[MAPS] = self.maps
+        if self.tension is not None:
+            found[TENSION] = self.tension
         if self.interneurons is not None:
             found[INTERNEURONS] = self.interneurons
         if self.mode_stability:
