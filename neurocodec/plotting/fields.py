@@ -15,6 +15,8 @@ from neurocodec.errors import InputError
 from neurocodec.fields.describe import first_components
 from neurocodec.plotting import style
 
+GAP = 0.08
+"""Between maps of two colours, as part of their height."""
 MOST_FIELDS = 100
 """In one figure; more are too small to be seen."""
 
@@ -91,9 +93,7 @@ def _in_colors(
     for place, ax in enumerate(axes[:-1]):
         draw_map(ax, images[place], limit)
         style.tidy(ax, _color_of(images[place], place), xlabel=_axis_name(images, v.X))
-        one = bool((courses == courses[0]).all())  # course for all colours
-        color = style.INK if one else style.hue(_color_of(images[place], place))
-        draw_course(axes[-1], courses[place], color)
+    draw_courses(axes[-1], courses.assign_coords(images[v.COLOR].coords))
     explained = "" if share is None else f", {100 * float(share):.0f} % of the energy"
     heading = title or _name(images)
     look = {"fontsize": style.TEXT, "fontweight": "bold", "x": 0.01, "ha": "left"}
@@ -184,8 +184,18 @@ def is_light(image: xr.DataArray) -> bool:
     return image.sizes[v.Y] * image.sizes[v.X] == 1
 
 
+def signs_said(*, colors: bool) -> tuple[str, str]:
+    """How a map looks where it is above and below 0."""
+    return ("the hue of its colour", "grey") if colors else ("red", "blue")
+
+
 def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:
-    """Draw a map (y, x), red where it is positive, or in its colour's hue, full at `limit`."""
+    """Draw a map (y, x), red where it is positive, or in its colour's hue, full at `limit`.
+
+    Maps (color, y, x) stand one below the other, each in its own hue.
+    """
+    if v.COLOR in image.dims:
+        return _draw_stack(ax, image, limit)
     (top, bottom), (left, right) = (_edges(image, d) for d in (v.Y, v.X))
     return ax.imshow(
         image.values,
@@ -197,6 +207,31 @@ def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:
     )
 
 
+def _draw_stack(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:
+    """Maps of each colour, one below the other."""
+    image = image.transpose(v.COLOR, v.Y, v.X)
+    (top, bottom), (left, right) = (_edges(image, d) for d in (v.Y, v.X))
+    shift = (bottom - top) * (1 + GAP)
+    for place, one in enumerate(image):
+        drawn = draw_map(
+            ax, one if v.COLOR in one.coords else one.assign_coords(color=place), limit
+        )
+        drawn.set_extent((left, right, bottom + place * shift, top + place * shift))
+    ax.set_xlim(left, right)
+    ax.set_ylim(bottom + (len(image) - 1) * shift, top)
+    return drawn
+
+
+def name_colors(ax: Axes, image: xr.DataArray) -> None:
+    """Name the colours of a map that `draw_map` drew, each beside its own; nothing where none."""
+    if v.COLOR not in image.dims:
+        return
+    top, bottom = _edges(image, v.Y)
+    shift = (bottom - top) * (1 + GAP)
+    named = [_color_of(image.isel({v.COLOR: i}), i) for i in range(image.sizes[v.COLOR])]
+    style.hue_ticks(ax, [(top + bottom) / 2 + i * shift for i in range(len(named))], named)
+
+
 def draw_course(ax: Axes, course: xr.DataArray, color: str = style.INK) -> None:
     """Draw a time course (lag) over its lags; a dot where there is one lag."""
     lags = course[v.LAG].values
@@ -205,6 +240,17 @@ def draw_course(ax: Axes, course: xr.DataArray, color: str = style.INK) -> None:
     ax.plot(lags, course.values, color=color, linewidth=1.1, marker=marker)
     if lags.size > 1:
         ax.set_xlim(lags[0], lags[-1])
+
+
+def draw_courses(ax: Axes, courses: xr.DataArray) -> None:
+    """Draw a time course (lag), or those of colours (color, lag): one, where all are the same."""
+    if v.COLOR not in courses.dims:
+        draw_course(ax, courses)
+        return
+    courses = courses.transpose(v.COLOR, v.LAG)
+    one = bool((courses == courses[0]).all())
+    for place, course in enumerate(courses[:1] if one else courses):
+        draw_course(ax, course, style.INK if one else style.hue(_color_of(course, place)))
 
 
 def _parts(
