@@ -496,7 +496,8 @@ def test_a_page_about_a_movie_in_colours_names_them(monkeypatch):
     shown = dict.fromkeys(("maps-second", "moments", "combinations-second"), Drawing(b"png", ""))
     names = ("overview", "stimulus", "responses", "contributions-second", "modes-second")
     names += ("clusters-second", "silhouette", "completeness")
-    page = Page(render(found, {**dict.fromkeys(names, Drawing(b"png", "")), **shown}, {}))
+    html = render(found, {**dict.fromkeys(names, Drawing(b"png", "")), **shown}, {})
+    page = Page(html)
     assert "40 frames of 6 x 6 pixels in UV and green" in page.text
     assert "UV, green from the top, each colour's own hue where its light raises" in page.text
     assert "the hue of its colour where it raises the target and grey" in page.text
@@ -510,12 +511,6 @@ def test_a_page_about_a_movie_in_colours_names_them(monkeypatch):
     for figure in drawn.values():
         hues = {image.cmap.name for ax in figure.axes for image in ax.images}
         assert {"hue UV", "hue green"} <= hues
-    data = explorer_data_in(page)
+    data = json.loads(re.search(r'class="x-data">(.*?)</script>', html)[1])
     assert data["fields"]["size"] == [12, 6]
     assert [c["name"] for c in data["fields"]["colors"]] == ["UV", "green"]
-
-
-def explorer_data_in(page):
-    """What the explorer on a page shows."""
-    text = next(word for word in page.words if word.lstrip().startswith('{"cells"'))
-    return json.loads(text)
