@@ -14,8 +14,8 @@ from neurocodec.adapters.recordings.arrayed import matlab, stored
 from neurocodec.adapters.recordings.arrayed.bundle import cells_in
 from neurocodec.adapters.recordings.spikes import phy, text
 from neurocodec.adapters.recordings.spikes.cells import (
-    Cells,
     TABLES,
+    Cells,
     Quality,
     in_seconds,
     named,
