@@ -9,12 +9,16 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from scipy import ndimage
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.fields.describe import first_components
 from neurocodec.plotting import style
 
+MAP = (v.Y, v.X)
+HALF = 0.5
+"""Of the peak, from which on a pixel belongs to the centre that is outlined."""
 GAP = 0.08
 """Between maps of two colours, as part of their height."""
 MOST_FIELDS = 100
@@ -41,7 +45,9 @@ def plot_field(
     matplotlib.figure.Figure or matplotlib.figure.SubFigure
         Red: light excites in the recent past (ON); blue: darkness does (OFF). The part of the
         field's energy that the component has is written at the time course, where it is known. Of
-        full-field light, a movie of one pixel, the time course alone. Of a movie in colours, a map
+        full-field light, a movie of one pixel, the time course alone. Where y and x are in units,
+        such as um, the part around the peak that reaches half of it is outlined, and the diameter
+        of a circle of its area is said. Of a movie in colours, a map
         and a time course of each, in its own hue where light excites, grey where darkness does.
 
     Examples
@@ -70,7 +76,8 @@ def plot_field(
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
     limit = _limit(image)
     mesh = draw_map(left, image, limit)
-    style.tidy(left, title or _name(image), xlabel=_axis_name(image, v.X))
+    across = draw_contour(left, image)
+    style.tidy(left, title or _name(image), xlabel=f"{_axis_name(image, v.X)}{across}")
     left.set_ylabel(style.plain(_axis_name(image, v.Y)), fontsize=style.TEXT, color=style.INK)
     figure.colorbar(mesh, ax=left, shrink=0.8, label=style.plain(str(image.attrs.get("units", ""))))
     draw_course(right, course)
@@ -92,7 +99,9 @@ def _in_colors(
     limit = _limit(images)
     for place, ax in enumerate(axes[:-1]):
         draw_map(ax, images[place], limit)
-        style.tidy(ax, _color_of(images[place], place), xlabel=_axis_name(images, v.X))
+        across = draw_contour(ax, images[place])
+        named = f"{_axis_name(images, v.X)}{across}"
+        style.tidy(ax, _color_of(images[place], place), xlabel=named)
     draw_courses(axes[-1], courses.assign_coords(images[v.COLOR].coords))
     explained = "" if share is None else f", {100 * float(share):.0f} % of the energy"
     heading = title or _name(images)
@@ -220,6 +229,25 @@ def _draw_stack(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:
     ax.set_xlim(left, right)
     ax.set_ylim(bottom + (len(image) - 1) * shift, top)
     return drawn
+
+
+def draw_contour(ax: Axes, image: xr.DataArray) -> str:
+    """Outline the centre of a map (y, x) of which units are known, and say how wide it is."""
+    units = {str(image[d].attrs.get("units", "")) if d in image.coords else "" for d in MAP}
+    pixel = [abs(np.subtract(*_edges(image, d))) / image.sizes[d] for d in MAP]
+    if len(units) > 1 or units <= {"", v.DIMENSIONLESS, v.PIXEL} or min(image.shape) < 2:
+        return ""
+    size = np.abs(image.values)
+    peak = np.unravel_index(int(size.argmax()), image.shape)
+    high = image.values * np.sign(image.values[peak]) >= HALF * size[peak]
+    if not size[peak] > 0:
+        return ""
+    regions, _ = ndimage.label(high)
+    centre = regions == regions[peak]
+    across = 2 * np.sqrt(int(centre.sum()) * pixel[0] * pixel[1] / np.pi)
+    lines = (image[d].values.astype(float) for d in (v.X, v.Y))
+    ax.contour(*lines, centre.astype(float), levels=[0.5], colors=style.INK, linewidths=0.8)
+    return f"\noutlined: half of the peak, {across:.3g} {units.pop()} across"
 
 
 def name_colors(ax: Axes, image: xr.DataArray) -> None:
