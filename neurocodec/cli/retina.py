@@ -70,7 +70,7 @@ def run_retina(options: argparse.Namespace) -> None:
     from neurocodec.cells.recording import stimulus_of  # noqa: PLC0415
     from neurocodec.cli.movies import load_interneurons, load_movie, load_part  # noqa: PLC0415
     from neurocodec.nn.device import device_named  # noqa: PLC0415
-    from neurocodec.reports.retina import require_no_colors, write_report  # noqa: PLC0415
+    from neurocodec.reports.retina import write_report  # noqa: PLC0415
     from neurocodec.zoo import load_model  # noqa: PLC0415
 
     start = time.monotonic()
@@ -88,7 +88,6 @@ def run_retina(options: argparse.Namespace) -> None:
     cells = None
     if options.interneurons:
         cells = load_interneurons(options.interneurons, net, options.interneuron_part, options.spot)
-    require_no_colors(stimulus_of(movie))
     frames = stimulus_of(movie).sizes.get(v.TIME, 0)
     source = options.recording or options.movie or BUNDLED
     say(f"model {net.name}, movie {source} with {frames} frames")

@@ -14,6 +14,7 @@ from neurocodec import vocabulary as v
 from neurocodec.cells.combinations import EXAMPLE
 from neurocodec.errors import InputError
 from neurocodec.plotting import style
+from neurocodec.plotting.fields import draw_map, name_colors
 
 _SIZE: Final = 1.05
 """Of a map, in inches."""
@@ -142,13 +143,14 @@ def _draw(
 def _draw_map(
     ax: Axes, fields: xr.Dataset, example: xr.Dataset, windows: dict[str, tuple[slice, slice]]
 ) -> None:
-    values = _map_of(fields, example)
+    shown = _map_of(fields, example)
     window = windows.get(str(example[v.CELL].item()))
-    shown = values if window is None else values[window]
-    limit = float(np.abs(shown).max()) or 1.0
+    shown = shown if window is None else shown[..., *window]
+    limit = float(np.abs(shown.values).max()) or 1.0
     ax.set_axis_on()
-    ax.imshow(shown, cmap=style.CONTRIBUTIONS, vmin=-limit, vmax=limit, interpolation="nearest")
+    draw_map(ax, shown, limit)
     ax.set(xticks=[], yticks=[])
+    name_colors(ax, shown)
     ax.spines[:].set_color(style.MUTED)
     ax.set_title(style.plain(_names(example)), fontsize=style.TEXT - 2.5, color=style.INK, pad=2)
     ax.set_xlabel(
@@ -165,18 +167,19 @@ def _names(example: xr.Dataset) -> str:
     return "\n".join(" ".join(names[i : i + 3]) for i in range(0, len(names), 3))
 
 
-def _map_of(fields: xr.Dataset, example: xr.Dataset) -> NDArray[np.float64]:
-    """Spatial map of the field of an example."""
+def _map_of(fields: xr.Dataset, example: xr.Dataset) -> xr.DataArray:
+    """Spatial map (y, x), or (color, y, x), of the field of an example, its pixels numbered."""
     variable = v.SPATIAL if v.SPATIAL in fields else v.IRF
     if variable not in fields:
         raise InputError(
             came=f"fields with the variables {[*map(str, fields)]}", expected="'spatial' or 'irf'"
         )
-    field = _at(fields[variable], example)
+    field = _at(fields[variable], example).drop_vars((v.Y, v.X), errors="ignore")
+    colors = (v.COLOR,) if v.COLOR in field.dims else ()
     if variable == v.SPATIAL:
-        return np.asarray(field.isel({v.COMPONENT: 0}).transpose(v.Y, v.X).values)
-    whole = np.asarray(field.transpose(v.LAG, v.Y, v.X).values)
-    return np.asarray(whole[np.argmax((whole**2).sum(axis=(1, 2)))])
+        return field.isel({v.COMPONENT: 0}).transpose(*colors, v.Y, v.X)
+    whole = field.transpose(v.LAG, *colors, v.Y, v.X)
+    return whole[int((whole.values**2).sum(axis=tuple(range(1, whole.ndim))).argmax())]
 
 
 def _at(fields: xr.DataArray, example: xr.Dataset) -> xr.DataArray:
@@ -209,7 +212,8 @@ def _windows(fields: xr.Dataset, *kinds: xr.Dataset) -> dict[str, tuple[slice, s
     for examples in kinds:
         for i in range(examples.sizes[EXAMPLE]):
             example = examples.isel({EXAMPLE: i})
-            size = np.abs(_map_of(fields, example))
+            size = np.abs(_map_of(fields, example).values)
+            size = size.max(axis=0) if size.ndim > 2 else size
             name = str(example[v.CELL].item())
             size = size / (size.max() or 1.0)
             largest[name] = np.maximum(largest.get(name, size), size)

@@ -9,12 +9,18 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from scipy import ndimage
 
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.fields.describe import first_components
 from neurocodec.plotting import style
 
+MAP = (v.Y, v.X)
+HALF = 0.5
+"""Of the peak, from which on a pixel belongs to the centre that is outlined."""
+GAP = 0.08
+"""Between maps of two colours, as part of their height."""
 MOST_FIELDS = 100
 """In one figure; more are too small to be seen."""
 
@@ -39,7 +45,9 @@ def plot_field(
     matplotlib.figure.Figure or matplotlib.figure.SubFigure
         Red: light excites in the recent past (ON); blue: darkness does (OFF). The part of the
         field's energy that the component has is written at the time course, where it is known. Of
-        full-field light, a movie of one pixel, the time course alone. Of a movie in colours, a map
+        full-field light, a movie of one pixel, the time course alone. Where y and x are in units,
+        such as um, the part around the peak that reaches half of it is outlined, and the diameter
+        of a circle of its area is said. Of a movie in colours, a map
         and a time course of each, in its own hue where light excites, grey where darkness does.
 
     Examples
@@ -68,7 +76,8 @@ def plot_field(
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
     limit = _limit(image)
     mesh = draw_map(left, image, limit)
-    style.tidy(left, title or _name(image), xlabel=_axis_name(image, v.X))
+    across = draw_contour(left, image)
+    style.tidy(left, title or _name(image), xlabel=f"{_axis_name(image, v.X)}{across}")
     left.set_ylabel(style.plain(_axis_name(image, v.Y)), fontsize=style.TEXT, color=style.INK)
     figure.colorbar(mesh, ax=left, shrink=0.8, label=style.plain(str(image.attrs.get("units", ""))))
     draw_course(right, course)
@@ -90,10 +99,10 @@ def _in_colors(
     limit = _limit(images)
     for place, ax in enumerate(axes[:-1]):
         draw_map(ax, images[place], limit)
-        style.tidy(ax, _color_of(images[place], place), xlabel=_axis_name(images, v.X))
-        one = bool((courses == courses[0]).all())  # course for all colours
-        color = style.INK if one else style.hue(_color_of(images[place], place))
-        draw_course(axes[-1], courses[place], color)
+        across = draw_contour(ax, images[place])
+        named = f"{_axis_name(images, v.X)}{across}"
+        style.tidy(ax, _color_of(images[place], place), xlabel=named)
+    draw_courses(axes[-1], courses.assign_coords(images[v.COLOR].coords))
     explained = "" if share is None else f", {100 * float(share):.0f} % of the energy"
     heading = title or _name(images)
     look = {"fontsize": style.TEXT, "fontweight": "bold", "x": 0.01, "ha": "left"}
@@ -184,8 +193,18 @@ def is_light(image: xr.DataArray) -> bool:
     return image.sizes[v.Y] * image.sizes[v.X] == 1
 
 
+def signs_said(*, colors: bool) -> tuple[str, str]:
+    """How a map looks where it is above and below 0."""
+    return ("the hue of its colour", "grey") if colors else ("red", "blue")
+
+
 def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:
-    """Draw a map (y, x), red where it is positive, or in its colour's hue, full at `limit`."""
+    """Draw a map (y, x), red where it is positive, or in its colour's hue, full at `limit`.
+
+    Maps (color, y, x) stand one below the other, each in its own hue.
+    """
+    if v.COLOR in image.dims:
+        return _draw_stack(ax, image, limit)
     (top, bottom), (left, right) = (_edges(image, d) for d in (v.Y, v.X))
     return ax.imshow(
         image.values,
@@ -197,6 +216,50 @@ def draw_map(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:
     )
 
 
+def _draw_stack(ax: Axes, image: xr.DataArray, limit: float) -> AxesImage:
+    """Maps of each colour, one below the other."""
+    image = image.transpose(v.COLOR, v.Y, v.X)
+    (top, bottom), (left, right) = (_edges(image, d) for d in (v.Y, v.X))
+    shift = (bottom - top) * (1 + GAP)
+    for place, one in enumerate(image):
+        drawn = draw_map(
+            ax, one if v.COLOR in one.coords else one.assign_coords(color=place), limit
+        )
+        drawn.set_extent((left, right, bottom + place * shift, top + place * shift))
+    ax.set_xlim(left, right)
+    ax.set_ylim(bottom + (len(image) - 1) * shift, top)
+    return drawn
+
+
+def draw_contour(ax: Axes, image: xr.DataArray) -> str:
+    """Outline the centre of a map (y, x) of which units are known, and say how wide it is."""
+    units = {str(image[d].attrs.get("units", "")) if d in image.coords else "" for d in MAP}
+    pixel = [abs(np.subtract(*_edges(image, d))) / image.sizes[d] for d in MAP]
+    if len(units) > 1 or units <= {"", v.DIMENSIONLESS, v.PIXEL} or min(image.shape) < 2:
+        return ""
+    size = np.abs(image.values)
+    peak = np.unravel_index(int(size.argmax()), image.shape)
+    high = image.values * np.sign(image.values[peak]) >= HALF * size[peak]
+    if not size[peak] > 0:
+        return ""
+    regions, _ = ndimage.label(high)
+    centre = regions == regions[peak]
+    across = 2 * np.sqrt(int(centre.sum()) * pixel[0] * pixel[1] / np.pi)
+    lines = (image[d].values.astype(float) for d in (v.X, v.Y))
+    ax.contour(*lines, centre.astype(float), levels=[0.5], colors=style.INK, linewidths=0.8)
+    return f"\noutlined: half of the peak, {across:.3g} {units.pop()} across"
+
+
+def name_colors(ax: Axes, image: xr.DataArray) -> None:
+    """Name the colours of a map that `draw_map` drew, each beside its own; nothing where none."""
+    if v.COLOR not in image.dims:
+        return
+    top, bottom = _edges(image, v.Y)
+    shift = (bottom - top) * (1 + GAP)
+    named = [_color_of(image.isel({v.COLOR: i}), i) for i in range(image.sizes[v.COLOR])]
+    style.hue_ticks(ax, [(top + bottom) / 2 + i * shift for i in range(len(named))], named)
+
+
 def draw_course(ax: Axes, course: xr.DataArray, color: str = style.INK) -> None:
     """Draw a time course (lag) over its lags; a dot where there is one lag."""
     lags = course[v.LAG].values
@@ -205,6 +268,17 @@ def draw_course(ax: Axes, course: xr.DataArray, color: str = style.INK) -> None:
     ax.plot(lags, course.values, color=color, linewidth=1.1, marker=marker)
     if lags.size > 1:
         ax.set_xlim(lags[0], lags[-1])
+
+
+def draw_courses(ax: Axes, courses: xr.DataArray) -> None:
+    """Draw a time course (lag), or those of colours (color, lag): one, where all are the same."""
+    if v.COLOR not in courses.dims:
+        draw_course(ax, courses)
+        return
+    courses = courses.transpose(v.COLOR, v.LAG)
+    one = bool((courses == courses[0]).all())
+    for place, course in enumerate(courses[:1] if one else courses):
+        draw_course(ax, course, style.INK if one else style.hue(_color_of(course, place)))
 
 
 def _parts(

@@ -17,7 +17,13 @@ from neurocodec.arguments import one_of
 from neurocodec.errors import InputError
 from neurocodec.fields.describe import describe_fields, first_components
 from neurocodec.plotting import style, timeline
-from neurocodec.plotting.fields import cropped, draw_course, draw_map, is_light
+from neurocodec.plotting.fields import (
+    cropped,
+    draw_courses,
+    draw_map,
+    is_light,
+    name_colors,
+)
 from neurocodec.plotting.modes import draw_most_used
 from neurocodec.plotting.responses import cell_names, draw_rate, lively_cells
 
@@ -85,12 +91,6 @@ def plot_moments(
     >>> len(figure.axes)  # rate, loadings, their scale, and a map and a course for each moment
     7
     """
-    if v.COLOR in fields.dims:
-        raise InputError(
-            came="fields in colours",
-            expected="fields of one colour",
-            hint="fields.isel(color=0, drop=True)",
-        )
     cell = _chosen(fields, rates, cell)
     one = fields.isel({v.CELL: cell_names(fields[v.CELL]).index(cell)})
     rate_of = rates.isel({v.CELL: cell_names(rates).index(cell)})
@@ -158,7 +158,7 @@ def _draw_fields(
     fields = fields.isel({v.COMPONENT: 0}) if v.COMPONENT in fields.dims else fields
     fields = fields.sel({v.TIME: times})
     courses, images = first_components(fields)
-    images, polarity = cropped(images), describe_fields(fields)["polarity"].values
+    images, polarity = cropped(images), _polarity(fields, images)
     for i, (above, below) in enumerate(places):
         panel = figure.add_subplot(above)
         _draw_moment(panel, figure.add_subplot(below), courses[i], images[i])
@@ -169,15 +169,27 @@ def _draw_fields(
             panel.set_ylabel(style.plain(name), fontsize=style.TEXT - 1.5, color=style.INK)
 
 
+def _polarity(fields: xr.Dataset, images: xr.DataArray) -> list[str]:
+    """ON or OFF at each time; of fields in colours, of the colour with the largest weight."""
+    found = describe_fields(fields)["polarity"]
+    if v.COLOR not in found.dims:
+        return [str(text) for text in found.values]
+    best = abs(images).max((v.Y, v.X)).argmax(v.COLOR)
+    names = images[v.COLOR].values[best.values]
+    strongest = found.transpose(v.TIME, v.COLOR).isel({v.COLOR: best}).values
+    return [f"{name} {text}" for name, text in zip(names, strongest, strict=True)]
+
+
 def _draw_moment(panel: Axes, below: Axes, course: xr.DataArray, image: xr.DataArray) -> None:
     largest = float(np.abs(image.values).max())
     if not is_light(image):
         draw_map(panel, image, largest or 1.0)
-    draw_course(panel if is_light(image) else below, course)
+    draw_courses(panel if is_light(image) else below, course)
     for ax in (panel, below):
         ax.set_xticks([])
         ax.set_yticks([])
         ax.spines[:].set_visible(False)
+    name_colors(panel, image)
 
 
 def _connect(figure: Figure, rate: Axes, panel: Axes, moment: float) -> None:

@@ -68,8 +68,9 @@ def plot_overview(
     time = time or timeline.excerpt(analysis.tree.data_vars[v.TARGET])
     rates = timeline.within(analysis.rates, time)
     loadings = timeline.within(analysis.modes[layer].loadings, time)
-    figure = figure or style.new_figure(sum(HEIGHTS) + 1.4)
-    grid = figure.add_gridspec(4, 1, height_ratios=HEIGHTS)
+    heights = (HEIGHTS[0] * analysis.stimulus.sizes.get(v.COLOR, 1), *HEIGHTS[1:])
+    figure = figure or style.new_figure(sum(heights) + 1.4)
+    grid = figure.add_gridspec(4, 1, height_ratios=heights)
     frames, rate, parts, modes = (figure.add_subplot(grid[i]) for i in range(4))
     shown = f" (simulated {' and '.join(analysis.simulated)})" if analysis.simulated else ""
     start, stop = timeline.time_range(rates)

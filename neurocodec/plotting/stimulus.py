@@ -66,8 +66,8 @@ def plot_stimulus(
         style.tidy(ax, title, xlabel="time (s)")
         return ax
     brightness = Normalize(*np.quantile(stimulus.values[::10], (0.005, 0.995)))
-    for place, one in enumerate(shown):  # colours one below the other
-        named = str(one[v.COLOR].item()) if v.COLOR in one.coords else str(place)
+    names = [str(x[v.COLOR].item() if v.COLOR in x.coords else i) for i, x in enumerate(shown)]
+    for place, (one, named) in enumerate(zip(shown, names, strict=True)):  # one below the other
         below, above = (1.0 - (place + i) / len(shown) for i in (1, 0))
         for t in times:
             ax.imshow(
@@ -82,4 +82,6 @@ def plot_stimulus(
     ax.set_box_aspect(width / (stop - start) * len(shown) * height / across)
     style.tidy(ax, title, xlabel="time (s)")
     ax.spines[["left"]].set_visible(False)
+    if colors:
+        style.hue_ticks(ax, [1 - (i + 0.5) / len(names) for i in range(len(names))], names)
     return ax

@@ -188,6 +188,14 @@ def lights(color: str) -> Colormap:
     return LinearSegmentedColormap.from_list(f"light {color}", ["#000000", hue(color), "#ffffff"])
 
 
+def hue_ticks(ax: Axes, places: Sequence[float], colors: Sequence[str]) -> None:
+    """Name a stimulus' colours along y, each in its hue."""
+    ax.set_yticks(places, [plain(name) for name in colors], rotation=90, va="center")
+    ax.tick_params(axis="y", length=0, pad=1, labelsize=TEXT - 2.5)
+    for text, name in zip(ax.get_yticklabels(), colors, strict=True):
+        text.set_color(hue(name))
+
+
 def category_colors(names: Sequence[str]) -> dict[str, str]:
     """Colour of every different name; the same names have the same colours in all figures."""
     return {n: CATEGORIES[i % len(CATEGORIES)] for i, n in enumerate(sorted(set(names)))}

@@ -15,6 +15,7 @@ from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.modes.merge import merge_modes
+from neurocodec.plotting import style
 
 LEVELS: Final = 127
 """Steps from zero to the largest magnitude of a spatial map, as signed bytes hold them.
@@ -41,7 +42,9 @@ def field_arrays(fields: xr.Dataset) -> dict[str, xr.DataArray]:
             expected=f"a Dataset with {', '.join(map(repr, _FIELD_DIMS))}",
             hint="nc.receptive_fields(net, movie, times=..., rank=1)",
         )
-    parts = {k: labels.require_dims(fields[k], dims, k) for k, dims in _FIELD_DIMS.items()}
+    colors = (v.COLOR,) if v.COLOR in fields[v.SPATIAL].dims else ()
+    wanted = _FIELD_DIMS | {v.SPATIAL: (*_FIELD_DIMS[v.SPATIAL][:-2], *colors, v.Y, v.X)}
+    parts = {k: labels.require_dims(fields[k], dims, k) for k, dims in wanted.items()}
     for name, part in parts.items():
         labels.require_finite(part, name)
         if not part.size:
@@ -99,7 +102,7 @@ def pack_recorded(recorded: xr.DataArray, rates: xr.DataArray) -> dict[str, Any]
 
 def pack_fields(parts: Mapping[str, xr.DataArray]) -> dict[str, Any]:
     """Maps as bytes, in steps of 1/127 of their peaks; courses as two bytes a number."""
-    spatial = parts[v.SPATIAL].values
+    spatial = _stacked(parts[v.SPATIAL]).values
     peak = np.abs(spatial).max(axis=(-2, -1))
     maps, corners = zip(*(_cropped(m, p) for m, p in zip(spatial, peak, strict=True)), strict=True)
     temporal = np.clip(parts[v.TEMPORAL].values, -1.0, 1.0) * FINE_LEVELS
@@ -107,6 +110,7 @@ def pack_fields(parts: Mapping[str, xr.DataArray]) -> dict[str, Any]:
         "units": str(parts[v.SPATIAL].attrs.get("units", "")),
         "lag": parts[v.TEMPORAL][v.LAG].values.astype(float).tolist(),
         "size": list(spatial.shape[-2:]),
+        "colors": _colors(parts[v.SPATIAL]),
         "pixel": _pixel(parts[v.SPATIAL]),
         "levels": [LEVELS, FINE_LEVELS],
         "peak": pack(peak, np.float32),
@@ -115,6 +119,22 @@ def pack_fields(parts: Mapping[str, xr.DataArray]) -> dict[str, Any]:
         "temporal": pack(np.rint(temporal), np.int16),
         "share": pack(parts[v.ENERGY_SHARE].values, np.float32),
     }
+
+
+def _stacked(pictures: xr.DataArray) -> xr.DataArray:
+    """Pictures (..., y, x) of movies in colours: each colour below the one before."""
+    if v.COLOR not in pictures.dims:
+        return pictures
+    pictures = pictures.transpose(..., v.COLOR, v.Y, v.X)
+    *rest, colors, height, width = pictures.shape
+    values = pictures.values.reshape(*rest, colors * height, width)
+    return xr.DataArray(values, dims=(*pictures.dims[:-3], v.Y, v.X))
+
+
+def _colors(spatial: xr.DataArray) -> list[dict[str, str]]:
+    """Name and hue of every colour; empty where there are none."""
+    names = [str(name) for name in spatial[v.COLOR].values] if v.COLOR in spatial.dims else []
+    return [{"name": name, "hue": style.hue(name)} for name in names]
 
 
 def _cropped(maps: NDArray[Any], peak: NDArray[Any]) -> tuple[dict[str, Any], list[int]]:
@@ -137,15 +157,17 @@ def _pixel(spatial: xr.DataArray) -> dict[str, Any]:
 
 def pack_frames(stimulus: xr.DataArray, spatial: xr.DataArray) -> dict[str, Any]:
     """Newest frame of the window of every field, in 256 greys from darkest to brightest."""
-    stimulus = labels.require_dims(stimulus, (v.TIME, v.Y, v.X), "stimulus")
-    if stimulus.shape[1:] != spatial.shape[-2:]:
+    colors = (v.COLOR,) if v.COLOR in spatial.dims else ()
+    stimulus = labels.require_dims(stimulus, (v.TIME, *colors, v.Y, v.X), "stimulus")
+    shape = spatial.shape[-2 - len(colors) :]
+    if stimulus.shape[1:] != shape:
         raise InputError(
-            came=f"frames of {stimulus.shape[1:]} pixels and fields of {spatial.shape[-2:]}",
+            came=f"frames of {stimulus.shape[1:]} pixels and fields of {shape}",
             expected="the stimulus that the fields belong to",
         )
     frames = stimulus.isel({v.TIME: places(stimulus, spatial, v.TIME, "frames")})
     labels.require_finite(frames, "stimulus")
-    values = frames.values.astype(np.float64)
+    values = _stacked(frames).values.astype(np.float64)
     low, high = float(values.min()), float(values.max())
     grey = (values - low) * (255 / (high - low) if high > low else 0.0)
     units = str(stimulus.attrs.get("units", ""))

@@ -14,6 +14,7 @@ from neurocodec import vocabulary as v
 from neurocodec.analyses.images.findings import EACH_CHANNEL, EACH_MODE, ImageAnalysis
 from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.maps.examples import largest
+from neurocodec.plotting.fields import signs_said
 from neurocodec.reports.page import Drawing, Part, table
 
 _CLASSES: Final = ("class it follows best", "shown images of that class")
@@ -124,12 +125,13 @@ def retina_maps_part(analysis: RetinaAnalysis, drawn: Mapping[str, Drawing]) -> 
 
 def _movie_caption(layer: str, maps: xr.Dataset) -> str:
     lag = -1000 * float(maps[v.LAG].values[0])
+    raised, lowered = signs_said(colors=v.COLOR in maps[v.CONTRIBUTION_MAP].dims)
     return (
         f"{layer}. Columns, {maps.sizes[v.MODE]} of the most used modes; rows, the time at which "
         "the first of them is at its strongest, then that of the second, and so on, each at least "
         f"half a second from the others. Shown is what of the last {lag:.0f} ms of the movie acts "
-        "on the target through the channels of the mode at excitatory positions, red where it "
-        "raises the target and blue where it lowers it."
+        f"on the target through the channels of the mode at excitatory positions, {raised} where "
+        f"it raises the target and {lowered} where it lowers it."
     )
 
 

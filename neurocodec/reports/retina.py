@@ -29,7 +29,6 @@ from neurocodec.analyses.retina.findings import (
 )
 from neurocodec.cells.clustering import is_one_type, misplaced_cells
 from neurocodec.cells.explained import EXPLAINED
-from neurocodec.errors import InputError
 from neurocodec.plotting.fields import is_light
 from neurocodec.reports.description import target_name
 from neurocodec.reports.explorer import explorer_data, render_explorer
@@ -57,22 +56,10 @@ CHANCE: Final = 0.05
 """p-value below which something is told from chance."""
 
 
-def require_no_colors(stimulus: xr.DataArray) -> None:
-    """Refuse a movie in colours: the page would have to leave one out, or to mix them."""
-    if v.COLOR in stimulus.dims:
-        raise InputError(
-            came=f"a page about a movie with dims {tuple(map(str, stimulus.dims))}",
-            expected="dims ('time', 'y', 'x'): the page does not show colours yet; results and"
-            " figures of fields do",
-            hint="nc.analyse_retina(net, movie).save('results')",
-        )
-
-
 def write_report(
     analysis: RetinaAnalysis, folder: str | Path, *, settings: dict[str, Any] | None = None
 ) -> Path:
     """Write the figures and `report.html`, a page that needs no network and no other file."""
-    require_no_colors(analysis.stimulus)
     return write_page(
         folder,
         figures(analysis),
@@ -104,6 +91,7 @@ def render(
         modes=[_modes(analysis, k) for k in analysis.layers],
         clusters={k: _clusters(analysis, k) for k in analysis.clusters},
         light=light,
+        colors=_color_names(analysis),
         maps=None if light else retina_maps_part(analysis, drawn),
         agreement=analysis.agreement,
         explorer=_explorer(analysis),
@@ -123,18 +111,26 @@ def _seconds(analysis: RetinaAnalysis) -> float:
     return float(times[-1] - times[0])
 
 
+def _color_names(analysis: RetinaAnalysis) -> list[str]:
+    """Colours of the movie; none of one in grey."""
+    movie = analysis.stimulus
+    return [str(name) for name in movie[v.COLOR].values] if v.COLOR in movie.dims else []
+
+
 def _facts(analysis: RetinaAnalysis) -> list[tuple[str, str]]:
     """What was run: the lines of the first table."""
     modules = labels.provenance(analysis.tree)["layers"]
     frames, height, width = (analysis.stimulus.sizes[d] for d in (v.TIME, v.Y, v.X))
     config = analysis.modes[analysis.layers[0]].config
+    colors = _color_names(analysis)
+    pixels = f"{height} x {width} pixels" + f" in {' and '.join(colors)}" * bool(colors)
     title = analysis.stimulus.attrs.get("comment") or analysis.stimulus.attrs.get("long_name", "")
     return [
         *run_facts(
             analysis,
             "model",
             layers=(f"{k} ({modules[k]['module']})" for k in analysis.layers),
-            data=("movie", f"{frames} frames of {height} x {width} pixels; {title}"),
+            data=("movie", f"{frames} frames of {pixels}; {title}"),
             fingerprint="movie (SHA-256)",
             target=target_name(analysis.target),
         ),

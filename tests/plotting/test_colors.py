@@ -8,7 +8,6 @@ from matplotlib.colors import to_rgb
 import neurocodec as nc
 from neurocodec.errors import InputError
 from neurocodec.plotting import style
-from neurocodec.reports.retina import require_no_colors
 
 
 @pytest.fixture
@@ -67,13 +66,81 @@ def test_a_movie_has_a_strip_of_each_colour():
     ax = nc.plotting.plot_stimulus(movie, [0.3, 1.0, 1.7])
     assert [image.cmap.name for image in ax.images] == ["light UV"] * 3 + ["light green"] * 3
     np.testing.assert_array_equal(ax.images[4].get_array(), movie.sel(color="green")[10])
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["UV", "green"]
 
 
-def test_what_does_not_show_colours_says_so(fields):
-    times = {"time": [0.0, 0.1]}
-    movie = xr.DataArray(np.zeros((2, 2, 3, 3)), times, ("time", "color", "y", "x"))
-    with pytest.raises(InputError, match="does not show colours"):
-        require_no_colors(movie)
-    rates = xr.DataArray(np.ones((2, 2)), {**times, "cell": ["a", "b"]}, ("time", "cell"))
-    with pytest.raises(InputError, match="fields in colours"):
-        nc.plotting.plot_moments(fields.to_dataset(name="irf"), rates, rates)
+def hued(ax):
+    """Colour maps of a panel, and the names beside them."""
+    return [image.cmap.name for image in ax.images], [t.get_text() for t in ax.get_yticklabels()]
+
+
+BOTH = (["hue UV", "hue green"], ["UV", "green"])
+
+
+@pytest.fixture
+def moments():
+    """Fields of a cell at two times: ON in UV at the first, OFF in green at the second."""
+    values = np.zeros((2, 1, 3, 2, 6, 6))  # time, cell, lag, color, y, x
+    values[0, 0, -1, 0, 2, 3], values[1, 0, -1, 1, 4, 1] = 2.0, -3.0
+    values[0, 0, -1, 1, 2, 3] = -1.0
+    time = {"time": [0.1, 0.2], "cell": ["a"]}
+    coords = {**time, "lag": [-0.2, -0.1, 0.0], "color": ["UV", "green"]}
+    fields = xr.DataArray(values, coords, ("time", "cell", "lag", "color", "y", "x"), name="irf")
+    rates = xr.DataArray([[5.0], [9.0]], time, ("time", "cell"))
+    loadings = xr.DataArray([[1.0, 0.0], [1.0, 2.0]], {"time": [0.1, 0.2]}, ("time", "mode"))
+    return fields.to_dataset(), rates, loadings
+
+
+def test_moments_have_a_map_of_each_colour_and_say_which_has_the_largest_weight(moments):
+    figure = nc.plotting.plot_moments(*moments, times=[0.1, 0.2])
+    assert [ax.get_title() for ax in figure.axes if ax.get_title()] == [
+        "0.10 s UV ON",
+        "0.20 s green OFF",
+    ]
+    panels = [ax for ax in figure.axes if len(ax.images) == 2]
+    assert [hued(ax) for ax in panels] == [BOTH] * 2
+    above, below = panels[0].images
+    assert above.norm.vmax == below.norm.vmax == 2.0
+    assert above.get_extent()[2] < below.get_extent()[3]  # y runs down
+    assert above.get_array().max() == 2.0
+    assert below.get_array().min() == -1.0
+
+
+def test_combinations_have_a_map_of_each_colour(moments):
+    fields, rates, loadings = moments
+    alone = nc.combination_times(loadings, rates, modes=0)
+    together = nc.combination_times(loadings, rates)
+    figure = nc.plotting.plot_combinations(fields, alone, together, crop=False)
+    panels = [ax for ax in figure.axes if ax.images]
+    assert [hued(ax) for ax in panels] == [BOTH] * 3
+    largest = [[float(np.abs(i.get_array()).max()) for i in ax.images] for ax in panels]
+    assert sorted(largest) == [[0.0, 3.0], [2.0, 1.0], [2.0, 1.0]]
+    cut = nc.plotting.plot_combinations(fields, alone, together)
+    sizes = {image.get_array().shape for ax in cut.axes for image in ax.images}
+    assert len(sizes) == 1
+    assert sizes != {(6, 6)}
+
+
+def test_maps_of_a_movie_stand_beside_its_frame_in_its_colours():
+    coords = {"time": np.arange(20) / 10, "color": ["UV", "green"]}
+    values = np.random.default_rng(0).standard_normal((20, 2, 6, 6))
+    movie = xr.DataArray(values, coords, ("time", "color", "y", "x"))
+    dims = ("time", "mode", "lag", "color", "y", "x")
+    maps = xr.DataArray(np.zeros((1, 3, 5, 2, 6, 6)), {"time": [1.4], **movie.color.coords}, dims)
+    maps = maps.assign_coords(lag=("lag", np.arange(-4, 1) / 10, {"units": "s"}))
+    maps[0, 1, 2, 1, 4, 0], maps[0, 1, 3, 1, 4, 0] = 1.0, 2.0
+    figure = nc.plotting.plot_movie_maps(maps, movie)
+    frame, *panels = [ax for ax in figure.axes if ax.images]
+    assert hued(frame) == (["light UV", "light green"], ["UV", "green"])
+    np.testing.assert_array_equal(frame.images[1].get_array(), movie.sel(color="green")[13])
+    assert [hued(ax) for ax in panels] == [BOTH] * 3
+    assert panels[1].images[1].get_array()[4, 0] == 3.0
+    assert "hue of its colour raises, grey lowers" in " ".join(figure.texts[-1].get_text().split())
+
+
+def test_a_movie_in_other_colours_is_not_that_of_the_maps():
+    dims = ("time", "lag", "color", "y", "x")
+    maps = xr.DataArray(np.ones((1, 1, 3, 4, 4)), {"time": [0.1], "lag": [0.0]}, dims)
+    movie = xr.DataArray(np.ones((3, 2, 4, 4)), {"time": [0, 0.1, 0.2]}, ("time", *dims[2:]))
+    with pytest.raises(InputError, match="the movie of the maps"):
+        nc.plotting.plot_movie_maps(maps, movie)

@@ -140,3 +140,20 @@ def test_a_course_has_a_line_at_zero() -> None:
 def test_two_pixels_are_left_around_a_map() -> None:
     image = xr.DataArray(np.eye(1, 81, 40).reshape(9, 9), dims=("y", "x"))
     assert cropped(image).y.values.tolist() == [2, 3, 4, 5, 6]
+
+
+def test_the_centre_is_outlined_and_measured_where_pixels_have_units():
+    image = np.zeros((3, 9, 8))  # lag, y, x
+    image[1, 2:5, 3:5], image[1, 7, 7], image[1, 3, 5] = -2.0, -1.5, -0.9
+    where = {d: (d, 30.0 * np.arange(n), {"units": "um"}) for d, n in (("y", 9), ("x", 8))}
+    field = xr.DataArray(image, {"lag": [-0.2, -0.1, 0.0], **where}, ("lag", "y", "x"))
+    ax = plot_field(field).axes[0]
+    across = 2 * np.sqrt(6 * 30 * 30 / np.pi)  # six pixels together; the seventh is apart
+    assert f"half of the peak, {across:.3g} um across" in ax.get_xlabel()
+    (outline,) = [c for c in ax.collections if hasattr(c, "levels")]
+    points = np.concatenate([path.vertices for path in outline.get_paths()])
+    np.testing.assert_allclose(points.min(0), [75, 45])  # between pixels that are in and out
+    np.testing.assert_allclose(points.max(0), [135, 135])
+    plain = plot_field(field.drop_vars(["y", "x"])).axes[0]
+    assert not [c for c in plain.collections if hasattr(c, "levels")]
+    assert plain.get_xlabel() == "x (pixel)"

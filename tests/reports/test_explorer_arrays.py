@@ -44,3 +44,31 @@ def test_packed_numbers_have_their_shape():
 
 def test_signed_bytes_are_unpacked_with_their_sign():
     assert arrays.unpack(arrays.pack([1, -2], np.int8)).tolist() == [1, -2]
+
+
+def test_colours_are_packed_one_below_the_other_each_with_its_hue():
+    spatial = np.zeros((1, 2, 1, 2, 3, 4))
+    spatial[0, 1, 0, 1, 2, 3], spatial[0, 1, 0, 0, 0, 1] = -2.0, 1.0
+    dims = ("cell", "time", "component")
+    coords = {"cell": ["a"], "time": [0.1, 0.2], "lag": [0.0], "color": ["UV", "green"]}
+    parts = {
+        "spatial": ((*dims, "color", "y", "x"), spatial),
+        "temporal": ((*dims, "lag"), np.ones((1, 2, 1, 1))),
+        "energy_share": (dims, np.ones((1, 2, 1))),
+    }
+    found = arrays.field_arrays(xr.Dataset(parts, coords))
+    packed = arrays.pack_fields(found)
+    assert packed["size"] == [6, 4]
+    assert [c["name"] for c in packed["colors"]] == ["UV", "green"]
+    assert len({c["hue"] for c in packed["colors"]}) == 2
+    top, left = packed["corner"][0]
+    cut = arrays.unpack(packed["maps"][0])
+    assert (top, left) == (0, 1)
+    assert cut[1, 0, 5, 3 - left] == -127  # the last row of green
+    assert cut[1, 0, 0, 0] == 64
+    movie = xr.DataArray(np.arange(48.0).reshape(2, 2, 3, 4), dims=("time", "color", "y", "x"))
+    movie = movie.assign_coords(time=[0.1, 0.2])
+    frames = arrays.unpack(arrays.pack_frames(movie, found["spatial"])["frames"])
+    np.testing.assert_array_equal(frames, np.rint(movie.values.reshape(2, 6, 4) * 255 / 47))
+    with pytest.raises(InputError, match="frames of"):
+        arrays.pack_frames(movie.isel(color=[0]), found["spatial"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import json
 import os
 import re
 import shutil
@@ -16,10 +17,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 from PIL import Image
-from small_retina import small_analysis
+from small_retina import few_epochs, small_analysis
+from video import colored, video_network
 
+from neurocodec.analyses.retina import analyse
 from neurocodec.analyses.retina.ensemble import ensemble_of
 from neurocodec.errors import StorageError
+from neurocodec.nn.attribution.methods import ActGrad
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.reports.description import target_name
@@ -480,3 +484,33 @@ def test_modes_stand_beside_channels_and_chance(page, drawn):
     unasked = Page(render(dataclasses.replace(found, mode_stability={}), drawn, {})).text
     assert "not asked" in unasked
     assert "no mode is above chance" not in unasked
+
+
+def test_a_page_about_a_movie_in_colours_names_them(monkeypatch):
+    monkeypatch.setattr(analyse, "REFERENCES", 1)
+    monkeypatch.setattr(analyse, "RESAMPLES", 2)
+    quick = {"target": "sum", "method": ActGrad(), "expansion": 1, "progress": False}
+    with few_epochs():
+        movie, net = colored(40), video_network()
+        found = analyse.analyse_retina(net, movie, layers=["second"], moments=2, **quick)
+    shown = dict.fromkeys(("maps-second", "moments", "combinations-second"), Drawing(b"png", ""))
+    names = ("overview", "stimulus", "responses", "contributions-second", "modes-second")
+    names += ("clusters-second", "silhouette", "completeness")
+    html = render(found, {**dict.fromkeys(names, Drawing(b"png", "")), **shown}, {})
+    page = Page(html)
+    assert "40 frames of 6 x 6 pixels in UV and green" in page.text
+    assert "UV, green from the top, each colour's own hue where its light raises" in page.text
+    assert "the hue of its colour where it raises the target and grey" in page.text
+    assert "red where light raises the rate" not in page.text
+    drawn = {
+        n: f
+        for part in (_dynamic_figures(found, slice(0, 4), ""), _map_figures(found, ""))
+        for n, f, _ in part
+    }
+    assert {*drawn} == {*shown}
+    for figure in drawn.values():
+        hues = {image.cmap.name for ax in figure.axes for image in ax.images}
+        assert {"hue UV", "hue green"} <= hues
+    data = json.loads(re.search(r'class="x-data">(.*?)</script>', html)[1])
+    assert data["fields"]["size"] == [12, 6]
+    assert [c["name"] for c in data["fields"]["colors"]] == ["UV", "green"]

@@ -100,11 +100,16 @@ def stored_variable(
 
 
 def stored_stimulus(path: Path, key: str, units: str, **options: Any) -> xr.Variable:
-    """Frames (time, y, x) that stay in their file, labelled; options of `StoredArray`."""
+    """Frames (time, y, x) that stay in their file, labelled; light (time,) is one pixel."""
     attrs = {"units": units, "long_name": v.VARIABLES[v.STIMULUS].long_name}
     array = StoredArray(path, key, **options)
+    lazy = indexing.LazilyIndexedArray(array)
+    if len(array.shape) == 1:
+        light = np.asarray(xr.Variable((v.TIME,), lazy).values)
+        return xr.Variable((v.TIME, v.Y, v.X), light[:, None, None], attrs)
     if len(array.shape) != 3:
         raise InputError(
-            came=f"{key!r} of shape {array.shape}", expected="frames with the axes (time, y, x)"
+            came=f"{key!r} of shape {array.shape}",
+            expected="frames with the axes (time, y, x), or light (time,)",
         )
-    return xr.Variable((v.TIME, v.Y, v.X), indexing.LazilyIndexedArray(array), attrs)
+    return xr.Variable((v.TIME, v.Y, v.X), lazy, attrs)

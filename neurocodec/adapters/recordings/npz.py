@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from xarray.core import indexing
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.arrays import (
+    DATA,
     DIMS,
+    REPEATED,
     WHOLE,
     assemble,
     positional_dims,
@@ -38,7 +41,28 @@ def read_npz(path: Path) -> dict[str, xr.Dataset]:
             parts.setdefault(part or WHOLE, {})[name] = _variable(name, NpzArray(path, member))
     require_data(parts, path, members)
     leave("arrays:", [name for name in members if name.rpartition("/")[2] not in DIMS])
-    return {name: assemble(variables, f"{path.name}/{name}") for name, variables in parts.items()}
+    found = {name: assemble(x, f"{path.name}/{name}") for name, x in parts.items()}
+    for name, variables in parts.items():
+        _require_told(variables, f"{path.name}/{name}")
+    return found
+
+
+def _require_told(variables: Mapping[str, xr.Variable], where: str) -> None:
+    """Refuse responses of which nothing but their place tells the axes."""
+    for name in (*REPEATED, "firing_rate", "spike_count"):
+        response = variables.get(name)
+        if response is None or response.ndim < 2:
+            continue
+        others = [x for k, x in variables.items() if k not in DATA[2:]]
+        if {v.TIME, str(response.dims[-1])} & {d for x in others for d in x.dims}:
+            continue
+        raise InputError(
+            came=f"{name!r} of {where} with shape {response.shape}, of which nothing tells the"
+            " axis of time",
+            expected=f"a stimulus, 'time' (one value a frame), or {str(response.dims[-1])!r}"
+            " (names), beside it",
+            hint=f"np.savez(path, {name}=..., time=np.arange(n) / rate), n frames",
+        )
 
 
 def _variable(name: str, array: NpzArray) -> xr.Variable:

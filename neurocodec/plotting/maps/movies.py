@@ -96,8 +96,11 @@ def plot_movie_maps(
     one_of("part of the lags", at, get_args(At))
     size_limit(np.zeros((1, 1)), quantile)
     peaks = _peaks(array)
-    frames = _frames(require_dims(movie_of(movie), (v.TIME, v.Y, v.X), "the movie"), array, peaks)
-    panels = [_panel(one, peaks, at) for one in series_of(maps, array, [v.TIME])]
+    movie = movie_of(movie)
+    colors = (v.COLOR,) if v.COLOR in array.dims else ()
+    movie = require_dims(movie, (v.TIME, *colors, v.Y, v.X), "the movie")
+    frames = _frames(movie, array, peaks)
+    panels = [_panel(one, peaks, at) for one in series_of(maps, array, [v.TIME, v.LAG])]
     figure, axes = _grid(array, 1 + len(panels))
     scales = _scales(panels, quantile) if shared else None
     for i, frame in enumerate(frames):
@@ -109,7 +112,8 @@ def plot_movie_maps(
     _name(axes, panels, array)
     whose = "all maps" if shared else "each map"
     values = captions.values_caption(maps)
-    return captions.captioned(figure, note, _caption(at, quantile, whose), values, title=title)
+    said = _caption(at, quantile, whose, colors=bool(colors))
+    return captions.captioned(figure, note, said, values, title=title)
 
 
 @dataclass(frozen=True)
@@ -132,9 +136,10 @@ class _Panel:
         """Draw the map and the time course of one time."""
         fields.draw_map(upper, self.images.isel({v.TIME: i}), scales[0])
         bare(upper)
+        fields.name_colors(upper, self.images)
         maps = self.maps.isel({v.TIME: i}) if v.TIME in self.maps.dims else self.maps
         below(upper, captions.value_text(maps))
-        fields.draw_course(lower, self.courses.isel({v.TIME: i}))
+        fields.draw_courses(lower, self.courses.isel({v.TIME: i}))
         lower.axvline(lag, color=style.MUTED, linewidth=0.7, linestyle=":")
         lower.set_ylim(-1.1 * scales[1], 1.1 * scales[1])
         lower.set_yticks([])
@@ -161,14 +166,15 @@ def _window_maps(maps: Maps) -> xr.DataArray:
     require_any(array)
     require_finite(array, "maps")
     array = array if v.TIME in dims else array.expand_dims(v.TIME)
-    rows, columns = array.sizes[v.TIME], array.size // _count(array, (v.TIME, *WINDOW))
+    window = (v.LAG, *((v.COLOR,) if v.COLOR in dims else ()), v.Y, v.X)
+    rows, columns = array.sizes[v.TIME], array.size // _count(array, (v.TIME, *window))
     if rows * columns > MOST_PANELS // 2:
         raise InputError(
             came=f"{columns} maps of each of {rows} times",
             expected=f"at most {MOST_PANELS // 2} maps in a figure",
             hint="maps.isel(time=slice(0, 5)) or maps.sel(mode=[0, 1, 2])",
         )
-    return array.transpose(v.TIME, ..., *WINDOW)
+    return array.transpose(v.TIME, ..., *window)
 
 
 def _count(array: xr.DataArray, dims: tuple[str, ...]) -> int:
@@ -193,7 +199,7 @@ def _frames(movie: xr.DataArray, array: xr.DataArray, peaks: xr.DataArray) -> xr
     step = clock.step_of(movie[v.TIME].values) if movie.sizes[v.TIME] > 1 else np.inf
     wanted = array[v.TIME].values + peaks.values
     found = movie[v.TIME].sel({v.TIME: wanted}, method="nearest").values
-    same = all(movie.sizes[d] == array.sizes[d] for d in (v.Y, v.X))
+    same = all(movie.sizes[d] == array.sizes[d] for d in movie.dims if d != v.TIME)
     if not same or (np.abs(found - wanted) > 0.51 * step).any():
         first, last = movie[v.TIME].values[[0, -1]]
         raise InputError(
@@ -218,7 +224,7 @@ def _grid(array: xr.DataArray, columns: int) -> tuple[Figure, NDArray[Any]]:
     rows = array.sizes[v.TIME]
     most = min(max(NARROWEST, PANEL * columns + SIDE), WIDEST)
     panel = min((most - SIDE) / columns, 1.6 * PANEL)
-    aspect = array.sizes[v.Y] / array.sizes[v.X]
+    aspect = array.sizes[v.Y] / array.sizes[v.X] * array.sizes.get(v.COLOR, 1)
     height = rows * (panel * (aspect + COURSE) + 4 * LINE) + 4 * LINE
     figure = style.new_figure(height, panel * columns + SIDE)
     figure.set_layout_engine("compressed", w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
@@ -229,10 +235,12 @@ def _grid(array: xr.DataArray, columns: int) -> tuple[Figure, NDArray[Any]]:
 
 def _draw_frame(ax: Axes, frame: xr.DataArray, maps: xr.DataArray, frames: xr.DataArray) -> None:
     fields.draw_map(ax, frame, 1.0)
-    image = ax.images[0]
-    image.set_cmap("gray")
-    image.set_clim(*np.quantile(frames.values, (0.005, 0.995)))
+    names = [str(name) for name in frame[v.COLOR].values] if v.COLOR in frame.dims else []
+    for place, image in enumerate(ax.images):
+        image.set_cmap(style.lights(names[place]) if names else "gray")
+        image.set_clim(*np.quantile(frames.values, (0.005, 0.995)))
     ax.tick_params(labelsize=SMALL - 1, color=style.MUTED, labelcolor=style.INK, length=2)
+    fields.name_colors(ax, frame)
     time = float(maps[v.TIME])
     before = round(time - float(frame[v.TIME]), 6)
     when = f"\nframe {before:.2f} s before" if before else ""
@@ -257,10 +265,11 @@ def _name(axes: NDArray[Any], panels: list[_Panel], array: xr.DataArray) -> None
         ax.set_xlabel(style.plain(_axis_name(array, v.LAG)), fontsize=SMALL, labelpad=1)
 
 
-def _caption(at: At, quantile: float, whose: str) -> str:
+def _caption(at: At, quantile: float, whose: str, *, colors: bool) -> str:
+    looks = fields.signs_said(colors=colors)
     what = "sum over all lags" if at == "sum" else "at the lag of the frame"
     return (
-        f"Map: {what}, red raises, blue lowers the target, full color at the"
+        f"Map: {what}, {looks[0]} raises, {looks[1]} lowers the target, full color at the"
         f" {100 * quantile:g} % quantile of {whose}. Time course: sum over all pixels at each"
         " lag; the dotted line is at the lag of the frame, that with the most energy of the maps"
         " of this time together."

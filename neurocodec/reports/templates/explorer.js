@@ -211,6 +211,22 @@
     return RDBU[i].map((c, k) => Math.round(c + (RDBU[i + 1][k] - c) * (at - i)));
   }
 
+  /* Colours of the movie stand one below the other, each in its hue; below 0 is grey. */
+  const colours = data.fields.colors, tall = data.fields.size[0] / (colours.length || 1);
+  const hex = (code) => [1, 3, 5].map((i) => parseInt(code.slice(i, i + 2), 16));
+  const hues = colours.map((c) => [[58, 58, 58], [255, 255, 255], hex(c.hue)]);
+  const colourOf = (y) => Math.floor(y / tall);
+  function shade(value, limit, colour) {
+    if (!colours.length) return rdbu(value, limit);
+    const at = Math.min(1, Math.max(-1, value / (limit || 1))), end = hues[colour][at < 0 ? 0 : 2];
+    return end.map((c) => Math.round(255 + (c - 255) * Math.abs(at)));
+  }
+  function scales() {
+    const all = colours.length ? hues : [RDBU];
+    const one = (stops, i) => `linear-gradient(to right, ${stops.map((c) => `rgb(${c})`).join(", ")}) 0 ${all.length > 1 ? (100 * i) / (all.length - 1) : 0}% / 100% ${100 / all.length}% no-repeat`;
+    return all.map(one).join(", ");
+  }
+
   function colourLimit() {
     if (!state.same) return peak[here()];
     let most = 0;
@@ -222,10 +238,14 @@
     const canvas = find("map"), [height, width] = data.fields.size, limit = colourLimit();
     canvas.width = width; canvas.height = height;
     const context = canvas.getContext("2d"), image = context.createImageData(width, height);
-    map.forEach((value, i) => image.data.set([...rdbu(value, limit), 255], 4 * i));
+    map.forEach((value, i) => image.data.set([...shade(value, limit, colourOf(i / width)), 255], 4 * i));
     context.putImageData(image, 0, 0);
-    find("bar").querySelector("i").style.background =
-      `linear-gradient(to right, ${RDBU.map((c) => `rgb(${c})`).join(", ")})`;
+    find("bar").querySelector("i").style.background = scales();
+    find("colours").replaceChildren(...colours.map((c) => {
+      const name = make("b", {}, c.name);
+      name.style.color = c.hue;
+      return name;
+    }), colours.length ? "(from the top)" : "");
     find("low").textContent = "\u2212" + number(limit);
     find("high").textContent = number(limit);
     find("units").textContent = data.fields.units === "1" ? "" : data.fields.units;
@@ -269,20 +289,24 @@
     keepFocus(find("components"), buttons);
   }
 
+  /* Brightness of a colour: black, its hue, white. */
+  const light = (grey, colour) => hues[colour][2].map((c) => Math.round(grey < 127.5 ? (c * grey) / 127.5 : c + ((255 - c) * (grey - 127.5)) / 127.5));
+
   function drawFrame(map) {
     if (!frames) return;
     const canvas = find("frame"), [height, width] = data.fields.size, zoom = Math.max(1, Math.ceil(400 / width));
     canvas.width = width * zoom; canvas.height = height * zoom;
     const context = canvas.getContext("2d"), start = state.moment * height * width, limit = peak[here()] / 2;
-    const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && limit > 0 && Math.abs(map[y * width + x]) >= limit;
+    const over = (x, y) => x >= 0 && y >= 0 && x < width && y < height && limit > 0 && Math.abs(map[y * width + x]) >= limit;
     for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
       const grey = frames[start + y * width + x];
-      context.fillStyle = `rgb(${grey},${grey},${grey})`;
+      context.fillStyle = colours.length ? `rgb(${light(grey, colourOf(y))})` : `rgb(${grey},${grey},${grey})`;
       context.fillRect(x * zoom, y * zoom, zoom, zoom);
     }
     const thick = Math.max(2, Math.round(zoom / 3));
     for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
-      if (!inside(x, y)) continue;
+      if (!over(x, y)) continue;
+      const inside = (a, b) => over(a, b) && colourOf(b) === colourOf(y);
       context.fillStyle = map[y * width + x] > 0 ? "#ff5a4d" : "#3fa0ff";
       if (!inside(x - 1, y)) context.fillRect(x * zoom, y * zoom, thick, zoom);
       if (!inside(x + 1, y)) context.fillRect((x + 1) * zoom - thick, y * zoom, thick, zoom);
@@ -295,9 +319,9 @@
   function drawFacts(map) {
     const curve = course(state.cell, state.moment, state.component), lag = strongest(curve), at = strongest(map);
     const [, width] = data.fields.size, sign = Math.sign(map[at] * curve[lag]);
-    const polarity = sign === 0 ? "none" : sign > 0 ? "ON" : "OFF", where = `${at % width}, ${Math.floor(at / width)}`;
+    const polarity = sign === 0 ? "none" : sign > 0 ? "ON" : "OFF", where = `${at % width}, ${Math.floor(at / width) % tall}${colours.length ? `, ${colours[colourOf(at / width)].name}` : ""}`;
     const key = make("span", { class: "x-key" });
-    key.style.background = `rgb(${rdbu(sign * 0.7, 1)})`;
+    key.style.background = `rgb(${shade(sign * 0.7, 1, colourOf(at / width))})`;
     const r = rateOf(state.cell, now()), seen = recordedOf(state.cell, now());
     const rows = [["rate", "model's rate", [exact(r, hertz(r))]]];
     if (!Number.isNaN(seen)) rows.push(["recorded", data.recorded.name, [exact(seen, hertz(seen))]]);

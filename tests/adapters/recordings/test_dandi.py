@@ -450,3 +450,12 @@ def test_a_file_that_is_no_valid_nwb(file):
         del content["stimulus/presentation/movie/starting_time"]
     with pytest.raises(StorageError, match="pynwb cannot read"):
         nc.read_recording(file.path)
+
+
+def test_frames_that_several_epochs_share_are_told(file):
+    file.movie()
+    for start, stop, tag in ((0.0, 0.8, "fit"), (0.5, 1.1, "test")):
+        file.content.add_epoch(start, stop, [tag])
+    with pytest.warns(UserWarning, match="3 frames are in several of the epochs 'fit', 'test'"):
+        tree = file.units().read()
+    assert [tree[name].sizes["time"] for name in tree] == [8, 6]

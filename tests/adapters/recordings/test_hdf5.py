@@ -86,3 +86,13 @@ def test_facts_that_are_none_are_named(kind, tmp_path):
         (file["train/response"] if "trials" in facts else file[where]).attrs.update(facts)
     with pytest.raises(InputError, match=told):
         nc.read_recording(path)
+
+
+def test_light_of_one_axis_is_a_movie_of_one_pixel(tmp_path):
+    light = np.arange(FRAMES) / FRAMES
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        for name, values in {**WHOLE, "train/stimulus": light}.items():
+            file[name] = values
+    part = nc.read_recording(tmp_path / "r.h5")["train"]
+    assert part.stimulus.dims == ("time", "y", "x")
+    np.testing.assert_array_equal(part.stimulus, light[:-1, None, None])

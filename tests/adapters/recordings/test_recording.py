@@ -98,6 +98,22 @@ def test_pynapple_is_taken_as_it_is():
     assert "metadata of the cells: depth" in found.attrs["reading"]
 
 
+def test_tables_of_pynapple_are_no_spike_times():
+    nap = pytest.importorskip("pynapple")
+    table = nap.TsdFrame(t=TIMES, d=np.ones((FRAMES, 2)))
+    for spikes in (table, {"a": table}):
+        with pytest.raises(InputError, match="TsdFrame.*(?s:.)*firing_rate"):
+            nc.recording(MOVIE, spikes, frame_times=TIMES)
+    amplitudes = nap.Tsd(t=AGAIN["a"], d=np.ones(len(AGAIN["a"])))
+    with pytest.raises(InputError, match="to_tsgroup"):
+        nc.recording(MOVIE, amplitudes, frame_times=TIMES)
+    intervals = nap.IntervalSet(TIMES, TIMES + 0.05)
+    with pytest.raises(InputError, match=r"intervals\.start"):
+        nc.recording(MOVIE, {"a": [0.1]}, frame_times=intervals)
+    found = nc.recording(MOVIE, {"a": [0.1]}, frame_times=intervals.start)
+    np.testing.assert_allclose(found.time, TIMES)
+
+
 def test_a_pause_cuts_the_movie():
     times = TIMES + 3.0 * (np.arange(FRAMES) >= 6)
     spikes = {"a": [0.13, 0.55, 1.5, 3.71]}

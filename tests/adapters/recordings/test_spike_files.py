@@ -129,6 +129,7 @@ WHOLE = {
         p / "r.mat",
         spikes={"name": ("a", "b"), "times": tuple(CELLS)},
         stimulus=FRAMES_LAST[..., ::-1],
+        stimulus_axes="(y, x, time)",
         frame_order=np.arange(FRAMES, 0, -1.0),
         frame_rate=RATE,
     ),
@@ -414,7 +415,7 @@ REFUSED_WHOLE = {
     ),
     "a last axis that is no time": (
         lambda p: old(p / "r.mat", spikes=TIMES, stimulus=MOVIE, frame_rate=RATE),
-        "whose last axis is shorter",
+        "of which nothing tells the axis of time",
     ),
     "a stimulus of two axes": (
         lambda p: old(p / "r.mat", spikes=TIMES, stimulus=np.zeros((3, 12)), time=TIMES),

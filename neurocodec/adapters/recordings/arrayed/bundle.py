@@ -30,6 +30,7 @@ MEANINGS: Final = {
         *("spikeunits", "spikeneuron", "spikeneurons"),
     ),
     "cell": ("cell", "cells", "cellnames", "cellids", "unitnames", "unitids", "clusterids"),
+    "axes": ("stimulusaxes", "stimaxes", "movieaxes", "frameaxes", "axes"),
     "frame_times": ("frametimes", "stimulustimes", "stimtimes", "frameonsets", "time"),
     "triggers": ("triggers", "triggertimes", "ttl", "ttltimes"),
     "trials": ("trials", "trialstarts", "trialtimes"),

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import io, sparse
 
+from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.frames.movies import COLOURS
 from neurocodec.errors import InputError, StorageError
 
 START: Final = (b"MATLAB 5.0", b"MATLAB 7.3")
@@ -22,6 +24,8 @@ DAMAGED: Final = (
 """What scipy raises on a file that is cut off or garbled."""
 CLASS: Final = "MATLAB_class"
 EMPTY: Final = "MATLAB_empty"
+AXES: Final = ((v.TIME,), (v.TIME, v.Y, v.X), (v.TIME, v.COLOR, v.Y, v.X))
+"""Those of a stimulus, in the order in which it is kept."""
 DECODED: Final = "MATLAB_object_decode"
 """Attribute of an object, such as a string or a table, which is stored as numbers of no meaning."""
 
@@ -126,8 +130,12 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def frames_first(stimulus: NDArray[Any], frames: int | None, where: str) -> NDArray[Any]:
-    """Frames (time, [color,] y, x) of MATLAB's (y, x, [color,] time), or of (time, y, x)."""
+def frames_first(
+    stimulus: NDArray[Any], frames: int | None, where: str, axes: Any = None
+) -> NDArray[Any]:
+    """Frames (time, [color,] y, x) of MATLAB's (y, x, [color,] time), or as `axes` tell."""
+    if axes is not None:
+        return _as_told(stimulus, axes, where)
     plain = np.squeeze(stimulus) if stimulus.ndim == 2 and 1 in stimulus.shape else stimulus
     if plain.ndim not in (1, 3, 4):
         raise InputError(
@@ -144,15 +152,36 @@ def frames_first(stimulus: NDArray[Any], frames: int | None, where: str) -> NDAr
             expected="frames of another size than their number",
             hint="nc.recording(frames, spike_times=path, frame_times=times), frames (time, y, x)",
         )
-    if frames is None and plain.shape[0] > plain.shape[-1]:
+    if frames is None and not _is_time_last(plain.shape):
         raise InputError(
-            came=f"a stimulus of shape {stimulus.shape} in {where}, whose last axis is shorter than"
-            " the first",
-            expected="(y, x, time), or times of all frames, which tell the axis of time",
-            hint="frame_times=(0:n-1)/rate in the file, n frames",
+            came=f"a stimulus of shape {stimulus.shape} in {where}, of which nothing tells the"
+            " axis of time",
+            expected="its axes in words, or times of all frames",
+            hint="stimulus_axes = 'y x time' in MATLAB, or frame_times = (0:n-1)/rate, n frames",
         )
     if frames is not None and not last and first:
         return plain
     if plain.ndim == 4:
         return plain.transpose(3, 2, 0, 1)
     return plain.transpose(2, 0, 1)
+
+
+def _is_time_last(shape: tuple[int, ...]) -> bool:
+    """Whether frames that are square, or the axis of the colours, tell that time is last."""
+    if len(shape) == 4:
+        return shape[2] <= COLOURS < min(shape[:2])
+    return shape[0] == shape[1] != shape[2]
+
+
+def _as_told(stimulus: NDArray[Any], axes: Any, where: str) -> NDArray[Any]:
+    """Frames whose axes a text of the file names."""
+    names = tuple(axes.replace(",", " ").strip(" ()").split()) if isinstance(axes, str) else ()
+    found = stimulus.squeeze() if len(names) == 1 else stimulus
+    known = [own for own in AXES if {*own} == {*names}]
+    if not known or len(names) != found.ndim:
+        raise InputError(
+            came=f"stimulus_axes={axes!r:.60} of a stimulus of shape {stimulus.shape} in {where}",
+            expected="the name of each axis: time, y and x, and color where there are colours",
+            hint="stimulus_axes = 'y x time' in MATLAB",
+        )
+    return found.transpose([names.index(axis) for axis in known[0]])

@@ -97,7 +97,8 @@ def _part(
     if matlab:
         if not isinstance(stimulus, np.ndarray):
             raise InputError(came=f"a stimulus of {where} that is no array", expected=EXPECTED)
-        stimulus = frames_first(stimulus, _frames(timing), where)
+        axes = found.get("axes")
+        stimulus = frames_first(stimulus, _frames(timing), where, axes)
     if isinstance(stimulus, xr.Variable):
         stimulus = _labelled(stimulus)
     frames = movie(stimulus)

@@ -98,10 +98,23 @@ def _by_epochs(whole: Arranged, epochs: Any, *, alone: bool) -> Iterator[Arrange
         return
     if not inside.all():
         leave(f"{int((~inside).sum())} frames of {whole.name}, outside of all epochs")
+    _say_shared(held)
     for tag in names:
         own = [np.arange(span.start, span.stop) for told, span in held if told == tag]
         name = (tag if alone else f"{whole.name} {tag}").replace("/", " ")
         yield _frames(whole, name, own)
+
+
+def _say_shared(held: list[tuple[str, slice]]) -> None:
+    """Say where parts share frames: what is fitted to one has then seen the other."""
+    seen: dict[int, set[str]] = {}
+    for tag, span in held:
+        for place in range(span.start, span.stop):
+            seen.setdefault(place, set()).add(tag)
+    shared = [tags for tags in seen.values() if len(tags) > 1]
+    if shared:
+        names = ", ".join(sorted(map(repr, set().union(*shared))))
+        warn(f"{len(shared)} frames are in several of the epochs {names}: each part has them")
 
 
 def _tag(epochs: Any, place: int) -> str:

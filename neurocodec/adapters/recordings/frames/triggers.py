@@ -30,6 +30,12 @@ def unwrapped(values: Any) -> Any:
 
 def as_array(values: Any, what: str, expected: str) -> NDArray[Any]:
     """Times or rows of any kind as an array, NaN where a mask hides them."""
+    if type(values).__name__ == "IntervalSet":
+        raise InputError(
+            came=f"{what} as a pynapple IntervalSet",
+            expected=expected,
+            hint="intervals.start, where each began at one of the times",
+        )
     try:
         found = np.asanyarray(unwrapped(values))
     except ValueError as error:

@@ -17,6 +17,8 @@ from neurocodec.errors import InputError
 
 Quality = str | Iterable[str] | None
 """Labels of the cells that are kept; "all", or None for the kind of source's own choice."""
+TABLES: Final = ("TsdFrame", "TsdTensor")
+"""What pynapple calls numbers over time, which are no spike times."""
 NOISE: Final = ("noise", "artifact", "artefact")
 """Labels of what is no cell."""
 UNLABELLED: Final = "unsorted"
@@ -100,6 +102,12 @@ def seconds(values: Any, what: str) -> Times:
             came=f"{what}, {len(values)} lists",
             expected="one list of times in seconds a cell, on the clock of all trials",
             hint="np.concatenate([start + times for start, times in zip(starts, lists)])",
+        )
+    if type(values).__name__ in TABLES:
+        raise InputError(
+            came=f"{what}, a pynapple {type(values).__name__}: a table of numbers over time",
+            expected="the times of the spikes of one cell, in seconds",
+            hint="firing_rate in an xr.Dataset beside the stimulus, where these are rates",
         )
     found = as_array(values, what, "one list of times in seconds a cell")
     if isinstance(values, np.ma.MaskedArray):

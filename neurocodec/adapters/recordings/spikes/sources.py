@@ -14,6 +14,7 @@ from neurocodec.adapters.recordings.arrayed import matlab, stored
 from neurocodec.adapters.recordings.arrayed.bundle import cells_in
 from neurocodec.adapters.recordings.spikes import phy, text
 from neurocodec.adapters.recordings.spikes.cells import (
+    TABLES,
     Cells,
     Quality,
     in_seconds,
@@ -27,6 +28,15 @@ KINDS: Final = (
     "{cell: times in seconds}, a pynapple TsGroup, a folder of Kilosort, phy or spikeinterface,"
     " text files, .npz or .mat with 'spike_times'"
 )
+HINTS: Final = {
+    "Ts": "{'cell 1': spike_times}",
+    "Tsd": "spike_times.to_tsgroup(), where its values are the numbers of the cells",
+    **dict.fromkeys(
+        TABLES, "xr.Dataset({'stimulus': ..., 'firing_rate': (('time', 'cell'), table.values)})"
+    ),
+    "IntervalSet": "trials=intervals; spike_times={cell: times}",
+}
+"""What to type for objects of pynapple that are no TsGroup."""
 KEPT: Final = ("quality", "cell_type")
 """Facts of cells that are kept where a source has them."""
 
@@ -63,7 +73,7 @@ def _from_memory(source: Any) -> Cells:
         came=f"spike_times of type {type(source).__name__}"
         + (", whose elements are no lists of times" if several else ""),
         expected=KINDS,
-        hint="{'cell 1': times}",
+        hint=HINTS.get(type(source).__name__, "{'cell 1': times}"),
     )
 
 

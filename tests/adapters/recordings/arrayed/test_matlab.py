@@ -8,7 +8,7 @@ from scipy import sparse
 from scipy.io import savemat
 
 import neurocodec as nc
-from neurocodec.adapters.recordings.arrayed.matlab import read_matlab
+from neurocodec.adapters.recordings.arrayed.matlab import frames_first, read_matlab
 from neurocodec.errors import InputError
 
 FRAMES = {"stimulus": MOVIE.transpose(1, 2, 0), "frame_times": TIMES}
@@ -121,3 +121,35 @@ def test_what_nobody_asks_for_stops_nothing(tmp_path):
     path = new(tmp_path / "r.mat", pairs, spike_times=CELLS)
     assert [*read_matlab(path)][-1] == "voltage"
     np.testing.assert_array_equal(nc.read_recording(path)["recording"].spike_count[0], COUNTS)
+
+
+def numbered(*shape):
+    return np.arange(np.prod(shape)).reshape(shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "order"),
+    [
+        ((7, 5, 9), "time y x", (0, 1, 2)),
+        ((7, 5, 9), "(x, time, y)", (1, 2, 0)),
+        ((7, 5, 2, 9), "x y color time", (3, 2, 1, 0)),
+        ((5, 5, 9), None, (2, 0, 1)),
+        ((7, 6, 2, 9), None, (3, 2, 0, 1)),
+    ],
+)
+def test_words_of_the_file_or_square_frames_tell_the_axis_of_time(shape, axes, order):
+    frames = numbered(*shape)
+    found = frames_first(frames, None, "r.mat", axes)
+    np.testing.assert_array_equal(found, np.transpose(frames, order))
+
+
+@pytest.mark.parametrize("shape", [(9, 5, 7), (7, 5, 9), (10, 30, 30), (9, 9, 9), (9, 2, 8, 7)])
+def test_an_axis_of_time_that_nothing_tells_is_not_guessed(shape):
+    with pytest.raises(InputError, match="nothing tells the axis of time"):
+        frames_first(numbered(*shape), None, "r.mat")
+
+
+@pytest.mark.parametrize("axes", ["y x", "y x z", "time", 3.0, "time time x"])
+def test_words_that_are_not_the_axes_are_refused(axes):
+    with pytest.raises(InputError, match="stimulus_axes"):
+        frames_first(numbered(7, 5, 9), None, "r.mat", axes)

@@ -24,7 +24,8 @@ def mat(path, starts=(0.0,), **arrays):
     each[:] = [np.concatenate([s + x for s in starts]) for x in SPIKES.values()]
     if "frame_times" not in arrays and "triggers" not in arrays:
         arrays["frame_rate"] = RATE
-    savemat(path, {"stimulus": MOVIE.transpose(1, 2, 0), "spike_times": each, **arrays})
+    told = {"stimulus": MOVIE.transpose(1, 2, 0), "stimulus_axes": "y x time"}
+    savemat(path, {**told, "spike_times": each, **arrays})
     return path
 
 
