@@ -41,7 +41,7 @@ from neurocodec.interneurons.compare import compare_interneurons
 from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.kernels.ceiling import ceiling_interval, repeat_ceiling
 from neurocodec.modes.sparse import SparseModes
-from neurocodec.modes.stability import mode_stability
+from neurocodec.modes.stability import stability_by_layer
 from neurocodec.network import Network
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
@@ -213,13 +213,13 @@ def _mode_stability(
     tree: xr.DataTree, modes: Mapping[str, SparseModes], seeds: list[int], progress: bool
 ) -> dict[str, xr.Dataset]:
     """Which modes come back with other seeds, and are above chance; without those never active."""
-    found = {}
-    for layer, fit in modes.items() if len(seeds) > 1 else ():
-        try:
-            found[layer] = mode_stability(tree[layer], fit, seeds=seeds, progress=progress)
-        except InputError as error:
-            logger.warning("the modes of %s are not fitted again: %s", layer, error.came)
-    return found
+    if len(seeds) < 2:
+        return {}
+    found = stability_by_layer(tree, modes, seeds, progress=progress)
+    for layer, result in found.items():
+        if isinstance(result, InputError):
+            logger.warning("the modes of %s are not fitted again: %s", layer, result.came)
+    return {k: x for k, x in found.items() if isinstance(x, xr.Dataset)}
 
 
 def _beside(
