@@ -38,7 +38,7 @@ def held_out_predictions(
     count = traces.shape[1]
     best, made = np.full((2, count), -np.inf), np.full(traces.shape, np.nan)
     for pooled in _pooled(movie):
-        # (time, function, place): the oldest frame comes first, in windows and in the basis; windows
+        # (time, function, place): the oldest frame comes first, in windows and basis; windows
         # are multiplied where they lie, as copies of them take longer than the products
         seen = basis @ sliding_window_view(pooled, history, axis=0).transpose(0, 2, 1)
         x = seen[ends - history + 1]

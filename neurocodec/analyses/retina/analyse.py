@@ -160,7 +160,8 @@ def analyse_retina(
     >>> net = retina_network(RetinaCNN(small).eval(), name="untrained")
     >>> frames = np.random.default_rng(0).normal(size=(200, 9, 9)).astype("float32")
     >>> movie = xr.DataArray(frames, {"time": np.arange(200) / 100}, ("time", "y", "x"))
-    >>> found = nc.analyse_retina(net, movie, expansion=2, moments=4, progress=False)
+    >>> quick = {"expansion": 2, "moments": 0, "mode_seeds": 0, "progress": False}
+    >>> found = nc.analyse_retina(net, movie, method=nc.methods.ActGrad(), **quick)
     >>> found.correlation["layer2"].sizes
     Frozen({'mode': 4, 'cell': 4})
     """
