@@ -37,7 +37,7 @@ from neurocodec.modes.fit_modes import (
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.rows import matrix as row
-from neurocodec.rows.blocks import Data, Rows, fingerprint_of, opened
+from neurocodec.rows.blocks import Data, opened
 
 COSINE: Final = 0.9
 _OTHER: Final = "fit_other"
@@ -231,7 +231,7 @@ class _Layer:
         asked: _Asked,
     ) -> _Layer:
         rows = row.select_rows(array, config.sign).compute()
-        known = _known(modes, config, array, asked.seeds)
+        known = _known(modes, config.seed, rows, asked.seeds)
         config = settled_for(rows, config, like=modes)
         return cls(rows, origin, asked, config, _broken(rows, asked.seeds, asked.shuffles), known)
 
@@ -280,13 +280,13 @@ class _Layer:
 
 
 def _known(
-    modes: SparseModes | None, config: SparseConfig, array: xr.DataArray, seeds: list[int]
+    modes: SparseModes | None, seed: int, rows: xr.DataArray, seeds: list[int]
 ) -> dict[int, SparseModes]:
     """Modes that came fitted to these very rows with one of the seeds: no need to fit them."""
-    if modes is None or not modes.is_fitted or config.seed not in seeds:
+    if modes is None or not modes.is_fitted or seed not in seeds:
         return {}
-    data = labels.provenance(modes.dictionary).get("data")
-    return {config.seed: modes} if data == fingerprint_of(Rows.of(array, config.sign)) else {}
+    data = labels.provenance(modes.dictionary).get("data")  # of rows in memory
+    return {seed: modes} if data == labels.fingerprint(rows) else {}
 
 
 def _fitted(
