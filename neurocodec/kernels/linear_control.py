@@ -38,8 +38,10 @@ def held_out_predictions(
     count = traces.shape[1]
     best, made = np.full((2, count), -np.inf), np.full(traces.shape, np.nan)
     for pooled in _pooled(movie):
-        # (time, place, function): the oldest frame comes first, in windows and in the basis
-        x = sliding_window_view(pooled, history, axis=0)[ends - history + 1] @ basis.T
+        # (time, function, place): the oldest frame comes first, in windows and basis; windows
+        # are multiplied where they lie, as copies of them take longer than the products
+        seen = basis @ sliding_window_view(pooled, history, axis=0).transpose(0, 2, 1)
+        x = seen[ends - history + 1]
         for half in HALVES:
             here, there = halves == half, halves == 1 - half
             score, weight = _fitted(x[here], traces[here])
@@ -47,7 +49,7 @@ def held_out_predictions(
             found = score[place, np.arange(count)]
             for i in np.flatnonzero(found > best[half]):
                 best[half, i] = found[i]
-                made[there, i] = x[there, place[i]] @ weight[place[i], :, i]
+                made[there, i] = x[there, :, place[i]] @ weight[place[i], :, i]
     return made
 
 
@@ -77,14 +79,16 @@ def _fitted(
     x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Correlation (place, trace) and weights (place, function, trace) of ridge regressions."""
-    features = (x - x.mean(axis=0)).transpose(1, 0, 2)
+    # as one block for each place: products of strided ones read far more memory than they need
+    features = np.ascontiguousarray(x.transpose(2, 1, 0))
+    features -= features.mean(axis=2, keepdims=True)
     target = y - y.mean(axis=0)
-    within = features.transpose(0, 2, 1) @ features
-    cross = features.transpose(0, 2, 1) @ target
-    size = np.trace(within, axis1=1, axis2=2) / x.shape[2]
+    within = features @ features.transpose(0, 2, 1)
+    cross = features @ target
+    size = np.einsum("pff->p", within) / x.shape[1]
     varies = size > np.finfo(float).eps * max(float(size.max(initial=0.0)), np.finfo(float).tiny)
     ridge = np.where(varies, RIDGE * size, 1.0)
-    weight = np.linalg.solve(within + ridge[:, None, None] * np.eye(x.shape[2]), cross)
+    weight = np.linalg.solve(within + ridge[:, None, None] * np.eye(x.shape[1]), cross)
     power = np.sqrt(np.einsum("pfi,pfg,pgi->pi", weight, within, weight, optimize=True))
     norm = power * np.linalg.norm(target, axis=0)
     found = np.divide((weight * cross).sum(axis=1), norm, out=np.zeros_like(norm), where=norm > 0)

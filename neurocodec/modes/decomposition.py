@@ -294,6 +294,11 @@ class Decomposition(ABC):
         self._state = fitted
         return self
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there are modes."""
+        return self._state is not None
+
     def _fitted(self) -> Fitted:
         if self._state is None:
             name = type(self).__name__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -39,6 +39,7 @@ from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.rows import matrix as row
 from neurocodec.rows.blocks import Data, opened
 
+COSINE: Final = 0.9
 _OTHER: Final = "fit_other"
 
 _RESAMPLED, _SHUFFLED = 1, 2
@@ -58,7 +59,7 @@ def mode_stability(
     seeds: int | Sequence[int] = 5,
     bootstrap: int = 0,
     shuffles: int = 1,
-    cosine: float = 0.9,
+    cosine: float = COSINE,
     progress: bool = True,
 ) -> xr.Dataset:
     """Fit modes again and again, and say of each whether it comes back, and if chance has it too.
@@ -73,6 +74,8 @@ def mode_stability(
     and modes are fitted to that. Channels that are sparse and independent have stable modes as
     well, of one channel each; and of many modes for few channels some are near every direction.
     Therefore `chance` is the largest cosine of a mode with any mode of any fit to shuffled rows.
+
+    Where `modes` are fitted to these rows with one of the seeds, they are the fit of that seed.
 
     All fits share their rows, and the noise in them: in few rows channels go together by
     accident, and modes of that are stable as well, and others than those of shuffled rows.
@@ -154,41 +157,161 @@ def mode_stability(
     >>> found.matched_cosine.dims, found.fit.size
     (('fit', 'mode'), 2)
     """
+    asked = _Asked.of(seeds, bootstrap, shuffles, cosine)
     config = settings_of(modes)
-    chosen = seed_list(seeds, least=2)
-    bootstrap = arguments.whole("bootstrap", bootstrap, 0, hint="bootstrap=2")
-    shuffles = arguments.whole("shuffles", shuffles, hint="shuffles=2")
-    cosine = arguments.cosine(cosine)
     with opened(data, layer) as (array, origin):
+        one = _Layer.of(array, origin, modes, config, asked)
+    (fits,) = _fitted([one], modes, progress=progress)
+    return one.result(fits)
+
+
+def stability_by_layer(
+    tree: xr.DataTree,
+    modes: Mapping[str, SparseModes],
+    seeds: Sequence[int],
+    *,
+    progress: bool = True,
+) -> dict[str, xr.Dataset | InputError]:
+    """`mode_stability` of several layers, whose fits go side by side; or why a layer has none."""
+    asked = _Asked.of(seeds, 0, 1, COSINE)
+    layers = dict[str, _Layer]()
+    for alias, fit in modes.items():
+        with opened(tree[alias], None) as (array, origin):
+            layers[alias] = _Layer.of(array, origin, fit, fit.chosen, asked)
+    try:
+        found = _fitted([*layers.values()], next(iter(modes.values())), progress=progress)
+    except InputError as error:
+        return dict.fromkeys(layers, error)
+    made = dict[str, xr.Dataset | InputError]()
+    for (alias, one), fits in zip(layers.items(), found, strict=True):
+        try:
+            made[alias] = one.result(fits)
+        except InputError as error:
+            made[alias] = error
+    return made
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Numbers of fits, and when modes are the same."""
+
+    seeds: list[int]
+    bootstrap: int
+    shuffles: int
+    cosine: float
+
+    @classmethod
+    def of(cls, seeds: int | Sequence[int], bootstrap: int, shuffles: int, cosine: float) -> _Asked:
+        return cls(
+            seed_list(seeds, least=2),
+            arguments.whole("bootstrap", bootstrap, 0, hint="bootstrap=2"),
+            arguments.whole("shuffles", shuffles, hint="shuffles=2"),
+            arguments.cosine(cosine),
+        )
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Rows of a layer, what is fitted to them and to others like them, and what follows."""
+
+    rows: xr.DataArray
+    origin: Mapping[str, Any]
+    asked: _Asked
+    config: SparseConfig  # with one number of modes for all fits
+    broken: list[xr.DataArray]
+    known: Mapping[int, SparseModes]  # by seed: what was fitted to these rows before
+
+    @classmethod
+    def of(
+        cls,
+        array: xr.DataArray,
+        origin: Mapping[str, Any],
+        modes: SparseModes | None,
+        config: SparseConfig,
+        asked: _Asked,
+    ) -> _Layer:
         rows = row.select_rows(array, config.sign).compute()
-    how = _How(modes, progress, set())
-    config = settled_for(rows, config, like=modes)  # one number of modes for all fits
-    fits = _fits(rows, config, chosen, bootstrap, how)
-    atoms = [_alive(fit) for fit in fits]
-    broken = _broken(rows, chosen, shuffles)
-    shuffled = _shuffled(broken, config, chosen, how)
-    accident = _accident(broken, shuffled)
-    agreed = consensus_modes(atoms)
-    ratio = variance_ratio(agreed.modes, rows.values.reshape(len(rows), -1))
-    chance = _Chance(_chance(agreed.modes, shuffled), ratio, accident)
-    of_modes = _of_modes(agreed, atoms, fits[0].dictionary, chance, cosine)
-    above = float(of_modes["above_chance"].mean())
-    shares = _shares(atoms[: len(chosen)], shuffled, cosine, above)
-    limit = labels.labelled(accident, (), name="chance_variance_ratio")
-    found = xr.Dataset(
-        {**of_modes, **_of_fits(fits, atoms, cosine), **shares, "chance_variance_ratio": limit}
+        known = _known(modes, config.seed, rows, asked.seeds)
+        config = settled_for(rows, config, like=modes)
+        return cls(rows, origin, asked, config, _broken(rows, asked.seeds, asked.shuffles), known)
+
+    def fits(self) -> Iterator[tuple[xr.DataArray, SparseConfig, SparseModes | None]]:
+        """Rows and settings with each seed, then of resampled rows, then of shuffled ones."""
+        seeds, rows = self.asked.seeds, self.rows
+        for seed in seeds:
+            yield rows, self._with(seed), self.known.get(seed)
+        for i, seed in enumerate(_cycled(seeds, self.asked.bootstrap)):
+            drawn = _resampled(rows, self.config.validation, seed, [seeds[0], _RESAMPLED, i])
+            yield drawn, self._with(seed), None
+        for array in self.broken:
+            for seed in seeds[:2]:
+                yield array, self._with(seed), None
+
+    def _with(self, seed: int) -> SparseConfig:
+        return dataclasses.replace(self.config, seed=seed)
+
+    def result(self, made: list[SparseModes]) -> xr.Dataset:
+        """What the fits have in common, and whether chance has it too."""
+        asked, rows = self.asked, self.rows
+        count = len(asked.seeds) + asked.bootstrap
+        fits, cosine = made[:count], asked.cosine
+        atoms = [_alive(fit) for fit in fits]
+        others = [alive_atoms(fit) for fit in made[count:]]
+        shuffled = [others[i : i + 2] for i in range(0, len(others), 2)]
+        accident = _accident(self.broken, shuffled)
+        agreed = consensus_modes(atoms)
+        ratio = variance_ratio(agreed.modes, rows.values.reshape(len(rows), -1))
+        chance = _Chance(_chance(agreed.modes, shuffled), ratio, accident)
+        of_modes = _of_modes(agreed, atoms, fits[0].dictionary, chance, cosine)
+        above = float(of_modes["above_chance"].mean())
+        shares = _shares(atoms[: len(asked.seeds)], shuffled, cosine, above)
+        limit = labels.labelled(accident, (), name="chance_variance_ratio")
+        found = xr.Dataset(
+            {**of_modes, **_of_fits(fits, atoms, cosine), **shares, "chance_variance_ratio": limit}
+        )
+        return labels.stamp(
+            found.assign_coords(_fit_coords(asked.seeds, asked.bootstrap)),
+            "nc.mode_stability",
+            config=self.config,
+            **dataclasses.asdict(asked),
+            data=labels.fingerprint(rows),
+            contributions=self.origin,
+        )
+
+
+def _known(
+    modes: SparseModes | None, seed: int, rows: xr.DataArray, seeds: list[int]
+) -> dict[int, SparseModes]:
+    """Modes that came fitted to these very rows with one of the seeds: no need to fit them."""
+    if modes is None or not modes.is_fitted or seed not in seeds:
+        return {}
+    data = labels.provenance(modes.dictionary).get("data")  # of rows in memory
+    return {seed: modes} if data == labels.fingerprint(rows) else {}
+
+
+def _fitted(
+    layers: Sequence[_Layer], like: SparseModes | None, *, progress: bool
+) -> list[list[SparseModes]]:
+    """Every fit of every layer; those that are not known yet side by side."""
+    wanted = [[*layer.fits()] for layer in layers]
+    new = [(rows, config) for fits in wanted for rows, config, known in fits if known is None]
+    made = iter(
+        fit_all(
+            [rows for rows, _ in new],
+            [config for _, config in new],
+            like=like,
+            progress=progress,
+            title="fits, also to shuffled rows",
+            told=set(),
+        )
     )
-    return labels.stamp(
-        found.assign_coords(_fit_coords(chosen, bootstrap)),
-        "nc.mode_stability",
-        config=config,
-        seeds=chosen,
-        bootstrap=bootstrap,
-        shuffles=shuffles,
-        cosine=cosine,
-        data=labels.fingerprint(rows),
-        contributions=origin,
-    )
+    return [[known or next(made) for *_, known in fits] for fits in wanted]
+
+
+def _resampled(rows: xr.DataArray, validation: float, seed: int, stream: list[int]) -> xr.DataArray:
+    series = rows.dims[0] == v.TIME
+    held = held_out(len(rows), validation, seed, series=series)
+    return rows.copy(data=rows.values[resample_training(held, stream, series=series)])
 
 
 @dataclass(frozen=True)
@@ -200,43 +323,6 @@ class _Chance:
     limit: float  # that modes of shuffled rows stay below
 
 
-@dataclass(frozen=True)
-class _How:
-    """What all fits of a call share: device and memory, progress bars, warnings given."""
-
-    like: SparseModes | None
-    progress: bool
-    told: set[str]
-
-    def fit(
-        self, arrays: list[xr.DataArray], configs: list[SparseConfig], title: str
-    ) -> list[SparseModes]:
-        return fit_all(
-            arrays, configs, like=self.like, progress=self.progress, title=title, told=self.told
-        )
-
-
-def _with_seeds(config: SparseConfig, seeds: Sequence[int]) -> list[SparseConfig]:
-    return [dataclasses.replace(config, seed=seed) for seed in seeds]
-
-
-def _fits(
-    rows: xr.DataArray,
-    config: SparseConfig,
-    seeds: list[int],
-    bootstrap: int,
-    how: _How,
-) -> list[SparseModes]:
-    """Fits to the rows with each seed, then to resampled rows."""
-    series = rows.dims[0] == v.TIME
-    arrays, again = [rows] * len(seeds), _cycled(seeds, bootstrap)
-    for i, seed in enumerate(again):
-        held = held_out(len(rows), config.validation, seed, series=series)
-        drawn = resample_training(held, [seeds[0], _RESAMPLED, i], series=series)
-        arrays.append(rows.copy(data=rows.values[drawn]))
-    return how.fit(arrays, _with_seeds(config, [*seeds, *again]), "fits")
-
-
 def _cycled(seeds: list[int], count: int) -> list[int]:
     return [seeds[i % len(seeds)] for i in range(count)]
 
@@ -246,16 +332,6 @@ def _broken(rows: xr.DataArray, seeds: list[int], shuffles: int) -> list[xr.Data
     flat, series = rows.values.reshape(len(rows), -1), rows.dims[0] == v.TIME
     drawn = (break_columns(flat, [seeds[0], _SHUFFLED, i], series=series) for i in range(shuffles))
     return [rows.copy(data=values.reshape(rows.shape)) for values in drawn]
-
-
-def _shuffled(
-    broken: list[xr.DataArray], config: SparseConfig, seeds: list[int], how: _How
-) -> list[Dictionaries]:
-    """Modes of shuffled rows: of two seeds for each shuffle."""
-    arrays = [array for array in broken for _ in seeds[:2]]
-    fits = how.fit(arrays, _with_seeds(config, seeds[:2]) * len(broken), "shuffled rows")
-    atoms = [alive_atoms(fit) for fit in fits]
-    return [atoms[2 * i : 2 * i + 2] for i in range(len(broken))]
 
 
 def _accident(broken: list[xr.DataArray], shuffled: list[Dictionaries]) -> float:

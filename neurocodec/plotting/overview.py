@@ -60,7 +60,8 @@ def plot_overview(
     >>> net = retina_network(RetinaCNN(small).eval(), name="untrained")
     >>> frames = np.random.default_rng(0).normal(size=(90, 9, 9)).astype("float32")
     >>> movie = xr.DataArray(frames, {"time": np.arange(90) / 100}, ("time", "y", "x"))
-    >>> found = nc.analyse_retina(net, movie, expansion=1, progress=False)
+    >>> quick = {"expansion": 1, "moments": 0, "mode_seeds": 0, "progress": False}
+    >>> found = nc.analyse_retina(net, movie, **quick)
     >>> plot_overview(found, layer="layer1").axes[2].get_title(loc="left")
     'contributions of layer1'
     """

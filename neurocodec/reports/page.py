@@ -98,7 +98,9 @@ def _drawing(figure: Figure, alt: str) -> Drawing:
     """Lay a figure out once, and draw it: everything stays where this put it."""
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)  # alone: `draw_without_rendering` goes through all artists once more
     figure.set_layout_engine("none")
     return Drawing(_drawn(canvas.print_png), alt)
 

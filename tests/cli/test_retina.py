@@ -54,7 +54,9 @@ def finished(command, tmp_path_factory):
     """Arguments of a run, and the folder that it has written."""
     folder = tmp_path_factory.mktemp("finished")
     options = ["--method", "act-grad", "--target", "sum", "--quiet", "--out", str(folder)]
-    assert main([*command, *options]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "_others", lambda _: {})
+        assert main([*command, *options]) == 0
     return [*command, *options], folder
 
 
@@ -64,7 +66,13 @@ def out(tmp_path):
 
 
 @pytest.fixture
-def _undrawn(monkeypatch):
+def _png_only(monkeypatch):
+    """Pages without the figures as SVG and PDF; `test_end_to_end` has them."""
+    monkeypatch.setattr(page, "_others", lambda _: {})
+
+
+@pytest.fixture
+def _undrawn(monkeypatch, _png_only):
     """Pages without what is drawn, which takes most of the time."""
     monkeypatch.setattr(page, "_drawing", lambda _, alt: page.Drawing(b"png", alt))
 
@@ -92,6 +100,8 @@ def test_end_to_end(command, out, capsys):
     assert tree.sizes["time"] == 77
     assert json.loads(tree.attrs["neurocodec"])["method"]["steps"] == 5
     assert nc.open(out / "modes-layer2.nc").config.seed == 3
+    for ending in ("png", "svg", "pdf", "csv"):
+        assert (out / "figures" / f"overview.{ending}").stat().st_size > 1000
     page = (out / "report.html").read_text("utf-8")
     assert "--steps 5 --expansion 1" in page.replace(".0", "")
 
@@ -125,6 +135,7 @@ def measured(recordings, tmp_path):
     return ["retina", *files, *options]
 
 
+@pytest.mark.usefixtures("_png_only")
 def test_a_recording_and_its_interneurons(measured, recordings, out):
     chirp = ["--interneurons", str(recordings / "chirp.h5"), "--spot", "5"]
     more = ["--interneuron-part", "local", "--part", "train", "--moments", "3"]
@@ -249,6 +260,7 @@ def test_interneurons_are_shown_in_the_light_that_the_model_takes(recordings):
     assert load_interneurons(file, small, "local", 3.0).attrs["geometry"] == "disc"
 
 
+@pytest.mark.usefixtures("_png_only")
 def test_quiet_is_quiet_and_a_rerun_gives_the_same(finished, capsys):
     arguments, folder = finished
     first = (folder / "report.html").read_bytes()
@@ -331,6 +343,7 @@ def test_ctrl_c_says_how_to_go_on(command, out, capsys, monkeypatch):
     assert main(command) == INTERRUPTED
     assert "The same command goes on from here" in capsys.readouterr().err
     monkeypatch.undo()
+    monkeypatch.setattr(page, "_others", lambda _: {})
     monkeypatch.setattr(page, "_drawing", lambda _, alt: page.Drawing(b"png", alt))
     assert (out / "contributions.nc").exists()
     assert main(command) == 0

@@ -178,7 +178,7 @@ def resampled(monkeypatch, dim, **settings):
     values[:, 0] = np.arange(1000) / 1000
     quick = nc.SparseModes(expansion=1, epochs=1, **settings)
     nc.mode_stability(labelled_rows(values, dim), quick, seeds=2, bootstrap=3, progress=False)
-    return [(np.rint(1000 * one).astype(int), config) for one, config in given[0][2:]]
+    return [(np.rint(1000 * one).astype(int), config) for one, config in given[0][2:5]]
 
 
 @pytest.mark.parametrize("dim", ["time", "stimulus"])
@@ -191,6 +191,53 @@ def test_rows_held_out_are_no_copies_of_training_rows(dim, monkeypatch):
         assert not {*drawn[held]} & {*drawn[~held]}
         assert 0.5 < len({*drawn[~held]}) / 800 < 0.75  # with replacement
     assert not np.array_equal(found[0][0], found[2][0])
+
+
+def fits_made(monkeypatch):
+    """Seeds of the fits of calls from here on, as they are made."""
+    made, fit_all = [], fit_modes.fit_all
+
+    def counted(rows, configs, **kwargs):
+        made.append([config.seed for config in configs])
+        return fit_all(rows, configs, **kwargs)
+
+    monkeypatch.setattr(stability, "fit_all", counted)
+    return made
+
+
+def test_modes_that_are_fitted_are_one_of_the_fits(monkeypatch):
+    rows, other = (labelled_rows(combined(rows=n, modes=4)[0]) for n in (100, 110))
+    quick = nc.SparseModes(expansion=1, epochs=2, seed=1, progress=False)
+    fitted, made = quick.copy().fit(rows), fits_made(monkeypatch)
+    found = nc.mode_stability(rows, fitted, seeds=2)
+    anew = nc.mode_stability(rows, quick, seeds=2)
+    nc.mode_stability(other, fitted, seeds=2)
+    nc.mode_stability(rows, fitted, seeds=[5, 6])
+    assert made == [[0, 0, 1], [0, 1, 0, 1], [0, 1, 0, 1], [5, 6, 5, 6]]
+    assert found.r2[1] == fitted.r2
+    xr.testing.assert_allclose(found, anew, rtol=1e-3, atol=1e-3)
+
+
+def test_layers_side_by_side_are_as_one_by_one(monkeypatch):
+    rows = {k: labelled_rows(combined(rows=n, modes=4)[0]) for k, n in (("a", 100), ("b", 90))}
+    tree = xr.DataTree.from_dict({k: xr.Dataset({"contribution": x}) for k, x in rows.items()})
+    quick = nc.SparseModes(expansion=1, epochs=2, progress=False)
+    modes = {k: quick.copy().fit(x) for k, x in rows.items()}
+    made = fits_made(monkeypatch)
+    found = stability.stability_by_layer(tree, modes, [0, 1])
+    assert made == [[1, 0, 1, 1, 0, 1]]
+    for k, one in modes.items():
+        xr.testing.assert_allclose(found[k], nc.mode_stability(tree[k], one, seeds=2))
+
+
+def test_a_layer_without_active_modes_leaves_the_others():
+    rows = labelled_rows(combined(rows=100, modes=4)[0])
+    tree = xr.DataTree.from_dict({k: xr.Dataset({"contribution": rows}) for k in "ab"})
+    quick = nc.SparseModes(expansion=1, epochs=2, progress=False)
+    modes = {"a": quick.copy(l1_loading=1e4).fit(rows), "b": quick.copy().fit(rows)}
+    found = stability.stability_by_layer(tree, modes, [0, 1])
+    assert "no mode is ever active" in found["a"].came
+    assert found["b"].sizes["fit"] == 2
 
 
 def test_of_a_movie_blocks_are_resampled(monkeypatch):

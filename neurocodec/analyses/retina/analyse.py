@@ -42,7 +42,7 @@ from neurocodec.interneurons.compare import compare_interneurons
 from neurocodec.interneurons.recordings import RecordedInterneurons
 from neurocodec.kernels.ceiling import ceiling_interval, repeat_ceiling
 from neurocodec.modes.sparse import SparseModes
-from neurocodec.modes.stability import mode_stability
+from neurocodec.modes.stability import stability_by_layer
 from neurocodec.network import Network
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
@@ -161,7 +161,8 @@ def analyse_retina(
     >>> net = retina_network(RetinaCNN(small).eval(), name="untrained")
     >>> frames = np.random.default_rng(0).normal(size=(200, 9, 9)).astype("float32")
     >>> movie = xr.DataArray(frames, {"time": np.arange(200) / 100}, ("time", "y", "x"))
-    >>> found = nc.analyse_retina(net, movie, expansion=2, moments=4, progress=False)
+    >>> quick = {"expansion": 2, "moments": 0, "mode_seeds": 0, "progress": False}
+    >>> found = nc.analyse_retina(net, movie, method=nc.methods.ActGrad(), **quick)
     >>> found.correlation["layer2"].sizes
     Frozen({'mode': 4, 'cell': 4})
     """
@@ -215,13 +216,13 @@ def _mode_stability(
     tree: xr.DataTree, modes: Mapping[str, SparseModes], seeds: list[int], progress: bool
 ) -> dict[str, xr.Dataset]:
     """Which modes come back with other seeds, and are above chance; without those never active."""
-    found = {}
-    for layer, fit in modes.items() if len(seeds) > 1 else ():
-        try:
-            found[layer] = mode_stability(tree[layer], fit, seeds=seeds, progress=progress)
-        except InputError as error:
-            logger.warning("the modes of %s are not fitted again: %s", layer, error.came)
-    return found
+    if len(seeds) < 2:
+        return {}
+    found = stability_by_layer(tree, modes, seeds, progress=progress)
+    for layer, result in found.items():
+        if isinstance(result, InputError):
+            logger.warning("the modes of %s are not fitted again: %s", layer, result.came)
+    return {k: x for k, x in found.items() if isinstance(x, xr.Dataset)}
 
 
 def _beside(

@@ -222,6 +222,7 @@ def test_everything_saved_opens_again(tmp_path):
     stable = opened["mode-stability"]["layer1"].to_dataset()
     xr.testing.assert_identical(stable, found.mode_stability["layer1"])
     assert stable.sizes["fit"] == 2
+    assert stable.r2[0] == found.modes["layer1"].r2  # not fitted once more
 
 
 def test_a_second_call_takes_the_contributions_from_the_folder(tmp_path, monkeypatch):
