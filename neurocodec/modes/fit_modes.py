@@ -252,6 +252,7 @@ def prepare_all(
             with collected() as messages:
                 known[key] = one.prepare(array, origin)
             _pass_on(messages, told)
+        one.require_active(known[key])
         found.append(known[key])
     return found
 

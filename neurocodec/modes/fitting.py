@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from neurocodec import labels
-from neurocodec.errors import InputError
+from neurocodec.errors import InputError, warn
 from neurocodec.modes.coders import SparseCoder
 from neurocodec.modes.fitted import Fitted, finish, labelled_history
 from neurocodec.modes.preparation import Prepared
@@ -47,9 +47,19 @@ def fit_together(
         history = labelled_history(result.history)
         what = {"config": config, "known": _known(result), **more}
         made.append(finish(rows, coder, "nc.SparseModes.fit", history=history, **what))
+        _report_silence(made[-1], config)
     if where is not None:
         where.path.unlink(missing_ok=True)  # not before, as encoding the rows may fail
     return made
+
+
+def _report_silence(made: Fitted, config: SparseConfig) -> None:
+    if not bool(made.summary["alive"].any()):
+        setting = "l1_loading" if config.l1_loading else "threshold"
+        warn(
+            f"no mode is active on any row with {setting}={getattr(config, setting):g}; "
+            f"fit with a smaller {setting}, more epochs or more rows"
+        )
 
 
 def _known(found: Fit) -> Known | None:

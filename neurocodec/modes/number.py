@@ -69,8 +69,7 @@ def _halves(prepared: Prepared, seed: int, device: torch.device) -> torch.Tensor
 
 
 def _say(found: Count, rows: int) -> None:
-    best = max(found.tried, key=lambda one: one.replicated, default=None)
-    if best is not None and not best.replicated:
+    if found.tried and not found.replicated:
         warn(
             f"no mode of one half of {rows} rows comes back in the other, so that one is fitted; "
             "fit more rows, or name an expansion"

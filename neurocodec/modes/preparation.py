@@ -36,6 +36,7 @@ class Prepared:
     fingerprint: str
     resident: bool  # whether rows and loadings fit into the memory that may be used
     block: int  # rows to read at a time
+    reach: float = np.inf  # length of the longest training row, in lengths of the typical one
 
     def scaled(self, start: int, stop: int) -> NDArray[np.float32]:
         """Rows by features, divided by the scale, the inhibitory part turned positive."""
@@ -90,7 +91,7 @@ def prepare(
     here = rows.loaded() if resident else rows
     held = held_out(len(here), validation, seed, series=here.dim == v.TIME)
     block = BLOCK if resident or memory is None else block_size(memory, width)
-    training, low, text = _look_through(here, held, block)
+    training, longest, low, text = _look_through(here, held, block)
     scale = _scale(training)
     if nonnegative and low < 0:
         raise InputError(
@@ -101,18 +102,36 @@ def prepare(
     _report(training, count)
     if resident:
         text = labels.fingerprint(here.array)
-    return Prepared(here, origin or {}, held, scale, text, resident, block)
+    energy = float((training.squares + training.count * training.mean**2).sum())
+    reach = longest / np.sqrt(energy / training.count)
+    return Prepared(here, origin or {}, held, scale, text, resident, block, reach)
 
 
-def _look_through(rows: Rows, held: NDArray[np.bool_], block: int) -> tuple[Moments, float, str]:
-    """Moments of the training rows, least value and fingerprint of all rows."""
-    training, low, digest = Moments(rows.features), np.inf, Fingerprint(rows)
+def require_reached(prepared: Prepared, l1_loading: float) -> None:
+    """Refuse a penalty that no row is long enough for, so that all solved loadings would be 0."""
+    if l1_loading >= prepared.reach:
+        raise InputError(
+            came=f"l1_loading={l1_loading:g}, with which no mode is ever active: the longest row "
+            f"to fit is {prepared.reach:.3g} times as long as the typical one",
+            expected=f"below {prepared.reach:.3g}; far below 1 for modes that are parts of rows",
+            hint="nc.SparseModes(l1_loading=0.045)",
+        )
+
+
+def _look_through(
+    rows: Rows, held: NDArray[np.bool_], block: int
+) -> tuple[Moments, float, float, str]:
+    """Moments and greatest length of the training rows, least value and text of all rows."""
+    training, longest, low, digest = Moments(rows.features), 0.0, np.inf, Fingerprint(rows)
     for start, stop in rows.ranges(block):
         matrix = rows.matrix(start, stop)
-        training.add(matrix[~held[start:stop]])
+        kept = matrix[~held[start:stop]]
+        training.add(kept)
+        lengths = np.linalg.norm(kept.astype(np.float64), axis=1)
+        longest = max(longest, float(lengths.max(initial=0.0)))
         low = min(low, float(matrix.min(initial=np.inf)))
         digest.add(matrix)
-    return training, low, digest.text
+    return training, longest, low, digest.text
 
 
 def _scale(training: Moments) -> float:

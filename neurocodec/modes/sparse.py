@@ -19,7 +19,7 @@ from neurocodec.modes.coders import SparseCoder
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.modes.fitting import fit_together
 from neurocodec.modes.number import settled
-from neurocodec.modes.preparation import Prepared, prepare
+from neurocodec.modes.preparation import Prepared, prepare, require_reached
 from neurocodec.nn.device import fitting_device
 from neurocodec.nn.sparse.config import (
     AUTO,
@@ -237,7 +237,7 @@ batch_size, hidden, precision, validation
         ------
         InputError
             Where values are NaN, do not vary at all, are too few, or are negative while the
-            dictionary may not be.
+            dictionary may not be, or `l1_loading` is too large for any mode to be active.
         StorageError
             Where a file cannot be read, or the checkpoint is of other settings or rows, another
             kind of device or other versions of neurocodec or torch.
@@ -247,6 +247,7 @@ batch_size, hidden, precision, validation
         NeurocodecWarning
             Where there are fewer rows than modes, fewer modes than `active`, or, with
             ``expansion="auto"``, no mode that comes back, or more than the rows can support.
+            Where no mode is active on any row.
         """
         with opened(data, layer) as (array, origin):
             prepared = self.prepare(array, origin)
@@ -269,7 +270,7 @@ batch_size, hidden, precision, validation
         kept = round(len(rows) * (1 - config.validation))
         if config.expansion != AUTO:
             _report_active(config, config.modes(rows.features))
-        return prepare(
+        found = prepare(
             rows,
             partial(config.most_modes, rows=kept),
             validation=config.validation,
@@ -278,6 +279,13 @@ batch_size, hidden, precision, validation
             memory=self.memory,
             origin=origin,
         )
+        self.require_active(found)
+        return found
+
+    def require_active(self, prepared: Prepared) -> None:
+        """Refuse penalties that are too strong for any mode to be active on these rows."""
+        if self.config.encoder == "inference":
+            require_reached(prepared, self.config.l1_loading)
 
     @property
     def history(self) -> xr.Dataset:

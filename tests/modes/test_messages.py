@@ -192,3 +192,26 @@ def test_the_loss_is_that_of_the_rows_held_out(modes):
     assert "held-out" in modes.history.loss.attrs["long_name"]
     assert "training" in modes.history.loss_train.attrs["long_name"]
     assert labels.provenance(modes.history)["function"] == "nc.SparseModes.fit"
+
+
+def test_a_penalty_that_no_row_is_long_enough_for_is_refused_before_the_fit(modes):
+    strong = modes.copy(l1_loading=1e3)
+    with pytest.raises(InputError, match=r"l1_loading=1000(.|\n)*below .*\n.*l1_loading=0\.045"):
+        strong.fit(rows_of())
+    with pytest.raises(InputError, match="l1_loading=1000"):
+        nc.fit_modes(rows_of(), [modes, strong], progress=False)
+    reach = modes.prepare(rows_of(), {}).reach
+    fitted = rows_of().values[~modes.loadings.held_out.values]
+    length = np.linalg.norm(fitted, axis=1)
+    assert reach == pytest.approx(length.max() / np.sqrt((length**2).mean()), rel=1e-6)
+    with pytest.raises(InputError, match="l1_loading"):
+        modes.copy(l1_loading=reach).fit(rows_of())
+    assert modes.copy(l1_loading=0.9 * reach, epochs=1).fit(rows_of()).alive > 0
+
+
+def test_modes_that_are_never_active_are_warned_of(modes):
+    reach = modes.prepare(rows_of(), {}).reach
+    silent = modes.copy(expansion=0.25, epochs=1, l1_loading=0.9999 * reach)  # one mode, no row's
+    with pytest.warns(NeurocodecWarning, match="no mode is active on any row with l1_loading="):
+        assert silent.fit(rows_of()).alive == 0
+    assert modes.alive > 0

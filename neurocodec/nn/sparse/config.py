@@ -130,6 +130,7 @@ class SparseConfig:
         for name, choices in _CHOICES.items():
             one_of(name, getattr(self, name), choices)
         self._require_ranges()
+        self._require_solved()
         if self.sparsifier not in SPARSIFIERS[self.encoder]:
             raise InputError(
                 came=f"sparsifier={self.sparsifier!r} with encoder={self.encoder!r}",
@@ -159,14 +160,20 @@ class SparseConfig:
             if not right(number(name, getattr(self, name), expected)):
                 raise InputError(came=f"{name}={getattr(self, name)!r}", expected=expected)
 
+    def _require_solved(self) -> None:
+        """Refuse a number of modes that rows decide where loadings are not solved for."""
+        if self.expansion != AUTO or self.encoder == "inference":
+            return
+        known = SPARSIFIERS[self.encoder]
+        chosen = self.sparsifier if self.sparsifier in known else known[0]
+        raise InputError(
+            came=f"expansion='auto' with encoder={self.encoder!r}",
+            expected="a number of modes per channel, or encoder='inference'",
+            hint=f"nc.SparseModes(expansion=10, encoder={self.encoder!r}, sparsifier={chosen!r})",
+        )
+
     def _require_used(self) -> None:
         """Refuse settings that would change nothing, so that nobody believes they did."""
-        if self.expansion == AUTO and self.encoder != "inference":
-            raise InputError(
-                came=f"expansion='auto' with encoder={self.encoder!r}",
-                expected="a number of modes per channel, or encoder='inference'",
-                hint="expansion=10",
-            )
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value != field.default and field.name in self.unused():

@@ -1,4 +1,4 @@
-"""How many modes rows have: those that both halves agree on, once more would explain no more."""
+"""How many modes rows have: those that both halves agree on, where these explain what more do."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Tried:
 
     modes: int
     r2: float  # of all entries against their grand mean
+    r2_channels: float  # of each channel, averaged; 0 for one that its mean explains better
     l0: float  # active modes of a row
     replicated: int  # modes that differ and that both halves have
     accidental: float  # the same where the channels of one half are permuted
@@ -55,7 +56,8 @@ class Tried:
 class Count:
     """How many modes rows have, and how that was found."""
 
-    modes: int  # at least 1, also where none came back
+    modes: int  # at least 1
+    replicated: int  # modes that both halves have
     most: int  # that could be tried
     settled: bool  # whether more would have explained no more; else `most` was the end
     tried: tuple[Tried, ...]
@@ -67,22 +69,33 @@ def count_modes(halves: Tensor, config: SparseConfig, most: int) -> Count:
     # noise: what is new then explains little and is another in every half. So the numbers go up by
     # factors of 1.4 until two more bring less than 0.02, and what both halves have up to there is
     # counted. The ladder need not hold the number itself: of 23 modes those come back that exist.
+    # In networks many channels are weak, and their modes do not come back, as little is known of
+    # them: there are further modes until each channel is explained as well as more would, but no
+    # more than channels, which one mode each explains. Beyond that R2 rises by following noise.
     if most == 1:
-        return Count(1, most, settled=False, tried=())
+        return Count(1, 0, most, settled=False, tried=())
     tried = list[Tried]()
     for modes in _ladder(most):
         tried.append(_tried(halves, config, modes))
-        if len(tried) - enough(tried) > _BEYOND:
+        last = enough([one.r2 for one in tried])
+        if len(tried) - last > _BEYOND:
             break
-    chosen = tried[: enough(tried) + 1]
-    replicated = max(one.replicated for one in chosen)
-    return Count(max(1, replicated), most, len(tried) > len(chosen), tuple(tried))
+    settled = len(tried) > last + 1
+    replicated = max(one.replicated for one in tried[: last + 1])
+    modes = max(1, replicated)
+    explaining = tried[enough([one.r2_channels for one in tried])]
+    further = min(explaining.modes, halves.shape[2])
+    if 0 < replicated < further:
+        if all(one.modes != replicated for one in tried):
+            tried.append(_tried(halves, config, replicated))
+        reached = next(one.r2_channels for one in tried if one.modes == replicated)
+        modes = further if reached < explaining.r2_channels - _ENOUGH else modes
+    return Count(modes, replicated, most, settled, tuple(tried))
 
 
-def enough(tried: Sequence[Tried]) -> int:
+def enough(r2: Sequence[float]) -> int:
     """Place of the first number that explains as much as the best one, but for 0.02."""
-    best = max(one.r2 for one in tried)
-    return next(i for i, one in enumerate(tried) if one.r2 >= best - _ENOUGH)
+    return next(i for i, one in enumerate(r2) if one >= max(r2) - _ENOUGH)
 
 
 def _ladder(most: int) -> Iterator[int]:
@@ -108,6 +121,7 @@ def _tried(halves: Tensor, config: SparseConfig, modes: int) -> Tried:
     return Tried(
         modes,
         float(np.mean([side.r2 for side in sides])),
+        float(np.mean([side.r2_channels for side in sides])),
         float(np.mean([side.l0 for side in sides])),
         _alike(a, b),
         float(np.mean(turned)),
@@ -120,6 +134,7 @@ class _Side:
 
     atoms: NDArray[np.float32]  # that are active there and differ, (modes, channels)
     r2: float
+    r2_channels: float
     l0: float
 
     @classmethod
@@ -129,9 +144,12 @@ class _Side:
             codes = model.encode(some)
             made = model.decode(codes)
         atoms = model.dictionary[(codes != 0).any(dim=0)].cpu().numpy()
-        r2 = scores.r2_pooled(some.cpu().numpy(), made.cpu().numpy())
-        r2 = r2 if math.isfinite(r2) else -math.inf  # rows that are all silent tell nothing
-        return cls(atoms[distinct_modes(atoms, _COPIES)], r2, float((codes != 0).sum()) / len(some))
+        known = scores.ReconstructionScores(some.shape[1])
+        known.add(some.cpu().numpy(), made.cpu().numpy())
+        r2 = known.r2_pooled if math.isfinite(known.r2_pooled) else -math.inf  # of silent rows
+        channels = np.nan_to_num(known.r2_features).clip(min=0.0)
+        l0 = float((codes != 0).sum()) / len(some)
+        return cls(atoms[distinct_modes(atoms, _COPIES)], r2, float(channels.mean()), l0)
 
 
 def _alike(a: NDArray[np.float32], b: NDArray[np.float32]) -> int:

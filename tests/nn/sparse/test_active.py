@@ -111,3 +111,24 @@ def test_codes_of_parts_are_joined_row_after_row():
     parts = [Codes.of(part) for part in dense.split(2)]
     assert [part.value.shape[1] for part in parts] == [2, 3]
     torch.testing.assert_close(Codes.joined(parts).dense(3), dense, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("l2", [0.0, 1e-3, 1e-2])
+def test_near_copies_are_solved_with_next_to_no_ridge(l2):
+    random = np.random.default_rng(0)
+    atoms = unit_rows(torch.tensor(random.random((80, 8)), dtype=torch.float32) ** 3)
+    rows = torch.tensor(random.random((6, 8)), dtype=torch.float32)
+    theirs = ElasticNet(
+        alpha=(0.05 + l2) / 8,
+        l1_ratio=0.05 / (0.05 + l2),
+        fit_intercept=False,
+        positive=True,
+        max_iter=100_000,
+        tol=1e-9,
+    )
+    exact = [theirs.fit(atoms.double().T.numpy(), row.double().numpy()).coef_ for row in rows]
+    codes = active_net(rows, atoms, torch.tensor(0.05), l2).dense(80)
+    least = objective(rows, atoms, torch.tensor(np.stack(exact)), 0.05, l2)
+    assert (objective(rows, atoms, codes, 0.05, l2) <= least * (1 + 1e-4)).all()
+    plain = objective(rows, atoms, elastic_net(rows, atoms, 0.05, l2), 0.05, l2)
+    assert (plain > least * (1 + 1e-4)).any()  # steps alike for all rows are not enough

@@ -50,6 +50,21 @@ def test_a_sparsifier_that_does_not_go_with_the_encoder_is_refused_with_those_th
 
 
 @pytest.mark.parametrize(
+    ("encoder", "settings", "typed"),
+    [
+        ("linear", {}, "sparsifier='topk'"),
+        ("linear", {"sparsifier": "jump_relu"}, "sparsifier='jump_relu'"),
+        ("mlp", {}, "sparsifier='gate'"),
+    ],
+)
+def test_a_number_that_rows_decide_says_what_trained_encoders_take(encoder, settings, typed):
+    with pytest.raises(InputError, match=rf"expansion='auto' with(.|\n)*try: .*{typed}") as told:
+        SparseConfig(expansion="auto", encoder=encoder, **settings)
+    typed = told.value.hint.replace("nc.SparseModes", "SparseConfig")
+    assert eval(typed).encoder == encoder  # noqa: S307 - what the message says can be typed
+
+
+@pytest.mark.parametrize(
     ("preset", "setting"),
     [
         ("sparse_coding", {"learning_rate": 0.1}),

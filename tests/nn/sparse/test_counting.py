@@ -35,6 +35,7 @@ def test_planted_modes_are_counted(modes):
     found = count_modes(halves(modes), QUICK, most=12)
     assert found.modes == modes
     assert found.settled
+    assert found.replicated == modes
     assert [one.modes for one in found.tried] == [1, 2, 3, 4, 6][: len(found.tried)]
     assert {one.modes: one.replicated for one in found.tried}[modes] == modes
 
@@ -64,9 +65,18 @@ def test_a_half_that_is_silent_has_no_modes_that_come_back():
 
 
 def test_enough_is_the_first_number_within_two_hundredths_of_the_best():
-    def tried(*r2):
-        return [Tried(k, one, 1.0, 1, 0.0) for k, one in enumerate(r2, start=1)]
+    assert enough([0.5, 0.9, 0.97, 0.985, 0.98]) == 2
+    assert enough([0.5, 0.9, 0.9, 0.99]) == 3
+    assert enough([-math.inf, -math.inf]) == 0
 
-    assert enough(tried(0.5, 0.9, 0.97, 0.985, 0.98)) == 2
-    assert enough(tried(0.5, 0.9, 0.9, 0.99)) == 3
-    assert enough(tried(-math.inf, -math.inf)) == 0
+
+@pytest.mark.parametrize(
+    ("weak", "pairs", "expected"), [(1, 3, 2), (2, 3, 2), (4, 3, 4), (16, 3, 6), (16, 2, 4)]
+)
+def test_weak_channels_get_further_modes_up_to_one_each(monkeypatch, weak, pairs, expected):
+    def tried(_halves, _config, modes):  # two come back, three explain all but weak channels
+        return Tried(modes, min(0.3 * modes, 0.9), min(1.0, modes / weak), 1.0, min(modes, 2), 0.0)
+
+    monkeypatch.setattr("neurocodec.nn.sparse.counting._tried", tried)
+    found = count_modes(halves(pairs), QUICK, most=40)  # of two channels for each pair
+    assert (found.modes, found.replicated, found.settled) == (expected, 2, True)

@@ -7,14 +7,14 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from neurocodec.nn.sparse.active import Codes, active_net, refitted
+from neurocodec.nn.sparse.active import WEAK, Codes, active_net, refitted
 from neurocodec.nn.sparse.coding import elastic_net, keep_largest, keep_share
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.nn.sparse.model import SparseModel
 from neurocodec.nn.sparse.pursuit import pursue
 
-_REFIT_STEPS: Final = 50
-"""The refit starts close to its solution."""
+_REFIT_STEPS: Final = (50, 500)
+"""The refit starts close to its solution; with a ridge, and with next to none."""
 FEW: Final = 128
 """Up to so many modes it costs less to solve all rows at once for all modes."""
 CHUNK: Final = 512
@@ -60,13 +60,14 @@ class InferenceModel(SparseModel):
         if self.config.sparsifier == "pursuit":
             active = self.config.active_modes(len(self.atoms))
             return pursue(rows, self.atoms, active, ridge).dense(len(self.atoms))
-        if len(self.atoms) <= FEW:
+        weak = ridge < WEAK
+        if len(self.atoms) <= FEW and not weak:
             codes = elastic_net(rows, self.atoms, self.penalty, ridge)
         else:
             found = active_net(rows, self.atoms, self.penalty, ridge, start=start)
             codes = found.dense(len(self.atoms))
         kept = sparsify(codes, self.config)
-        return refitted(rows, self.atoms, ridge, kept, steps=_REFIT_STEPS)
+        return refitted(rows, self.atoms, ridge, kept, steps=_REFIT_STEPS[weak])
 
 
 def sparsify(codes: Tensor, config: SparseConfig) -> Tensor:
