@@ -68,7 +68,7 @@ def test_a_figure_is_laid_out_once_and_drawn_once_for_each_file(monkeypatch):
 
 def test_fonts_that_another_library_has_set_change_nothing():
     figure = Figure()
-    figure.subplots().set_title("UV ON")
+    figure.subplots().set_title("\N{MINUS SIGN}1")
     plain = _others(figure)["pdf"]
     with rc_context({"pdf.fonttype": 42, "ps.fonttype": 42}):
         assert _others(figure)["pdf"] == plain
