@@ -121,7 +121,7 @@ def load_dataset(
     )
 
 
-def load_model(name: str | os.PathLike[str]) -> Network:
+def load_model(name: str | os.PathLike[str], *, session: str | None = None) -> Network:
     """Load a bundled model, or a retina model from a file.
 
     Parameters
@@ -129,7 +129,9 @@ def load_model(name: str | os.PathLike[str]) -> Network:
     name
         A name of `models_available`, a file that `save_model` wrote, or its folder, or a
         checkpoint of torch-deep-retina (`.pt`), which `nc.adapters.deep_retina` reads, or of
-        open-retina (`.ckpt`) with one session (`nc.adapters.openretina`, of several).
+        open-retina (`.ckpt`), which `nc.adapters.openretina` reads.
+    session
+        Of a checkpoint of open-retina, whose readout; None where it has one.
 
     Returns
     -------
@@ -140,6 +142,8 @@ def load_model(name: str | os.PathLike[str]) -> Network:
     ------
     UnknownNameError
         Where there is no such model.
+    InputError
+        Where a session is told of a model that has none.
     StorageError
         Where there is no such file, or it is damaged or holds something else; of checkpoints of
         Lightning and other libraries the message says how to load them.
@@ -150,10 +154,16 @@ def load_model(name: str | os.PathLike[str]) -> Network:
     ['layer1', 'layer2']
     """
     path = _model_file(name)
+    if path.suffix == LIGHTNING and is_openretina(path):
+        return openretina(path, session)
+    if session is not None:
+        raise InputError(
+            came=f"session={session!r} of {str(name)!r}",
+            expected="a checkpoint of open-retina: other models have no sessions",
+            hint=f"nc.load_model({str(name)!r})",
+        )
     if path.suffix in CHECKPOINTS:
         return deep_retina(path)
-    if path.suffix == LIGHTNING and is_openretina(path):
-        return openretina(path)
     require_safetensors(path)
     tensors, facts = read_tensors(path)
     if facts.get("format") != FORMAT:

@@ -161,3 +161,8 @@ def test_the_bundled_model_reaches_most_of_the_ceiling(data):
     assert score >= 0.8
     card = zoo.card("models", "simulated-retina")["scores"]
     assert score == pytest.approx(card["correlation_over_ceiling"], abs=2e-3)
+
+
+def test_models_without_sessions_refuse_one():
+    with pytest.raises(InputError, match="session='left' of 'simulated-retina'"):
+        load_model("simulated-retina", session="left")

@@ -393,7 +393,10 @@ def _of_bars(told: _Told, permutations: int, seed: int) -> dict[str, xr.DataArra
 def _blocks(told: _Told, angles: NDArray[np.float64]) -> NDArray[np.float64]:
     """Peaks (block, unit, direction): a block is what else was shown in every direction once."""
     direction = told.values(probes.DIRECTION)
-    by_angle = [told.peaks[direction == angle] for angle in angles]
+    others = [told.values(n) for n in (probes.SPEED, probes.CONTRAST) if n in told.shown[0].told]
+    # in whatever order they were shown: a block has one speed and one contrast
+    order = np.lexsort(others) if others else np.arange(len(direction))
+    by_angle = [told.peaks[order][direction[order] == angle] for angle in angles]
     if len({len(peaks) for peaks in by_angle}) != 1:
         raise InputError(
             came=f"{[len(peaks) for peaks in by_angle]} presentations of the directions",

@@ -36,7 +36,12 @@ DESCRIPTION: Final = (
 def add_retina(command: argparse.ArgumentParser) -> None:
     """Add the options of `neurocodec retina` to its parser."""
     add = command.add_argument
-    add("--model", default=BUNDLED, help="name, folder, .safetensors or .pt file (%(default)s)")
+    add(
+        "--model",
+        default=BUNDLED,
+        help="name, folder or file: .safetensors, .pt, .ckpt (%(default)s)",
+    )
+    add("--session", metavar="NAME", help="of an open-retina checkpoint with several")
     add("--ensemble", action="store_true", help="with the models of other seeds in its folder")
     movie = command.add_mutually_exclusive_group()
     movie.add_argument("--movie", help=f"name, or .nc or .zarr file ({BUNDLED})")
@@ -77,7 +82,7 @@ def run_retina(options: argparse.Namespace) -> None:
     say: Callable[[str], None] = (lambda _text: None) if options.quiet else print
     method = method_named(options, RETINA_STEPS)
     device = options.device and device_named(options.device, hint="--device cpu")
-    net = load_model(options.model).on(device)
+    net = load_model(options.model, session=options.session).on(device)
     net.select_layers(options.layers)
     analyse = _analysis_of(net, options)
     _require_files(options)

@@ -44,8 +44,13 @@ LOOK: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "neurocodec",
     "pdf.fonttype": 3,
+    "ps.fonttype": 3,
 }
-"""Text stays text in SVG; fonts of type 42 make PDFs take three times as long."""
+"""Text stays text in SVG; fonts of type 42 make PDFs take three times as long.
+
+matplotlib splits the text of a PDF by `ps.fonttype`, which other libraries set as they are imported
+(open-retina does): a PDF of the other type could not be written.
+"""
 
 
 @dataclass(frozen=True)

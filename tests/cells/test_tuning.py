@@ -1,8 +1,11 @@
 """`nc.tuning`: cells of a known circuit are told apart by what they answer."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
@@ -191,3 +194,38 @@ def test_what_is_no_network_of_movies_is_refused():
 def test_modes_need_their_target(net):
     with pytest.raises(InputError, match="target="):
         nc.tuning(net, modes={})
+
+
+def presented(order):
+    """Responses of a unit to bars of two speeds in four directions, shown in some order."""
+    ways = [(angle, speed) for speed in (1.0, 4.0) for angle in (0.0, 90.0, 180.0, 270.0)]
+    peaks = [8.0, 1.0, 2.0, 1.0, 60.0, 30.0, 20.0, 30.0]
+    rows, coords = [], {k: [] for k in ("trial", "phase", "direction", "speed", "contrast")}
+    for trial, place in enumerate(order):
+        angle, speed = ways[place]
+        rows += [3.0, 3.0, 3.0 + peaks[place], 2.0]
+        told = {"trial": trial, "direction": angle, "speed": speed, "contrast": 1.0}
+        for name, value in told.items():
+            coords[name] += [value] * 4
+        coords["phase"] += ["grey", "grey", "motion", "motion"]
+    coords = {name: ("time", values) for name, values in coords.items()}
+    coords |= {"time": np.arange(len(rows)) / 10, "cell": ["a"]}
+    return xr.DataArray(np.array(rows)[:, None], coords, ("time", "cell"))
+
+
+def test_angles_are_permuted_among_bars_of_one_speed_whatever_their_order():
+    ordered = nc.tuning(presented(range(8)), permutations=200)
+    turned = nc.tuning(presented([7, 0, 2, 5, 4, 3, 1, 6]), permutations=200)
+    for name in ("direction_p_value", "orientation_p_value", "direction_selectivity"):
+        np.testing.assert_array_equal(ordered[name], turned[name])
+    mean = np.array([34.0, 15.5, 11.0, 15.5])  # over the two speeds
+    np.testing.assert_allclose(ordered.direction_response[0], mean)
+    np.testing.assert_allclose(ordered.direction_selectivity, (34 - 11) / mean.sum())
+    np.testing.assert_allclose(ordered.orientation_selectivity, (34 + 11 - 31) / mean.sum())
+    # by hand: in how many of all orders of the four, at each speed, the sum is as selective
+    slow, fast = np.array([8.0, 1, 2, 1]), np.array([60.0, 30, 20, 30])
+    turns = np.exp(0.5j * np.pi * np.arange(4))
+    orders = [list(o) for o in itertools.permutations(range(4))]
+    sums = np.abs([(slow[a] + fast[b]) @ turns for a in orders for b in orders])
+    exact = (sums >= 46 - 1e-9).mean()
+    assert abs(float(nc.tuning(presented(range(8))).direction_p_value[0]) - exact) < 0.04

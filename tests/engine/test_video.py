@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from torch import nn
 from video import AXES, colored, core_readout, video_network
 
@@ -361,3 +362,56 @@ def test_a_state_that_is_kept_from_pass_to_pass_is_refused():
     net = nc.Network(Keeping(), layers=[], history=5, **AXES)
     with pytest.raises((CaptureError, InputError)):
         nc.respond(net, colored())
+
+
+def hidden_by_hand(module, window, layer, steps, place):
+    """Integrated gradients on the straight line between two activations, by torch alone."""
+    end, start = (module[: layer + 1](x).detach() for x in (window, torch.zeros_like(window)))
+    total = torch.zeros_like(end)
+    for k in range(steps + 1):
+        h = (start + (end - start) * k / steps).requires_grad_()
+        (slope,) = torch.autograd.grad(module[layer + 1 :](h)[0, place, 1], h)
+        total += (0.5 if k in (0, steps) else 1.0) / steps * slope
+    parts = total * (end - start)
+    return np.stack([x.flatten(2).sum(2)[0] for x in (parts.clip(min=0), parts.clip(max=0))])
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize(("alias", "place"), [("first", 0), ("second", 2)])
+def test_contributions_along_hidden_lines_are_those_by_torch_alone(alias, place, padding):
+    net, movie = video_network(padding), colored(12)
+    method = nc.methods.IntegratedGradients(steps=4, path="hidden")
+    tree = nc.contributions(net, movie, target=FIRST, method=method, progress=False)
+    found = tree[alias].contribution.transpose("time", "sign", "channel")
+    frames = torch.tensor(movie.values).permute(1, 0, 2, 3)[None]
+    module = core_readout(padding)
+    for row, values in enumerate(found.values):
+        window = frames[:, :, row : row + net.history]
+        expected = hidden_by_hand(module, window, place, 4, -1 - padding)
+        np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-13)
+
+
+class Turned(nn.Module):
+    """The same network, with its axes in another order."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = core_readout()
+
+    def forward(self, x):  # (x, time, sample, y, color) to (time, cell, sample)
+        return self.inner(x.permute(2, 4, 1, 3, 0)).permute(1, 2, 0)
+
+
+def test_axes_in_another_order_change_nothing():
+    axes = {"input": "(x, time, sample, y, color)", "output": "(time, cell, sample)"}
+    layers = {"first": "inner.0", "second": "inner.2"}
+    turned = nc.Network(Turned(), layers=layers, history=6, frame_rate=10, **axes)
+    plain, movie = video_network(), colored(10)
+    xr.testing.assert_allclose(*(nc.respond(net, movie) for net in (turned, plain)))
+    ours, theirs = (
+        nc.contributions(net, movie, target=FIRST, progress=False) for net in (turned, plain)
+    )
+    for alias in layers:
+        xr.testing.assert_allclose(ours[alias].contribution, theirs[alias].contribution)
+    ours, theirs = (nc.receptive_fields(net, movie, progress=False) for net in (turned, plain))
+    xr.testing.assert_allclose(ours.irf, theirs.irf)

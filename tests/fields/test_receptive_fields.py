@@ -7,6 +7,7 @@ import xarray as xr
 from networks import linear, movie, retina, retina_network
 from small_retina import small_network, small_recording
 from torch import nn
+from video import colored, core_readout, video_network
 
 import neurocodec as nc
 from neurocodec.engine import memory
@@ -456,3 +457,19 @@ def test_a_convolution_that_does_not_run_or_runs_twice_stops_nothing(calls):
     x = torch.from_numpy(frames[:4])[None].requires_grad_()
     expected = torch.autograd.grad(module(x)[0, 1], x)[0][0]
     np.testing.assert_allclose(found.irf[0, 1], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_fields_of_video_networks_stay_on_their_side_of_a_pause(padding):
+    net = video_network(padding)
+    times = np.arange(20) / 10 + 3.0 * (np.arange(20) >= 9)
+    movie = colored(20).assign_coords(time=times)
+    found = nc.receptive_fields(net, movie, progress=False)
+    starts = [i for i in range(21 - net.history) if not i < 9 < i + net.history]
+    np.testing.assert_allclose(found.time, times[np.array(starts) + net.history - 1 - padding])
+    for row, start in zip(found.irf.transpose("time", "cell", ...).values, starts, strict=True):
+        frames = torch.tensor(movie.values[start : start + net.history])
+        frames = frames.permute(1, 0, 2, 3)[None].requires_grad_()
+        answer = core_readout(padding)(frames)[0, -1 - padding, 2]
+        expected = torch.autograd.grad(answer, frames)[0][0].permute(1, 0, 2, 3)
+        np.testing.assert_allclose(row[2], expected, rtol=1e-9, atol=1e-15)

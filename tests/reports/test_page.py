@@ -1,10 +1,11 @@
 """What all pages have, and how they get into a folder."""
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from neurocodec.plotting import style
-from neurocodec.reports.page import drawings, filled, table, write_page
+from neurocodec.reports.page import _others, drawings, filled, table, write_page
 
 
 def test_a_figure_is_drawn_as_png():
@@ -63,3 +64,11 @@ def test_a_figure_is_laid_out_once_and_drawn_once_for_each_file(monkeypatch):
     [found] = drawings([("one", figure, "a line")], others=True).values()
     assert {*found.others} == {"svg", "pdf", "csv"}
     assert (len(layouts), len(draws)) == (1, 4)
+
+
+def test_fonts_that_another_library_has_set_change_nothing():
+    figure = Figure()
+    figure.subplots().set_title("\N{MINUS SIGN}1")
+    plain = _others(figure)["pdf"]
+    with rc_context({"pdf.fonttype": 42, "ps.fonttype": 42}):
+        assert _others(figure)["pdf"] == plain

@@ -26,6 +26,8 @@ LEVEL: Final = 0.05
 """A mode comes back where its p-value is at most this: as many do by chance."""
 FEWEST: Final = 19
 """Shifts with which a p-value can reach the level."""
+ROUNDING: Final = 1e-6
+"""Seconds by which times of the same frames may differ."""
 SECONDS: Final = 1.0
 """Smallest shift of one model's loadings against another's."""
 
@@ -172,7 +174,7 @@ def _require_same_times(analyses: Mapping[str, RetinaAnalysis]) -> None:
     times = analyses[first].stimulus[v.TIME].values
     for name in others:
         mine = analyses[name].stimulus[v.TIME].values
-        if mine.shape != times.shape or not np.allclose(mine, times, rtol=0, atol=1e-6):
+        if mine.shape != times.shape or not np.allclose(mine, times, rtol=0, atol=ROUNDING):
             raise InputError(
                 came=f"{first!r} with {len(times)} frames and {name!r} with {len(mine)} others",
                 expected="models that were shown the same movie",
@@ -219,6 +221,13 @@ def _loadings(found: RetinaAnalysis, layer: str) -> NDArray[np.float64]:
     return np.asarray(found.modes[layer].loadings.transpose(v.TIME, v.MODE), np.float64)
 
 
+def _frames(found: RetinaAnalysis, layer: str) -> NDArray[np.intp]:
+    """Frame of the movie that each loading is of: times of two analyses may differ by rounding."""
+    frames = np.asarray(found.stimulus[v.TIME].values, np.float64)
+    times = np.asarray(found.modes[layer].loadings[v.TIME].values, np.float64)
+    return np.searchsorted(frames, times - ROUNDING)
+
+
 def _pairs(
     analyses: Mapping[str, RetinaAnalysis], chosen: Mapping[str, str], draws: int, seed: int
 ) -> dict[str, xr.DataArray]:
@@ -226,7 +235,9 @@ def _pairs(
     names = [*analyses]
     tables = {k: np.full((len(names),) * 2, np.nan) for k in _COMMON}
     loadings = {name: _loadings(analyses[name], chosen[name]) for name in names}
-    times = {name: analyses[name].modes[chosen[name]].loadings[v.TIME].values for name in names}
+    times = {name: _frames(analyses[name], chosen[name]) for name in names}
+    frames = np.asarray(analyses[names[0]].stimulus[v.TIME].values, np.float64)
+    margin = round(SECONDS / float(np.median(np.diff(frames))))
     for i, one in enumerate(names):
         for j, other in enumerate(names):
             cells = [analyses[n].clusters.get(chosen[n]) for n in (one, other)]
@@ -234,8 +245,7 @@ def _pairs(
             # models with other histories answer from other times on
             shared = np.intersect1d(times[one], times[other])
             mine, theirs = (loadings[n][np.isin(times[n], shared)] for n in (one, other))
-            step = float(np.median(np.diff(shared)))
-            moved = _shifts(len(shared), round(SECONDS / step), draws, seed)
+            moved = _shifts(len(shared), margin, draws, seed)
             number, typical = returning(mine, theirs, moved)
             tables["n_returning"][i, j], tables["mode_correlation"][i, j] = number, typical
     return {name: labelled(values, (MODEL, OTHER), name=name) for name, values in tables.items()}

@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 
 import neurocodec as nc
+from neurocodec.cli.parser import main
 from neurocodec.errors import InputError, StorageError
 
 with warnings.catch_warnings():
@@ -198,3 +199,17 @@ def test_checkpoints_that_ask_for_other_code_are_refused(tmp_path):
         nc.adapters.openretina(path, "left")
     with pytest.raises(StorageError, match="cannot be opened"):
         nc.adapters.openretina(tmp_path / "none.ckpt", "left")
+
+
+def test_a_checkpoint_of_two_colours_has_a_page(tmp_path):
+    nc.save(frames(80).assign_coords(color=["UV", "green"]), tmp_path / "movie.nc")
+    path = checkpoint(example(), tmp_path / "model.ckpt")
+    words = ["--movie", tmp_path / "movie.nc", "--method", "act-grad", "--expansion", 1]
+    words += ["--moments", 2, "--mode-seeds", 0, "--target", "sum", "--layers", "layer2"]
+    words += ["--model", path, "--out", tmp_path / "out", "--quiet"]
+    command = ["retina", *map(str, words)]
+    assert main(command) != 0  # of two sessions
+    assert main([*command, "--session", "left"]) == 0
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "80 frames of 12 x 10 pixels in UV and green" in page
+    assert "maps-layer2" in page

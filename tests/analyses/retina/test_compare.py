@@ -1,11 +1,14 @@
 """Models of one recording beside each other: what they share is found, what they do not is not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import xarray as xr
 from small_retina import few_epochs, small_network, small_recording
 
 import neurocodec as nc
-from neurocodec.analyses.retina.compare import returning
+from neurocodec.analyses.retina.compare import _frames, returning
 from neurocodec.errors import InputError
 
 QUICK = {"expansion": 1, "method": nc.methods.ActGrad(), "progress": False}
@@ -94,3 +97,16 @@ def test_bad_layers_and_times_are_named(analysed):
         nc.compare_models(both, layers=["layer1"])
     with pytest.raises(InputError, match="layer2"):
         nc.compare_models(both, layers={"one": "layer3"})
+
+
+def test_loadings_of_two_analyses_are_of_the_same_frames_where_times_differ_by_rounding():
+    exact = np.arange(250) / 100
+    found = []
+    for times in (exact, exact.astype("float32").astype(float)):
+        stimulus = xr.DataArray(np.zeros(250), {"time": times}, ("time",))
+        loadings = xr.DataArray(np.zeros(247), {"time": times[3:]}, ("time",))
+        modes = {"layer1": SimpleNamespace(loadings=loadings)}
+        found.append(_frames(SimpleNamespace(stimulus=stimulus, modes=modes), "layer1"))
+    assert not np.isin(exact, exact.astype("float32")).all()
+    for frames in found:
+        np.testing.assert_array_equal(frames, np.arange(3, 250))
