@@ -30,7 +30,6 @@ from neurocodec.simulation.retina import draw_retina
 WAYS = {
     "ActGrad from 0": (nc.methods.ActGrad(), None),
     "ActGrad from grey": (nc.methods.ActGrad(), "zeros"),
-    "line from grey, 4 steps": (nc.methods.IntegratedGradients(4, path="hidden"), "zeros"),
 }
 """Method, and where it starts."""
 TIMES = 250
@@ -61,6 +60,11 @@ def measured(name: str, seed: int, seconds: float) -> None:
     )
     movie = nc.simulate_retina(seed, repeats=1, duration=seconds).stimulus
     true = draw_retina(seed).circuit.respond(movie.values)
+    if net.input_shape == (
+        movie.sizes["y"] // 2,
+        movie.sizes["x"] // 2,
+    ):  # `retinas_truth.py --fit`
+        movie = movie.coarsen(y=2, x=2).mean()
     places = np.arange(net.history - 1, movie.sizes["time"])
     told(name, net, movie, true, places[:: max(1, len(places) // TIMES)])
 
