@@ -38,32 +38,18 @@ TENSE = 0.05
 """Share of the moments that are called tense."""
 
 
-def last_sum(net: nc.Network) -> str:
-    """Name of the module before the last nonlinearity."""
-    names = [n for n, part in net.module.named_modules() if n and not [*part.children()]]
-    kinds = (nn.Softplus, nn.Identity, nn.Dropout)
-    known = dict(net.module.named_modules())
-    while isinstance(known[names[-1]], kinds) or "gain" in names[-1] or "nonlin" in names[-1]:
-        names.pop()
-    return names[-1]
-
-
 def measured(name: str, seed: int, seconds: float) -> None:
     """One retina and its model."""
     net = nc.load_model(name)
-    rectified = next(n for n, part in net.module.named_modules() if isinstance(part, nn.ReLU))
     net = nc.Network(
         net.module,
-        {"bipolar": rectified, "sum": last_sum(net)},
+        {"bipolar": "layer1.rectification", "sum": nc.Layer("readout.nonlinearity", at="input")},
         history=net.history,
         frame_rate=net.frame_rate,
     )
     movie = nc.simulate_retina(seed, repeats=1, duration=seconds).stimulus
     true = draw_retina(seed).circuit.respond(movie.values)
-    if net.input_shape == (
-        movie.sizes["y"] // 2,
-        movie.sizes["x"] // 2,
-    ):  # `retinas_truth.py --fit`
+    if net.module.config.size[0] < movie.sizes["y"]:  # one of `retinas_truth.py --fit`
         movie = movie.coarsen(y=2, x=2).mean()
     places = np.arange(net.history - 1, movie.sizes["time"])
     told(name, net, movie, true, places[:: max(1, len(places) // TIMES)])
