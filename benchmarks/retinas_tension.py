@@ -72,7 +72,8 @@ def told(name: str, net: nc.Network, movie: xr.DataArray, true: Any, last: np.nd
         print(
             f"{name}, {way}: r E+ {mid[0]:.2f}, E- {mid[1]:.2f}; with the other current"
             f" {mid[2]:.2f}, {mid[3]:.2f}; tense moments with both above the median"
-            f" {mid[4]:.2f}, by chance {mid[5]:.2f} (medians over {cells} cells)"
+            f" {mid[4]:.2f}, by chance {mid[5]:.2f}; f with the true drive"
+            f" {mid[6]:.2f} (medians over {cells} cells)"
         )
 
 
@@ -143,7 +144,8 @@ def scores(found: xr.Dataset, plus: np.ndarray, minus: np.ndarray) -> tuple[floa
     both = (plus > np.median(plus)) & (minus > np.median(minus))
     order = np.argsort(np.minimum(e, i))[-max(1, round(TENSE * len(e))) :]
     r = np.corrcoef([e, i, plus, minus])
-    return r[0, 2], r[1, 3], r[0, 3], r[1, 2], both[order].mean(), both.mean()
+    drive = np.corrcoef(found.target.values, plus - minus)[0, 1]
+    return r[0, 2], r[1, 3], r[0, 3], r[1, 2], both[order].mean(), both.mean(), drive
 
 
 def main() -> None:
