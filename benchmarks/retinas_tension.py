@@ -30,7 +30,6 @@ from neurocodec.simulation.retina import draw_retina
 WAYS = {
     "ActGrad from 0": (nc.methods.ActGrad(), None),
     "ActGrad from grey": (nc.methods.ActGrad(), "zeros"),
-    "line from grey, 4 steps": (nc.methods.IntegratedGradients(4, path="hidden"), "zeros"),
 }
 """Method, and where it starts."""
 TIMES = 250
@@ -39,28 +38,19 @@ TENSE = 0.05
 """Share of the moments that are called tense."""
 
 
-def last_sum(net: nc.Network) -> str:
-    """Name of the module before the last nonlinearity."""
-    names = [n for n, part in net.module.named_modules() if n and not [*part.children()]]
-    kinds = (nn.Softplus, nn.Identity, nn.Dropout)
-    known = dict(net.module.named_modules())
-    while isinstance(known[names[-1]], kinds) or "gain" in names[-1] or "nonlin" in names[-1]:
-        names.pop()
-    return names[-1]
-
-
 def measured(name: str, seed: int, seconds: float) -> None:
     """One retina and its model."""
     net = nc.load_model(name)
-    rectified = next(n for n, part in net.module.named_modules() if isinstance(part, nn.ReLU))
     net = nc.Network(
         net.module,
-        {"bipolar": rectified, "sum": last_sum(net)},
+        {"bipolar": "layer1.rectification", "sum": nc.Layer("readout.nonlinearity", at="input")},
         history=net.history,
         frame_rate=net.frame_rate,
     )
     movie = nc.simulate_retina(seed, repeats=1, duration=seconds).stimulus
     true = draw_retina(seed).circuit.respond(movie.values)
+    if net.module.config.size[0] < movie.sizes["y"]:  # one of `retinas_truth.py --fit`
+        movie = movie.coarsen(y=2, x=2).mean()
     places = np.arange(net.history - 1, movie.sizes["time"])
     told(name, net, movie, true, places[:: max(1, len(places) // TIMES)])
 
@@ -82,7 +72,8 @@ def told(name: str, net: nc.Network, movie: xr.DataArray, true: Any, last: np.nd
         print(
             f"{name}, {way}: r E+ {mid[0]:.2f}, E- {mid[1]:.2f}; with the other current"
             f" {mid[2]:.2f}, {mid[3]:.2f}; tense moments with both above the median"
-            f" {mid[4]:.2f}, by chance {mid[5]:.2f} (medians over {cells} cells)"
+            f" {mid[4]:.2f}, by chance {mid[5]:.2f}; f with the true drive"
+            f" {mid[6]:.2f} (medians over {cells} cells)"
         )
 
 
@@ -153,7 +144,8 @@ def scores(found: xr.Dataset, plus: np.ndarray, minus: np.ndarray) -> tuple[floa
     both = (plus > np.median(plus)) & (minus > np.median(minus))
     order = np.argsort(np.minimum(e, i))[-max(1, round(TENSE * len(e))) :]
     r = np.corrcoef([e, i, plus, minus])
-    return r[0, 2], r[1, 3], r[0, 3], r[1, 2], both[order].mean(), both.mean()
+    drive = np.corrcoef(found.target.values, plus - minus)[0, 1]
+    return r[0, 2], r[1, 3], r[0, 3], r[1, 2], both[order].mean(), both.mean(), drive
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -66,7 +66,7 @@ def plot_silence(
     grid = figure.add_gridspec(len(places) + 1, 1, height_ratios=[1.5] * len(places) + [below])
     for row, place in enumerate(places):
         ax = figure.add_subplot(grid[row])
-        one, types = found.isel({v.CELL: place}), cell_types(found)
+        one, types = found.isel({v.CELL: place}), cell_types(found[v.EXCITATION])
         kind = "" if types is None else f", {types[place]}"
         _course(ax, one, f"{names[place]}{kind}{note}", first=not row)
         if row < len(places) - 1:
@@ -81,7 +81,7 @@ def _cancelled_most(found: xr.Dataset, names: list[str]) -> list[str]:
     """Names of the cells, that of each type whose excitation is cancelled most often first."""
     counts = np.asarray(found["silent_count"].sel({v.CAUSE: CANCELLED}))
     order = np.argsort(-counts, kind="stable").tolist()
-    types = cell_types(found)
+    types = cell_types(found[v.EXCITATION])
     best: dict[str | int, int] = {}
     for i in order:
         best.setdefault(i if types is None else str(types[i]), i)
@@ -91,7 +91,10 @@ def _cancelled_most(found: xr.Dataset, names: list[str]) -> list[str]:
 
 def _course(ax: Axes, one: xr.Dataset, title: str, *, first: bool) -> None:
     """E+ and E- of one cell, what they leave, and why it is silent when it is."""
-    times, (start, stop) = timeline.times_of(one), timeline.time_range(one[v.EXCITATION])
+    times, (start, stop) = (
+        timeline.times_of(one[v.EXCITATION]),
+        timeline.time_range(one[v.EXCITATION]),
+    )
     edges = np.r_[start, (times[1:] + times[:-1]) / 2, stop]
     for cause, color in COLORS.items():
         here = np.asarray(one["silent"].sel({v.CAUSE: cause})).astype(int)
@@ -105,7 +108,7 @@ def _course(ax: Axes, one: xr.Dataset, title: str, *, first: bool) -> None:
     ax.set_xlim(start, stop)
     style.tidy(ax, title)
     if first:
-        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.98), "ncols": 3}
+        place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.98), "ncols": 3}
         ax.legend(frameon=False, fontsize=style.TEXT - 2, **place)
 
 
@@ -124,5 +127,4 @@ def _counts(ax: Axes, found: xr.Dataset, names: list[str]) -> None:
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
     style.tidy(ax, "why cells are silent", xlabel="share of the times")
-    place = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.0)}
-    ax.legend(frameon=False, fontsize=style.TEXT - 2, **place)
+    ax.legend(frameon=False, fontsize=style.TEXT - 2, loc="lower right", bbox_to_anchor=(1.0, 0.0))

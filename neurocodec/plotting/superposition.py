@@ -6,12 +6,15 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from neurocodec import vocabulary as v
 from neurocodec.plotting import style
 from neurocodec.plotting.tension import tension_colors
 from neurocodec.simulation.superposition import attributions
+
+NARROW, WIDE = 3.0, 100.0
+"""Largest over smallest loss: to here an axis is linear, from here it has powers of ten alone."""
 
 
 def plot_toys(trained: xr.DataTree, reference: xr.DataTree | None = None) -> Figure:
@@ -68,8 +71,13 @@ def _seeds(ax: Axes, trained: xr.DataTree) -> None:
         losses = np.sort(np.asarray(trained["expected_loss"].sel({v.HIDDEN: size})))
         shares = np.arange(1, len(losses) + 1) / len(losses)
         ax.plot(losses, shares, ".-", ms=3, lw=0.8, label=style.plain(f"{size} units"))
-    if float(trained["expected_loss"].min()) > 0:
+    low, high = float(trained["expected_loss"].min()), float(trained["expected_loss"].max())
+    if low > 0 and high > NARROW * low:
         ax.set_xscale("log")
+        # of a narrow range no power of ten need be in it, and of a wide one not all have room
+        subs = (1.0, 2.0, 5.0) if high < WIDE * low else (1.0,)
+        ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:.0e}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.legend(fontsize=style.TEXT - 1, frameon=False)
     style.tidy(ax, "all seeds", xlabel="expected loss", ylabel="share of the seeds below")

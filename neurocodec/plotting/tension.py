@@ -81,7 +81,7 @@ def plot_tension(
     ax.set_box_aspect(1)  # both axes are as long
     figure = style.whole_figure(ax)
     bar = figure.colorbar(dots, ax=ax, shrink=0.8)
-    bar.set_label("target; lines: E+ - E- from -|target| to +|target|", fontsize=style.TEXT - 1)
+    bar.set_label("target; on a line, the same E+ - E-", fontsize=style.TEXT - 1)
     if ranked:
         ax.legend(fontsize=style.TEXT - 1, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
     return figure
@@ -186,10 +186,11 @@ def plot_attribution_correlation(
         ax.vlines(places, values.min(1), values.max(1), color=color, lw=0.8)
     layers = next(iter(found.values()))[v.LAYER].values
     ax.set_xticks(range(len(layers)), style.plain_all(layers), rotation=30, ha="right")
-    ax.set_ylim(top=1.03)
+    lowest = min(float(np.asarray(rows[measure]).min()) for rows in found.values())
+    ax.set_ylim(min(0.0, lowest) - 0.03, 1.03)
     ax.axhline(0, color=style.MUTED, lw=0.5)
     ax.legend(fontsize=style.TEXT - 1, frameon=False)
-    label = f"{measure}'s correlation with the target"
+    label = f"{measure.capitalize()}'s correlation with the target"
     style.tidy(ax, "medians and ranges over features", ylabel=label)
     return style.whole_figure(ax)
 

@@ -33,8 +33,8 @@ def tension_part(analysis: RetinaAnalysis) -> Part | None:
     known = np.isfinite(np.asarray(found["p_value"]))
     counts = {name: _summed(found, name, known) for name in ("silent_count", "chance_silent_count")}
     silent = sum(counts["silent_count"].values())
-    both = (found[name].sel({v.CAUSE: "cancelled"}) for name in counts)
-    rare, more = np.asarray(found["p_value"]) < CHANCE, np.asarray(np.greater(*both))
+    own, chance = (np.asarray(found[name].sel({v.CAUSE: "cancelled"})) for name in counts)
+    rare, more = np.asarray(found["p_value"]) < CHANCE, own > chance
     seconds = np.asarray(found[v.TIME].values, float)
     explained = found[v.EXCITATION] - found[v.INHIBITION]
     r = np.asarray(xr.corr(explained, found[v.TARGET], v.TIME))

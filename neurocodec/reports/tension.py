@@ -66,7 +66,7 @@ def render_tension(
         "layer": analysis.layer,
         "channels of": f"{analysis.read}, before its last nonlinearity where it has one",
         "images": f"{analysis.found.sizes[v.STIMULUS]:,}",
-        "method": method_name(run["method"]),
+        "method": method_name(run["method"]["parameters"]),
         **settings,
     }
     r = {

@@ -21,7 +21,7 @@ class Stacks:
     """Trains networks, those of a stack that is kept no second time."""
 
     def __init__(self, out: Path | None, steps: int, rate: float, facts: Mapping[str, Any]) -> None:
-        self.how = {"steps": steps, "rate": rate}
+        self.steps, self.rate = steps, rate
         facts = {**facts, "versions": labels.versions()}
         key = labels.fingerprint(json.dumps(labels.plain(facts), sort_keys=True))[:12]
         # other settings have a folder of their own, and what was stopped is found again by name
@@ -38,13 +38,13 @@ class Stacks:
 
     def _stack(self, task: Task, size: int, some: range) -> Toys:
         if self.folder is None:
-            return toys.train(task, size, some, **self.how)
+            return toys.train(task, size, some, steps=self.steps, rate=self.rate)
         path = self.folder / f"units{size}-{some.start}.nc"
         if path.exists():
             with storage.open(path) as kept:
                 weights = [torch.from_numpy(np.array(kept[name])) for name in Toys._fields]
             return Toys(*weights)
-        found = toys.train(task, size, some, **self.how)
+        found = toys.train(task, size, some, steps=self.steps, rate=self.rate)
         self.folder.mkdir(exist_ok=True)
         dims = {name: [f"{name}_{i}" for i in range(x.ndim)] for name, x in found._asdict().items()}
         rows = {name: (dims[name], x.numpy()) for name, x in found._asdict().items()}

@@ -70,6 +70,18 @@ def test_toys_are_scaled_by_column():
     np.testing.assert_allclose(colors[1, 0], [0, 1, 0])  # excited and inhibited alike
 
 
+@pytest.mark.parametrize("losses", [(0.011, 0.013), (0.012, 0.04), (2e-3, 9e-3), (1e-9, 1e-2)])
+def test_the_axis_of_losses_has_numbers(losses):
+    trained = nc.superposition.train("absolute", hidden=3, seeds=2, steps=1, progress=False)
+    trained["expected_loss"] = trained["expected_loss"].copy(data=[losses])
+    figure = nc.plot.toys(trained)
+    figure.draw_without_rendering()
+    ax = figure.axes[1]
+    low, high = ax.get_xlim()
+    told = [t for t in ax.get_xticklabels() if t.get_text() and low <= t.get_position()[0] <= high]
+    assert 1 <= len(told) <= 10
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

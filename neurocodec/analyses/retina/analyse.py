@@ -205,7 +205,7 @@ def analyse_retina(
         **_beside(movie, rates, recorded, interneurons),
         mode_stability=_mode_stability(tree, modes, [seed + i for i in range(again)], progress),
         scores=scores,
-        **_tension(net, stimulus, rates, tree[v.TARGET], **where),
+        **_tension(net, stimulus, rates, tree.data_vars[v.TARGET], **where),
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already

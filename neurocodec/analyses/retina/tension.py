@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import xarray as xr
@@ -60,7 +60,7 @@ def cell_tension(
         features = Features(SUMS, channels=range(rates.sizes[v.CELL]))  # type: ignore[arg-type]
         call: dict[str, Any] = {"target": features, "method": ActGrad(), **where}
         found = tension(reading, stimulus, EARLY, times=_times(target), **call)
-        found = _of_cells(found, rates)
+        found = _of_cells(cast("xr.Dataset", found), rates)  # of one layer
     except NeurocodecError as error:  # another kind of model; all else is still worth having
         logger.warning("no tension of the cells: %s", error.came)
         return None, error.came
@@ -98,8 +98,8 @@ def _of_cells(found: xr.Dataset, rates: xr.DataArray) -> xr.Dataset:
     found = found.assign_coords({v.CELL: rates[v.CELL].values})
     sums, rate = np.asarray(found[v.TARGET], np.float64), np.asarray(rates, np.float64)
     _require_same_order(sums, rate)
-    parts = (np.asarray(found[name], np.float64) for name in (v.EXCITATION, v.INHIBITION))
-    silent, chance, p_value = causes(*parts, sums, rate < SILENT)
+    plus, minus = (np.asarray(found[n], np.float64) for n in (v.EXCITATION, v.INHIBITION))
+    silent, chance, p_value = causes(plus, minus, sums, rate < SILENT)
     dims, coords = (v.CAUSE, v.CELL), {v.CAUSE: [*CAUSES], v.CELL: rates[v.CELL].values}
     every = (v.CAUSE, v.TIME, v.CELL)
     data = {
