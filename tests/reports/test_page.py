@@ -62,4 +62,4 @@ def test_a_figure_is_laid_out_once_and_drawn_once_for_each_file(monkeypatch):
     figure.add_subplot().plot([1, 2])
     [found] = drawings([("one", figure, "a line")], others=True).values()
     assert {*found.others} == {"svg", "pdf", "csv"}
-    assert (len(layouts), len(draws)) == (1, 4)
+    assert (len(layouts), len(draws)) == (1, 3)
