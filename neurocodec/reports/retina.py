@@ -88,6 +88,7 @@ def render(
         match=_match(analysis),
         scores=_scores(analysis),
         completeness=_completeness(analysis),
+        stepwise="steps" in labels.provenance(analysis.tree)["method"],
         modes=[_modes(analysis, k) for k in analysis.layers],
         clusters={k: _clusters(analysis, k) for k in analysis.clusters},
         light=light,

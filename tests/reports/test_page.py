@@ -72,3 +72,4 @@ def test_fonts_that_another_library_has_set_change_nothing():
     plain = _others(figure)["pdf"]
     with rc_context({"pdf.fonttype": 42, "ps.fonttype": 42}):
         assert _others(figure)["pdf"] == plain
+    assert (len(layouts), len(draws)) == (1, 3)

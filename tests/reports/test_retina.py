@@ -24,6 +24,7 @@ from neurocodec.analyses.retina import analyse
 from neurocodec.analyses.retina.ensemble import ensemble_of
 from neurocodec.errors import StorageError
 from neurocodec.nn.attribution.methods import ActGrad
+from neurocodec.labels import PROVENANCE, provenance
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.reports.description import target_name
@@ -183,6 +184,16 @@ def test_what_was_run_is_on_the_page(page):
     assert "max_steps" not in page.text  # of steps="auto" only
 
 
+def test_steps_are_named_where_the_method_goes_in_steps(page, drawn):
+    assert "More steps along the path" in page.text
+    tree = small_analysis().tree.copy()
+    made = {**provenance(tree), "method": {"kind": "ActGrad"}}
+    tree.attrs[PROVENANCE] = json.dumps(made)
+    text = Page(render(dataclasses.replace(small_analysis(), tree=tree), drawn, {})).text
+    assert "--steps auto" not in text
+    assert "The method goes no path in steps: --method integrated-gradients makes" in text
+
+
 def test_text_is_escaped(folder, drawn):
     html = (folder / "report.html").read_text("utf-8")
     assert "neurocodec retina &lt;b&gt;" in html
@@ -239,6 +250,7 @@ def test_cells_that_were_not_clustered_are_explained(drawn):
     )
     page = Page(render(found, drawn, {}))
     assert "could not be clustered (2 cells with 2 different patterns)" in page.text
+    assert "did not see" not in page.text
     assert "Agreement of the clusterings" not in page.text
 
 
