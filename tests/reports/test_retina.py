@@ -23,8 +23,8 @@ from video import colored, video_network
 from neurocodec.analyses.retina import analyse
 from neurocodec.analyses.retina.ensemble import ensemble_of
 from neurocodec.errors import StorageError
-from neurocodec.nn.attribution.methods import ActGrad
 from neurocodec.labels import PROVENANCE, provenance
+from neurocodec.nn.attribution.methods import ActGrad
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.reports.description import target_name
