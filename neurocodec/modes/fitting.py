@@ -37,9 +37,15 @@ def fit_together(
 ) -> list[Fitted]:
     """Fit rows of one shape side by side, or one file's rows; settings differ as in `fit_modes`."""
     where = checkpoint_of(checkpoint, configs, prepared, device)
-    source, held = _source(prepared, device), _held(prepared, device)
     with claimed(None if where is None else where.path):
-        found = fit(source, held, configs, checkpoint=where, progress=progress)
+        # the rows on the device are gone before loadings of all rows are made
+        found = fit(
+            _source(prepared, device),
+            _held(prepared, device),
+            configs,
+            checkpoint=where,
+            progress=progress,
+        )
     made = []
     known = facts or [{}] * len(configs)
     for config, rows, result, more in zip(configs, prepared, found, known, strict=True):

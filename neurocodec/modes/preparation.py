@@ -90,7 +90,7 @@ def prepare(
     resident = memory is None or 4 * width * len(rows) <= memory
     here = rows.loaded() if resident else rows
     held = held_out(len(here), validation, seed, series=here.dim == v.TIME)
-    block = BLOCK if resident or memory is None else block_size(memory, width)
+    block = BLOCK if memory is None else block_size(memory, width)
     training, longest, low, text = _look_through(here, held, block)
     scale = _scale(training)
     if nonnegative and low < 0:
@@ -127,8 +127,8 @@ def _look_through(
         matrix = rows.matrix(start, stop)
         kept = matrix[~held[start:stop]]
         training.add(kept)
-        lengths = np.linalg.norm(kept.astype(np.float64), axis=1)
-        longest = max(longest, float(lengths.max(initial=0.0)))
+        squares = np.einsum("ij,ij->i", kept, kept, dtype=np.float64)
+        longest = max(longest, float(np.sqrt(squares.max(initial=0.0))))
         low = min(low, float(matrix.min(initial=np.inf)))
         digest.add(matrix)
     return training, longest, low, digest.text

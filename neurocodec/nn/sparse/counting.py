@@ -26,6 +26,9 @@ from neurocodec.nn.sparse.threads import threads_for
 _ENOUGH: Final = 0.02
 """R2 that more modes would have to add. Of 20 planted modes of 64 channels, with noise of 0.2, 20
 explain 0.911; combinations of two, which come back as well, bring 32 to 0.928."""
+_LEFT: Final = 0.1
+"""R2 of the channels that modes which come back may leave to further ones. A fit of exactly as many
+modes as were planted may miss some: of 20 of 64 channels it leaves less than that."""
 _BEYOND: Final = 2
 """Numbers that are tried beyond the one that is enough, as R2 may rest on the way."""
 _COSINE: Final = 0.9
@@ -89,7 +92,7 @@ def count_modes(halves: Tensor, config: SparseConfig, most: int) -> Count:
         if all(one.modes != replicated for one in tried):
             tried.append(_tried(halves, config, replicated))
         reached = next(one.r2_channels for one in tried if one.modes == replicated)
-        modes = further if reached < explaining.r2_channels - _ENOUGH else modes
+        modes = further if reached < explaining.r2_channels - _LEFT else modes
     return Count(modes, replicated, most, settled, tuple(tried))
 
 
