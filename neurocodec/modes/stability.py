@@ -178,13 +178,15 @@ def stability_by_layer(
     for alias, fit in modes.items():
         with opened(tree[alias], None) as (array, origin):
             layers[alias] = _Layer.of(array, origin, fit, fit.chosen, asked)
-    try:
-        found = _fitted([*layers.values()], next(iter(modes.values())), progress=progress)
-    except InputError as error:
-        return dict.fromkeys(layers, error)
+    like = next(iter(modes.values()))
     made = dict[str, xr.Dataset | InputError]()
-    for (alias, one), fits in zip(layers.items(), found, strict=True):
+    try:
+        found = dict(zip(layers, _fitted([*layers.values()], like, progress=progress), strict=True))
+    except InputError:  # of one of them, which does not stop the others
+        found = {}
+    for alias, one in layers.items():
         try:
+            fits = found[alias] if found else _fitted([one], like, progress=progress)[0]
             made[alias] = one.result(fits)
         except InputError as error:
             made[alias] = error
