@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from neurocodec.analyses.images.findings import ImageAnalysis
 from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.attribution.completeness import share_around
 from neurocodec.modes.decomposition import Decomposition
+from neurocodec.reports.beside import Later, beside
 from neurocodec.reports.description import method_name
 from neurocodec.reports.numbers import numbers
 from neurocodec.storage.files import existing_folder, whole_file
@@ -91,12 +92,24 @@ def write_page(
 def drawings(
     figures: Iterable[tuple[str, Figure, str]], *, others: bool = False
 ) -> dict[str, Drawing]:
-    """Draw figures (name, figure, what it shows), each let go before the next one is made."""
-    found = {}
+    """Draw figures (name, figure, what it shows), each let go before the next one is made.
+
+    SVG and PDF are drawn by a copy of this process, while the next figure is made in this one.
+    """
+    found, under_way = {}, list[tuple[str, Later]]()
     for name, figure, alt in figures:
-        drawing = _drawing(figure, alt)
-        found[name] = replace(drawing, others=_others(figure)) if others else drawing
+        found[name] = _drawing(figure, alt)
+        if others:
+            _gather(found, under_way)
+            under_way.append((name, beside(partial(_others, figure))))
+    _gather(found, under_way)
     return found
+
+
+def _gather(found: dict[str, Drawing], under_way: list[tuple[str, Later]]) -> None:
+    while under_way:
+        name, result = under_way.pop()
+        found[name] = replace(found[name], others=result())
 
 
 def _drawing(figure: Figure, alt: str) -> Drawing:
