@@ -12,7 +12,7 @@ from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.kernels.field_regression import (
-    explained_variance,
+    explained_variances,
     normalised_gram,
     separable_gram,
 )
@@ -100,13 +100,12 @@ def field_variance(
     regressors = _regressors(loadings, spatial, regressor, threshold)
     _require_times(len(regressors), folds)
     shifts = _shifts(len(regressors), shuffles, seed)
-    rows = []
-    for i in range(spatial.sizes[v.CELL]):
-        gram = _gram(temporal, spatial, i)
-        gram = normalised_gram(gram) if normalise else gram
-        moved = [np.roll(regressors, shift, axis=0) for shift in (0, *shifts)]
-        rows.append([explained_variance(gram, x, ridge, folds) for x in moved])
-    result = _labelled(np.array(rows), spatial)
+    grams = np.stack([_gram(temporal, spatial, i) for i in range(spatial.sizes[v.CELL])])
+    if normalise:
+        grams = np.stack([normalised_gram(gram) for gram in grams])
+    moved = np.stack([np.roll(regressors, shift, axis=0) for shift in (0, *shifts)])
+    rows = explained_variances(grams, moved, ridge, folds)
+    result = _labelled(rows, spatial)
     facts = {"regressor": regressor, "threshold": threshold, "normalise": normalise}
     facts |= {"ridge": ridge, "folds": folds, "shuffles": len(shifts), "seed": seed}
     return labels.stamp(result, "nc.field_variance", **facts)

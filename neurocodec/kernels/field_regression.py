@@ -42,37 +42,47 @@ def explained_variance(
     folds: int,
 ) -> float:
     """Part of the variance of fields that ridge regression explains in blocks held out."""
+    return float(explained_variances(gram[None], regressors[None], ridge, folds)[0, 0])
+
+
+def explained_variances(
+    grams: NDArray[np.float64],  # (cells, fields, fields), in order of time
+    regressors: NDArray[np.float64],  # (draws, fields, regressors)
+    ridge: float,
+    folds: int,
+) -> NDArray[np.float64]:
+    """The same (cells, draws) of several cells, by several draws of regressors that they share."""
     # f(x) = mean + x (X'X + lambda I)^-1 X' F, X the regressors and F the fields, both centred on
     # the training fields, lambda `ridge` times the mean sum of squares of a regressor (0: least
-    # squares of minimal norm). What is left, |f - f(x)|^2, needs K = F F' only. R2 = 1 - sum of
-    # squares left / sum of squares around the training mean; NaN where all fields are the same.
-    left = total = 0.0
-    for held in np.array_split(np.arange(len(gram)), folds):
-        train = np.setdiff1d(np.arange(len(gram)), held)
-        parts = _held_out(gram, regressors, train, held, ridge)
-        left, total = left + parts[0], total + parts[1]
-    return 1.0 - left / total if total > _FLAT * float(gram.trace()) else float("nan")
+    # squares of minimal norm). What is left of a held-out field is a weighted sum of all fields,
+    # R F, whose weights R no field decides: |R F|^2 needs K = F F' only. R2 = 1 - sum of squares
+    # left / sum of squares around the training mean; NaN where all fields are the same.
+    left, total = np.zeros((len(grams), len(regressors))), np.zeros(len(grams))
+    every = np.arange(grams.shape[1])
+    for held in np.array_split(every, folds):
+        train = np.setdiff1d(every, held)
+        plain = np.zeros((len(held), len(every)))
+        plain[np.arange(len(held)), held] = 1
+        plain[:, train] -= 1 / len(train)
+        weights = np.stack([plain - _prediction(x, train, held, ridge) for x in regressors])
+        for i, gram in enumerate(grams):
+            total[i] += np.sum((plain @ gram) * plain)
+            left[i] += np.sum((weights @ gram) * weights, axis=(1, 2))
+    energy = np.einsum("ctt->c", grams)
+    known = np.broadcast_to((total > _FLAT * energy)[:, None], left.shape)
+    part = np.divide(left, total[:, None], out=np.full_like(left, np.nan), where=known)
+    return 1.0 - part
 
 
-def _held_out(
-    gram: NDArray[np.float64],
-    x: NDArray[np.float64],
-    train: NDArray[np.intp],
-    held: NDArray[np.intp],
-    ridge: float,
-) -> tuple[float, float]:
-    """Sum of squares that is left, and around the mean of the training fields."""
+def _prediction(
+    x: NDArray[np.float64], train: NDArray[np.intp], held: NDArray[np.intp], ridge: float
+) -> NDArray[np.float64]:
+    """Weight (held, fields) of every field in what regressors predict beyond the mean."""
     mean = x[train].mean(axis=0)
     fitted, new = x[train] - mean, x[held] - mean
-    weights = new @ _inverse(fitted.T @ fitted, ridge)
-    among, across = gram[np.ix_(train, train)], gram[np.ix_(held, train)]
-    centre = among.mean(axis=0)
-    total = gram.diagonal()[held].sum() - 2 * across.mean(axis=1).sum() + len(held) * centre.mean()
-    # rows: held-out fields less the training mean, columns: the regressors' weighted sums of fields
-    cross = (across - centre) @ fitted
-    inner = fitted.T @ among @ fitted
-    left = total - 2 * np.sum(weights * cross) + np.sum((weights @ inner) * weights)
-    return float(left), float(total)
+    found = np.zeros((len(held), len(x)))
+    found[:, train] = new @ _inverse(fitted.T @ fitted, ridge) @ fitted.T
+    return found
 
 
 def _inverse(squares: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
