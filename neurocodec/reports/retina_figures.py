@@ -65,7 +65,7 @@ def _layer_figures(
     corr = plotting.plot_mode_correlation(
         analysis.correlation[layer] if clusters is None else clusters["pattern"],
         clusters,
-        title=f"{shown}, {layer}{note}",
+        title=f"{shown},\n{layer}{note}",  # in one line it would reach the colour scale
     )
     yield f"clusters-{layer}", style.whole_figure(corr), f"cells against modes of {layer}"
 
