@@ -61,7 +61,7 @@ def responses_of(part: xr.Dataset, smoothing: float, stretches: list[Stretch]) -
     # rates are taken as they are.
     rate = frame_rate_of(part)
     if is_counted(part):
-        counts = _checked(part[SPIKE_COUNT], "the spike counts")
+        counts = checked(part[SPIKE_COUNT], "the spike counts")
         width = bin_width_of(part) if "bin_width" in part.coords else 1 / rate
         values = counts.values.astype(np.float64) / width
         return counts.copy(data=smoothed(values, smoothing * rate, stretches))
@@ -71,7 +71,7 @@ def responses_of(part: xr.Dataset, smoothing: float, stretches: list[Stretch]) -
             expected="'firing_rate' (time, cell) or 'spike_count' (repeat, time, cell)",
             hint="recording.rename(old_name='firing_rate')",
         )
-    return _checked(part[FIRING_RATE], "the firing rates")
+    return checked(part[FIRING_RATE], "the firing rates")
 
 
 def smoothed(
@@ -86,7 +86,7 @@ def smoothed(
     return found
 
 
-def _checked(responses: xr.DataArray, what: str) -> xr.DataArray:
+def checked(responses: xr.DataArray, what: str) -> xr.DataArray:
     """Finite responses (repeat, time, cell), at least 0, with the names of the cells as text."""
     if v.REPEAT not in responses.dims:
         responses = responses.expand_dims(v.REPEAT)

@@ -53,6 +53,7 @@ class LinearNonlinear:
     deviation: float
     choices: Sequence[Choice]
     centers: Sequence[tuple[int, int]]  # row and column of every cell's window
+    held_out: NDArray[np.float64] | None = None  # output (row, cell) of filters of other folds
 
     def drive(self, frames: NDArray[np.number]) -> NDArray[np.float64]:
         """Return the filters' output (time - history + 1, cell) for a movie (time, y, x)."""
@@ -111,19 +112,20 @@ def fit_linear_nonlinear(
         for centre, rate in zip(centres, rates.T, strict=True)
     ]
     return LinearNonlinear(
-        filters=np.stack([weight for weight, _, _ in fits]).astype(np.float32),
-        nonlinearity=[f for _, f, _ in fits],
+        filters=np.stack([fit[0] for fit in fits]).astype(np.float32),
+        nonlinearity=[fit[1] for fit in fits],
         mean=mean,
         deviation=deviation,
-        choices=[choice for _, _, choice in fits],
+        choices=[fit[2] for fit in fits],
         centers=centres,
+        held_out=np.stack([fit[3] for fit in fits], axis=1),
     )
 
 
 def _fit_cell(
     features: LaggedFeatures, rate: NDArray[np.float32], grid: Sequence[Choice]
-) -> tuple[NDArray[np.float64], Softplus, Choice]:
-    """Filter (lag, y, x) in the frame, nonlinearity, and what was chosen."""
+) -> tuple[NDArray[np.float64], Softplus, Choice, NDArray[np.float64]]:
+    """Filter (lag, y, x) in the frame, nonlinearity, what was chosen, and held-out output."""
     target = np.concatenate([rate[start:stop] for start, stop in features.parts])
     best, kept = -np.inf, None
     for choice, drive in _cross_validated(features, rate, grid):
@@ -131,13 +133,13 @@ def _fit_cell(
         found = correlate(nonlinearity(drive)[:, None], target[:, None])
         score = float(np.nan_to_num(found, nan=-1.0).item())
         if score > best:
-            best, kept = score, (nonlinearity, choice)
+            best, kept = score, (nonlinearity, choice, drive.copy())
     if kept is None:
         raise InputError(came="nothing to try", expected="at least one penalty, radius and rank")
-    nonlinearity, choice = kept
+    nonlinearity, choice, held_out = kept
     moments = features.moments(rate, range(len(features.parts)))
     (weight,) = features.solve(moments, choice.radius, choice.penalty, [choice.rank])
-    return features.in_frame(weight), nonlinearity, choice
+    return features.in_frame(weight), nonlinearity, choice, held_out
 
 
 def _cross_validated(
