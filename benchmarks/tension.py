@@ -2,6 +2,8 @@
 
     python benchmarks/tension.py speed --images 32 [--position center] [--full 3]
     python benchmarks/tension.py memory --images 32
+    python benchmarks/tension.py memory-images
+    python benchmarks/tension.py input --images 4
     python benchmarks/tension.py line --images 32
     python benchmarks/tension.py complete --network resnet18 --images 64
     python benchmarks/tension.py cuts --out cuts.jsonl
@@ -15,6 +17,12 @@ speed: 20 units in the second block of ResNet-18's layer3, at its first block, o
 call of `nc.contributions` per unit, of which `--full` are timed; both include all set-up.
 
 memory: peak memory of one unit and of 20, each in a process of its own.
+
+memory-images: peak memory of 1,000 and of 10,000 stored images, maps of the first five of each rule
+kept, in a small network, each in a process of its own; the images themselves are 12 and 123 MB.
+
+input: 20 units by integrated gradients in input space, one call against one call per unit, and
+against one call in which every unit has its own forward passes.
 
 line: seconds of another eight steps of the line in the layer, over eight forward and backward
 passes of the part alone, written in plain torch.
@@ -34,6 +42,7 @@ import argparse
 import json
 import multiprocessing
 import resource
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -186,6 +195,70 @@ def memory(options: argparse.Namespace) -> None:
                 found.append(pool.submit(peak, options, count).result())
         ratio = found[1] / found[0]
         print(f"{name}: 1 unit {found[0]:.0f} MB, 20 units {found[1]:.0f} MB ({ratio:.2f})")
+
+
+def stored_peak(folder: Path, count: int) -> float:
+    """Largest memory of a run over so many stored images, in MB."""
+    torch.manual_seed(0)
+    parts = nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 20, 3), nn.ReLU(), nn.Flatten()
+    net = nc.Network(nn.Sequential(*parts).eval(), {"early": "1", "late": "2"})
+    target = nc.targets.Features("late", channels=list(range(20)), position="center")
+    best = {"maps": True, "keep": 5, "by": ("exciting", "silent", "tension", "specific")}
+    with xr.open_dataarray(folder / f"{count}.nc") as shown:
+        call = {"target": target, "method": ACT_GRAD, "batch_size": 64, "progress": False, **best}
+        nc.tension(net, shown, "early", out=folder / f"tension-{count}.nc", **call)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def memory_images(options: argparse.Namespace) -> None:
+    """Ten times as many images."""
+    del options
+    context, found = multiprocessing.get_context("spawn"), []
+    with tempfile.TemporaryDirectory() as name:
+        for count in (1_000, 10_000):
+            values = np.random.default_rng(0).normal(size=(count, 3, 32, 32)).astype("float32")
+            shown = xr.DataArray(values, dims=("stimulus", "color", "y", "x"), name="images")
+            shown.to_netcdf(Path(name) / f"{count}.nc")
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                found.append(pool.submit(stored_peak, Path(name), count).result())
+    more = found[1] / found[0] - 1
+    print(f"1,000 images {found[0]:.0f} MB, 10,000 images {found[1]:.0f} MB ({more:+.1%})")
+
+
+class Apart(nc.methods.IntegratedGradients):
+    """Integrated gradients of one unit after the other, as methods of a user's own are run."""
+
+    def attribute(self, passes, batch):
+        """Compute one unit."""
+        return super().attribute(passes, batch)
+
+
+def along_input(options: argparse.Namespace) -> None:
+    """20 units in one call along the line in input space."""
+    net, shown = pair(options.weights), photographs(options.photos, options.images)
+    channels, position = units(20), position_of(options.position)
+    target = nc.targets.Features("pre", channels=channels, position=position)
+    call = {"layers": ["early"], "progress": False}
+    method, apart = nc.methods.IntegratedGradients(8), Apart(8)
+    run = partial(nc.contributions, net, shown, **call)
+    run(target=nc.targets.Feature("pre", np.eye(256)[0], position), method=method)
+    seconds, found = clocked(partial(run, target=target, method=method))
+    before, _ = clocked(partial(run, target=target, method=apart))
+    each, worst = [], 0.0
+    for place, channel in enumerate(channels[: options.full]):
+        one = nc.targets.Feature("pre", np.eye(256)[channel], position)
+        taken, alone = clocked(partial(run, target=one, method=method))
+        each.append(taken)
+        own, expected = (tree["early/contribution"] for tree in (found, alone))
+        error = abs(own.isel(feature=place) - expected).max() / abs(expected).max()
+        worst = max(worst, float(error))
+    one = float(np.median(each))
+    print(
+        f"{options.images} photographs, position {options.position}, 8 steps in input space: 20"
+        f" units {seconds:.2f} s; each with forward passes of its own {before:.2f} s"
+        f" ({before / seconds:.1f}); one call per unit {one:.2f} s, 20 of them"
+        f" {20 * one / seconds:.1f} times as long; largest difference {worst:.1e}"
+    )
 
 
 def line(options: argparse.Namespace) -> None:
@@ -347,6 +420,8 @@ def uniqueness(options: argparse.Namespace) -> None:
 TASKS = {
     "speed": speed,
     "memory": memory,
+    "memory-images": memory_images,
+    "input": along_input,
     "line": line,
     "complete": complete,
     "cuts": cuts,

@@ -15,7 +15,9 @@ from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.pictures import pictures
 from neurocodec.analyses.stages import Stages
-from neurocodec.attribution.ranking import By, rank_stimuli
+from neurocodec.attribution.between_layers import MAPS
+from neurocodec.attribution.ranked_maps import beside, places_of
+from neurocodec.attribution.ranking import By, ranked_by
 from neurocodec.attribution.tension import tension
 from neurocodec.errors import InputError
 from neurocodec.network import Network, require_network
@@ -23,6 +25,7 @@ from neurocodec.nn.attribution.features import Features, Position
 from neurocodec.nn.attribution.methods import ActGrad, Method
 from neurocodec.statistics.attributions import attribution_correlation
 from neurocodec.statistics.overlaps import uniqueness
+from neurocodec.storage.encoding import storable_coords
 
 PICTURE_Y: Final = "picture_y"
 PICTURE_X: Final = "picture_x"
@@ -125,25 +128,24 @@ def analyse_tension(
         method=method,
         settings={"batch_size": batch_size, "workers": workers, "progress": progress},
     )
+    _require_enough(study.stimulus, count)
     stages = Stages(out)
+    rules: tuple[By, ...] = (*RULES, "specific") if len(features) > 1 else RULES
+    best = {"maps": True, "keep": count, "by": rules}
     trees = {
-        name: study.everywhere(way, file, stages)
-        for name, way, file in ((LINE, method, "tension.nc"), (PAPER, ActGrad(), "paper.nc"))
+        LINE: study.everywhere(method, "tension.nc", stages, best),
+        PAPER: study.everywhere(ActGrad(), "paper.nc", stages, {}),
     }
     found = _of_layer(trees[LINE], layer)
-    _require_enough(found, count)
-    rules: tuple[By, ...] = (*RULES, "specific") if len(features) > 1 else RULES
-    ranked: dict[str, xr.DataArray] = {
-        rule: rank_stimuli(found, rule, count=count) for rule in rules
-    }
+    ranked = {rule: ranked_by(found, rule, count) for rule in rules}
     facts = {"tension": labels.provenance(found), "count": count}
-    maps = stages.keep("ranked.nc", facts, lambda: study.ranked_maps(ranked))
+    maps = stages.keep("ranked.nc", facts, lambda: study.shown(found))
     shared = rules if len(features) > 1 else ()
     return TensionAnalysis(
         model=net.name,
         layer=layer,
         read=target,
-        found=found,
+        found=found.drop_dims([v.RANKING, v.RANK]),
         ranked=ranked,
         maps=maps,
         correlation={name: _by_layer(tree, study.layers) for name, tree in trees.items()},
@@ -172,34 +174,43 @@ class _Study:
     settings: Mapping[str, Any]
 
     def everywhere(
-        self, method: Method | None, file: str, stages: Stages
+        self, method: Method | None, file: str, stages: Stages, best: Mapping[str, Any]
     ) -> xr.Dataset | xr.DataTree:
         """Tension by all layers, into a file that is gone on with."""
         path = None if stages.folder is None else stages.folder / file
         stages.files.append(file)
-        call: dict[str, Any] = {"target": self.features, "out": path, **self.settings}
+        for layer in self.layers if best else ():
+            stages.files.append(beside(file, layer if len(self.layers) > 1 else "").name)
+        call: dict[str, Any] = {"target": self.features, "out": path, **self.settings, **best}
         return tension(self.net, self.stimulus, self.layers, method=method, **call)
 
-    def ranked_maps(self, ranked: Mapping[str, xr.DataArray]) -> xr.Dataset:
+    def shown(self, found: xr.Dataset) -> xr.Dataset:
         """Maps and pictures of the ranked images of the first features, by feature and rule."""
-        few = min(SHOWN, len(self.features))
-        places = np.stack([np.asarray(one)[:few] for one in ranked.values()], 1)
-        wanted = sorted({int(i) for i in places.ravel() if i >= 0})
-        chosen = self.stimulus.isel({v.STIMULUS: wanted})
-        call: dict[str, Any] = {"target": self.features, "maps": True, **self.settings}
-        maps = tension(self.net, chosen, self.layers[0], method=self.method, **call)
-        shown = pictures(chosen.load(), self.net.preprocessing)
-        where = np.searchsorted(wanted, np.maximum(places, 0))
-        index = xr.DataArray(where, dims=(v.FEATURE, v.RANKING, v.RANK))
-        of = xr.DataArray(np.arange(few), dims=v.FEATURE)
-        both = [maps[n].isel({v.STIMULUS: index, v.FEATURE: of}) for n in _MAPS]
-        there = xr.DataArray(places >= 0, dims=index.dims)
-        data = {str(one.name): one.where(there) for one in both}
-        picture = shown.isel({v.STIMULUS: index}).drop_vars([v.Y, v.X], errors="ignore")
-        data["picture"] = picture.rename({v.Y: PICTURE_Y, v.X: PICTURE_X})
-        found = xr.Dataset(data).reset_coords(drop=True)
-        names = list(self.features.labels or ())[:few]
-        return found.assign_coords({v.RANKING: [*ranked], v.FEATURE: names})
+        names = [*MAPS, v.RANKED_POSITION]
+        data = found[names].reset_coords(drop=True).isel({v.FEATURE: slice(SHOWN)}).load()
+        places = data[v.RANKED_POSITION]
+        wanted = np.unique(places.values[places.values >= 0])
+        known = storable_coords(self.stimulus, [v.STIMULUS])
+        among = places_of(found, known, v.STIMULUS, self.stimulus.sizes[v.STIMULUS])
+        chosen = self.stimulus.isel({v.STIMULUS: among[wanted]})
+        shown = pictures(chosen.load(), self.net.preprocessing).drop_vars(
+            [v.Y, v.X], errors="ignore"
+        )
+        index = xr.DataArray(
+            np.searchsorted(wanted, np.maximum(places.values, 0)), dims=places.dims
+        )
+        picture = shown.rename({v.Y: PICTURE_Y, v.X: PICTURE_X}).isel({v.STIMULUS: index})
+        return data.drop_vars(v.RANKED_POSITION).assign(picture=picture.reset_coords(drop=True))
+
+
+def _require_enough(stimulus: xr.DataArray, count: int) -> None:
+    given = dict(getattr(stimulus, "sizes", {})).get(v.STIMULUS, count)
+    if count > given:
+        raise InputError(
+            came=f"count={count} of {given} images",
+            expected="no more than there are",
+            hint=f"count={given}",
+        )
 
 
 def _of_layer(tree: xr.Dataset | xr.DataTree, layer: str) -> xr.Dataset:
@@ -208,18 +219,6 @@ def _of_layer(tree: xr.Dataset | xr.DataTree, layer: str) -> xr.Dataset:
         return tree.load()
     root = tree.to_dataset()
     return tree[layer].to_dataset().merge(root).assign_attrs(root.attrs).load()
-
-
-def _require_enough(found: xr.Dataset, count: int) -> None:
-    if count > found.sizes[v.STIMULUS]:
-        raise InputError(
-            came=f"count={count} of {found.sizes[v.STIMULUS]} images",
-            expected="no more than there are",
-            hint=f"count={found.sizes[v.STIMULUS]}",
-        )
-
-
-_MAPS: Final = (v.EXCITATION_MAP, v.INHIBITION_MAP)
 
 
 def _by_layer(tree: xr.Dataset | xr.DataTree, names: Sequence[str]) -> xr.Dataset:

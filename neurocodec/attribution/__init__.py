@@ -6,6 +6,7 @@
 - `plan`: one call of these, checked: what its numbers depend on, one batch, labels
 - `point_vectors`: hidden vectors at single positions of images, and features that are clusters of
   them
+- `ranked_maps`: maps of the stimuli that rules rank first: the second pass of `nc.tension(keep=)`
 - `ranking`: `nc.rank_stimuli`
 - `tension`: `nc.tension`
 """
@@ -16,6 +17,7 @@ __all__ = [
     "contributions",
     "plan",
     "point_vectors",
+    "ranked_maps",
     "ranking",
     "tension",
 ]

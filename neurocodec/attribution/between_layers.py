@@ -103,11 +103,15 @@ class TensionPlan(Plan):
         """Target and method, which may be of a user's own."""
         return {"target": self.target, "method": self.method}
 
-    def bound(self, session: Session) -> Tensions:
-        """Bind the target to the network's outputs, and say what no layer of these explains."""
+    def passes(self, session: Session) -> tuple[Passes, int]:
+        """Passes of the hooked network, and the bytes of a sample."""
         passes = passes_for(session, self.target, self.baseline, given=self.given)
         passes = replace(passes, from_zero=not self.given)
-        passes, size = by_layers(passes, session, self, self.method)
+        return by_layers(passes, session, self, self.method)
+
+    def bound(self, session: Session) -> Tensions:
+        """Bind the target to the network's outputs, and say what no layer of these explains."""
+        passes, size = self.passes(session)
         bound = Tensions(self.told(session), size, passes, session.traced.done)
         bound.answers()  # a vector or position that does not fit the layer, before anything long
         for alias in self.layers:

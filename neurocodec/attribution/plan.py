@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 Reduce = Literal["channel", "none"]
 EXTRAS: Final = ("steps", "converged")
 """What is told of each sample beside the target, where the steps are adaptive."""
+HELD: Final = 5
+"""Sums and gradients of each feature along a line: at two points, twice as they are stacked."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,19 @@ def by_layers(passes: Passes, session: Session, plan: Plan, method: Method) -> t
     flow, of = session.traced.flow, passes.target.layer
     around = frozenset(a for a in plan.layers if a != of and flow.passes_by(a, of))
     passes = replace(passes, aliases=tuple(plan.layers), bypassed=around)
-    return with_parts(with_prefix(passes, session, method, plan.samples), session, method)
+    passes, size = with_parts(with_prefix(passes, session, method, plan.samples), session, method)
+    return in_blocks(passes, size, session, method)
+
+
+def in_blocks(passes: Passes, size: int, session: Session, method: Method) -> tuple[Passes, int]:
+    """Features that go along a line in input space together; with the bytes of a sample."""
+    many = count(passes.target)
+    if many == 1 or not isinstance(method, IntegratedGradients) or method.path != "input":
+        return passes, size
+    done, own = session.traced.done.hidden, session.bytes_per_sample
+    held = HELD * sum(done[alias][0].nbytes for alias in passes.aliases)
+    block = min(many, max(1, own // held))
+    return replace(passes, block=block), own + (block - 1) * held
 
 
 def with_parts(passes: Passes, session: Session, method: Method) -> tuple[Passes, int]:

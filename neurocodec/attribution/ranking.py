@@ -80,6 +80,16 @@ def rank_stimuli(found: xr.Dataset, by: By = "tension", *, count: int = 10) -> x
     >>> rank_stimuli(found, "tension", count=2).values.tolist()
     [[2, 0]]
     """
+    ranked = ranked_by(found, by, count)
+    count = ranked.sizes[v.RANK]
+    fewest = int((ranked >= 0).sum(v.RANK).min())
+    if fewest < count:
+        warn(f"by={by!r}: of some features {fewest} of {count} stimuli meet the rule; -1 is none")
+    return ranked
+
+
+def ranked_by(found: xr.Dataset, by: By, count: int) -> xr.DataArray:
+    """`rank_stimuli` without its warning."""
     arguments.one_of("by", by, get_args(By))
     count = arguments.whole("count", count, hint="count=10")
     dim, rows = _checked(found, by)
@@ -93,9 +103,6 @@ def rank_stimuli(found: xr.Dataset, by: By = "tension", *, count: int = 10) -> x
     places = np.argsort(-scores, axis=0, kind="stable")[:count]
     best = np.take_along_axis(scores, places, 0)
     places[np.isneginf(best)] = -1
-    fewest = int((places >= 0).sum(0).min())
-    if fewest < count:
-        warn(f"by={by!r}: of some features {fewest} of {count} stimuli meet the rule; -1 is none")
     return _labelled(found, dim, by, places.T, best.T)
 
 
@@ -206,6 +213,9 @@ _NEEDED: Final[Mapping[By, tuple[str, ...]]] = {
     "apart": (*_SIZES, *MAPS),
     "together": (*_SIZES, *MAPS),
 }
+
+RULES_OF_MAPS: Final = {by: MAPS[0] in needed for by, needed in _NEEDED.items()}
+"""Rule -> whether it compares the maps of all stimuli."""
 
 
 def _labelled(

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.attribution.between_layers import TensionPlan
+from neurocodec.attribution.ranked_maps import Best, Settings, add_ranked
+from neurocodec.attribution.ranking import By
 from neurocodec.engine.distributed import run_distributed
 from neurocodec.engine.estimate import Estimate
 from neurocodec.engine.run import Run
@@ -43,6 +45,8 @@ def tension(
     target: Target,
     method: Method | None = None,
     maps: bool = False,
+    keep: int | None = None,
+    by: By | Iterable[By] | None = None,
     baseline: ArrayLike | xr.DataArray | Literal["zeros", "mean"] | None = None,
     times: Any = None,
     batch_size: int | None = None,
@@ -76,13 +80,19 @@ def tension(
         `nc.statistics.attribution_correlation`.
     maps
         Whether to keep where in the layer excitation and inhibition lie, summed over channels.
+    keep, by
+        Keep the maps of so many stimuli of each feature alone: those that each of the rules of
+        `nc.rank_stimuli` ranks first (``"tension"`` where None). They are made in a second pass
+        over these alone, so that no map of another stimulus is ever held. Rules that compare the
+        maps of all stimuli, ``"apart"`` and ``"together"``, are refused.
     baseline
         Where lines in the layer start. None: at 0, as activation times gradient does. Else at what
         the layer is at ``"zeros"``, at the ``"mean"`` stimulus or at a sample.
     times
         Of a movie: the times to compute, as `nc.receptive_fields` takes them; all where None.
     batch_size, device, workers, out, client, progress
-        As for `nc.contributions`.
+        As for `nc.contributions`. With `keep`, the maps are in a file beside `out`
+        (``run-ranked.nc`` of ``run.nc``), which goes on where it stopped too.
 
     Returns
     -------
@@ -95,6 +105,8 @@ def tension(
         - `completeness_error` (sample, feature): E+ - E- minus the change of the target from where
           the line starts,
         - `excitation_map`, `inhibition_map` (sample, feature, y, x) with ``maps=True``,
+        - with ``keep=`` in place of these `ranked_position` and `rank_score` (feature, ranking,
+          rank), as `nc.rank_stimuli` returns them, and both maps (feature, ranking, rank, y, x),
         - `steps`, `converged` (sample, feature) of adaptive steps.
 
     Warns
@@ -124,7 +136,11 @@ def tension(
     ([3.0, 3.0], [2.0, 0.0])
     """
     placed = require_network(net).on(device if client is None else None)
-    plan = _plan(placed, stimulus, layer, Options(target, method, maps, baseline, times))
+    best = Best.of(keep, by, maps=maps)
+    options = Options(target, method, False if best else maps, baseline, times)
+    plan = _plan(placed, stimulus, layer, options)
+    if best is not None:
+        best.require(plan)
     size = arguments.batch_size(batch_size)
     if client is None:
         with Run.opened(plan, size, workers, progress=progress, out=out) as run:
@@ -133,6 +149,8 @@ def tension(
         tree = run_distributed(plan, out, client, batch_size=size, device=device, progress=progress)
     _warn_of_silence(tree, target)
     _warn_of_steps(tree)
+    if best is not None:
+        add_ranked(tree, plan, best, Settings(size, workers, progress, out))
     return tree if len(plan.layers) > 1 else tree.to_dataset()
 
 

@@ -105,14 +105,27 @@ class Samples:
         values = _mended(tensor_of(raw, net.dtype, CPU), kept)
         return cls(values, *common, kept=None if kept.all() else kept, **where)
 
-    def at(self, places: NDArray[np.intp]) -> Self:
-        """Some of the windows of a movie in memory, by their places among all."""
-        coords = {name: c.isel({self.dim: places}) for name, c in self.coords.items()}
+    def at(self, places: NDArray[np.intp], *, labels: bool = True) -> Self:
+        """Some of the samples, by their places among all; without labels they may repeat."""
+        coords = {n: c.isel({self.dim: places}) for n, c in self.coords.items()} if labels else {}
+        if self.history is None:
+            return self._images_at(places, coords)
         places = self.ends[places] - self._overlap
+        if self.stored is not None:
+            stored = replace(self.stored, places=places)
+            return replace(self, coords=coords, chosen=places, stored=stored)
         if (np.diff(places) == 1).all():
             frames = self.values[places[0] : places[-1] + 1 + self._overlap]
             return replace(self, values=frames, coords=coords, chosen=None)
         return replace(self, coords=coords, chosen=places)
+
+    def _images_at(self, places: NDArray[np.intp], coords: dict[str, xr.Variable]) -> Self:
+        stored, kept = self.stored, None if self.kept is None else self.kept[places]
+        if stored is not None:
+            variable = stored.variable.isel({stored.dims[0]: places})
+            stored = replace(stored, variable=variable)
+        values = self.values[torch.from_numpy(places)]
+        return replace(self, values=values, coords=coords, stored=stored, kept=kept)
 
     @property
     def ends(self) -> NDArray[np.intp]:

@@ -136,14 +136,15 @@ class Features(Target):
 
     def one(self, place: int) -> Target:
         """One of the features, as a target of one number per sample."""
-        some = slice(place, place + 1)
-        return _One(
-            replace(
-                self,
-                vectors=None if self.vectors is None else self.vectors[some],
-                channels=None if self.channels is None else self.channels[some],
-                labels=None if self.labels is None else self.labels[some],
-            )
+        return _One(self.some(slice(place, place + 1)))
+
+    def some(self, places: slice) -> Features:
+        """Some of the features."""
+        return replace(
+            self,
+            vectors=None if self.vectors is None else self.vectors[places],
+            channels=None if self.channels is None else self.channels[places],
+            labels=None if self.labels is None else self.labels[places],
         )
 
     def fixed_at(self, outputs: Tensor) -> Target:

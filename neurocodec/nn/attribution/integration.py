@@ -75,9 +75,10 @@ class IntegratedGradients(Method):
         return self._found(passes, batch, slice(None))[0]
 
     def attribute_each(self, passes: Passes, batch: Batch) -> Iterator[Attribution]:
-        """Along the layer, one forward pass per point, and one backward pass for each feature."""
+        """One forward pass per point of the line, and one backward pass for each feature."""
         if self.path == "input":
-            yield from super().attribute_each(passes, batch)
+            for some in passes.blocks():
+                yield from self._found(some, batch, slice(None))
             return
         for start in range(0, count(passes.target), passes.block):
             yield from self._found(passes, batch, slice(start, start + passes.block))
@@ -93,7 +94,7 @@ class IntegratedGradients(Method):
         if self.path == "hidden":
             return _along_hidden(passes, batch, some, steps, self.rule)
         target = fixed_target(passes, batch)
-        return [_along_input(passes, batch, target, steps, self.rule)]
+        return _along_input(passes, batch, target, steps, self.rule)
 
     def _refine(self, passes: Passes, batch: Batch, some: slice) -> list[Attribution]:
         steps = min(FIRST_STEPS, self.max_steps)
@@ -157,10 +158,12 @@ def _overwrite(
 
 def _along_input(
     passes: Passes, batch: Batch, target: Target, steps: int, rule: Rule
-) -> Attribution:
+) -> list[Attribution]:
+    """Integral of the target, or integrals of each of its features, along the line."""
     path = passes.path(batch, target)
     sums = dict[str, Tensor]()
-    around = {alias: batch.x.new_zeros(len(batch.x)) for alias in passes.bypassed}
+    sizes = (len(batch.x), count(passes.target)) if passes.apart else (len(batch.x),)
+    around = {alias: batch.x.new_zeros(sizes) for alias in passes.bypassed}
 
     def points() -> Iterator[Point]:
         for weight, alpha in nodes(steps, rule):
@@ -171,9 +174,18 @@ def _along_input(
 
     start = [path.at(0.0)] if rule == "right" else []
     first, last = _walk(chain(start, points()), passes.aliases, sums, rule)
-    difference = last.target - first.target
-    change = {alias: difference.clone() for alias in passes.aliases}
-    return Attribution(sums, only(passes, last.hidden), last.target, change, around)
+    hidden, values = only(passes, last.hidden), columns(last.target)
+    difference = values - columns(first.target)
+    return [
+        Attribution(
+            {alias: total[place] if passes.apart else total for alias, total in sums.items()},
+            hidden,
+            values[:, place],
+            {alias: difference[:, place].clone() for alias in passes.aliases},
+            {alias: columns(total)[:, place] for alias, total in around.items()},
+        )
+        for place in range(values.shape[1])
+    ]
 
 
 def _along_hidden(
@@ -263,15 +275,16 @@ def _walk(
     for point in points:
         for alias in aliases:
             if alias not in sums:
-                sums[alias] = torch.zeros_like(point.hidden[alias])
+                sums[alias] = torch.zeros_like(point.gradient[alias])
             _add_step(sums[alias], before, point, alias, rule)
         before = point
     return first, before
 
 
 def _add_step(total: Tensor, before: Point, point: Point, alias: str, rule: Rule) -> None:
-    h0, g0 = (p[alias].expand_as(total) for p in (before.hidden, before.gradient))
-    h1, g1 = point.hidden[alias], point.gradient[alias]
+    # with a dim of features before the samples, where there are many
+    h0, h1 = (p.hidden[alias].expand_as(total) for p in (before, point))
+    g0, g1 = before.gradient[alias].expand_as(total), point.gradient[alias]
     for s in slices(total):
         if rule == "right":
             total[s].addcmul_(g1[s], h1[s] - h0[s])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution.between_layers import Part, independent, slopes
-from neurocodec.nn.attribution.features import Features
+from neurocodec.nn.attribution.features import Features, count
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.window import Window
 from neurocodec.nn.capture.hooks import Capture, Pass, gradients
@@ -46,6 +46,7 @@ class Passes:
     parts: dict[str, Part] = field(default_factory=dict)  # from a layer on; whole passes without
     from_zero: bool = False  # lines in a layer start at 0, not at what it is at the baseline
     block: int = 1  # features whose sums along a line are held at once
+    apart: bool = False  # gradients of every feature (feature, sample, ...), not of their sum
 
     def __post_init__(self) -> None:
         self.aliases = self.aliases or tuple(self.capture.layers)
@@ -123,6 +124,16 @@ class Passes:
         vars(other)["start_pass"] = self.start_pass
         return other
 
+    def blocks(self) -> Iterator[Passes]:
+        """Passes for as many features as are held at once, with the gradients of each."""
+        for start in range(0, count(self.target), self.block):
+            some = self.target
+            if isinstance(some, Features):
+                some = some.some(slice(start, start + self.block))
+            passes = self.toward(some)
+            passes.apart = True
+            yield passes
+
     def each(self) -> Iterator[Passes]:
         """Passes for each of the target's features."""
         if not isinstance(self.target, Features):
@@ -171,6 +182,8 @@ class Passes:
     ) -> Point:
         """Run one forward pass, and one backward pass that ends at the earliest wanted layer."""
         aliases = tuple(wanted or self.aliases)
+        if self.apart:
+            return self._point_of_each(x, target or self.target, replace, aliases)
         with torch.enable_grad():
             done = self.capture.run(x, replace)
             value = self.value(done, target or self.target)
@@ -180,6 +193,17 @@ class Passes:
                 raise independent(alias)
         gradients = {a: g for a, g in zip(aliases, found, strict=True) if g is not None}
         return Point(done.outputs.detach(), value.detach(), done.detached(), gradients)
+
+    def _point_of_each(
+        self, x: Tensor, target: Target, replace: dict[str, Tensor] | None, aliases: tuple[str, ...]
+    ) -> Point:
+        """One forward pass as far as the target, and a backward pass for each of its features."""
+        with torch.enable_grad():
+            done = Pass(x.new_empty(len(x), 0), self.capture.reach(x, self.capture.layers, replace))
+            values = columns(self.value(done, target))
+            found = [*slopes(values, {alias: done.hidden[alias] for alias in aliases})]
+        stacked = {alias: torch.stack([one.pop(alias) for one in found]) for alias in aliases}
+        return Point(done.outputs, values.detach(), done.detached(), stacked)
 
     def at(self, batch: Batch, target: Target | None = None, alpha: float = 1) -> Point:
         """The network at samples, or at `alpha` between baseline and these, with what is shared."""
@@ -248,6 +272,7 @@ class Path:
     def around(self, alias: str, alpha: float, point: Point) -> Tensor:
         """Derivative along the line of the target of every sample, with one layer held.
 
+        (sample) of a target of one number, else (sample, feature).
         NaN where a network that works in place has no gradients down to the input.
         """
         x = self.input(alpha)
@@ -257,13 +282,18 @@ class Path:
             done = self.passes.capture.run(leaf, {alias: held.expand(len(x), *held.shape[1:])})
             value = self.passes.value(done, self.target)
         if not value.requires_grad:
-            return x.new_zeros(len(x))
+            return x.new_zeros(value.shape)
+        every, around = columns(value).unbind(1), list[Tensor]()
         try:
-            found = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
+            for more, one in enumerate(every, 1 - len(every)):
+                found = torch.autograd.grad(
+                    one.sum(), leaf, allow_unused=True, retain_graph=more < 0
+                )[0]
+                slope = torch.zeros_like(x) if found is None else found
+                around.append((slope * (self.batch.x - self.baseline)).flatten(1).sum(1))
         except RuntimeError:
-            return x.new_full((len(x),), torch.nan)
-        slope = torch.zeros_like(x) if found is None else found
-        return (slope * (self.batch.x - self.baseline)).flatten(1).sum(1)
+            return x.new_full(value.shape, torch.nan)
+        return torch.stack(around, 1).view_as(value)
 
 
 class AffinePath(Path):
