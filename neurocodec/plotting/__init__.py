@@ -1,5 +1,6 @@
 """Figures of labelled results; matplotlib is here and in reports only.
 
+- `atlas`: attribution atlases
 - `attribution`: contributions, and how completely they explain their target
 - `categories`: how modes and channels go with classes (fig. 5)
 - `cells`: figures of cells: which modes they go with, and their clusters
@@ -28,6 +29,7 @@
 - `maps/`: figures of maps in the pixels of images and movies
 """
 
+from neurocodec.plotting.atlas import plot_atlas
 from neurocodec.plotting.attribution import plot_completeness, plot_contributions
 from neurocodec.plotting.categories import plot_concept_scores
 from neurocodec.plotting.cells import plot_dendrogram, plot_mode_correlation, plot_silhouette
@@ -68,6 +70,7 @@ from neurocodec.plotting.timeline import excerpt
 
 __all__ = [
     "excerpt",
+    "plot_atlas",
     "plot_attribution_correlation",
     "plot_channel_scores",
     "plot_class_perturbation",

@@ -90,13 +90,13 @@ def _images(
         where = _where(made, outer, place)
         one, clear = made.isel(where), found[v.OPACITY].isel(where)
         ax = grid[place[0], place[1] + before]
-        ax.imshow(_seen(one, made.attrs, clear if mask else None))
+        ax.imshow(seen(one.assign_attrs(made.attrs), clear if mask else None))
         ax.set_title(_words(found, where), fontsize=style.TEXT - 1)
     given = made if images is None else images
     for row in range(rows * before):
         where = _where(made, outer, (row, 0))
         ax = grid[row, 0]
-        ax.imshow(_displayed(given.isel({v.STIMULUS: where.get(v.STIMULUS, 0)})))
+        ax.imshow(displayed(given.isel({v.STIMULUS: where.get(v.STIMULUS, 0)})))
         ax.set_title("image", fontsize=style.TEXT - 1)
     return _finished(figure, grid, title)
 
@@ -133,9 +133,9 @@ def _where(made: xr.DataArray, outer: list[Any], place: tuple[int, ...]) -> dict
     return dict(zip(outer, map(int, places), strict=True))
 
 
-def _seen(one: xr.DataArray, attrs: Any, clear: xr.DataArray | None) -> NDArray[np.float64]:
-    """Picture between 0 and 1, which fades where nothing depends on it."""
-    low, high = (np.asarray(attrs[n], dtype=float) for n in ("darkest", "brightest"))
+def seen(one: xr.DataArray, clear: xr.DataArray | None) -> NDArray[np.float64]:
+    """Picture (y, x, 3) from 0 to 1 of one made by ascent, faded where nothing depends on it."""
+    low, high = (np.asarray(one.attrs[n], dtype=float) for n in ("darkest", "brightest"))
     values = np.asarray(one.transpose(v.Y, v.X, v.COLOR) if v.COLOR in one.dims else one)
     values = values.reshape(*values.shape[:2], -1)
     span = np.where(high > low, high - low, 1)
@@ -144,11 +144,12 @@ def _seen(one: xr.DataArray, attrs: Any, clear: xr.DataArray | None) -> NDArray[
         strength = np.asarray(clear)
         most = np.quantile(strength, CLEAR) or 1.0
         alpha = np.clip(strength / most, 0, 1)[..., None]
-        picture = alpha * picture + (1 - alpha)
+        picture = np.clip(alpha * picture + (1 - alpha), 0, 1)  # rounding would be above 1
     return picture
 
 
-def _displayed(image: xr.DataArray) -> NDArray[np.float64]:
+def displayed(image: xr.DataArray) -> NDArray[np.float64]:
+    """Picture (y, x, 3) from 0 to 1 of an image that people look at."""
     values = np.asarray(image.transpose(v.Y, v.X, ...), dtype=float)
     picture: NDArray[np.float64] = np.clip(_in_three(np.atleast_3d(values)), 0, 1)
     return picture

@@ -145,6 +145,7 @@ def attribution_atlas(
     if not isinstance(whole, xr.Dataset):
         raise InputError(came=f"layer={layer!r}", expected="one layer", hint=f"layer={layer[0]!r}")
     chosen = _largest(whole, asked.most)
+    whole = _named(whole).isel({v.STIMULUS: chosen})
     shown = images.isel({v.STIMULUS: chosen})
     rows = contributions(placed, shown, layers=[layer], out=_file(folder, "channels"), **call)
     where = _places(_sums(rows[layer].to_dataset()[v.CONTRIBUTION]), asked)
@@ -154,7 +155,7 @@ def attribution_atlas(
     size, layers = arguments.whole("batch_size", batch_size), placed.select_layers([layer])
     with studio(placed, images if like is None else like, target, layers, options) as place:
         pictures = inverted(place, shaped, "noise", size, progress=progress)
-    return _labelled(whole.isel({v.STIMULUS: chosen}), where, icons, pictures, asked)
+    return _labelled(whole, where, icons, pictures, asked)
 
 
 class _Asked(NamedTuple):
@@ -183,6 +184,12 @@ def _largest(found: xr.Dataset, count: int) -> NDArray[np.intp]:
             hint="a target before its ReLU: net.pre_activation(...)",
         )
     return kept
+
+
+def _named(found: xr.Dataset) -> xr.Dataset:
+    """With places as labels of images that have none: a part of them is known by nothing else."""
+    every = np.arange(found.sizes[v.STIMULUS])
+    return found if v.STIMULUS in found.coords else found.assign_coords({v.STIMULUS: every})
 
 
 def _sums(contribution: xr.DataArray) -> NDArray[np.float64]:
@@ -301,5 +308,5 @@ def _labelled(
         "/": xr.Dataset(images),
         "/icons": made.drop_vars(v.CONFIRMED).assign(own).assign_coords(dims),
     }
-    facts = {"atlas": asked, "tension": provenance(found), "icons": provenance(pictures)}
+    facts = {"atlas": asked._asdict(), "tension": provenance(found), "icons": provenance(pictures)}
     return stamp(xr.DataTree.from_dict(nodes), "nc.attribution_atlas", **facts)

@@ -107,7 +107,7 @@ def test_icons_do_what_their_images_do(found) -> None:
 def test_the_same_seed_is_the_same_map_also_after_a_stop(
     found, network, images, options, tmp_path
 ) -> None:
-    layout = nc.labels.provenance(found)["atlas"][3]
+    layout = nc.labels.provenance(found)["atlas"]["layout"]
     call = {"layout": layout, "count": 50, "out": tmp_path / "atlas", **options}
     from neurocodec.synthesis import atlas
 
