@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import matplotlib as mpl
-import numpy as np
 import xarray as xr
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_hex

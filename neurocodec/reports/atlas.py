@@ -224,8 +224,11 @@ def _strip(images: xr.DataArray, chosen: NDArray[np.intp]) -> Image.Image:
 
 
 def _fitted(picture: NDArray[np.float64], side: int) -> Image.Image:
-    """Picture with at most so many pixels a side."""
+    """Picture with at most so many pixels along its longer side."""
     made = Image.fromarray(np.rint(picture * 255).astype(np.uint8))
+    times = side // max(made.size)
+    if times > 1:  # JPEG would blur the colours of single pixels
+        return made.resize((made.width * times, made.height * times), Image.Resampling.NEAREST)
     made.thumbnail((side, side), Image.Resampling.LANCZOS)
     return made
 
