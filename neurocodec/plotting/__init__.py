@@ -10,6 +10,7 @@
   them
 - `fitting`: how well fitted models predict held-out responses
 - `interneurons`: figures of recorded interneurons against the units and modes of a model
+- `inversions`: what excites and what inhibits in tense images, as pictures (Tense Images fig. 5)
 - `modes`: figures of contribution modes
 - `moments`: the field of a cell at chosen moments, beside its rate and the active modes (CODEC
   fig. 8B)
@@ -41,6 +42,7 @@ from neurocodec.plotting.interneurons import (
     plot_interneuron_matrix,
     plot_interneurons,
 )
+from neurocodec.plotting.inversions import plot_inversions
 from neurocodec.plotting.maps.images import plot_maps, plot_mode_images
 from neurocodec.plotting.maps.localisation import plot_localisation, plot_pixel_curves
 from neurocodec.plotting.maps.movies import plot_movie_maps
@@ -85,6 +87,7 @@ __all__ = [
     "plot_interneuron_maps",
     "plot_interneuron_matrix",
     "plot_interneurons",
+    "plot_inversions",
     "plot_layer_statistics",
     "plot_localisation",
     "plot_maps",

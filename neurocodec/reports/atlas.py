@@ -21,10 +21,9 @@ from neurocodec.plotting.atlas import colors_of, limit_of, parts_of
 from neurocodec.plotting.pictures import displayed, seen
 from neurocodec.reports.page import filled
 from neurocodec.storage.files import existing_folder, whole_file
+from neurocodec.synthesis.atlas import tensest
 
 PAGE: Final = "atlas.html"
-SHOWN: Final = 9
-"""Images of a place that are shown, the most tense first; all are listed."""
 ICON: Final = 128
 """Pixels along the longer side of an icon, at most."""
 SMALL: Final = 64
@@ -108,10 +107,10 @@ def atlas_data(found: xr.DataTree, images: xr.DataArray) -> dict[str, Any]:
     icons, grid = parts_of(found)
     root = found.to_dataset().load()
     pictures = _pictures(images)
-    where = _matched(root, pictures)
     limit = limit_of(icons)
-    members = _members(root, icons.sizes[v.ICON])
-    small = [_strip(pictures, where[m[:SHOWN]]) for m in members]
+    members, shown = tensest(found, None), tensest(found)
+    where = _matched(root, pictures, np.concatenate(shown))
+    small = [_strip(pictures, where[some]) for some in shown]
     large = [_icon(icons.isel({v.ICON: i})) for i in range(len(members))]
     data = {
         "words": _words(found),
@@ -137,31 +136,28 @@ def _pictures(images: Any) -> xr.DataArray:
     return images.transpose(v.STIMULUS, v.Y, v.X, ...)
 
 
-def _matched(root: xr.Dataset, images: xr.DataArray) -> NDArray[np.intp]:
-    """Place among the images of each that the atlas has."""
+def _matched(
+    root: xr.Dataset, images: xr.DataArray, wanted: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Place among the images of each that the atlas has; of those that are wanted it is known."""
     count, known = images.sizes[v.STIMULUS], root.get_index(v.STIMULUS)
+    nowhere = np.full(len(known), -1)
     if v.STIMULUS in images.coords and v.STIMULUS in root.coords:
         own = images.get_index(v.STIMULUS)
-        places = own.get_indexer(known) if own.is_unique else np.full(len(known), -1)
+        places = own.get_indexer(known) if own.is_unique else nowhere
     elif known.dtype.kind in "iu" and v.STIMULUS in root.coords:  # they had no labels
         places = np.where(known < count, known, -1)
     else:
-        places = np.arange(len(known)) if len(known) == count else np.full(len(known), -1)
-    if (places < 0).any():
-        missing = known[places < 0][:3].tolist()
+        places = np.arange(len(known)) if len(known) == count else nowhere
+    missing = wanted[places[wanted] < 0]
+    if len(missing):
         raise InputError(
-            came=f"{count} images without {(places < 0).sum()} of the atlas, as {missing}",
+            came=f"{count} images without {len(missing)} that the atlas shows, as"
+            f" {known[missing][:3].tolist()}",
             expected="the images that the atlas was made of, each label once",
-            hint="the `stimulus` labels that nc.attribution_atlas was given",
+            hint="the images that nc.attribution_atlas was given, as pictures",
         )
     return np.asarray(places, dtype=np.intp)
-
-
-def _members(root: xr.Dataset, count: int) -> list[NDArray[np.intp]]:
-    """Images of each icon, the most tense first."""
-    tension = np.asarray(root[v.EXCITATION] + root[v.INHIBITION], dtype=np.float64)
-    order, of = np.argsort(-tension, kind="stable"), np.asarray(root["icon_of_image"])
-    return [order[of[order] == i] for i in range(count)]
 
 
 def _numbers(root: xr.Dataset) -> dict[str, list[Any]]:

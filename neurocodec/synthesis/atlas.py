@@ -30,6 +30,8 @@ LAYOUTS: Final = ("tsne", "pca", "umap")
 LEAST: Final = 4
 """Images of which a map can be made."""
 PERPLEXITY: Final = 30.0
+SHOWN: Final = 9
+"""Images of a place that are looked at."""
 BLOCK: Final = 64
 """Images whose attributions are in memory at once."""
 
@@ -228,6 +230,13 @@ def _umap(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         warnings.simplefilter("ignore")  # of its seed, which takes one thread
         found = umap.UMAP(n_neighbors=10, metric="cosine", random_state=seed).fit_transform(rows)
     return np.asarray(found, dtype=np.float64)
+
+
+def tensest(found: xr.DataTree, count: int | None = SHOWN) -> list[NDArray[np.intp]]:
+    """Images of each icon of an atlas, the most tense first, so many of each (None: all)."""
+    tension = np.asarray(found[v.EXCITATION] + found[v.INHIBITION], dtype=np.float64)
+    order, of = np.argsort(-tension, kind="stable"), np.asarray(found["icon_of_image"])
+    return [order[of[order] == i][:count] for i in range(found["icons"].sizes[v.ICON])]
 
 
 class _Icons(NamedTuple):
