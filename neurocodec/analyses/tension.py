@@ -217,7 +217,6 @@ class _Study:
         names = list(self.features.labels or ())[:few]
         return found.assign_coords({v.RANKING: [*ranked], v.FEATURE: names})
 
-
     def pictures(
         self, found: xr.Dataset, inversions: int, stages: Stages, *, atlas: bool
     ) -> dict[str, Any]:

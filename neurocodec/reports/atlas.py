@@ -136,9 +136,7 @@ def _pictures(images: Any) -> xr.DataArray:
     return images.transpose(v.STIMULUS, v.Y, v.X, ...)
 
 
-def _matched(
-    root: xr.Dataset, images: xr.DataArray, wanted: NDArray[np.intp]
-) -> NDArray[np.intp]:
+def _matched(root: xr.Dataset, images: xr.DataArray, wanted: NDArray[np.intp]) -> NDArray[np.intp]:
     """Place among the images of each that the atlas has; of those that are wanted it is known."""
     count, known = images.sizes[v.STIMULUS], root.get_index(v.STIMULUS)
     nowhere = np.full(len(known), -1)
@@ -162,7 +160,8 @@ def _matched(
 
 def _numbers(root: xr.Dataset) -> dict[str, list[Any]]:
     """What is told of every image, in the order of the atlas."""
-    names = [str(name) for name in root.get_index(v.STIMULUS)]
+    own = root[v.SOURCE].values if v.SOURCE in root.coords else root.get_index(v.STIMULUS)
+    names = [str(name) for name in own]
     if v.LABEL in root.coords:
         classes = labels.class_names(root[v.LABEL])
         names = [f"{n} ({c})" if c else n for n, c in zip(names, classes, strict=True)]

@@ -73,7 +73,9 @@ def _atlas(analysis: TensionAnalysis, folder: str | Path) -> str:
     if analysis.atlas is None or analysis.atlas_images is None:
         return ""
     images = analysis.atlas_images.astype(np.float32) / 255
-    return atlas_page(analysis.atlas, images, folder).name
+    title = f"Attribution atlas of channel {analysis.maps[v.FEATURE].values[0]} of {analysis.read}"
+    title += f", by {analysis.layer} of {analysis.model}"
+    return atlas_page(analysis.atlas, images, folder, title=title).name
 
 
 def render_tension(
