@@ -29,6 +29,7 @@ INTERNEURONS: Final = "interneurons.nc"
 MAPS: Final = "maps.nc"
 STABILITY: Final = "mode-stability.nc"
 ENSEMBLE: Final = "ensemble.nc"
+PICTURES: Final = "pictures.nc"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class RetinaAnalysis:
         What the interneurons saw (time, y, x), where that was not the movie.
     ensemble
         Summary figures of several models, where this is the first of them (`analyse_ensemble`).
+    pictures
+        Movies that `channels` of the first layer and some `cells` answer most to, where wanted.
     """
 
     model: str
@@ -112,6 +115,7 @@ class RetinaAnalysis:
     ceiling: xr.Dataset | None = None
     scores: xr.Dataset | None = None
     ensemble: xr.Dataset | None = None
+    pictures: xr.DataTree | None = None
 
     def __repr__(self) -> str:
         found = self.interneurons
@@ -246,6 +250,8 @@ class RetinaAnalysis:
             found[INTERNEURONS] = self.interneurons
         if self.mode_stability:
             found[STABILITY] = xr.DataTree.from_dict({**self.mode_stability})
+        if self.pictures is not None:
+            found[PICTURES] = self.pictures
         if self.ensemble is not None:
             found[ENSEMBLE] = self.ensemble
         return found
