@@ -118,7 +118,7 @@ def _movies(found: xr.Dataset, made: xr.DataArray, outer: list[Any], title: str)
             ax.imshow(frame, cmap="gray", vmin=middle - size, vmax=middle + size)
             if not row and v.LAG in made.coords:
                 unit = made[v.LAG].attrs.get("units", "")
-                label = style.with_units(f"{float(made[v.LAG][int(lag)]):.3g}", unit)
+                label = f"{float(made[v.LAG][int(lag)]):.3g} {unit}".strip()
                 ax.set_xlabel(label, fontsize=style.TEXT - 1)
                 ax.xaxis.set_label_position("top")
         grid[row, 0].set_ylabel(_words(found, where), fontsize=style.TEXT - 1)
@@ -166,6 +166,8 @@ def _words(found: xr.Dataset, where: dict[Any, int]) -> str:
     words = [str(found[d].values[i]) if d in found.coords else str(i) for d, i in where.items()]
     if v.TARGET_SCORE in found:
         words.append(f"{float(found[v.TARGET_SCORE].isel(where)):+.1f} sd")
+    if v.CONFIRMED in found and not bool(found[v.CONFIRMED].isel(where)):
+        words.append("not confirmed")
     return style.plain(", ".join(words))
 
 

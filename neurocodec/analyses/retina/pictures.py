@@ -27,7 +27,7 @@ OF_CELLS: Final = "cells"
 def picture_movies(
     net: Network, stimulus: xr.DataArray, rates: xr.DataArray, tree: xr.DataTree, **where: Any
 ) -> xr.DataTree:
-    """Most exciting movies (feature, lag, y, x) of the first layer's channels, and of some cells."""
+    """Most exciting movies (..., lag, y, x) of the first layer's channels and of some cells."""
     (first, node), names = next(iter(tree.children.items())), rates[v.CELL].values
     few = np.unique(np.linspace(0, len(names) - 1, CELLS_SHOWN).astype(int))
     wanted = range(min(CHANNELS, node.sizes[v.CHANNEL]))
