@@ -25,6 +25,7 @@ from neurocodec.nn.attribution.features import Features, Position
 from neurocodec.nn.attribution.methods import ActGrad, Method
 from neurocodec.statistics.attributions import attribution_correlation
 from neurocodec.statistics.overlaps import uniqueness
+from neurocodec.synthesis.atlas import kept
 
 PICTURE_Y: Final = "picture_y"
 PICTURE_X: Final = "picture_x"
@@ -146,6 +147,7 @@ def analyse_tension(
         for name, way, file in ((LINE, method, "tension.nc"), (PAPER, ActGrad(), "paper.nc"))
     }
     found = _of_layer(trees[LINE], layer)
+    study = replace(study, stimulus=kept(stimulus, found))
     rules: tuple[By, ...] = (*RULES, "specific") if len(features) > 1 else RULES
     ranked: dict[str, xr.DataArray] = {
         rule: rank_stimuli(found, rule, count=count) for rule in rules

@@ -164,23 +164,15 @@ def analyse_images(
     method = method or IntegratedGradients(steps=IMAGE_STEPS)
     per_class = whole("per_class", per_class)
     _require_parts(parts)
-    require_maps(images, parts, wanted=pictures)
+    require_maps(images, parts if pictures else None)
     _require_known(net, wanted, perturb, categories)
     concepts = _concepts(net, superclasses, hierarchy)
     settings = SparseModes(expansion=expansion, seed=seed, device=device, progress=False)
     images, stages = _numbered(images), Stages(out)
     computing: dict[str, Any] = {"batch_size": batch_size, "device": device}
     computing |= {"workers": workers, "progress": progress}
-    tree = contributions(
-        net,
-        images,
-        target=chosen,
-        method=method,
-        layers=wanted,
-        out=_place(stages, client),
-        client=client,
-        **computing,
-    )
+    call: dict[str, Any] = {"target": chosen, "method": method, "layers": wanted, "client": client}
+    tree = contributions(net, images, out=_place(stages, client), **call, **computing)
     shown = _shown(images, tree)
     study = ImageStudy(net, shown, tree, Halves.of(shown, HELD_OUT, seed), stages, seed, computing)
     found: dict[str, Any] = {"responses": _responses(study)}
@@ -191,8 +183,7 @@ def analyse_images(
         found["concepts"] = score_modes(study, found["modes"])
     if "maps" in parts:
         found["maps"] = map_modes(study, found["modes"], found["concepts"], chosen, method)
-    if pictures:
-        found["pictures"] = picture_modes(study, found["modes"], found["maps"])
+    found["pictures"] = picture_modes(study, found) if pictures else {}
     if "perturbation" in parts:
         settled = Perturbations(list(net.select_layers(perturb or wanted)), chosen, per_class)
         groups = _categories(study, categories), _superclasses(study, concepts)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import xarray as xr
 
 from neurocodec import vocabulary as v
-from neurocodec.analyses.images.findings import EACH_MODE, Modes
+from neurocodec.analyses.images.findings import EACH_MODE
 from neurocodec.analyses.images.study import ImageStudy
 from neurocodec.errors import CaptureError, InputError, collected
 from neurocodec.nn.attribution.features import Features
@@ -20,15 +20,13 @@ STEPS: Final = 64
 """Of every ascent."""
 
 
-def picture_modes(
-    study: ImageStudy, modes: Modes, maps: Mapping[str, xr.DataTree]
-) -> dict[str, xr.Dataset]:
+def picture_modes(study: ImageStudy, made: Mapping[str, Any]) -> dict[str, xr.Dataset]:
     """Most exciting picture (draw, feature, color, y, x) of each mode that has maps, by layer."""
     found: dict[str, xr.Dataset] = {}
     failed: dict[str, str] = {}
-    for layer, tree in maps.items():
+    for layer, tree in made["maps"].items():
         names = tree[EACH_MODE][v.MODE].values
-        rows = modes[v.CONTRIBUTION][layer].dictionary.sel({v.MODE: names})
+        rows = made["modes"][v.CONTRIBUTION][layer].dictionary.sel({v.MODE: names})
         target = Features(layer, vectors=rows.values, labels=names.tolist())
         facts = study.facts(what="pictures", layer=layer, target=target, steps=STEPS)
         make = partial(_picture, study, target)
@@ -47,16 +45,18 @@ def _picture(study: ImageStudy, target: Features) -> xr.Dataset:
         return visualise(study.net, target, like=study.images, steps=STEPS, **asked)
 
 
-def require_maps(images: xr.DataArray, parts: Sequence[str], *, wanted: bool) -> None:
+def require_maps(images: xr.DataArray, parts: Sequence[str] | None) -> None:
     """Refuse pictures of the modes with maps where there will be none, or too few images."""
-    if wanted and "maps" not in parts:
+    if parts is None:
+        return
+    if "maps" not in parts:
         raise InputError(
             came="pictures without maps, whose modes they are of",
             expected="both",
             hint="parts=['modes', 'maps']",
         )
     count = getattr(images, "sizes", {}).get(v.STIMULUS, LEAST)
-    if wanted and count < LEAST:
+    if count < LEAST:
         raise InputError(
             came=f"pictures made like {count} images",
             expected=f"at least {LEAST}, whose spectrum they take",
