@@ -1,9 +1,10 @@
 """Whole analyses in one call, and what they find.
 
+- `inversions`: pictures of tense images: what excites, what inhibits, an atlas
 - `options`: what can be asked for, known without torch: methods, steps, parts, targets, moments
 - `tension`: `nc.analyse_tension`: tense images of a layer's channels, ranked, mapped and compared
 - `retina/`: `nc.analyse_retina`: section 7 and figure 8 of CODEC
 - `images/`: `nc.analyse_images`: figures 3, 5, 6 and 7 of CODEC
 """
 
-__all__ = ["images", "options", "retina", "tension"]
+__all__ = ["images", "inversions", "options", "retina", "tension"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import xarray as xr
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.pictures import pictures
+from neurocodec.analyses.inversions import STEPS, Ascents, require_images
 from neurocodec.analyses.stages import Stages
 from neurocodec.attribution.between_layers import MAPS
 from neurocodec.attribution.ranked_maps import beside, places_of
@@ -26,6 +28,7 @@ from neurocodec.nn.attribution.methods import ActGrad, Method
 from neurocodec.statistics.attributions import attribution_correlation
 from neurocodec.statistics.overlaps import uniqueness
 from neurocodec.storage.encoding import storable_coords
+from neurocodec.synthesis.atlas import kept
 
 PICTURE_Y: Final = "picture_y"
 PICTURE_X: Final = "picture_x"
@@ -51,6 +54,9 @@ class TensionAnalysis:
     correlation: Mapping[str, xr.Dataset]  # by method
     uniqueness: Mapping[str, xr.Dataset]  # by rule; empty of one feature
     files: Sequence[str]
+    pictures: Mapping[int, xr.DataTree] = field(default_factory=dict)  # by channel
+    atlas: xr.DataTree | None = None  # of the first channel
+    atlas_images: xr.DataArray | None = None  # small pictures of its images, from 0 to 255
 
 
 def analyse_tension(
@@ -64,6 +70,8 @@ def analyse_tension(
     method: Method | None = None,
     curve: Iterable[str] = (),
     count: int = 5,
+    inversions: int = 0,
+    atlas: bool = False,
     batch_size: int | None = None,
     workers: int | None = None,
     out: str | Path | None = None,
@@ -88,6 +96,11 @@ def analyse_tension(
         Further layers before the target, at which both methods are compared.
     count
         Images that each rule picks for each channel.
+    inversions
+        Of each channel, so many of the tensest images are inverted and accentuated (`nc.invert`),
+        and the channel is visualised (`nc.visualise`).
+    atlas
+        Whether to make an atlas of the first channel (`nc.attribution_atlas`).
     batch_size, workers, progress
         As for `nc.contributions`.
     out
@@ -97,7 +110,8 @@ def analyse_tension(
     -------
     TensionAnalysis
         `found` as `nc.tension` returns it; `ranked` by rule; `maps` of the ranked images of the
-        first channels; `correlation` by method, `uniqueness` by rule.
+        first channels; `correlation` by method, `uniqueness` by rule; `pictures` by channel,
+        `atlas` and `atlas_images`.
 
     Raises
     ------
@@ -119,6 +133,8 @@ def analyse_tension(
     2
     """
     count = arguments.whole("count", count, hint="count=5")
+    inversions = arguments.whole("inversions", inversions, 0)
+    require_images(stimulus, count, inversions, atlas=atlas)
     features = Features(READ, channels=channels, position=position)  # type: ignore[arg-type]
     study = _Study(
         net=_reading(require_network(net), target),
@@ -138,9 +154,15 @@ def analyse_tension(
     }
     found = _of_layer(trees[LINE], layer)
     ranked = {rule: ranked_by(found, rule, count) for rule in rules}
+    study = replace(study, stimulus=kept(stimulus, found))
+    rules: tuple[By, ...] = (*RULES, "specific") if len(features) > 1 else RULES
+    ranked: dict[str, xr.DataArray] = {
+        rule: rank_stimuli(found, rule, count=count) for rule in rules
+    }
     facts = {"tension": labels.provenance(found), "count": count}
     maps = stages.keep("ranked.nc", facts, lambda: study.shown(found))
     shared = rules if len(features) > 1 else ()
+    made = study.pictures(found, inversions, stages, atlas=atlas)
     return TensionAnalysis(
         model=net.name,
         layer=layer,
@@ -151,6 +173,7 @@ def analyse_tension(
         correlation={name: _by_layer(tree, study.layers) for name, tree in trees.items()},
         uniqueness={rule: uniqueness(ranked[rule]) for rule in shared},
         files=stages.files,
+        **made,
     )
 
 
@@ -212,6 +235,29 @@ def _require_enough(stimulus: xr.DataArray, count: int) -> None:
             hint=f"count={given}",
         )
 
+    def pictures(
+        self, found: xr.Dataset, inversions: int, stages: Stages, *, atlas: bool
+    ) -> dict[str, Any]:
+        """Pictures of each channel, and the atlas of the first; each is kept when it is made."""
+        made: dict[str, Any] = {"pictures": {}}
+        names = [int(name) for name in self.features.labels or ()]
+        where, first = self.features.position, names[0]
+        ascents = Ascents(
+            self.net, self.stimulus, self.layers[0], READ, where, self.method, self.settings
+        )
+        facts = {"tension": labels.provenance(found), "steps": STEPS}
+        for channel in names if inversions else ():
+            make = partial(ascents.of_channel, found, channel, inversions)
+            own = {**facts, "channel": channel, "inversions": inversions}
+            made["pictures"][channel] = stages.keep(f"pictures-{channel}.nc", own, make)
+        if atlas:
+            folder = None if stages.folder is None else stages.folder / "atlas"
+            own = {**facts, "channel": first}
+            tree = stages.keep("atlas.nc", own, lambda: ascents.atlas(first, folder))
+            small = stages.keep("atlas-images.nc", own, lambda: ascents.thumbnails(tree))
+            made |= {"atlas": tree, "atlas_images": small}
+        return made
+
 
 def _of_layer(tree: xr.Dataset | xr.DataTree, layer: str) -> xr.Dataset:
     """Tension of one layer; what several share is in the root."""
@@ -219,6 +265,9 @@ def _of_layer(tree: xr.Dataset | xr.DataTree, layer: str) -> xr.Dataset:
         return tree.load()
     root = tree.to_dataset()
     return tree[layer].to_dataset().merge(root).assign_attrs(root.attrs).load()
+
+
+_MAPS: Final = (v.EXCITATION_MAP, v.INHIBITION_MAP)
 
 
 def _by_layer(tree: xr.Dataset | xr.DataTree, names: Sequence[str]) -> xr.Dataset:

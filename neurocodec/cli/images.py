@@ -67,6 +67,7 @@ def add_images(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images to perturb (%(default)s)",
     )
+    add("--pictures", action="store_true", help="synthetic pictures of what modes look for")
     add("--out", type=Path, default=Path("neurocodec-images"), help="folder (%(default)s)")
     add("--batch-size", type=int, metavar="N", help="images computed together (what fits)")
     add("--workers", type=int, metavar="N", help="processes that decode images (automatic)")
@@ -94,7 +95,8 @@ def run_images(options: argparse.Namespace) -> None:
     ).on(device)
     stimulus = images(options.images, net, labels=options.labels, broken=options.broken)
     stimulus = thinned(stimulus, options.limit)
-    say(f"network {net.name}, {stimulus.sizes['stimulus']} images of {options.images}")
+    further = "; then pictures of modes by ascent" * options.pictures
+    say(f"network {net.name}, {stimulus.sizes['stimulus']} images of {options.images}{further}")
     with _client(options) as client:
         analysis = analyse_images(
             net,
@@ -108,6 +110,7 @@ def run_images(options: argparse.Namespace) -> None:
             categories=options.categories,
             superclasses=options.superclasses,
             per_class=options.per_class,
+            pictures=options.pictures,
             batch_size=options.batch_size,
             workers=options.workers,
             client=client,

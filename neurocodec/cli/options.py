@@ -63,10 +63,8 @@ def command_line(
     words = ["neurocodec", name]
     for key, value in vars(options).items():
         if key not in _SILENT and value != blank.get_default(key):
-            words += [
-                f"--{key.replace('_', '-')}",
-                *(map(str, value) if isinstance(value, list) else [str(value)]),
-            ]
+            given = [] if value is True else value if isinstance(value, list) else [value]
+            words += [f"--{key.replace('_', '-')}", *map(str, given)]
     return shlex.join(words)
 
 

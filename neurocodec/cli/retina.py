@@ -63,6 +63,7 @@ def add_retina(command: argparse.ArgumentParser) -> None:
     )
     add("--moments", type=int, default=MOMENTS, help="times with fields, 0: none (%(default)s)")
     add("--mode-seeds", type=int, default=MODE_SEEDS, help="fits of modes, 0: one (%(default)s)")
+    add("--pictures", action="store_true", help="synthetic movies of what cells look for")
     add("--out", type=Path, default=Path("neurocodec-retina"), help="folder (%(default)s)")
     add("--device", help="cpu, cuda, cuda:1, ... (cpu)")
     add("--seed", type=int, default=0, help="of modes and clusters (%(default)s)")
@@ -95,7 +96,8 @@ def run_retina(options: argparse.Namespace) -> None:
         cells = load_interneurons(options.interneurons, net, options.interneuron_part, options.spot)
     frames = stimulus_of(movie).sizes.get(v.TIME, 0)
     source = options.recording or options.movie or BUNDLED
-    say(f"model {net.name}, movie {source} with {frames} frames")
+    further = "; then movies of what cells look for, by ascent" * options.pictures
+    say(f"model {net.name}, movie {source} with {frames} frames{further}")
     analysis = analyse(
         movie,
         layers=options.layers,
@@ -107,6 +109,7 @@ def run_retina(options: argparse.Namespace) -> None:
         interneurons=cells,
         moments=options.moments,
         mode_seeds=options.mode_seeds,
+        pictures=options.pictures,
         scores=_scores(options.model),
         out=options.out,
         progress=not options.quiet,

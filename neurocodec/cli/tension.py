@@ -32,6 +32,14 @@ def add_tension(command: argparse.ArgumentParser) -> None:
     add("--position", type=position, default="center", help='"center", "sum" or Y,X (%(default)s)')
     add("--curve", nargs="+", metavar="LAYER", default=[], help="further layers to compare at")
     add("--count", type=int, default=5, help="images that each rule picks (%(default)s)")
+    add(
+        "--inversions",
+        type=int,
+        default=0,
+        metavar="N",
+        help="pictures of what excites and inhibits, of N tense images a channel (none)",
+    )
+    add("--atlas", action="store_true", help="a page that maps the images of the first channel")
     add("--out", type=Path, default=Path("neurocodec-tension"), help="folder (%(default)s)")
     add("--batch-size", type=int, metavar="N", help="images computed together (what fits)")
     add("--workers", type=int, metavar="N", help="processes that decode images (automatic)")
@@ -66,7 +74,8 @@ def run_tension(options: argparse.Namespace) -> None:
     layers = list(dict.fromkeys([options.layer, options.target, *options.curve]))
     net = load_network(options.network, weights=options.weights, layers=layers).on(device)
     stimulus = thinned(images(options.images, net, broken=options.broken), options.limit)
-    say(f"network {net.name}, {stimulus.sizes['stimulus']} images of {options.images}")
+    further = _further(len(options.channels), options.inversions, atlas=options.atlas)
+    say(f"network {net.name}, {stimulus.sizes['stimulus']} images of {options.images}{further}")
     analysis = analyse_tension(
         net,
         stimulus,
@@ -76,6 +85,8 @@ def run_tension(options: argparse.Namespace) -> None:
         position=None if options.position == "sum" else options.position,
         curve=options.curve,
         count=options.count,
+        inversions=options.inversions,
+        atlas=options.atlas,
         batch_size=options.batch_size,
         workers=options.workers,
         out=options.out,
@@ -84,3 +95,10 @@ def run_tension(options: argparse.Namespace) -> None:
     command = command_line(options, "tension", add_tension)
     page = write_tension_report(analysis, options.out, settings={"command": command})
     say(farewell(page, list(analysis.files), time.monotonic() - start))
+
+
+def _further(channels: int, inversions: int, *, atlas: bool) -> str:
+    """What is made beside, in words."""
+    count = channels * (4 * inversions + 1) if inversions > 0 else 0
+    parts = [f"; then {count} pictures by ascent" * bool(count), " and an atlas" * atlas]
+    return "".join(parts)

@@ -1,5 +1,6 @@
 """Figures of labelled results; matplotlib is here and in reports only.
 
+- `atlas`: attribution atlases
 - `attribution`: contributions, and how completely they explain their target
 - `categories`: how modes and channels go with classes (fig. 5)
 - `cells`: figures of cells: which modes they go with, and their clusters
@@ -9,6 +10,7 @@
   them
 - `fitting`: how well fitted models predict held-out responses
 - `interneurons`: figures of recorded interneurons against the units and modes of a model
+- `inversions`: what excites and what inhibits in tense images, as pictures (Tense Images fig. 5)
 - `modes`: figures of contribution modes
 - `moments`: the field of a cell at chosen moments, beside its rate and the active modes (CODEC
   fig. 8B)
@@ -29,6 +31,7 @@
 - `maps/`: figures of maps in the pixels of images and movies
 """
 
+from neurocodec.plotting.atlas import plot_atlas
 from neurocodec.plotting.attribution import plot_completeness, plot_contributions
 from neurocodec.plotting.categories import plot_concept_scores
 from neurocodec.plotting.cells import plot_dendrogram, plot_mode_correlation, plot_silhouette
@@ -40,6 +43,7 @@ from neurocodec.plotting.interneurons import (
     plot_interneuron_matrix,
     plot_interneurons,
 )
+from neurocodec.plotting.inversions import plot_inversions
 from neurocodec.plotting.maps.images import plot_maps, plot_mode_images
 from neurocodec.plotting.maps.localisation import plot_localisation, plot_pixel_curves
 from neurocodec.plotting.maps.movies import plot_movie_maps
@@ -70,6 +74,7 @@ from neurocodec.plotting.timeline import excerpt
 
 __all__ = [
     "excerpt",
+    "plot_atlas",
     "plot_attribution_correlation",
     "plot_channel_scores",
     "plot_class_perturbation",
@@ -84,6 +89,7 @@ __all__ = [
     "plot_interneuron_maps",
     "plot_interneuron_matrix",
     "plot_interneurons",
+    "plot_inversions",
     "plot_layer_statistics",
     "plot_localisation",
     "plot_maps",

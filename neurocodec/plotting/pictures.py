@@ -90,13 +90,13 @@ def _images(
         where = _where(made, outer, place)
         one, clear = made.isel(where), found[v.OPACITY].isel(where)
         ax = grid[place[0], place[1] + before]
-        ax.imshow(_seen(one, made.attrs, clear if mask else None))
+        ax.imshow(seen(one.assign_attrs(made.attrs), clear if mask else None))
         ax.set_title(_words(found, where), fontsize=style.TEXT - 1)
     given = made if images is None else images
     for row in range(rows * before):
         where = _where(made, outer, (row, 0))
         ax = grid[row, 0]
-        ax.imshow(_displayed(given.isel({v.STIMULUS: where.get(v.STIMULUS, 0)})))
+        ax.imshow(displayed(given.isel({v.STIMULUS: where.get(v.STIMULUS, 0)})))
         ax.set_title("image", fontsize=style.TEXT - 1)
     return _finished(figure, grid, title)
 
@@ -118,7 +118,7 @@ def _movies(found: xr.Dataset, made: xr.DataArray, outer: list[Any], title: str)
             ax.imshow(frame, cmap="gray", vmin=middle - size, vmax=middle + size)
             if not row and v.LAG in made.coords:
                 unit = made[v.LAG].attrs.get("units", "")
-                label = style.with_units(f"{float(made[v.LAG][int(lag)]):.3g}", unit)
+                label = f"{float(made[v.LAG][int(lag)]):.3g} {unit}".strip()
                 ax.set_xlabel(label, fontsize=style.TEXT - 1)
                 ax.xaxis.set_label_position("top")
         grid[row, 0].set_ylabel(_words(found, where), fontsize=style.TEXT - 1)
@@ -133,9 +133,9 @@ def _where(made: xr.DataArray, outer: list[Any], place: tuple[int, ...]) -> dict
     return dict(zip(outer, map(int, places), strict=True))
 
 
-def _seen(one: xr.DataArray, attrs: Any, clear: xr.DataArray | None) -> NDArray[np.float64]:
-    """Picture between 0 and 1, which fades where nothing depends on it."""
-    low, high = (np.asarray(attrs[n], dtype=float) for n in ("darkest", "brightest"))
+def seen(one: xr.DataArray, clear: xr.DataArray | None) -> NDArray[np.float64]:
+    """Picture (y, x, 3) from 0 to 1 of one made by ascent, faded where nothing depends on it."""
+    low, high = (np.asarray(one.attrs[n], dtype=float) for n in ("darkest", "brightest"))
     values = np.asarray(one.transpose(v.Y, v.X, v.COLOR) if v.COLOR in one.dims else one)
     values = values.reshape(*values.shape[:2], -1)
     span = np.where(high > low, high - low, 1)
@@ -144,11 +144,12 @@ def _seen(one: xr.DataArray, attrs: Any, clear: xr.DataArray | None) -> NDArray[
         strength = np.asarray(clear)
         most = np.quantile(strength, CLEAR) or 1.0
         alpha = np.clip(strength / most, 0, 1)[..., None]
-        picture = alpha * picture + (1 - alpha)
+        picture = np.clip(alpha * picture + (1 - alpha), 0, 1)  # rounding would be above 1
     return picture
 
 
-def _displayed(image: xr.DataArray) -> NDArray[np.float64]:
+def displayed(image: xr.DataArray) -> NDArray[np.float64]:
+    """Picture (y, x, 3) from 0 to 1 of an image that people look at."""
     values = np.asarray(image.transpose(v.Y, v.X, ...), dtype=float)
     picture: NDArray[np.float64] = np.clip(_in_three(np.atleast_3d(values)), 0, 1)
     return picture
@@ -165,6 +166,8 @@ def _words(found: xr.Dataset, where: dict[Any, int]) -> str:
     words = [str(found[d].values[i]) if d in found.coords else str(i) for d, i in where.items()]
     if v.TARGET_SCORE in found:
         words.append(f"{float(found[v.TARGET_SCORE].isel(where)):+.1f} sd")
+    if v.CONFIRMED in found and not bool(found[v.CONFIRMED].isel(where)):
+        words.append("not confirmed")
     return style.plain(", ".join(words))
 
 

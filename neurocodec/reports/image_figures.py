@@ -33,6 +33,9 @@ def image_figures(analysis: ImageAnalysis) -> Iterator[tuple[str, Figure, str]]:
         yield "concepts", scores, "correlation of modes and channels with classes"
     for place, layer in enumerate(analysis.maps):
         yield from _maps(layer, analysis.maps[layer], alone=place == 0, note=held)
+    for layer, made in analysis.pictures.items():
+        title = f"synthetic pictures of modes of {layer}"
+        yield f"pictures-{layer}", plotting.plot_pictures(made, title=title), title
     for curves in (analysis.perturbation, analysis.superclasses):
         if curves:
             yield from _perturbation(curves, note=held)

@@ -295,6 +295,9 @@ def _files(analysis: ImageAnalysis) -> Iterator[Sequence[str]]:
     for layer in analysis.maps:
         name = f"maps/{layer}.nc"
         yield name, f"maps of some modes of {layer}", f'nc.open("{name}")["modes/contribution_map"]'
+    for layer in analysis.pictures:
+        name = f"pictures/{layer}.nc"
+        yield name, f"synthetic pictures of some modes of {layer}", f'nc.open("{name}").image'
     curves = analysis.perturbation or analysis.superclasses
     if curves:
         layer, curve = next(iter(curves.items()))

@@ -77,6 +77,12 @@ def _captions(analysis: ImageAnalysis) -> Iterator[tuple[str, str]]:
             "and blue where it lowers it."
         )
         yield f"map-channels-{layer}", alone
+        looked_for = (
+            f"{layer}, synthetic: no photographs, but what the channels of each mode, weighted as "
+            "in it, answer most to, made by ascent; white where nothing depends on it. Above each "
+            "the mode, and its answer in standard deviations above the mean over the images."
+        )
+        yield f"pictures-{layer}", looked_for
 
 
 def _rows(analysis: ImageAnalysis, layer: str) -> Iterator[list[str]]:

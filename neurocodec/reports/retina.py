@@ -21,6 +21,7 @@ from neurocodec.analyses.retina.findings import (
     FIELDS,
     INTERNEURONS,
     MAPS,
+    PICTURES,
     RESPONSES,
     SHAPES,
     STABILITY,
@@ -435,6 +436,11 @@ def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
             MAPS,
             "maps of some modes of each layer in the pixels of the movie",
             f'nc.open("{MAPS}")["{first}/contribution_map"]',
+        ),
+        (
+            PICTURES,
+            "synthetic movies that channels and cells answer most to",
+            f'nc.open("{PICTURES}")["cells/stimulus"]',
         ),
         (
             FIELDS,

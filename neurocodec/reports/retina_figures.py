@@ -36,6 +36,7 @@ def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
     for layer in analysis.layers:
         yield from _layer_figures(analysis, layer, time, note)
     yield from _map_figures(analysis, note)
+    yield from _picture_figures(analysis)
     yield from _dynamic_figures(analysis, time, note)
     yield from tension_figures(analysis, note)
     yield from _interneuron_figures(analysis, note)
@@ -78,6 +79,15 @@ def _map_figures(analysis: RetinaAnalysis, note: str) -> Iterator[tuple[str, Fig
         maps = node.to_dataset().sel({v.SIGN: v.EXCITATORY}, drop=True)
         shown = plotting.plot_movie_maps(maps, analysis.stimulus, title=f"modes of {layer}{note}")
         yield f"maps-{layer}", shown, f"what of the movie acts through modes of {layer}"
+
+
+def _picture_figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
+    """What channels and cells answer most to."""
+    if analysis.pictures is None or is_light(analysis.stimulus):
+        return
+    for name, node in analysis.pictures.children.items():
+        title = f"synthetic movies that {name} answer most to"
+        yield f"pictures-{name}", plotting.plot_pictures(node.to_dataset(), title=title), title
 
 
 def _dynamic_figures(

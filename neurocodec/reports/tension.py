@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
 
 from neurocodec import labels, plotting
 from neurocodec import vocabulary as v
+from neurocodec.analyses.inversions import ACCENTUATION, IMAGES, INVERSION, VISUALISATION
 from neurocodec.analyses.tension import LINE, PAPER, PICTURE_X, PICTURE_Y, TensionAnalysis
+from neurocodec.reports.atlas import atlas_page
 from neurocodec.reports.description import method_name
 from neurocodec.reports.page import Drawing, filled, write_page
 
@@ -23,10 +26,11 @@ def write_tension_report(
     analysis: TensionAnalysis, folder: str | Path, *, settings: Mapping[str, Any] | None = None
 ) -> Path:
     """Write the figures and `report.html`, a page that needs no network and no other file."""
+    atlas = _atlas(analysis, folder)
     return write_page(
         folder,
         tension_figures(analysis),
-        lambda drawn: render_tension(analysis, drawn, settings or {}),
+        lambda drawn: render_tension(analysis, drawn, settings or {}, atlas),
         others=True,
     )
 
@@ -44,6 +48,10 @@ def tension_figures(analysis: TensionAnalysis) -> Iterator[tuple[str, Figure, st
         shown = own["picture"].rename({PICTURE_Y: v.Y, PICTURE_X: v.X})
         maps = plotting.plot_tension_maps(own, shown, title=title, rows=rows)
         yield f"images-{feature}", maps, f"images of {title} that each rule ranks first"
+    for channel, tree in analysis.pictures.items():
+        title = f"channel {channel} of {analysis.read}, by {analysis.layer}"
+        drawn = _pictures(tree, title)
+        yield f"pictures-{channel}", drawn, f"synthetic pictures of tense images of {title}"
     curves = plotting.plot_attribution_correlation(analysis.correlation)
     yield "correlation", curves, "correlation of E+ - E- with the target, by layer and method"
     if analysis.uniqueness:
@@ -51,10 +59,32 @@ def tension_figures(analysis: TensionAnalysis) -> Iterator[tuple[str, Figure, st
         yield "uniqueness", shares, "share of the images that channels do not have in common"
 
 
+def _pictures(tree: xr.DataTree, title: str) -> Figure:
+    """Rows of tense images and their pictures; without any, what the channel looks for."""
+    looked_for = tree[VISUALISATION].to_dataset()
+    if IMAGES not in tree.children:
+        return plotting.plot_pictures(looked_for, title=title)
+    made = [tree[name].to_dataset() for name in (INVERSION, ACCENTUATION)]
+    return plotting.plot_inversions(*made, looked_for, tree[IMAGES]["picture"], title=title)
+
+
+def _atlas(analysis: TensionAnalysis, folder: str | Path) -> str:
+    """Write the page of the atlas, where there is one; its name."""
+    if analysis.atlas is None or analysis.atlas_images is None:
+        return ""
+    images = analysis.atlas_images.astype(np.float32) / 255
+    title = f"Attribution atlas of channel {analysis.maps[v.FEATURE].values[0]} of {analysis.read}"
+    title += f", by {analysis.layer} of {analysis.model}"
+    return atlas_page(analysis.atlas, images, folder, title=title).name
+
+
 def render_tension(
-    analysis: TensionAnalysis, drawn: Mapping[str, Drawing], settings: Mapping[str, Any]
+    analysis: TensionAnalysis,
+    drawn: Mapping[str, Drawing],
+    settings: Mapping[str, Any],
+    atlas: str = "",
 ) -> str:
-    """Fill the template; `settings` are further lines for the table of what was run."""
+    """Fill the template; `settings` are further lines of what was run, `atlas` another page."""
     run = labels.provenance(analysis.found)
     change = analysis.found[v.EXCITATION] - analysis.found[v.INHIBITION]
     change = change - analysis.found[v.COMPLETENESS_ERROR]
@@ -81,5 +111,7 @@ def render_tension(
         versions=labels.versions(),
         features=analysis.maps[v.FEATURE].values.tolist(),
         error=float(np.median(relative)),
+        pictures={c: IMAGES in tree.children for c, tree in analysis.pictures.items()},
+        atlas=atlas,
         r=r,
     )

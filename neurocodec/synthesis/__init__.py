@@ -2,7 +2,8 @@
 
 - `atlas`: `nc.attribution_atlas`
 - `invert`: `nc.invert`
+- `like`: pictures that others shall be like
 - `visualise`: `nc.visualise`
 """
 
-__all__ = ["atlas", "invert", "visualise"]
+__all__ = ["atlas", "invert", "like", "visualise"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from neurocodec import arguments
+from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.attribution.contributions import contributions
 from neurocodec.attribution.plan import require_one
@@ -22,14 +23,20 @@ from neurocodec.labels import labelled, provenance, stamp
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.capture.layer import Layer
+from neurocodec.storage.files import existing_folder
 from neurocodec.synthesis.invert import Asked, inverted
+from neurocodec.synthesis.like import like as pictures_like
 from neurocodec.synthesis.making import Options, studio
 
 Layout: TypeAlias = Literal["tsne", "pca", "umap"]
 LAYOUTS: Final = ("tsne", "pca", "umap")
 LEAST: Final = 4
 """Images of which a map can be made."""
+OWN: Final = ("atlas_x", "atlas_y", "icon_of_image")
 PERPLEXITY: Final = 30.0
+SHOWN: Final = 9
+"""Images of a place that are looked at."""
 BLOCK: Final = 64
 """Images whose attributions are in memory at once."""
 
@@ -123,18 +130,17 @@ def attribution_atlas(
     """
     placed = require_network(net).on(device)
     require_one(target)
-    arguments.one_of("layout", layout, LAYOUTS)
     asked = _Asked(
         most=arguments.whole("count", count, LEAST),
         grid=arguments.whole("grid", grid),
         least=arguments.whole("least", least),
-        layout=layout,
+        layout=arguments.one_of("layout", layout, LAYOUTS),
         seed=arguments.whole("seed", seed, 0),
     )
     options = Options.checked(placed, steps=steps, seed=asked.seed)
-    folder = None if out is None else arguments.path("out", out)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+    size, layers = arguments.whole("batch_size", batch_size), _one(placed, layer)
+    _require_images(placed, images, like, layout)
+    folder = None if out is None else existing_folder(arguments.path("out", out))
     call: dict[str, Any] = {
         "target": target,
         "method": method or LINE,
@@ -142,19 +148,51 @@ def attribution_atlas(
         "progress": progress,
     }
     whole = tension(placed, images, layer, out=_file(folder, "tension"), **call)
-    if not isinstance(whole, xr.Dataset):
-        raise InputError(came=f"layer={layer!r}", expected="one layer", hint=f"layer={layer[0]!r}")
+    every = kept(images, whole)
     chosen = _largest(whole, asked.most)
-    shown = images.isel({v.STIMULUS: chosen})
+    whole = _named(whole).isel({v.STIMULUS: chosen})
+    shown = every.isel({v.STIMULUS: chosen})
     rows = contributions(placed, shown, layers=[layer], out=_file(folder, "channels"), **call)
     where = _places(_sums(rows[layer].to_dataset()[v.CONTRIBUTION]), asked)
     icons = _icons(where, asked)
     sums = _means(placed, shown, layer, icons, {**call, "progress": False})
     shaped = Asked(layer, sums, target, [v.EXCITATORY], 2.0)
-    size, layers = arguments.whole("batch_size", batch_size), placed.select_layers([layer])
-    with studio(placed, images if like is None else like, target, layers, options) as place:
+    with studio(placed, every if like is None else like, target, layers, options) as place:
         pictures = inverted(place, shaped, "noise", size, progress=progress)
-    return _labelled(whole.isel({v.STIMULUS: chosen}), where, icons, pictures, asked)
+    return _labelled(whole, where, icons, pictures, asked)
+
+
+def kept(images: xr.DataArray, found: xr.Dataset) -> xr.DataArray:
+    """Images that results have, in their order: without those that were broken in their files."""
+    if images.sizes[v.STIMULUS] == found.sizes[v.STIMULUS]:
+        return images
+    return images.sel({v.STIMULUS: found[v.STIMULUS].values})
+
+
+def _one(net: Network, layer: Any) -> dict[str, Layer]:
+    if not isinstance(layer, str):
+        raise InputError(
+            came=f"layer={layer!r}", expected="the alias of one layer", hint="layer='layer1'"
+        )
+    return net.select_layers([layer])
+
+
+def _require_images(
+    net: Network, images: xr.DataArray, like: xr.DataArray | None, layout: str
+) -> None:
+    """Refuse before the long passes what icons could not be made of at their end."""
+    if net.history is not None:
+        raise InputError(
+            came=f"an atlas of {net.name!r}, which sees a movie", expected="a network of images"
+        )
+    labels.require_free_names(getattr(images, "coords", ()), OWN, "the images")
+    pictures_like(net, images if like is None else like)
+    if layout == "umap" and find_spec("umap") is None:
+        raise InputError(
+            came="layout='umap' without umap-learn",
+            expected="umap-learn, or another layout",
+            hint="pip install umap-learn, or layout='tsne'",
+        )
 
 
 class _Asked(NamedTuple):
@@ -185,6 +223,12 @@ def _largest(found: xr.Dataset, count: int) -> NDArray[np.intp]:
     return kept
 
 
+def _named(found: xr.Dataset) -> xr.Dataset:
+    """With places as labels of images that have none: a part of them is known by nothing else."""
+    every = np.arange(found.sizes[v.STIMULUS])
+    return found if v.STIMULUS in found.coords else found.assign_coords({v.STIMULUS: every})
+
+
 def _sums(contribution: xr.DataArray) -> NDArray[np.float64]:
     """Attribution of every channel, summed over positions, of length 1."""
     net_sums = contribution.sum(v.SIGN) if v.SIGN in contribution.dims else contribution
@@ -209,18 +253,19 @@ def _places(rows: NDArray[np.float64], asked: _Asked) -> NDArray[np.float64]:
 
 
 def _umap(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    try:
-        import umap  # noqa: PLC0415 - it takes seconds, and numba
-    except ImportError as error:
-        raise InputError(
-            came="layout='umap' without umap-learn",
-            expected="umap-learn, or another layout",
-            hint="pip install umap-learn, or layout='tsne'",
-        ) from error
+    import umap  # noqa: PLC0415 - an extra, which takes seconds, and numba
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its seed, which takes one thread
         found = umap.UMAP(n_neighbors=10, metric="cosine", random_state=seed).fit_transform(rows)
     return np.asarray(found, dtype=np.float64)
+
+
+def tensest(found: xr.DataTree, count: int | None = SHOWN) -> list[NDArray[np.intp]]:
+    """Images of each icon of an atlas, the most tense first, so many of each (None: all)."""
+    tension = np.asarray(found[v.EXCITATION] + found[v.INHIBITION], dtype=np.float64)
+    order, of = np.argsort(-tension, kind="stable"), np.asarray(found["icon_of_image"])
+    return [order[of[order] == i][:count] for i in range(found["icons"].sizes[v.ICON])]
 
 
 class _Icons(NamedTuple):
@@ -301,5 +346,5 @@ def _labelled(
         "/": xr.Dataset(images),
         "/icons": made.drop_vars(v.CONFIRMED).assign(own).assign_coords(dims),
     }
-    facts = {"atlas": asked, "tension": provenance(found), "icons": provenance(pictures)}
+    facts = {"atlas": asked._asdict(), "tension": provenance(found), "icons": provenance(pictures)}
     return stamp(xr.DataTree.from_dict(nodes), "nc.attribution_atlas", **facts)

@@ -203,6 +203,17 @@ def _attribution(given: Any) -> xr.DataArray:
             expected="a DataArray (stimulus, channel, y, x) of one layer",
             hint="nc.contributions(net, images, target=..., reduce='none')['layer1'].contribution",
         )
+    if not given.size:
+        raise InputError(
+            came=f"an attribution of {dict(given.sizes)}", expected="at least one sample"
+        )
+    channels = given.get_index(v.CHANNEL)
+    if channels.dtype.kind in "iu" and (channels != np.arange(len(channels))).any():
+        raise InputError(
+            came=f"an attribution of the channels {channels[:5].tolist()}",
+            expected="all channels of the layer in their order",
+            hint="attribution.sortby('channel')",
+        )
     outer = [d for d in OUTER if d in given.dims]
     return given.transpose(*outer, v.CHANNEL, ...)
 
@@ -214,6 +225,13 @@ def _require_features(given: xr.DataArray, target: Target | None) -> None:
         raise InputError(
             came=f"a target of {wanted} features for an attribution of {count}",
             expected="the target that the attribution explains",
+        )
+    names = [*feature_dim(target).get(v.FEATURE, ())] if target is not None else []
+    if names and v.FEATURE in given.coords and given[v.FEATURE].values.tolist() != names:
+        raise InputError(
+            came=f"an attribution of the features {given[v.FEATURE].values[:5].tolist()}",
+            expected=f"those of the target, in its order: {names[:5]}",
+            hint="attribution.sel(feature=[*target.labels])",
         )
 
 
@@ -259,10 +277,16 @@ def _features(given: xr.DataArray, signs: int) -> Tensor:
     return torch.arange(count).repeat_interleave(signs).repeat(samples)
 
 
+def _alike(own: NDArray[Any], other: NDArray[Any]) -> bool:
+    if own.dtype.kind == "f" and other.dtype.kind == "f":
+        return bool(np.allclose(own, other))
+    return bool((own.ravel() == other.ravel()).all())
+
+
 def _started(
     place: Studio, start: xr.DataArray | str, given: xr.DataArray, signs: int
 ) -> Tensor | None:
-    begun, _ = started(place, start, 1)
+    begun, coords = started(place, start, 1)
     if begun is None:
         return None
     samples = int(np.prod([given.sizes[d] for d in (v.STIMULUS, v.TIME) if d in given.dims]))
@@ -271,4 +295,12 @@ def _started(
             came=f"start= of {len(begun)} images for attributions of {samples}",
             expected="the images of the attributions, in their order",
         )
+    for dim, labels in coords.items():
+        known = dim in getattr(start, "coords", ()) and dim in given.coords
+        if known and not _alike(given[dim].values, labels):
+            raise InputError(
+                came=f"start= with the {dim} {np.ravel(labels)[:3].tolist()}",
+                expected=f"that of the attribution: {np.ravel(given[dim])[:3].tolist()}",
+                hint=f"start.sel({dim}=attribution.{dim})" if dim == v.STIMULUS else "",
+            )
     return begun.repeat_interleave(signs * given.sizes.get(v.FEATURE, 1), 0)

@@ -4,6 +4,7 @@ import argparse
 import html
 import json
 import re
+import shutil
 from functools import partial
 
 import numpy as np
@@ -132,6 +133,31 @@ def test_given_again_it_computes_nothing_again(done, place):
     before = {p: p.stat().st_mtime_ns for p in done.rglob("*.nc")}
     assert main(command(place, "--quiet")) == 0
     assert {p: p.stat().st_mtime_ns for p in done.rglob("*.nc")} == before
+
+
+@pytest.mark.usefixtures("_undrawn")
+def test_pictures_are_made_where_they_are_asked_for_and_of_the_modes_with_maps(
+    done, place, monkeypatch
+):
+    from neurocodec.analyses.images import pictures
+
+    monkeypatch.setattr(pictures, "STEPS", 2)
+    assert not (done / "pictures").exists()
+    before = {p: p.stat().st_mtime_ns for p in done.rglob("*.nc")}
+    assert main(command(place, "--quiet", "--pictures")) == 0
+    for layer in ("early", "late"):
+        with nc.open(done / "pictures" / f"{layer}.nc") as made:
+            modes = nc.open(done / "maps" / f"{layer}.nc")["modes/mode"].values.tolist()
+            assert made["feature"].values.tolist() == modes
+            assert made.image.dims == ("draw", "feature", "color", "y", "x")
+            told = nc.labels.provenance(made)["target"]["parameters"]["vectors"]
+        dictionary = nc.open(done / "modes" / f"contribution-{layer}.nc").dictionary
+        np.testing.assert_allclose(told, dictionary.sel(mode=modes), rtol=1e-6)
+    text = (done / "report.html").read_text("utf-8")
+    assert "late, synthetic: no photographs" in text
+    assert "--pictures" in text
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    shutil.rmtree(done / "pictures")
 
 
 @pytest.mark.usefixtures("_undrawn")

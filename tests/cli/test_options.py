@@ -41,6 +41,8 @@ def test_a_method_by_its_options():
 def test_a_command_line_has_what_differs_from_the_defaults():
     parser = argparse.ArgumentParser()
     add_retina(parser)
-    options = parser.parse_args(["--layers", "layer1", "layer2", "--quiet", "--steps", "auto"])
+    options = parser.parse_args(
+        ["--layers", "layer1", "layer2", "--ensemble", "--quiet", "--steps", "auto"]
+    )
     written = command_line(options, "retina", add_retina)
-    assert written == "neurocodec retina --layers layer1 layer2 --steps auto"
+    assert written == "neurocodec retina --ensemble --layers layer1 layer2 --steps auto"

@@ -1,6 +1,7 @@
 """`neurocodec tension` and `superposition` from the shell: small networks, small images."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -91,11 +92,65 @@ def test_the_same_command_goes_on_and_one_channel_has_no_uniqueness(page, argume
     assert told["target"]["parameters"]["position"] == [2, 1]
 
 
+@pytest.fixture(scope="module")
+def many(arguments, tmp_path_factory):
+    """A folder with enough images for pictures to be made like them."""
+    folder = tmp_path_factory.mktemp("many")
+    (folder / "some").mkdir()
+    rng = np.random.default_rng(1)
+    for i in range(18):
+        pixels = rng.integers(0, 256, (8, 8, 3)).astype("uint8")
+        Image.fromarray(pixels).save(folder / "some" / f"{i}.png")
+    return [*arguments, "--images", str(folder), "--channels", "0", "3"]
+
+
+def test_pictures_and_an_atlas_are_asked_for_and_not_made_twice(many, tmp_path, monkeypatch):
+    from neurocodec.analyses import inversions
+
+    monkeypatch.setattr(inversions, "STEPS", 2)
+    call = [*many, "--inversions", "2", "--atlas", "--out", str(tmp_path)]
+    assert main(call) == 0
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "These pictures are synthetic" in text
+    assert {"--inversions 2", "--atlas"} <= {*re.findall(r"--inversions \d|--atlas(?! True)", text)}
+    assert '<a href="atlas.html">' in text
+    page = (tmp_path / "atlas.html").read_text("utf-8")
+    assert "some/17.png (some)" in page
+    assert "channel 0 of late, by early of small" in page
+    with nc.open(tmp_path / "pictures-3.nc") as made:
+        assert dict(made["inversion"].target.sizes) == {"stimulus": 2, "sign": 2}
+        assert dict(made["accentuation"].image.sizes)["y"] == 8
+        assert made["visualisation"].confirmed.dims == ("draw",)
+        both = made["images"]
+        assert (np.minimum(both.excitation, both.inhibition) > 0).all()
+        shown = np.asarray(both.picture)
+    files = [
+        tmp_path / n for n in ("pictures-0.nc", "pictures-3.nc", "atlas.nc", "atlas-images.nc")
+    ]
+    before = [file.stat().st_mtime_ns for file in files]
+
+    def stop(*_args, **_options):
+        raise AssertionError("a picture is made again")
+
+    for name in ("invert", "visualise", "attribution_atlas"):
+        monkeypatch.setattr(inversions, name, stop)
+    assert main(call) == 0
+    assert [file.stat().st_mtime_ns for file in files] == before
+    found = nc.open(tmp_path / "tension.nc").to_dataset().load()
+    first = nc.rank_stimuli(found, "tension", count=2).sel(feature=3).values[0]
+    given = np.asarray(Image.open(f"{many[-4]}/{found.source.values[first]}"), dtype=float) / 255
+    np.testing.assert_allclose(shown[0].transpose(1, 2, 0), given, atol=0.01)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
         (["--channels", "9"], "channels from 0 to 4"),
         (["--channels", "0", "--count", "8"], "count=8 of 7 images"),
+        (["--channels", "0", "--inversions", "8"], "inversions=8 of 7 images"),
+        (["--channels", "0", "--inversions", "1"], "pictures made like 7 images"),
+        (["--channels", "0", "--atlas"], "pictures made like 7 images"),
+        (["--channels", "0", "--inversions", "-1"], "inversions=-1"),
         (["--channels", "0", "--position", "7,1"], "a position inside of"),
         (["--channels", "0", "--limit", "0"], "--limit 0"),
         (["--channels", "-1"], "whole numbers from 0"),

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
+from browsers import Opened
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -33,11 +32,6 @@ TIMES = np.round(np.arange(39, 239) / 100, 2)
 MOMENTS = TIMES[5::7]
 LAGS = np.arange(-9, 1) / 100
 SIZE = (12, 14)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-QUIET = (
-    "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
-    "disable-component-update disable-sync"
-)
 
 
 def field_set(seed=0, cells=3, components=2):
@@ -319,25 +313,6 @@ def test_the_colours_are_those_of_the_figures():
 # ---- the page in a browser
 
 
-def find_browser():
-    named = os.environ.get("NEUROCODEC_BROWSER")
-    return named or next(filter(None, map(shutil.which, BROWSERS)), None)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    driver = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    program = find_browser()
-    if program is None:
-        pytest.skip(f"needs one of {', '.join(BROWSERS)}, or NEUROCODEC_BROWSER")
-    with driver.sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=program, args=[f"--{flag}" for flag in QUIET.split()]
-        )
-        yield started
-        started.close()
-
-
 @pytest.fixture(scope="module")
 def address(data, tmp_path_factory):
     file = tmp_path_factory.mktemp("explorer") / "explorer.html"
@@ -345,17 +320,8 @@ def address(data, tmp_path_factory):
     return file.as_uri()
 
 
-class View:
-    """The page as a reader sees and uses it, without a network; errors are gathered."""
-
-    def __init__(self, browser, address, **settings):
-        self.context = browser.new_context(offline=True, **settings)
-        self.page, self.errors, self.requests = self.context.new_page(), [], []
-        self.page.set_default_timeout(60_000)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda line: line.type == "error" and self.errors.append(line.text))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(address)
+class View(Opened):
+    """The explorer as a reader sees and uses it."""
 
     def ready(self):
         self.page.wait_for_selector(".explorer[data-ready]")

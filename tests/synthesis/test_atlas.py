@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from PIL import Image
 
 import neurocodec as nc
 from neurocodec.errors import InputError
+from neurocodec.synthesis import atlas
 
 QUIET = {"progress": False}
 COUNT, SIDE = 60, 6
@@ -107,9 +109,8 @@ def test_icons_do_what_their_images_do(found) -> None:
 def test_the_same_seed_is_the_same_map_also_after_a_stop(
     found, network, images, options, tmp_path
 ) -> None:
-    layout = nc.labels.provenance(found)["atlas"][3]
+    layout = nc.labels.provenance(found)["atlas"]["layout"]
     call = {"layout": layout, "count": 50, "out": tmp_path / "atlas", **options}
-    from neurocodec.synthesis import atlas
 
     def stop(*_args, **_options):
         raise KeyboardInterrupt
@@ -126,7 +127,7 @@ def test_the_same_seed_is_the_same_map_also_after_a_stop(
 
 @pytest.mark.filterwarnings("ignore:.*have no attribution")
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "case",
     [
         ({"layout": "som"}, "som"),
         ({"count": 3}, "count=3"),
@@ -136,8 +137,76 @@ def test_the_same_seed_is_the_same_map_also_after_a_stop(
         ({"seed": -1}, "seed=-1"),
         ({"steps": 0}, "steps=0"),
         ({"target": nc.targets.Features("pre", channels=[0])}, "one number"),
+        ({"layout": "umap"}, "pip install umap-learn"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"out": 3}, "out=3"),
+        ({"like": 15}, "like= of 15 images"),
+        ({"layer": ["hidden"]}, "layer='layer1'"),
+        ({"layer": "hiden"}, "'hidden'"),
+        ({"rename": "atlas_x"}, "a coordinate 'atlas_x' of the images"),
     ],
 )
-def test_malformed(network, images, options, change, message) -> None:
+def test_malformed(network, images, options, case, monkeypatch) -> None:
+    change, message = case
+    if change != {"least": 100}:  # told before the images are gone through
+
+        def late(*_args, **_options):
+            raise AssertionError("too late")
+
+        monkeypatch.setattr(atlas, "tension", late)
+    monkeypatch.setattr(atlas, "find_spec", lambda _name: None)
+    change = {**change}
+    if "like" in change:
+        change["like"] = images[: change["like"]]
+    if "rename" in change:
+        images = images.assign_coords({change.pop("rename"): ("stimulus", range(COUNT))})
+    layer = change.pop("layer", "hidden")
     with pytest.raises(InputError, match=message):
-        nc.attribution_atlas(network, images, "hidden", **{"layout": "pca", **options, **change})
+        nc.attribution_atlas(network, images, layer, **{"layout": "pca", **options, **change})
+
+
+def test_a_movie_has_no_atlas(network, options) -> None:
+    sees = nc.Network(network.module, network.layers, history=4, frame_rate=100.0)
+    movie = xr.DataArray(np.zeros((30, 6, 6), "float32"), dims=("time", "y", "x"))
+    with pytest.raises(InputError, match="sees a movie"):
+        nc.attribution_atlas(sees, movie, "hidden", **options)
+
+
+def test_images_that_cannot_be_read_shift_no_others(network, options, tmp_path) -> None:
+    draw = np.random.default_rng(3)
+    for i in range(24):
+        pixels = draw.integers(0, 256, (SIDE, SIDE, 3)).astype("uint8")
+        Image.fromarray(pixels).save(tmp_path / f"{i:02}.png")
+    for i in (0, 9):
+        (tmp_path / f"{i:02}.png").write_bytes(b"broken")
+
+    def pixels_of(image):
+        return np.asarray(image, "float32").transpose(2, 0, 1) / 255
+
+    given = nc.images(tmp_path, preprocessing=pixels_of, check=False, broken="skip")
+    call = {**options, "grid": 1, "steps": 2, "workers": 0}
+    found = nc.attribution_atlas(network, given, "hidden", layout="pca", **call)
+    labels = [i for i in range(24) if i not in (0, 9)]
+    assert found.stimulus.values.tolist() == labels
+    again = nc.tension(
+        network,
+        given.sel(stimulus=labels),
+        "hidden",
+        workers=0,
+        **{k: options[k] for k in ("target", "method", "progress")},
+    )
+    np.testing.assert_allclose(found.target, again.target, rtol=1e-6)
+    alone = nc.attribution_atlas(
+        network, given.sel(stimulus=labels), "hidden", layout="pca", **call
+    )
+    for name in ("atlas_x", "atlas_y", "icons/mean_target", "icons/image"):
+        np.testing.assert_allclose(found[name], alone[name], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*have no attribution")
+def test_images_without_names_are_known_by_their_places(network, images, options) -> None:
+    bare = images.drop_vars("stimulus")
+    call = {**options, "grid": 1, "steps": 2, "count": 20}
+    found = nc.attribution_atlas(network, bare, "hidden", layout="pca", **call)
+    named = images.isel(stimulus=found.stimulus.values)[:, :, 2, 3]
+    np.testing.assert_allclose(found.inhibition, named[:, 2].clip(0), rtol=1e-5)

@@ -118,6 +118,8 @@ WRONG = [
     (lambda s: s, {"power": -1}, "power"),
     (lambda s: s, {"start": "images"}, "'noise' or images"),
     (lambda s: s.expand_dims(feature=3), {}, "features"),
+    (lambda s: s[:0], {}, "at least one sample"),
+    (lambda s: s.isel(channel=[1, 0]), {}, "the channels \\[1, 0\\]"),
     (lambda s: s, {"layer": "none"}, "none"),
 ]
 
@@ -131,3 +133,17 @@ def test_malformed(network, images, target, attribution, case) -> None:
         nc.invert(network, known.pop("layer"), change(attribution), **known)
     with pytest.raises(InputError, match="images of the attributions"):
         nc.invert(network, "hidden", attribution, start=images[:1], like=images, **QUIET)
+
+
+def test_features_and_start_are_in_the_order_of_the_attribution(network, images, lit) -> None:
+    pair = nc.targets.Features("answer", vectors=[[1.0], [-1.0]], labels=[1, 0], position="center")
+    both = xr.DataArray(np.ones((2, 2, 2, 8, 8)), dims=("stimulus", "feature", "channel", "y", "x"))
+    both = both.assign_coords(stimulus=["a", "b"], feature=[1, 0])
+    options = {"like": images, "sign": "excitatory", "steps": 1, **QUIET}
+    with pytest.raises(InputError, match=r"features \[0, 1\](.|\n)*order: \[1, 0\]"):
+        nc.invert(network, "hidden", both[:, ::-1], target=pair, **options)
+    named = lit.assign_coords(stimulus=["a", "b"])
+    with pytest.raises(InputError, match=r"\['b', 'a'\](.|\n)*start.sel"):
+        nc.invert(network, "hidden", both[:, 0], start=named[::-1], **options)
+    found = nc.invert(network, "hidden", both[:, 0], start=named, **options)
+    assert found.stimulus.values.tolist() == ["a", "b"]

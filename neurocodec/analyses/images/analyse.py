@@ -20,6 +20,7 @@ from neurocodec.analyses.images.perturbation import (
     perturb_layers,
     superclass_categories,
 )
+from neurocodec.analyses.images.pictures import picture_modes, require_maps
 from neurocodec.analyses.images.study import Halves, ImageStudy
 from neurocodec.analyses.options import IMAGE_EXPANSION, IMAGE_STEPS, PARTS, PER_CLASS, TARGETS
 from neurocodec.analyses.stages import Stages
@@ -72,6 +73,7 @@ def analyse_images(
     superclasses: Sequence[str] = (),
     perturb: Sequence[str] | None = None,
     per_class: int = PER_CLASS,
+    pictures: bool = False,
     batch_size: int | None = None,
     device: str | None = None,
     workers: int | None = None,
@@ -116,6 +118,8 @@ def analyse_images(
         Layers to perturb, of those that are analysed; all of them where None.
     per_class
         Images of each class, and as many others, that a perturbed network is shown.
+    pictures
+        Whether to make the picture that each mode with maps answers most to (`nc.visualise`).
     batch_size, device, workers, client
         As `nc.contributions` takes them.
     seed
@@ -160,22 +164,15 @@ def analyse_images(
     method = method or IntegratedGradients(steps=IMAGE_STEPS)
     per_class = whole("per_class", per_class)
     _require_parts(parts)
+    require_maps(images, parts if pictures else None)
     _require_known(net, wanted, perturb, categories)
     concepts = _concepts(net, superclasses, hierarchy)
     settings = SparseModes(expansion=expansion, seed=seed, device=device, progress=False)
     images, stages = _numbered(images), Stages(out)
     computing: dict[str, Any] = {"batch_size": batch_size, "device": device}
     computing |= {"workers": workers, "progress": progress}
-    tree = contributions(
-        net,
-        images,
-        target=chosen,
-        method=method,
-        layers=wanted,
-        out=_place(stages, client),
-        client=client,
-        **computing,
-    )
+    call: dict[str, Any] = {"target": chosen, "method": method, "layers": wanted, "client": client}
+    tree = contributions(net, images, out=_place(stages, client), **call, **computing)
     shown = _shown(images, tree)
     study = ImageStudy(net, shown, tree, Halves.of(shown, HELD_OUT, seed), stages, seed, computing)
     found: dict[str, Any] = {"responses": _responses(study)}
@@ -186,6 +183,7 @@ def analyse_images(
         found["concepts"] = score_modes(study, found["modes"])
     if "maps" in parts:
         found["maps"] = map_modes(study, found["modes"], found["concepts"], chosen, method)
+    found["pictures"] = picture_modes(study, found) if pictures else {}
     if "perturbation" in parts:
         settled = Perturbations(list(net.select_layers(perturb or wanted)), chosen, per_class)
         groups = _categories(study, categories), _superclasses(study, concepts)

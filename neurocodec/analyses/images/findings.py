@@ -56,6 +56,9 @@ class ImageAnalysis:
     maps
         Layer -> maps of some of its modes in the pixels of the images that they are most active
         on, in the nodes "modes" and "channels" (of one mode, channel by channel).
+    pictures
+        Layer -> the picture that each mode with maps answers most to, as `nc.visualise` returns
+        it, where wanted.
     perturbation
         Layer -> as `nc.perturbation_curve` returns it, on the held-out images.
     superclasses
@@ -78,6 +81,7 @@ class ImageAnalysis:
     perturbation: Mapping[str, xr.Dataset] = field(default_factory=dict)
     superclasses: Mapping[str, xr.Dataset] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, xr.Dataset] = field(default_factory=dict)
     files: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -86,6 +90,7 @@ class ImageAnalysis:
             "modes": bool(self.modes),
             "concepts": self.concepts is not None,
             "maps": bool(self.maps),
+            "pictures": bool(self.pictures),
             "perturbation": bool(self.perturbation),
         }
         there = ", ".join(f".{name}" for name, found in parts.items() if found)

@@ -18,6 +18,7 @@ from neurocodec.analyses.retina.dynamics import follow_fields
 from neurocodec.analyses.retina.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.analyses.retina.maps import map_movie
 from neurocodec.analyses.retina.tension import cell_tension
+from neurocodec.analyses.retina.pictures import picture_movies
 from neurocodec.arguments import whole
 from neurocodec.attribution.contributions import contributions
 from neurocodec.attribution.plan import require_one
@@ -87,6 +88,7 @@ def analyse_retina(
     interneurons: xr.Dataset | xr.DataTree | None = None,
     moments: int = MOMENTS,
     mode_seeds: int = MODE_SEEDS,
+    pictures: bool = False,
     scores: xr.Dataset | None = None,
     out: str | Path | None = None,
     progress: bool = True,
@@ -131,6 +133,9 @@ def analyse_retina(
     mode_seeds
         Fits of the modes, with further seeds, that say which modes come back and are above chance
         (`nc.mode_stability`); 0 leaves that out.
+    pictures
+        Whether to make the movies that channels of the first layer and some cells answer most to
+        (`nc.visualise`).
     scores
         `RetinaFit.scores` of the model, to stand beside its responses: what it and an LN model
         reach on held-out responses.
@@ -206,6 +211,7 @@ def analyse_retina(
         mode_stability=_mode_stability(tree, modes, [seed + i for i in range(again)], progress),
         scores=scores,
         **_tension(net, stimulus, rates, tree.data_vars[v.TARGET], **where),
+        pictures=picture_movies(net, stimulus, rates, tree, **where) if pictures else None,
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already

@@ -23,7 +23,7 @@ from neurocodec.storage.files import existing_folder
 
 SPREAD: Final = ("mean", "lowest", "highest", "count")
 """Endings of the variables that say how far models are apart; the last is how many they are of."""
-QUICK: Final = {"moments": 0}
+QUICK: Final = {"moments": 0, "pictures": False}
 """What only the first model is asked for."""
 CHANNELS: Final = "channels that share the contributions (participation ratio)"
 

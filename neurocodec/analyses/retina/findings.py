@@ -30,6 +30,7 @@ MAPS: Final = "maps.nc"
 TENSION: Final = "tension.nc"
 STABILITY: Final = "mode-stability.nc"
 ENSEMBLE: Final = "ensemble.nc"
+PICTURES: Final = "pictures.nc"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class RetinaAnalysis:
         when it is silent as nothing drives it (`silent`), or as inhibition cancels what does.
     untense
         Why there is no tension; empty where there is.
+    pictures
+        Movies that `channels` of the first layer and some `cells` answer most to, where wanted.
     """
 
     model: str
@@ -120,6 +123,7 @@ class RetinaAnalysis:
     ensemble: xr.Dataset | None = None
     tension: xr.Dataset | None = None
     untense: str = ""
+    pictures: xr.DataTree | None = None
 
     def __repr__(self) -> str:
         found = self.interneurons
@@ -257,6 +261,8 @@ class RetinaAnalysis:
             found[INTERNEURONS] = self.interneurons
         if self.mode_stability:
             found[STABILITY] = xr.DataTree.from_dict({**self.mode_stability})
+        if self.pictures is not None:
+            found[PICTURES] = self.pictures
         if self.ensemble is not None:
             found[ENSEMBLE] = self.ensemble
         return found
