@@ -155,10 +155,6 @@ def analyse_tension(
     found = _of_layer(trees[LINE], layer)
     ranked = {rule: ranked_by(found, rule, count) for rule in rules}
     study = replace(study, stimulus=kept(stimulus, found))
-    rules: tuple[By, ...] = (*RULES, "specific") if len(features) > 1 else RULES
-    ranked: dict[str, xr.DataArray] = {
-        rule: rank_stimuli(found, rule, count=count) for rule in rules
-    }
     facts = {"tension": labels.provenance(found), "count": count}
     maps = stages.keep("ranked.nc", facts, lambda: study.shown(found))
     shared = rules if len(features) > 1 else ()

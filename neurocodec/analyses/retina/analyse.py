@@ -17,8 +17,8 @@ from neurocodec.analyses.options import MODE_SEEDS, MOMENTS, RETINA_EXPANSION, R
 from neurocodec.analyses.retina.dynamics import follow_fields
 from neurocodec.analyses.retina.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.analyses.retina.maps import map_movie
-from neurocodec.analyses.retina.tension import cell_tension
 from neurocodec.analyses.retina.pictures import picture_movies
+from neurocodec.analyses.retina.tension import cell_tension
 from neurocodec.arguments import whole
 from neurocodec.attribution.contributions import contributions
 from neurocodec.attribution.plan import require_one

@@ -58,7 +58,11 @@ def _bits(glm, movie, counts):
     given = glm.rates(seen, known).transpose(1, 0, 2).reshape(-1, 1)
     alone = np.repeat(glm.linear.predict(seen), len(known), axis=0)
     gain = bits_per_spike(spikes, given) - bits_per_spike(spikes, alone)
-    return gain.item(), *bits_per_spike_interval(spikes, given)[:, 0], *bits_per_spike(spikes, alone)
+    return (
+        gain.item(),
+        *bits_per_spike_interval(spikes, given)[:, 0],
+        *bits_per_spike(spikes, alone),
+    )
 
 
 def test_history_is_worth_bits_where_cells_are_refractory_and_none_where_they_are_poisson(fits):
