@@ -221,16 +221,6 @@ class _Study:
         picture = shown.rename({v.Y: PICTURE_Y, v.X: PICTURE_X}).isel({v.STIMULUS: index})
         return data.drop_vars(v.RANKED_POSITION).assign(picture=picture.reset_coords(drop=True))
 
-
-def _require_enough(stimulus: xr.DataArray, count: int) -> None:
-    given = dict(getattr(stimulus, "sizes", {})).get(v.STIMULUS, count)
-    if count > given:
-        raise InputError(
-            came=f"count={count} of {given} images",
-            expected="no more than there are",
-            hint=f"count={given}",
-        )
-
     def pictures(
         self, found: xr.Dataset, inversions: int, stages: Stages, *, atlas: bool
     ) -> dict[str, Any]:
@@ -253,6 +243,16 @@ def _require_enough(stimulus: xr.DataArray, count: int) -> None:
             small = stages.keep("atlas-images.nc", own, lambda: ascents.thumbnails(tree))
             made |= {"atlas": tree, "atlas_images": small}
         return made
+
+
+def _require_enough(stimulus: xr.DataArray, count: int) -> None:
+    given = dict(getattr(stimulus, "sizes", {})).get(v.STIMULUS, count)
+    if count > given:
+        raise InputError(
+            came=f"count={count} of {given} images",
+            expected="no more than there are",
+            hint=f"count={given}",
+        )
 
 
 def _of_layer(tree: xr.Dataset | xr.DataTree, layer: str) -> xr.Dataset:
