@@ -61,12 +61,12 @@ class Ascents:
 
     def of_channel(self, found: xr.Dataset, channel: int, count: int) -> xr.DataTree:
         """The tensest images of a channel, inverted and accentuated, and what it looks for."""
-        target = Features(self.read, channels=[channel], position=self.position)
+        target = Features(self.read, channels=(channel,), position=self.position)
         own = found.sel({v.FEATURE: [channel]})
         with collected():  # fewer than asked for are fewer rows
             ranked = rank_stimuli(own, "tension", count=count)[0]
         places = np.asarray(ranked)[np.asarray(ranked[v.RANK_SCORE]) > 0]
-        options = {"target": target, "like": self.stimulus, "steps": STEPS}
+        options: dict[str, Any] = {"target": target, "like": self.stimulus, "steps": STEPS}
         options["progress"] = self.settings["progress"]
         with collected():  # the page says which are not confirmed
             nodes = {VISUALISATION: visualise(self.net, **options)}
@@ -82,7 +82,7 @@ class Ascents:
         chosen = self.stimulus.isel({v.STIMULUS: places}).load()
         call = {"target": options["target"], "method": self.method or LINE, "reduce": "none"}
         tree = contributions(self.net, chosen, layers=[self.layer], **call, **self.settings)
-        attribution = tree[self.layer][v.CONTRIBUTION]
+        attribution = tree[self.layer].to_dataset()[v.CONTRIBUTION]
         shown = pictures(chosen, self.net.preprocessing).drop_vars([v.Y, v.X], errors="ignore")
         shown = shown.expand_dims({v.FEATURE: 1})
         return {
@@ -101,7 +101,7 @@ class Ascents:
                 self.net,
                 self.stimulus,
                 self.layer,
-                target=Feature(self.read, vector, self.position),
+                target=Feature(self.read, tuple(vector.tolist()), self.position),
                 method=self.method,
                 count=max(count, 4),
                 grid=int(np.clip(np.sqrt(count / IN_PLACE), 1, GRID)),
@@ -122,10 +122,9 @@ class Ascents:
     def thumbnails(self, atlas: xr.DataTree) -> xr.DataArray:
         """Images that the page of an atlas shows, small: 0 to 255."""
         shown = sorted({int(i) for some in tensest(atlas) for i in some})
-        own = self.stimulus.get_index(v.STIMULUS)
-        labels = atlas[v.STIMULUS].values[shown]
-        known = v.STIMULUS in self.stimulus.coords
-        places = own.get_indexer(labels) if known and own.is_unique else labels
+        own, labels = self.stimulus.get_index(v.STIMULUS), atlas.coords[v.STIMULUS].values[shown]
+        known = v.STIMULUS in self.stimulus.coords and own.is_unique
+        places = own.get_indexer(labels.tolist()) if known else labels
         small = []
         for first in range(0, len(places), BLOCK):
             some = self.stimulus.isel({v.STIMULUS: places[first : first + BLOCK]}).load()

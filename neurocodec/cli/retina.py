@@ -23,6 +23,7 @@ from neurocodec.errors import InputError
 BUNDLED: Final = "simulated-retina"
 FIT: Final = "fit.nc"
 """File in which `neurocodec fit-retina` leaves the scores of its model."""
+FURTHER: Final = "; then movies of what cells look for, by ascent"
 
 DESCRIPTION: Final = (
     "Analyse a retina model: responses, contributions of hidden channels, modes, which part of "
@@ -96,8 +97,7 @@ def run_retina(options: argparse.Namespace) -> None:
         cells = load_interneurons(options.interneurons, net, options.interneuron_part, options.spot)
     frames = stimulus_of(movie).sizes.get(v.TIME, 0)
     source = options.recording or options.movie or BUNDLED
-    further = "; then movies of what cells look for, by ascent" * options.pictures
-    say(f"model {net.name}, movie {source} with {frames} frames{further}")
+    say(f"model {net.name}, movie {source} with {frames} frames{FURTHER * options.pictures}")
     analysis = analyse(
         movie,
         layers=options.layers,

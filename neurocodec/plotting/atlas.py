@@ -44,6 +44,7 @@ def plot_atlas(found: xr.DataTree, *, mask: bool = True, title: str = "") -> Fig
 
     Examples
     --------
+    >>> import numpy as np
     >>> import torch
     >>> import neurocodec as nc
     >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(),
@@ -81,7 +82,7 @@ def plot_atlas(found: xr.DataTree, *, mask: bool = True, title: str = "") -> Fig
     unsure = int((~icons[v.CONFIRMED]).sum())
     if unsure:
         said = f"dashed: {unsure} icons whose target has not the sign of their images'"
-        ax.set_xlabel(said, fontsize=style.TEXT - 1, color=style.MUTED)
+        ax.set_xlabel(style.plain(said), fontsize=style.TEXT - 1, color=style.MUTED)
     if title:
         figure.suptitle(style.plain(title), fontsize=style.TEXT + 1)
     return figure

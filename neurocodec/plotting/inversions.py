@@ -53,6 +53,7 @@ def plot_inversions(
     --------
     >>> import torch
     >>> import neurocodec as nc
+    >>> _ = torch.manual_seed(0)
     >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(),
     ...                              torch.nn.Conv2d(4, 2, 3), torch.nn.Flatten())
     >>> net = nc.Network(module, layers={"hidden": "1", "pre": "2"})
@@ -61,7 +62,7 @@ def plot_inversions(
     >>> call = {"target": nc.targets.Feature("pre", [1.0, 0.0], "center"), "progress": False}
     >>> given = nc.contributions(net, images[:2], layers=["hidden"], reduce="none",
     ...                          method=nc.methods.ActGrad(), **call)["hidden/contribution"]
-    >>> call = {**call, "like": images, "steps": 3}
+    >>> call = {**call, "like": images, "steps": 40, "kind": "pixels"}
     >>> figure = plot_inversions(nc.invert(net, "hidden", given, **call),
     ...                          nc.invert(net, "hidden", given, start=images[:2], **call),
     ...                          nc.visualise(net, **call), images[:2])

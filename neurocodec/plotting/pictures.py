@@ -91,7 +91,7 @@ def _images(
         one, clear = made.isel(where), found[v.OPACITY].isel(where)
         ax = grid[place[0], place[1] + before]
         ax.imshow(seen(one.assign_attrs(made.attrs), clear if mask else None))
-        ax.set_title(_words(found, where), fontsize=style.TEXT - 1)
+        ax.set_title(style.plain(_words(found, where)), fontsize=style.TEXT - 1)
     given = made if images is None else images
     for row in range(rows * before):
         where = _where(made, outer, (row, 0))
@@ -119,9 +119,9 @@ def _movies(found: xr.Dataset, made: xr.DataArray, outer: list[Any], title: str)
             if not row and v.LAG in made.coords:
                 unit = made[v.LAG].attrs.get("units", "")
                 label = f"{float(made[v.LAG][int(lag)]):.3g} {unit}".strip()
-                ax.set_xlabel(label, fontsize=style.TEXT - 1)
+                ax.set_xlabel(style.plain(label), fontsize=style.TEXT - 1)
                 ax.xaxis.set_label_position("top")
-        grid[row, 0].set_ylabel(_words(found, where), fontsize=style.TEXT - 1)
+        grid[row, 0].set_ylabel(style.plain(_words(found, where)), fontsize=style.TEXT - 1)
     return _finished(figure, grid, title)
 
 
@@ -168,7 +168,7 @@ def _words(found: xr.Dataset, where: dict[Any, int]) -> str:
         words.append(f"{float(found[v.TARGET_SCORE].isel(where)):+.1f} sd")
     if v.CONFIRMED in found and not bool(found[v.CONFIRMED].isel(where)):
         words.append("not confirmed")
-    return style.plain(", ".join(words))
+    return ", ".join(words)
 
 
 def _finished(figure: Figure, grid: NDArray[Any], title: str) -> Figure:

@@ -122,7 +122,7 @@ def atlas_data(found: xr.DataTree, images: xr.DataArray) -> dict[str, Any]:
         "images": _numbers(root),
         "icons": [_place(icons.isel({v.ICON: i}), m) for i, m in enumerate(members)],
     }
-    return data | _packed(large, small)
+    return {**data, **_packed(large, small)}
 
 
 def _pictures(images: Any) -> xr.DataArray:

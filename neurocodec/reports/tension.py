@@ -64,8 +64,9 @@ def _pictures(tree: xr.DataTree, title: str) -> Figure:
     looked_for = tree[VISUALISATION].to_dataset()
     if IMAGES not in tree.children:
         return plotting.plot_pictures(looked_for, title=title)
-    made = [tree[name].to_dataset() for name in (INVERSION, ACCENTUATION)]
-    return plotting.plot_inversions(*made, looked_for, tree[IMAGES]["picture"], title=title)
+    made, near = (tree[name].to_dataset() for name in (INVERSION, ACCENTUATION))
+    shown = tree[IMAGES].to_dataset()["picture"]
+    return plotting.plot_inversions(made, near, looked_for, shown, title=title)
 
 
 def _atlas(analysis: TensionAnalysis, folder: str | Path) -> str:

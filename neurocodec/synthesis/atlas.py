@@ -147,7 +147,7 @@ def attribution_atlas(
         "workers": workers,
         "progress": progress,
     }
-    whole = tension(placed, images, layer, out=_file(folder, "tension"), **call)
+    whole: Any = tension(placed, images, layer, out=_file(folder, "tension"), **call)
     every = kept(images, whole)
     chosen = _largest(whole, asked.most)
     whole = _named(whole).isel({v.STIMULUS: chosen})

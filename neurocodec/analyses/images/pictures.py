@@ -40,7 +40,7 @@ def picture_modes(study: ImageStudy, made: Mapping[str, Any]) -> dict[str, xr.Da
 
 def _picture(study: ImageStudy, target: Features) -> xr.Dataset:
     device, progress = (study.computing.get(name) for name in ("device", "progress"))
-    asked = {"device": device, "progress": bool(progress)}
+    asked: dict[str, Any] = {"device": device, "progress": bool(progress)}
     with collected():  # the page says which are not confirmed
         return visualise(study.net, target, like=study.images, steps=STEPS, **asked)
 

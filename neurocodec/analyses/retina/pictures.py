@@ -30,7 +30,7 @@ def picture_movies(
     """Most exciting movies (..., lag, y, x) of the first layer's channels and of some cells."""
     (first, node), names = next(iter(tree.children.items())), rates[v.CELL].values
     few = np.unique(np.linspace(0, len(names) - 1, CELLS_SHOWN).astype(int))
-    wanted = range(min(CHANNELS, node.sizes[v.CHANNEL]))
+    wanted = tuple(range(min(CHANNELS, node.sizes[v.CHANNEL])))
     asked = {"like": stimulus, "steps": STEPS, **where}
     with collected():  # the page says which are not confirmed
         at_first = visualise(net, Features(first, channels=wanted, position="center"), **asked)
