@@ -137,7 +137,7 @@ def analyse_tension(
         PAPER: study.everywhere(ActGrad(), "paper.nc", stages, {}),
     }
     found = _of_layer(trees[LINE], layer)
-    ranked = {rule: ranked_by(found, rule, count) for rule in rules}
+    ranked: dict[str, xr.DataArray] = {rule: ranked_by(found, rule, count) for rule in rules}
     facts = {"tension": labels.provenance(found), "count": count}
     maps = stages.keep("ranked.nc", facts, lambda: study.shown(found))
     shared = rules if len(features) > 1 else ()
