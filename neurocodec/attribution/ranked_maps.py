@@ -159,7 +159,7 @@ def add_ranked(tree: xr.DataTree, plan: TensionPlan, best: Best, how: Settings) 
         ranked = [rank_stimuli(whole, rule, count=best.keep) for rule in best.rules]
         places = np.stack([np.atleast_2d(np.asarray(one)) for one in ranked], 1)
         scores = np.stack([np.atleast_2d(one[v.RANK_SCORE].values) for one in ranked], 1)
-        out = None if how.out is None else beside(how.out, alias if several else "")
+        out = None if how.out is None else beside(how.out, best.keep, alias if several else "")
         maps = _second_pass(plan, {alias: layer}, places, whole, how._replace(out=out))
         data = {v.RANKED_POSITION: (places, DIMS), v.RANK_SCORE: (scores, DIMS), **maps}
         one = v.FEATURE not in whole.dims
@@ -176,10 +176,10 @@ def add_ranked(tree: xr.DataTree, plan: TensionPlan, best: Best, how: Settings) 
         node.dataset = found.assign(named).assign_coords(known)
 
 
-def beside(out: str | Path, alias: str = "") -> Path:
+def beside(out: str | Path, keep: int, alias: str = "") -> Path:
     """File of the maps beside that of the numbers; of several layers one for each."""
     path = Path(out)
-    return path.with_name(f"{path.stem}-ranked{alias and '-'}{alias}{path.suffix}")
+    return path.with_name(f"{path.stem}-best{keep}{alias and '-'}{alias}{path.suffix}")
 
 
 def _second_pass(
