@@ -41,7 +41,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -176,13 +175,19 @@ def speed(options: argparse.Namespace) -> None:
     )
 
 
+def largest_memory() -> float:
+    """Of this process, in MB; `ru_maxrss` would count that of the process which started it."""
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1e3
+
+
 def peak(options: argparse.Namespace, count: int) -> float:
     """Largest memory of a run, in MB."""
     net, shown = pair(options.weights), photographs(options.photos, options.images)
     position = position_of(options.position)
     target = nc.targets.Features("pre", channels=units(count), position=position)
     nc.tension(net, shown, "early", target=target, method=options.method, progress=False)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return largest_memory()
 
 
 def memory(options: argparse.Namespace) -> None:
@@ -207,7 +212,7 @@ def stored_peak(folder: Path, count: int) -> float:
     with xr.open_dataarray(folder / f"{count}.nc") as shown:
         call = {"target": target, "method": ACT_GRAD, "batch_size": 64, "progress": False, **best}
         nc.tension(net, shown, "early", out=folder / f"tension-{count}.nc", **call)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return largest_memory()
 
 
 def memory_images(options: argparse.Namespace) -> None:

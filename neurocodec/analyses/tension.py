@@ -155,6 +155,7 @@ def analyse_tension(
     found = _of_layer(trees[LINE], layer)
     ranked = {rule: ranked_by(found, rule, count) for rule in rules}
     study = replace(study, stimulus=kept(stimulus, found))
+    ranked: dict[str, xr.DataArray] = {rule: ranked_by(found, rule, count) for rule in rules}
     facts = {"tension": labels.provenance(found), "count": count}
     maps = stages.keep("ranked.nc", facts, lambda: study.shown(found))
     shared = rules if len(features) > 1 else ()
@@ -198,8 +199,8 @@ class _Study:
         """Tension by all layers, into a file that is gone on with."""
         path = None if stages.folder is None else stages.folder / file
         stages.files.append(file)
-        for layer in self.layers if best else ():
-            stages.files.append(beside(file, layer if len(self.layers) > 1 else "").name)
+        names = self.layers if len(self.layers) > 1 else [""]
+        stages.files += [beside(file, best["keep"], name).name for name in names if best]
         call: dict[str, Any] = {"target": self.features, "out": path, **self.settings, **best}
         return tension(self.net, self.stimulus, self.layers, method=method, **call)
 

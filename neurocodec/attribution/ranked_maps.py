@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ DIMS: Final = (v.FEATURE, v.RANKING, v.RANK)
 class Best(NamedTuple):
     """How many stimuli of each feature have their maps kept, by which rules."""
 
-    count: int
+    keep: int
     rules: tuple[By, ...]
 
     @classmethod
@@ -64,9 +64,9 @@ class Best(NamedTuple):
     def require(self, plan: TensionPlan) -> None:
         """Refuse what stimuli and target cannot give, before anything is computed."""
         require_places(plan.target, plan.layers, "maps=False")
-        if self.count > len(plan.samples):
+        if self.keep > len(plan.samples):
             raise InputError(
-                came=f"keep={self.count} of {len(plan.samples)} stimuli",
+                came=f"keep={self.keep} of {len(plan.samples)} stimuli",
                 expected=f"at most {len(plan.samples)}",
                 hint=f"keep={len(plan.samples)}",
             )
@@ -153,17 +153,17 @@ def add_ranked(tree: xr.DataTree, plan: TensionPlan, best: Best, how: Settings) 
     """Put what each rule ranks first, and the maps of it, beside the numbers of all stimuli."""
     root, several = tree.to_dataset(), len(plan.layers) > 1
     for alias, layer in plan.layers.items():
-        node = tree[alias] if several else tree
+        node = cast("xr.DataTree", tree[alias]) if several else tree
         found = node.to_dataset(inherit=False)
         whole = found.merge(root) if several else found
-        ranked = [rank_stimuli(whole, rule, count=best.count) for rule in best.rules]
+        ranked = [rank_stimuli(whole, rule, count=best.keep) for rule in best.rules]
         places = np.stack([np.atleast_2d(np.asarray(one)) for one in ranked], 1)
         scores = np.stack([np.atleast_2d(one[v.RANK_SCORE].values) for one in ranked], 1)
-        out = None if how.out is None else beside(how.out, alias if several else "")
+        out = None if how.out is None else beside(how.out, best.keep, alias if several else "")
         maps = _second_pass(plan, {alias: layer}, places, whole, how._replace(out=out))
         data = {v.RANKED_POSITION: (places, DIMS), v.RANK_SCORE: (scores, DIMS), **maps}
         one = v.FEATURE not in whole.dims
-        known = {v.RANKING: [*best.rules], v.RANK: np.arange(best.count)}
+        known = {v.RANKING: [*best.rules], v.RANK: np.arange(best.keep)}
         named = {
             name: labelled(
                 values[0] if one else values,
@@ -176,10 +176,10 @@ def add_ranked(tree: xr.DataTree, plan: TensionPlan, best: Best, how: Settings) 
         node.dataset = found.assign(named).assign_coords(known)
 
 
-def beside(out: str | Path, alias: str = "") -> Path:
+def beside(out: str | Path, keep: int, alias: str = "") -> Path:
     """File of the maps beside that of the numbers; of several layers one for each."""
     path = Path(out)
-    return path.with_name(f"{path.stem}-ranked{alias and '-'}{alias}{path.suffix}")
+    return path.with_name(f"{path.stem}-best{keep}{alias and '-'}{alias}{path.suffix}")
 
 
 def _second_pass(

@@ -92,7 +92,7 @@ def tension(
         Of a movie: the times to compute, as `nc.receptive_fields` takes them; all where None.
     batch_size, device, workers, out, client, progress
         As for `nc.contributions`. With `keep`, the maps are in a file beside `out`
-        (``run-ranked.nc`` of ``run.nc``), which goes on where it stopped too.
+        (``run-best10.nc`` of ``run.nc``), which goes on where it stopped too.
 
     Returns
     -------

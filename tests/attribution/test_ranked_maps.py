@@ -75,10 +75,12 @@ def test_stored_images_and_their_files_go_on(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             tension(shown=stored, **options)
         found = tension(shown=stored, **options).load()
+        with pytest.raises(nc.errors.StorageError, match="run-best2"):
+            tension(shown=stored, **{**options, "by": "silent"})
     assert calls[:3] == [0, 3, 3]  # what was written is not done again
     expected = tension(shown=shown, keep=2, by=RULES)
     xr.testing.assert_allclose(found, expected, rtol=1e-9)
-    kept = nc.open(tmp_path / "run-ranked.nc")
+    kept = nc.open(tmp_path / "run-best2.nc")
     assert max(kept["excitation_map"].shape) < 3 * 2 * 3 + 1
     assert "excitation_map" not in nc.open(out)
 
