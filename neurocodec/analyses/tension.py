@@ -153,7 +153,6 @@ def analyse_tension(
         PAPER: study.everywhere(ActGrad(), "paper.nc", stages, {}),
     }
     found = _of_layer(trees[LINE], layer)
-    ranked = {rule: ranked_by(found, rule, count) for rule in rules}
     study = replace(study, stimulus=kept(stimulus, found))
     ranked: dict[str, xr.DataArray] = {rule: ranked_by(found, rule, count) for rule in rules}
     facts = {"tension": labels.provenance(found), "count": count}
