@@ -14,10 +14,10 @@ taken as the file has them. Both models are fitted to the same frames and choose
 for these figures alone. Which segments are fitted to is chosen by the test part's stimulus, see
 `nc.fit_retina`; `--segments all` does without.
 
-Where single trials are known of the test part alone, `--glm` fits what a GLM has beyond the LN model (a
-constant, an exponent and the weights of own spikes) to the first half of them, in which the LN
-model's drive is held out, and judges both on the second half: bits per spike of single trials, and
-the correlation of mean rates as above.
+Where single trials are known of the test part alone, `--glm` fits what a GLM has beyond the LN
+model (a constant, an exponent and the weights of own spikes) to the first half of them, in which
+the LN model's drive is held out, and judges both on the second half: bits per spike of single
+trials, and the correlation of mean rates as above.
 """
 
 from __future__ import annotations

@@ -28,8 +28,9 @@ def plot_fit(scores: xr.Dataset) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        One axis with CNN, LN model and, where there is one, GLM; cells in falling order of the CNN's correlation; a bar over the 95 % interval of
-        the ceiling, a cross at 0 where that is not above 0. The title has the smoothing.
+        One axis with CNN, LN model and, where there is one, GLM; cells in falling order of the
+        CNN's correlation; a bar over the 95 % interval of the ceiling, a cross at 0 where that is
+        not above 0. The title has the smoothing.
 
     Examples
     --------

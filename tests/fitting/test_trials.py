@@ -33,8 +33,8 @@ def test_why_there_are_none():
     assert "judged on are firing rates" in trials_of(_part(), rates, CELLS, ENDS)
     halves = _part(spike_count=_part().spike_count / 2)
     assert "not whole numbers" in trials_of(halves, _part(), CELLS, ENDS)
-    wide = _part().assign_coords(bin_width=0.1)
-    assert trials_of(_part(), wide, CELLS, ENDS) == "bins are of 0.02 and 0.1 s"
+    wide = _part().assign_coords(bin_width=0.025)
+    assert trials_of(_part(), wide, CELLS, ENDS) == "bins are of 0.02 and 0.025 s"
 
 
 @pytest.mark.parametrize(("value", "said"), [(np.nan, "spike counts"), (-1, "negative")])

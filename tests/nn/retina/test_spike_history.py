@@ -57,8 +57,8 @@ def _bits(glm, movie, counts):
     spikes = known[:, HISTORY - 1 :].transpose(1, 0, 2).reshape(-1, 1) / WIDTH
     given = glm.rates(seen, known).transpose(1, 0, 2).reshape(-1, 1)
     alone = np.repeat(glm.linear.predict(seen), len(known), axis=0)
-    gain = bits_per_spike(spikes, given) - bits_per_spike(spikes, alone)
-    return gain.item(), *bits_per_spike_interval(spikes, given)[:, 0], *bits_per_spike(spikes, alone)
+    bits, of_ln = bits_per_spike(spikes, given).item(), bits_per_spike(spikes, alone).item()
+    return bits - of_ln, *bits_per_spike_interval(spikes, given)[:, 0], of_ln
 
 
 def test_history_is_worth_bits_where_cells_are_refractory_and_none_where_they_are_poisson(fits):
@@ -110,6 +110,6 @@ def test_what_does_not_fit_is_refused(fits):
         fit_spike_history(glm.linear, counts - 1, BLOCKS, bin_width=WIDTH)
     with pytest.raises(InputError, match="1 cells"):
         fit_spike_history(glm.linear, counts[..., 0], BLOCKS, bin_width=WIDTH)
+    other = dataclasses.replace(glm.linear, held_out=None)
     with pytest.raises(InputError, match="without held-out output"):
-        other = dataclasses.replace(glm.linear, held_out=None)
         fit_spike_history(other, counts, BLOCKS, bin_width=WIDTH)
