@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,8 +20,11 @@ SPAN: Final = 0.2
 FUNCTIONS: Final = 5
 DRAWS: Final = 100
 """Simulated trials behind a mean rate."""
-PENALTY: Final = 0.01
+PENALTIES: Final = (1.0, 0.1, 0.01)
 """Of squared weights, in units of the squared mean count, which is their curvature."""
+FOLDS: Final = 3
+STRETCHES: Final = 6
+"""Pieces of time of which folds are made."""
 FLOOR: Final = 1e-3
 """Least part of its mean that an LN model's rate counts as, before its logarithm is taken."""
 
@@ -143,17 +147,46 @@ def _fit_cell(
     basis: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Constant, exponent and weights of the functions of one cell."""
+    # The penalty is that of the highest likelihood in cross-validation over stretches of time (all
+    # trials of a time are in one fold); where none is likelier there than the LN model as it is,
+    # that is kept: few distinct frames, shown often, would make a proxy of history.
+    x, target = design(logs, counts, rows, basis), counts[:, rows, 0].reshape(-1).astype(float)
+    plain = np.array([0.0, 1.0, *np.zeros(len(basis))])
+    stretch = np.arange(len(rows)) * STRETCHES // max(len(rows), 1)
+    fold, reached = np.tile(stretch % FOLDS, len(counts)), dict.fromkeys(PENALTIES, 0.0)
+    others = [fold != k for k in range(FOLDS)]
+    if not target.any() or not all(target[kept].any() for kept in others):
+        return plain
+    most = np.log(max(target.max(), 1))
+    for penalty, kept in itertools.product(PENALTIES, others):
+        weights = _solve(x[kept], target[kept], penalty)
+        reached[penalty] += _likelihood(weights, x[~kept], target[~kept], most)
+    best = max(PENALTIES, key=reached.__getitem__)
+    if reached[best] <= _likelihood(plain, x, target, most):
+        return plain
+    return _solve(x, target, best)
+
+
+def _solve(
+    x: NDArray[np.float64], target: NDArray[np.float64], penalty: float
+) -> NDArray[np.float64]:
+    """Constant, then weights, of the highest penalised Poisson likelihood."""
     from sklearn.linear_model import PoissonRegressor  # noqa: PLC0415  (slow to import)
 
-    target = counts[:, rows, 0].reshape(-1).astype(np.float64)
     level = float(target.mean())
-    if not level > 0:
-        return np.array([0.0, 1.0, *np.zeros(len(basis))])
     model = PoissonRegressor(
-        alpha=PENALTY * level**2, solver="newton-cholesky", tol=1e-5 * level, max_iter=100
+        alpha=penalty * level**2, solver="newton-cholesky", tol=1e-4 * level, max_iter=100
     )
-    model.fit(design(logs, counts, rows, basis), target)
+    model.fit(x, target)
     return np.array([model.intercept_, *model.coef_])
+
+
+def _likelihood(
+    weights: NDArray[np.float64], x: NDArray[np.float64], target: NDArray[np.float64], most: float
+) -> float:
+    """Poisson log likelihood, but for what does not depend on the weights."""
+    logs = np.minimum(weights[0] + x @ weights[1:], most)
+    return float((target * logs - np.exp(logs)).sum())
 
 
 def _log_counts(expected: NDArray[np.float64], level: Any) -> NDArray[np.float64]:
