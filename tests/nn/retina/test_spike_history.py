@@ -57,12 +57,6 @@ def _bits(glm, movie, counts):
     spikes = known[:, HISTORY - 1 :].transpose(1, 0, 2).reshape(-1, 1) / WIDTH
     given = glm.rates(seen, known).transpose(1, 0, 2).reshape(-1, 1)
     alone = np.repeat(glm.linear.predict(seen), len(known), axis=0)
-    gain = bits_per_spike(spikes, given) - bits_per_spike(spikes, alone)
-    return (
-        gain.item(),
-        *bits_per_spike_interval(spikes, given)[:, 0],
-        *bits_per_spike(spikes, alone),
-    )
     bits, of_ln = bits_per_spike(spikes, given).item(), bits_per_spike(spikes, alone).item()
     return bits - of_ln, *bits_per_spike_interval(spikes, given)[:, 0], of_ln
 
