@@ -418,53 +418,60 @@ def _files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
     ]
 
 
+_FURTHER: Final = (
+    (
+        ENSEMBLE,
+        "summary figures of every model, and how far the models are apart",
+        'nc.open("{file}").r2_mean',
+    ),
+    (
+        STABILITY,
+        "modes fitted again with other seeds and to shuffled rows: which come back",
+        'nc.open("{file}")["{first}"].above_chance',
+    ),
+    (
+        MAPS,
+        "maps of some modes of each layer in the pixels of the movie",
+        'nc.open("{file}")["{first}/contribution_map"]',
+    ),
+    (
+        PICTURES,
+        "synthetic movies that channels and cells answer most to",
+        'nc.open("{file}")["cells/stimulus"]',
+    ),
+    (
+        FIELDS,
+        "receptive fields of all cells at chosen times, as a map and a time course each",
+        'fields = nc.open("{file}"); fields.spatial, fields.temporal',
+    ),
+    (
+        SHAPES,
+        "centre, size, polarity and more of each of these fields",
+        'nc.open("{file}").polarity',
+    ),
+    (
+        COMBINATIONS,
+        "which modes are active together, examples, and how much of the fields they explain",
+        'nc.open("{file}")["{first}/combinations"]',
+    ),
+    (
+        TENSION,
+        "excitation and inhibition of every cell by the first layer, and why it is silent",
+        'nc.open("{file}").silent',
+    ),
+    (
+        INTERNEURONS,
+        "correlation of each interneuron with units and modes, and what the nulls reach",
+        'nc.open("{file}").correlation',
+    ),
+)
+"""File, what is in it, and how it is opened: `{file}` is its name, `{first}` the first layer."""
+
+
 def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
     first = analysis.layers[0]
-    files = [
-        (
-            ENSEMBLE,
-            "summary figures of every model, and how far the models are apart",
-            f'nc.open("{ENSEMBLE}").r2_mean',
-        ),
-        (
-            STABILITY,
-            "modes fitted again with other seeds and to shuffled rows: which come back",
-            f'nc.open("{STABILITY}")["{first}"].above_chance',
-        ),
-        (
-            MAPS,
-            "maps of some modes of each layer in the pixels of the movie",
-            f'nc.open("{MAPS}")["{first}/contribution_map"]',
-        ),
-        (
-            PICTURES,
-            "synthetic movies that channels and cells answer most to",
-            f'nc.open("{PICTURES}")["cells/stimulus"]',
-        ),
-        (
-            FIELDS,
-            "receptive fields of all cells at chosen times, as a map and a time course each",
-            f'fields = nc.open("{FIELDS}"); fields.spatial, fields.temporal',
-        ),
-        (
-            SHAPES,
-            "centre, size, polarity and more of each of these fields",
-            f'nc.open("{SHAPES}").polarity',
-        ),
-        (
-            COMBINATIONS,
-            "which modes are active together, examples, and how much of the fields they explain",
-            f'nc.open("{COMBINATIONS}")["{first}/combinations"]',
-        ),
-        (
-            TENSION,
-            "excitation and inhibition of every cell by the first layer, and why it is silent",
-            f'nc.open("{TENSION}").silent',
-        ),
-        (
-            INTERNEURONS,
-            "correlation of each interneuron with units and modes, and what the nulls reach",
-            f'nc.open("{INTERNEURONS}").correlation',
-        ),
+    return [
+        (file, what, how.format(file=file, first=first))
+        for file, what, how in _FURTHER
+        if file in analysis.files
     ]
-    return [row for row in files if row[0] in analysis.files]
