@@ -22,7 +22,7 @@ from neurocodec.engine.plan import Arrays
 from neurocodec.engine.run import Run
 from neurocodec.engine.session import Session
 from neurocodec.errors import InputError
-from neurocodec.labels import fingerprint, labelled, plain
+from neurocodec.labels import fingerprint, labelled, plain, require_free_names
 from neurocodec.nn.attribution.features import Features
 from neurocodec.nn.attribution.method import each
 from neurocodec.nn.capture.layer import Layer
@@ -30,6 +30,8 @@ from neurocodec.nn.capture.prefix import Batch
 
 DIMS: Final = (v.FEATURE, v.RANKING, v.RANK)
 """Of places and maps of what was ranked."""
+OWN: Final = (v.RANKING, v.RANK, v.RANKED_POSITION, v.RANK_SCORE)
+"""What no coordinate of the stimuli may be called."""
 
 
 class Best(NamedTuple):
@@ -64,6 +66,7 @@ class Best(NamedTuple):
     def require(self, plan: TensionPlan) -> None:
         """Refuse what stimuli and target cannot give, before anything is computed."""
         require_places(plan.target, plan.layers, "maps=False")
+        require_free_names(plan.samples.coords, OWN, "the stimulus")
         if self.keep > len(plan.samples):
             raise InputError(
                 came=f"keep={self.keep} of {len(plan.samples)} stimuli",

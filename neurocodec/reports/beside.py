@@ -37,7 +37,7 @@ def beside(make: Later) -> Later:
     def received() -> Made:
         try:
             found = receiver.recv()
-        except EOFError:  # it was killed, as where memory is short
+        except (EOFError, OSError):  # it was killed, before or while it sent: memory is short
             found = make()
         process.join()
         if isinstance(found, Exception):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.attribution.plan import feature_dim
+from neurocodec.attribution.plan import feature_dim, position_dims
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, stamp
 from neurocodec.network import Network, require_network
@@ -242,6 +242,15 @@ def _goals(
     hidden = place.session.traced.done.hidden[layer]
     shape = tuple(place.session.capture.layers[layer].channels_first(hidden).shape[1:])
     count = sum(d in OUTER for d in given.dims)
+    if place.net.history is not None and v.STIMULUS in given.dims:
+        raise InputError(
+            came=f"an attribution along 'stimulus' for {place.net.name!r}, which sees a movie",
+            expected="one along 'time': 'stimulus' is what the pictures are called",
+            hint="attribution.rename(stimulus='time')",
+        )
+    named = (v.CHANNEL, *position_dims(place.session.capture.layers[layer], len(shape) - 1))
+    if {*given.dims[count:]} == {*named}:  # dims of one's own stay in their order
+        given = given.transpose(..., *named)
     if given.shape[count:] != shape:
         raise InputError(
             came=f"an attribution of shape {given.shape[count:]} for layer {layer!r}",
@@ -266,7 +275,9 @@ def _goals(
         str(d): given[d].values if d in given.coords else np.arange(given.sizes[d])
         for d in given.dims[:count]
     }
-    goals = torch.stack(parts, 1).flatten(0, 1).to(place.net.dtype)
+    goals = torch.stack(parts, 1).flatten(0, 1)
+    largest = goals.flatten(1).amax(1).reshape(-1, *(1,) * len(shape))
+    goals = (goals / largest).to(place.net.dtype)  # squares of small numbers would be 0
     return {**outer, v.SIGN: signs}, goals
 
 

@@ -499,7 +499,8 @@ def test_one_cell_in_a_flat_array(retina):
 
 
 def test_dropping_everyone_is_refused(tmp_path):
-    np.savez(tmp_path / "r.npz", firing_rate=np.full((5, 2), np.nan), frame_rate=100.0)
+    time = np.arange(5) / 100
+    np.savez(tmp_path / "r.npz", firing_rate=np.full((5, 2), np.nan), time=time)
     with pytest.raises(InputError, match="values of everyone\n.*at least one cell"):
         nc.read_recording(tmp_path / "r.npz", nan="drop")
 

@@ -7,6 +7,7 @@ from residual import residual, residual_network
 
 import neurocodec as nc
 from neurocodec.attribution.ranked_maps import RankedMaps
+from neurocodec.engine.run import Run
 from neurocodec.errors import InputError
 
 VECTORS = np.random.default_rng(2).normal(size=(3, 4))
@@ -140,9 +141,14 @@ def test_a_rank_that_no_stimulus_meets_has_no_map():
             {"keep": 2, "by": "specific", "target": nc.targets.Features("pre", VECTORS[:1])},
             "of one feature",
         ),
+        *(
+            ({"keep": 2, "shown": pictures().assign_coords({name: ("stimulus", range(7))})}, name)
+            for name in ("rank", "ranking", "ranked_position", "rank_score")
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before(options, message, monkeypatch):
     monkeypatch.setattr(nc.Network, "on", lambda net, _device: net)
+    monkeypatch.setattr(Run, "opened", None)
     with pytest.raises(InputError, match=message):
         tension(**options)

@@ -95,6 +95,7 @@ def test_end_to_end(command, out, capsys):
         "modes-layer2.nc",
         "report.html",
         "responses.nc",
+        "tension.nc",
     }
     tree = nc.open(out / "contributions.nc")
     assert tree.sizes["time"] == 77
@@ -152,6 +153,7 @@ def test_a_recording_and_its_interneurons(measured, recordings, out):
         "mode-stability.nc",
         "modes-layer2.nc",
         "responses.nc",
+        "tension.nc",
     }
     responses = opened["responses.nc"]
     assert responses.cell.values.tolist() == ["cell03", "cell01", "cell02"]

@@ -25,7 +25,7 @@ def test_own_models_run_as_written(capsys):
 def test_the_retina_runs_as_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = BLOCK.findall((DOCS / "retina.md").read_text("utf-8"))
-    assert len(blocks) == 11
+    assert len(blocks) == 12
     names = {}
     for block in blocks:
         exec(compile(block, "retina.md", "exec"), names)  # noqa: S102 - what the page says

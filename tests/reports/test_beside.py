@@ -1,6 +1,8 @@
 """What a copy of this process makes, fails to make, or dies of."""
 
+import multiprocessing
 import os
+import time
 
 import pytest
 
@@ -40,3 +42,22 @@ def test_of_a_copy_that_was_killed_it_is_made_again():
         return {"a": b"b"}
 
     assert beside(make)() == {"a": b"b"}
+
+
+def test_of_a_copy_that_was_killed_while_it_sent_it_is_made_again(tmp_path):
+    here, sending = os.getpid(), tmp_path / "sending"
+
+    class Large(bytes):
+        def __reduce__(self):
+            sending.touch()
+            return bytes, (bytes(10**6),)
+
+    later = beside(lambda: {"a": b"b"} if os.getpid() == here else {"a": Large()})
+    copies = multiprocessing.active_children()
+    while copies and not sending.exists():
+        time.sleep(0.01)
+    time.sleep(0.1)  # more than a pipe holds: it waits for a reader
+    for copy in copies:
+        copy.kill()
+        copy.join()
+    assert later() == {"a": b"b"}

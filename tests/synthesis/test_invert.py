@@ -147,3 +147,33 @@ def test_features_and_start_are_in_the_order_of_the_attribution(network, images,
         nc.invert(network, "hidden", both[:, 0], start=named[::-1], **options)
     found = nc.invert(network, "hidden", both[:, 0], start=named, **options)
     assert found.stimulus.values.tolist() == ["a", "b"]
+
+
+def test_only_the_direction_of_an_attribution_counts(network, images, attribution) -> None:
+    options = {"like": images, "steps": 3, **QUIET}
+    found = nc.invert(network, "hidden", attribution, **options)
+    for size in (1e-30, 1e30):
+        other = nc.invert(network, "hidden", size * attribution.astype(float), **options)
+        xr.testing.assert_allclose(other, found, atol=1e-5)
+
+
+def test_dims_of_an_attribution_are_known_by_their_names(network, images, attribution) -> None:
+    options = {"like": images, "steps": 2, **QUIET}
+    found = nc.invert(network, "hidden", attribution, **options)
+    turned = attribution.transpose("x", "channel", "stimulus", "y")
+    xr.testing.assert_allclose(nc.invert(network, "hidden", turned, **options), found)
+
+
+def test_an_attribution_of_a_movie_is_along_time() -> None:
+    module = torch.nn.Sequential(torch.nn.Conv2d(2, 2, 3), torch.nn.ReLU(), torch.nn.Flatten())
+    network = nc.Network(module, layers={"hidden": "1"}, history=2, frame_rate=60)
+    values = np.random.default_rng(0).normal(size=(20, 4, 4)).astype("float32")
+    movie = xr.DataArray(values, dims=("time", "y", "x"))
+    given = xr.DataArray(
+        values[:3, None, :2, :2] * [[[[1]], [[-1]]]], dims=("stimulus", "channel", "y", "x")
+    )
+    options = {"like": movie, "steps": 1, **QUIET}
+    with pytest.raises(InputError, match=r"attribution.rename\(stimulus='time'\)"):
+        nc.invert(network, "hidden", given, **options)
+    found = nc.invert(network, "hidden", given.rename(stimulus="time"), **options)
+    assert found.stimulus.dims == ("time", "sign", "lag", "y", "x")

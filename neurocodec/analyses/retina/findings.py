@@ -132,6 +132,7 @@ class RetinaAnalysis:
         )
         modes = ", ".join(f"{k} {m.dictionary.sizes[v.MODE]}" for k, m in self.modes.items())
         frames, height, width = (self.stimulus.sizes[d] for d in (v.TIME, v.Y, v.X))
+        fields = "none" if self.dynamics is None else ".dynamics"
         lines = [
             f"<RetinaAnalysis of {self.model}{self._others()}>",
             f"  movie         {frames} frames of {height} x {width} pixels",
@@ -139,8 +140,7 @@ class RetinaAnalysis:
             f"  target        {type(self.target).__name__}: .tree, .completeness",
             f"  modes         {modes}: .modes, .correlation, .mode_stability",
             f"  clusters      {', '.join(self.clusters) or 'none'}: .clusters, .stability",
-            f"  fields        {'none' if self.dynamics is None else '.dynamics'}",
-            f"  maps          {'none' if self.maps is None else '.maps'}",
+            f"  fields, maps  {fields}, {'none' if self.maps is None else '.maps'}",
             f"  tension       {'none' if self.tension is None else '.tension'}",
             "  interneurons  "
             + ("none" if found is None else f"{found.sizes[v.INTERNEURON]}: .interneurons"),

@@ -96,6 +96,8 @@ def _of_cells(found: xr.Dataset, rates: xr.DataArray) -> xr.Dataset:
     found = found.rename({v.FEATURE: v.CELL}).drop_vars([v.NORM, v.ORDER])
     rates = rates.sel({v.TIME: found[v.TIME].values}).transpose(v.TIME, v.CELL)
     found = found.assign_coords({v.CELL: rates[v.CELL].values})
+    for quantity in found.data_vars.values():  # of what a nonlinearity reads, scaled as it likes
+        quantity.attrs["units"] = quantity.attrs.get("units") or v.ARBITRARY
     sums, rate = np.asarray(found[v.TARGET], np.float64), np.asarray(rates, np.float64)
     _require_same_order(sums, rate)
     plus, minus = (np.asarray(found[n], np.float64) for n in (v.EXCITATION, v.INHIBITION))

@@ -76,7 +76,17 @@ class Phase(Parametrisation):
     def components(self, numbers: Tensor) -> Tensor:
         """Back from phases; amplitudes stay as they are."""
         phase, amplitude = numbers.unbind(1)
+        # a frequency that is its own conjugate is real: only a sign, which no step can change
+        phase = torch.where(self._real(phase), phase.detach(), phase)
         return self._back(torch.polar(amplitude.detach(), phase))
+
+    def _real(self, phase: Tensor) -> Tensor:
+        """Whether a frequency (frequencies...) is its own conjugate: 0 or half of each size."""
+        found = phase.new_ones((), dtype=torch.bool)
+        for size, count in zip(self.natural.size, phase.shape[2:], strict=True):
+            own = 2 * torch.arange(count, device=phase.device) % size == 0
+            found = found[..., None] & own
+        return found
 
 
 class Fourier(Parametrisation):

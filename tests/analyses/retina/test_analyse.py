@@ -207,6 +207,7 @@ def test_everything_saved_opens_again(tmp_path):
         "field-shapes.nc",
         "combinations.nc",
         "maps.nc",
+        "tension.nc",
         "mode-stability.nc",
     ]
     opened = {f.stem: nc.open(f) for f in files}

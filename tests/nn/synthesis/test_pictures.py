@@ -40,6 +40,23 @@ def test_spectrum_of_phases_is_the_natural_one() -> None:
     np.testing.assert_allclose(spectrum[inner], np.broadcast_to(wanted, spectrum.shape)[inner])
 
 
+@pytest.mark.parametrize("size", [(8, 8), (7, 8)])
+def test_ascent_leaves_the_spectrum_of_phases(size: tuple[int, int]) -> None:
+    natural = Natural.of(pictures((1, *size)).float())
+    kind = KINDS["phase"](natural)
+    numbers = kind.drawn(torch.randn(4, 1, *size, generator=torch.Generator().manual_seed(0)))
+    aim = torch.randn(1, *size, generator=torch.Generator().manual_seed(1))
+    start = numbers.clone()
+    numbers.requires_grad_()
+    adam = torch.optim.Adam([numbers], lr=0.1, maximize=True)
+    for _ in range(40):
+        adam.zero_grad()
+        (kind.components(numbers) * aim).sum().backward()
+        adam.step()
+    before, after = (np.abs(np.fft.fft2(kind.components(x).detach())) for x in (start, numbers))
+    np.testing.assert_allclose(after, before, rtol=0.01)
+
+
 def test_principal_colors_are_uncorrelated_and_grey_stays_grey() -> None:
     some = pictures((3, 8, 8)) @ torch.ones(8, 8, dtype=torch.float64)
     some = some + 2 * some[:, :1]  # colours that go together
