@@ -185,7 +185,9 @@ def test_what_cannot_be_driven_is_said(images: xr.DataArray) -> None:
         ({"like": None}, "like=stimulus"),
         ({"like": "few"}, "at least 16"),
         ({"like": "vectors"}, "dims"),
-        ({"start": "grey"}, "'noise' or images"),
+        ({"like": "grey"}, "pictures that vary"),
+        ({"like": "broken"}, "NaN"),
+        ({"start": "nothing"}, "'noise' or images"),
         ({"start": "small"}, "shape of like="),
         ({"kind": "wavelets"}, "wavelets"),
         ({"steps": 0}, "steps=0"),
@@ -207,6 +209,8 @@ def test_malformed(network: nc.Network, images: xr.DataArray, options, message: 
         "few": images[:5],
         "vectors": images.mean(("y", "x")),
         "small": images[:2, :, :6],
+        "grey": 0 * images + 0.3,
+        "broken": images.where(images < 3),
     }
     options = {k: made.get(x, x) if isinstance(x, str) else x for k, x in options.items()}
     known = {"target": nc.targets.Output(0), "like": images, "steps": 1, **QUIET}
