@@ -147,6 +147,13 @@ def test_the_module_stays_as_it_was(network: nc.Network, images: xr.DataArray) -
     assert torch.get_rng_state().equal(state)
 
 
+def test_in_inference_mode_pictures_are_the_same(network, images: xr.DataArray) -> None:
+    call = {"like": images, "start": images[:1], "steps": 2, **QUIET}
+    with torch.inference_mode():
+        found = nc.visualise(network, nc.targets.Output(0), **call)
+    xr.testing.assert_identical(found, nc.visualise(network, nc.targets.Output(0), **call))
+
+
 def test_accentuation_sets_out_from_the_image(network: nc.Network, images: xr.DataArray) -> None:
     start = images[:2].assign_coords(stimulus=["a", "b"])
     options = {"like": images, "start": start, "crop": None, "noise": 0, **QUIET}
