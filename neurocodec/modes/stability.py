@@ -233,7 +233,7 @@ class _Layer:
         asked: _Asked,
     ) -> _Layer:
         rows = row.select_rows(array, config.sign).compute()
-        known = _known(modes, config.seed, rows, asked.seeds)
+        known = _known(modes, config, rows, asked.seeds)
         config = settled_for(rows, config, like=modes)
         return cls(rows, origin, asked, config, _broken(rows, asked.seeds, asked.shuffles), known)
 
@@ -282,13 +282,15 @@ class _Layer:
 
 
 def _known(
-    modes: SparseModes | None, seed: int, rows: xr.DataArray, seeds: list[int]
+    modes: SparseModes | None, config: SparseConfig, rows: xr.DataArray, seeds: list[int]
 ) -> dict[int, SparseModes]:
-    """Modes that came fitted to these very rows with one of the seeds: no need to fit them."""
-    if modes is None or not modes.is_fitted or seed not in seeds:
+    """Modes that came fitted to these very rows, as these settings say: no need to fit them."""
+    if modes is None or not modes.is_fitted or config.seed not in seeds:
         return {}
-    data = labels.provenance(modes.dictionary).get("data")  # of rows in memory
-    return {seed: modes} if data == labels.fingerprint(rows) else {}
+    known = labels.provenance(modes.dictionary)
+    asked = labels.plain({"config": config, "data": labels.fingerprint(rows)})
+    same = all(known.get(name) == value for name, value in asked.items())
+    return {config.seed: modes} if same else {}
 
 
 def _fitted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -37,7 +38,7 @@ class Like:
         """Dims of a picture behind its colours."""
         return tuple(d for d in self.dims if d != v.COLOR)
 
-    @property
+    @cached_property
     def natural(self) -> Natural:
         """What the pictures have in common."""
         return Natural.of(self.pictures(self.batch))
@@ -82,7 +83,14 @@ def like(net: Network, given: xr.DataArray | None) -> Like:
     places = np.unique(np.linspace(0, len(samples) - 1, min(MOST, len(samples))).astype(int))
     batch = torch.cat([samples.batch(int(i), int(i) + 1, CPU).x for i in places])
     dims = samples.dims if net.history is None else (v.LAG, *samples.dims)
-    return Like(samples, batch, dims)
+    found = Like(samples, batch, dims)
+    if found.natural.low.equal(found.natural.high):
+        raise InputError(
+            came=f"like= of {len(samples)} samples that are all one colour",
+            expected="pictures that vary: others have no spectrum",
+            hint="like=None" if net.preprocessing is not None else "",
+        )
+    return found
 
 
 def _photographs(net: Network) -> xr.DataArray:

@@ -186,19 +186,20 @@ def studio(
     options: Options,
 ) -> Iterator[Studio]:
     """Hook a network and bind the target; everything is given back."""
-    known = like(net, pictures)
-    natural = known.natural.to(net.device)
-    contrast = options.contrast
-    if contrast is None and net.history is not None:
-        contrast = natural.contrast
-    kind = KINDS[options.kind](natural, contrast)
-    wanted = {**layers, **(with_layer_of(target, {}, net) if target else {})}
-    few = known.samples.few(net.device)
-    with opened(net, wanted, few) as session:
-        bound = None if target is None else target.bind(session.outputs)
-        made = Studio(net, session, known, kind, options, bound)
-        _ = made.of_natural  # a vector or position that does not fit, before anything long
-        yield made
+    with torch.inference_mode(mode=False):  # what is made in that mode has no gradients
+        known = like(net, pictures)
+        natural = known.natural.to(net.device)
+        contrast = options.contrast
+        if contrast is None and net.history is not None:
+            contrast = natural.contrast
+        kind = KINDS[options.kind](natural, contrast)
+        wanted = {**layers, **(with_layer_of(target, {}, net) if target else {})}
+        few = known.samples.few(net.device)
+        with opened(net, wanted, few) as session:
+            bound = None if target is None else target.bind(session.outputs)
+            made = Studio(net, session, known, kind, options, bound)
+            _ = made.of_natural  # a vector or position that does not fit, before anything long
+            yield made
 
 
 Aim: TypeAlias = Callable[[Tensor, NDArray[np.intp]], Seen]

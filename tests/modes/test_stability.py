@@ -1,5 +1,6 @@
 """Planted modes come out stable and above chance; noise does not; results are labelled."""
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -216,6 +217,15 @@ def test_modes_that_are_fitted_are_one_of_the_fits(monkeypatch):
     assert made == [[0, 0, 1], [0, 1, 0, 1], [0, 1, 0, 1], [5, 6, 5, 6]]
     assert found.r2[1] == fitted.r2
     xr.testing.assert_allclose(found, anew, rtol=1e-3, atol=1e-3)
+
+
+def test_settings_that_were_changed_after_a_fit_are_fitted_anew(monkeypatch):
+    rows = labelled_rows(combined(rows=60, modes=4)[0])
+    fitted = nc.SparseModes(expansion=1, epochs=1, progress=False).fit(rows)
+    fitted.config = dataclasses.replace(fitted.config, epochs=2)
+    made = fits_made(monkeypatch)
+    nc.mode_stability(rows, fitted, seeds=2)
+    assert made == [[0, 1, 0, 1]]
 
 
 def test_layers_side_by_side_are_as_one_by_one(monkeypatch):

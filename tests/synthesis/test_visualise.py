@@ -147,6 +147,13 @@ def test_the_module_stays_as_it_was(network: nc.Network, images: xr.DataArray) -
     assert torch.get_rng_state().equal(state)
 
 
+def test_in_inference_mode_pictures_are_the_same(network, images: xr.DataArray) -> None:
+    call = {"like": images, "start": images[:1], "steps": 2, **QUIET}
+    with torch.inference_mode():
+        found = nc.visualise(network, nc.targets.Output(0), **call)
+    xr.testing.assert_identical(found, nc.visualise(network, nc.targets.Output(0), **call))
+
+
 def test_accentuation_sets_out_from_the_image(network: nc.Network, images: xr.DataArray) -> None:
     start = images[:2].assign_coords(stimulus=["a", "b"])
     options = {"like": images, "start": start, "crop": None, "noise": 0, **QUIET}
@@ -185,7 +192,9 @@ def test_what_cannot_be_driven_is_said(images: xr.DataArray) -> None:
         ({"like": None}, "like=stimulus"),
         ({"like": "few"}, "at least 16"),
         ({"like": "vectors"}, "dims"),
-        ({"start": "grey"}, "'noise' or images"),
+        ({"like": "grey"}, "pictures that vary"),
+        ({"like": "broken"}, "NaN"),
+        ({"start": "nothing"}, "'noise' or images"),
         ({"start": "small"}, "shape of like="),
         ({"kind": "wavelets"}, "wavelets"),
         ({"steps": 0}, "steps=0"),
@@ -207,6 +216,8 @@ def test_malformed(network: nc.Network, images: xr.DataArray, options, message: 
         "few": images[:5],
         "vectors": images.mean(("y", "x")),
         "small": images[:2, :, :6],
+        "grey": 0 * images + 0.3,
+        "broken": images.where(images < 3),
     }
     options = {k: made.get(x, x) if isinstance(x, str) else x for k, x in options.items()}
     known = {"target": nc.targets.Output(0), "like": images, "steps": 1, **QUIET}
