@@ -126,13 +126,15 @@ def _facts(analysis: RetinaAnalysis) -> list[tuple[str, str]]:
     config = analysis.modes[analysis.layers[0]].config
     colors = _color_names(analysis)
     pixels = f"{height} x {width} pixels" + f" in {' and '.join(colors)}" * bool(colors)
+    if is_light(analysis.stimulus):
+        pixels = "light, the same at all places"
     title = analysis.stimulus.attrs.get("comment") or analysis.stimulus.attrs.get("long_name", "")
     return [
         *run_facts(
             analysis,
             "model",
             layers=(f"{k} ({modules[k]['module']})" for k in analysis.layers),
-            data=("movie", f"{frames} frames of {pixels}; {title}"),
+            data=("movie", f"{frames} frames of {pixels}" + f"; {title}" * bool(title)),
             fingerprint="movie (SHA-256)",
             target=target_name(analysis.target),
         ),

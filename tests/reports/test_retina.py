@@ -292,6 +292,9 @@ def test_a_page_about_light_has_time_courses_and_no_maps(drawn):
     assert names == ["moments"]
     page = Page(render(light, {k: x for k, x in drawn.items() if k[:4] != "maps"}, {}))
     assert "The light was full-field: a field is a time course." in page.text
+    assert "frames of light, the same at all places" in page.text
+    assert "frames of 1 x 1 pixels" not in page.text
+    assert "One frame in each tenth" not in page.text
     assert ("a", {"href": "#fields"}) in page.tags
     assert not {"#explorer", "#maps"} & {str(told.get("href")) for _, told in page.tags}
 
@@ -405,6 +408,9 @@ def test_ceiling_ln_model_and_smoothing_are_beside_the_correlation(drawn):
     assert "reached 0.60 in the median on held-out responses (spike counts smoothed" in text
     assert "an LN model of the same cells 0.50, where the repeats allow 0.90" in text
     assert "better than the LN model for 4 of 4 cells" in text
+    assert "says little about the retina" not in text
+    worse = dataclasses.replace(told, scores=scores.assign(correlation=scores.correlation - 0.2))
+    assert "says little about the retina" in Page(render(worse, drawn, {})).text
 
 
 def test_what_is_explained_and_bits_per_spike_are_of_the_median_cell_with_its_interval(drawn):

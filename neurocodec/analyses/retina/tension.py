@@ -15,7 +15,7 @@ from torch import nn
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.attribution.tension import tension
-from neurocodec.errors import InputError, NeurocodecError
+from neurocodec.errors import InputError, NeurocodecError, collected
 from neurocodec.kernels.splits import liveliest
 from neurocodec.network import Network
 from neurocodec.nn.attribution import pre_activation
@@ -59,7 +59,10 @@ def cell_tension(
         reading = _reading(net)
         features = Features(SUMS, channels=range(rates.sizes[v.CELL]))  # type: ignore[arg-type]
         call: dict[str, Any] = {"target": features, "method": ActGrad(), **where}
-        found = tension(reading, stimulus, EARLY, times=_times(target), **call)
+        with collected() as doubts:  # of a target before its nonlinearity: nothing to change
+            found = tension(reading, stimulus, EARLY, times=_times(target), **call)
+        for doubt in doubts:
+            logger.info("tension of the cells: %s", doubt)
         found = _of_cells(cast("xr.Dataset", found), rates)  # of one layer
     except NeurocodecError as error:  # another kind of model; all else is still worth having
         logger.warning("no tension of the cells: %s", error.came)
