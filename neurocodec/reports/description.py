@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import xarray as xr
 
 from neurocodec import vocabulary as v
+from neurocodec.analyses.retina.findings import (
+    CELLS,
+    COMBINATIONS,
+    CONTRIBUTIONS,
+    ENSEMBLE,
+    FIELDS,
+    INTERNEURONS,
+    MAPS,
+    PICTURES,
+    RESPONSES,
+    SHAPES,
+    STABILITY,
+    TENSION,
+    RetinaAnalysis,
+)
 from neurocodec.labels import PROVENANCE, provenance
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum, Surprisal, Target
@@ -88,3 +103,94 @@ def target_name(target: Target) -> str:
         Sum: "sum of the firing rates of all cells",
     }
     return names.get(type(target), type(target).__name__)
+
+
+def files_of(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
+    """File, what is in it, and how to open it."""
+    first = analysis.layers[0]
+    modes = [
+        (
+            f"modes-{layer}.nc",
+            f"modes of {layer}: dictionary, loadings, history",
+            f'modes = nc.open("modes-{layer}.nc"); modes.dictionary',
+        )
+        for layer in analysis.layers
+    ]
+    return [
+        (
+            CONTRIBUTIONS,
+            "contributions of every channel at every time, activations, completeness errors",
+            f'tree = nc.open("{CONTRIBUTIONS}"); tree["{first}/contribution"]',
+        ),
+        (
+            RESPONSES,
+            "firing rates of the model, and recorded ones where there are any",
+            f'nc.open("{RESPONSES}").firing_rate',
+        ),
+        *modes,
+        (
+            CELLS,
+            "correlations of cells and modes, clusters, silhouettes, agreement",
+            f'cells = nc.open("{CELLS}"); cells["{first}/correlation"]',
+        ),
+        *_further(analysis),
+    ]
+
+
+_FURTHER: Final = (
+    (
+        ENSEMBLE,
+        "summary figures of every model, and how far the models are apart",
+        'nc.open("{file}").r2_mean',
+    ),
+    (
+        STABILITY,
+        "modes fitted again with other seeds and to shuffled rows: which come back",
+        'nc.open("{file}")["{first}"].above_chance',
+    ),
+    (
+        MAPS,
+        "maps of some modes of each layer in the pixels of the movie",
+        'nc.open("{file}")["{first}/contribution_map"]',
+    ),
+    (
+        PICTURES,
+        "synthetic movies that channels and cells answer most to",
+        'nc.open("{file}")["cells/stimulus"]',
+    ),
+    (
+        FIELDS,
+        "receptive fields of all cells at chosen times, as a map and a time course each",
+        'fields = nc.open("{file}"); fields.spatial, fields.temporal',
+    ),
+    (
+        SHAPES,
+        "centre, size, polarity and more of each of these fields",
+        'nc.open("{file}").polarity',
+    ),
+    (
+        COMBINATIONS,
+        "which modes are active together, examples, and how much of the fields they explain",
+        'nc.open("{file}")["{first}/combinations"]',
+    ),
+    (
+        TENSION,
+        "excitation and inhibition of every cell by the first layer, and why it is silent",
+        'nc.open("{file}").silent',
+    ),
+    (
+        INTERNEURONS,
+        "correlation of each interneuron with units and modes, and what the nulls reach",
+        'nc.open("{file}").correlation',
+    ),
+)
+"""File, what is in it, and how it is opened: `{file}` is its name, `{first}` the first layer."""
+
+
+def _further(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
+    first = analysis.layers[0]
+    return [
+        (file, what, how.format(file=file, first=first))
+        for file, what, how in _FURTHER
+        if file in analysis.files
+    ]

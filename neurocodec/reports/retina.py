@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,25 +13,11 @@ from markupsafe import Markup
 from neurocodec import labels, plotting
 from neurocodec import vocabulary as v
 from neurocodec.analyses.retina.ensemble import SPREAD
-from neurocodec.analyses.retina.findings import (
-    CELLS,
-    COMBINATIONS,
-    CONTRIBUTIONS,
-    ENSEMBLE,
-    FIELDS,
-    INTERNEURONS,
-    MAPS,
-    PICTURES,
-    RESPONSES,
-    SHAPES,
-    STABILITY,
-    TENSION,
-    RetinaAnalysis,
-)
+from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.cells.clustering import is_one_type, misplaced_cells
 from neurocodec.cells.explained import EXPLAINED
 from neurocodec.plotting.fields import is_light
-from neurocodec.reports.description import target_name
+from neurocodec.reports.description import files_of, target_name
 from neurocodec.reports.explorer import explorer_data, render_explorer
 from neurocodec.reports.maps import retina_maps_part
 from neurocodec.reports.page import (
@@ -104,7 +90,7 @@ def render(
         ceiling=analysis.interneurons is not None and "ceiling" in analysis.interneurons,
         history=_history(analysis),
         ensemble=_ensemble(analysis),
-        files=_files(analysis),
+        files=files_of(analysis),
     )
 
 
@@ -386,94 +372,3 @@ def _ensemble(analysis: RetinaAnalysis) -> dict[str, Any] | None:
 
 def _or_few(value: float) -> str:
     return "too few draws" if np.isnan(value) else f"{value:.2f}"
-
-
-def _files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
-    """File, what is in it, and how to open it."""
-    first = analysis.layers[0]
-    modes = [
-        (
-            f"modes-{layer}.nc",
-            f"modes of {layer}: dictionary, loadings, history",
-            f'modes = nc.open("modes-{layer}.nc"); modes.dictionary',
-        )
-        for layer in analysis.layers
-    ]
-    return [
-        (
-            CONTRIBUTIONS,
-            "contributions of every channel at every time, activations, completeness errors",
-            f'tree = nc.open("{CONTRIBUTIONS}"); tree["{first}/contribution"]',
-        ),
-        (
-            RESPONSES,
-            "firing rates of the model, and recorded ones where there are any",
-            f'nc.open("{RESPONSES}").firing_rate',
-        ),
-        *modes,
-        (
-            CELLS,
-            "correlations of cells and modes, clusters, silhouettes, agreement",
-            f'cells = nc.open("{CELLS}"); cells["{first}/correlation"]',
-        ),
-        *_further_files(analysis),
-    ]
-
-
-_FURTHER: Final = (
-    (
-        ENSEMBLE,
-        "summary figures of every model, and how far the models are apart",
-        'nc.open("{file}").r2_mean',
-    ),
-    (
-        STABILITY,
-        "modes fitted again with other seeds and to shuffled rows: which come back",
-        'nc.open("{file}")["{first}"].above_chance',
-    ),
-    (
-        MAPS,
-        "maps of some modes of each layer in the pixels of the movie",
-        'nc.open("{file}")["{first}/contribution_map"]',
-    ),
-    (
-        PICTURES,
-        "synthetic movies that channels and cells answer most to",
-        'nc.open("{file}")["cells/stimulus"]',
-    ),
-    (
-        FIELDS,
-        "receptive fields of all cells at chosen times, as a map and a time course each",
-        'fields = nc.open("{file}"); fields.spatial, fields.temporal',
-    ),
-    (
-        SHAPES,
-        "centre, size, polarity and more of each of these fields",
-        'nc.open("{file}").polarity',
-    ),
-    (
-        COMBINATIONS,
-        "which modes are active together, examples, and how much of the fields they explain",
-        'nc.open("{file}")["{first}/combinations"]',
-    ),
-    (
-        TENSION,
-        "excitation and inhibition of every cell by the first layer, and why it is silent",
-        'nc.open("{file}").silent',
-    ),
-    (
-        INTERNEURONS,
-        "correlation of each interneuron with units and modes, and what the nulls reach",
-        'nc.open("{file}").correlation',
-    ),
-)
-"""File, what is in it, and how it is opened: `{file}` is its name, `{first}` the first layer."""
-
-
-def _further_files(analysis: RetinaAnalysis) -> Sequence[tuple[str, str, str]]:
-    first = analysis.layers[0]
-    return [
-        (file, what, how.format(file=file, first=first))
-        for file, what, how in _FURTHER
-        if file in analysis.files
-    ]
