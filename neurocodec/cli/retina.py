@@ -77,7 +77,7 @@ def run_retina(options: argparse.Namespace) -> None:
     from neurocodec.cells.recording import stimulus_of  # noqa: PLC0415
     from neurocodec.cli.movies import load_interneurons, load_movie, load_part  # noqa: PLC0415
     from neurocodec.nn.device import device_named  # noqa: PLC0415
-    from neurocodec.reports.retina import write_report  # noqa: PLC0415
+    from neurocodec.reports.retina.page import write_report  # noqa: PLC0415
     from neurocodec.zoo import load_model  # noqa: PLC0415
 
     start = time.monotonic()

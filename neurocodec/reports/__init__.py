@@ -3,7 +3,7 @@
 - `atlas`: `nc.atlas_page`
 - `description`: what a result is, in a few lines (`neurocodec info`)
 - `images`: the page about a network that sees images
-- `retina`: the page about a retina model
+- `retina/`: the page about a retina model
 - `tension`: the page about tense images
 """
 

@@ -31,7 +31,8 @@ def test_own_network(monkeypatch):
 
 
 @pytest.mark.parametrize("page", ["tension", "synthesis"])
-def test_the_page_about(page):
+def test_the_page_about(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where it writes
     text = (EXAMPLES.parent / "docs" / f"{page}.md").read_text("utf-8")
     code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     with torch.random.fork_rng(devices=[]):

@@ -29,13 +29,13 @@ from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.reports.description import target_name
 from neurocodec.reports.page import Drawing
-from neurocodec.reports.retina import _expansion, render, write_report
-from neurocodec.reports.retina_figures import (
+from neurocodec.reports.retina.figures import (
     _dynamic_figures,
     _map_figures,
     figures,
     shown_figure,
 )
+from neurocodec.reports.retina.page import _expansion, render, write_report
 
 
 def test_the_page_says_how_many_modes_the_data_decided():

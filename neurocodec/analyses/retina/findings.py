@@ -175,7 +175,7 @@ class RetinaAnalysis:
         """
         self.save(folder)
         # pages stand above analyses, and are drawn only where one is asked for
-        page = importlib.import_module("neurocodec.reports.retina")
+        page = importlib.import_module("neurocodec.reports.retina.page")
         return Path(page.write_report(self, folder, settings=dict(settings or {})))
 
     @property

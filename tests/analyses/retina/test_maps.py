@@ -17,8 +17,8 @@ from neurocodec.errors import CaptureError
 from neurocodec.nn.attribution.methods import InputGrad
 from neurocodec.nn.attribution.targets import Sum
 from neurocodec.reports.page import Drawing
-from neurocodec.reports.retina import render
-from neurocodec.reports.retina_figures import figures
+from neurocodec.reports.retina.figures import figures
+from neurocodec.reports.retina.page import render
 
 LAYERS = ["layer1", "layer2"]
 

@@ -9,8 +9,8 @@ from small_retina import CELLS, small_analysis, small_network, small_recording
 import neurocodec as nc
 from neurocodec.analyses.retina import pictures
 from neurocodec.reports.page import Drawing
-from neurocodec.reports.retina import render
-from neurocodec.reports.retina_figures import figures
+from neurocodec.reports.retina.figures import figures
+from neurocodec.reports.retina.page import render
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,8 @@ from neurocodec.reports.page import (
     run_facts,
     write_page,
 )
-from neurocodec.reports.retina_figures import figures
-from neurocodec.reports.retina_tension import tension_part
+from neurocodec.reports.retina.figures import figures
+from neurocodec.reports.retina.tension import tension_part
 
 MARGIN: Final = 0.5
 """Seconds before the first and after the last field that the explorer shows."""

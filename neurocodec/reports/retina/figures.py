@@ -14,7 +14,7 @@ from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.plotting import style, timeline
 from neurocodec.plotting.fields import is_light
 from neurocodec.reports.description import target_name
-from neurocodec.reports.retina_tension import tension_figures
+from neurocodec.reports.retina.tension import tension_figures
 
 
 def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
