@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from neurocodec import arguments, clock
+from neurocodec import arguments, clock, terms
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.identity.walk import digest, without_addresses
@@ -46,7 +46,7 @@ def labelled(
     coords
         As `xarray.DataArray` takes them; text becomes fixed-width unicode.
     name
-        A variable of `neurocodec.vocabulary.VARIABLES`.
+        A variable of `neurocodec.terms.VARIABLES`.
     units
         Overrides the vocabulary's units.
     **attrs
@@ -69,9 +69,9 @@ def labelled(
     >>> rate.attrs["units"], rate.cell.values.tolist()
     ('Hz', ['a', 'b'])
     """
-    if name not in v.VARIABLES:
-        raise unknown_name("variable", name, v.VARIABLES)
-    term = v.VARIABLES[name]
+    if name not in terms.VARIABLES:
+        raise unknown_name("variable", name, terms.VARIABLES)
+    term = terms.VARIABLES[name]
     known = {"units": units or term.units or "", "long_name": term.long_name}
     data = values if hasattr(values, "__dask_graph__") else np.asarray(values)  # a plan stays one
     array = xr.DataArray(data, dims=tuple(dims), coords=coords, name=name)

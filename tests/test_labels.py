@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from neurocodec import labels, vocabulary
+from neurocodec import labels, terms, vocabulary
 from neurocodec.errors import InputError, UnknownNameError
 
 
@@ -26,17 +26,17 @@ def series(**coords: Any) -> xr.DataArray:
     return xr.DataArray(np.zeros(size), coords, dims=list(coords))
 
 
-@pytest.mark.parametrize("name", vocabulary.VARIABLES)
+@pytest.mark.parametrize("name", terms.VARIABLES)
 def test_every_variable_is_made_with_its_units(name: str) -> None:
     array = labels.labelled([1.0], ["time"], name=name)
-    term = vocabulary.VARIABLES[name]
+    term = terms.VARIABLES[name]
     assert (array.name, array.attrs["long_name"]) == (name, term.long_name)
     assert array.attrs["units"] == (term.units or "")
     assert labels.labelled([1.0], ["time"], name=name, units="mV").attrs["units"] == "mV"
 
 
-def test_vocabulary_names_are_keys() -> None:
-    assert all(key == term.name for key, term in vocabulary.VARIABLES.items())
+def test_names_of_terms_are_keys() -> None:
+    assert all(key == term.name for key, term in terms.VARIABLES.items())
 
 
 def test_unknown_variable_is_refused() -> None:

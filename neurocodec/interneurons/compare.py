@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import arguments, labels
+from neurocodec import arguments, labels, terms
 from neurocodec import vocabulary as v
 from neurocodec.attribution.contributions import contributions
 from neurocodec.engine.samples import Samples
@@ -240,7 +240,7 @@ def _recorded(
     """Recording of interneurons, none of whose coordinates has the name of a score."""
     data = RecordedInterneurons.of(require_network(net), recording, variable)
     dims = {FOLD, SHIFT, CONTROL, DRAW, v.BOUND, v.LAYER, v.CHANNEL, v.MODE, v.TOKEN, v.Y, v.X}
-    own = {*v.VARIABLES, *dims, *net.layers}
+    own = {*terms.VARIABLES, *dims, *net.layers}
     labels.require_free_names(data.coords, own, "the recording")
     return data
 

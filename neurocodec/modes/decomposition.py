@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels, storage
+from neurocodec import labels, storage, terms
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, StorageError
 from neurocodec.identity.marks import Identity
@@ -331,7 +331,7 @@ def _require_alike(rows: Rows, dictionary: xr.DataArray) -> None:
             expected=f"dims {(rows.dim, *wanted)}, as the modes were fitted to",
             hint="modes.transform(tree['layer'])",
         )
-    name = rows.like.name if rows.like.name in v.VARIABLES else ""
+    name = rows.like.name if rows.like.name in terms.VARIABLES else ""
     units = str(rows.like.attrs.get("units", ""))
     for what, here, there in (
         ("variable", name, dictionary.attrs["variable"]),

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels
+from neurocodec import labels, terms
 from neurocodec import vocabulary as v
 from neurocodec.modes import summary as summaries
 from neurocodec.modes.coders import Coder
@@ -155,7 +155,7 @@ def _features(values: NDArray[Any], like: xr.DataArray, scale: float, *, name: s
         {v.MODE: np.arange(len(made)), **row.coords_along(like, features)},
         name=name,
         units=str(like.attrs.get("units", "")),
-        variable=like.name if like.name in v.VARIABLES else "",  # what was decomposed
+        variable=like.name if like.name in terms.VARIABLES else "",  # what was decomposed
     )
 
 

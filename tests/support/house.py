@@ -12,7 +12,7 @@ FIGURE = PACKAGE.parent / "docs" / "figures" / "house.svg"
 
 ORDER = (
     ("errors", "vocabulary", "identity"),
-    ("arguments", "clock"),
+    ("arguments", "clock", "terms"),
     ("labels",),
     ("storage", "kernels"),
     ("nn",),
@@ -33,7 +33,7 @@ ORDER = (
 """Each part of the package imports from the rows above it only; parts of a row are strangers."""
 
 GROUPS = {
-    "hall": "errors vocabulary arguments clock labels network zoo plot __main__",
+    "hall": "errors vocabulary terms arguments clock labels network zoo plot __main__",
     "machinery": "identity storage kernels nn engine rows",
     "sources": "stimuli simulation adapters",
     "questions": "attribution modes statistics categories cells fields maps perturbation "

@@ -17,6 +17,7 @@ from PIL import Image
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from neurocodec import terms
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.decoding import find_broken
 from neurocodec.adapters.images.labels import Labels, as_categories, labels_of
@@ -290,7 +291,7 @@ def _cut(values: NDArray[Any], key: tuple[Any, ...], first: int) -> NDArray[Any]
 
 def _labelled(array: ImageArray, names: list[str] | None) -> xr.DataArray:
     listed, places = array.images, list(array.places)
-    attrs = {"units": v.DIMENSIONLESS, "long_name": v.VARIABLES[v.STIMULUS].long_name}
+    attrs = {"units": v.DIMENSIONLESS, "long_name": terms.VARIABLES[v.STIMULUS].long_name}
     dims = (v.STIMULUS, v.COLOR, v.Y, v.X)
     variable = xr.Variable(dims, indexing.LazilyIndexedArray(array), attrs)
     coords: dict[str, Any] = {

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import clock
+from neurocodec import clock, terms
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.lazy import stored_variable
@@ -248,7 +248,7 @@ def _leave_rate(variables: Mapping[str, xr.Variable], time: NDArray[np.float64])
 
 
 def _described(name: str, variable: xr.Variable) -> xr.Variable:
-    term = v.VARIABLES[name]
+    term = terms.VARIABLES[name]
     described = variable.copy(deep=False)
     known = {"units": term.units or "1", "long_name": term.long_name}
     described.attrs = {**known, **variable.attrs}

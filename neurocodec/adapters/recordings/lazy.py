@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from neurocodec import terms
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, StorageError
 
@@ -101,7 +102,7 @@ def stored_variable(
 
 def stored_stimulus(path: Path, key: str, units: str, **options: Any) -> xr.Variable:
     """Frames (time, y, x) that stay in their file, labelled; light (time,) is one pixel."""
-    attrs = {"units": units, "long_name": v.VARIABLES[v.STIMULUS].long_name}
+    attrs = {"units": units, "long_name": terms.VARIABLES[v.STIMULUS].long_name}
     array = StoredArray(path, key, **options)
     lazy = indexing.LazilyIndexedArray(array)
     if len(array.shape) == 1:

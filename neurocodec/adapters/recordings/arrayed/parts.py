@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import arguments, clock
+from neurocodec import arguments, clock, terms
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.arrayed.bundle import SPIKES, cells_in, meaning, meant
@@ -112,7 +112,7 @@ def _labelled(stimulus: xr.Variable) -> Any:
 
 
 def _with_dims(stimulus: xr.Variable, dims: tuple[str, ...]) -> xr.Variable:
-    attrs = {"units": "1", "long_name": v.VARIABLES[v.STIMULUS].long_name}
+    attrs = {"units": "1", "long_name": terms.VARIABLES[v.STIMULUS].long_name}
     return xr.Variable(dims, stimulus._data, attrs)  # noqa: SLF001 - .data would read it
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import clock
+from neurocodec import clock, terms
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
 from neurocodec.adapters.recordings.frames.movies import RGB, movie
@@ -160,7 +160,7 @@ def _stored(series: Any, image_axes: str) -> xr.DataArray:
         Path(series.data.file.filename),
         series.data.name,
         dims,
-        {"units": str(series.unit), "long_name": v.VARIABLES[v.STIMULUS].long_name},
+        {"units": str(series.unit), "long_name": terms.VARIABLES[v.STIMULUS].long_name},
         axes=(0, 3, y, x) if coloured else (0, y, x),
         scale=float(series.conversion),
         offset=float(series.offset),
