@@ -10,17 +10,7 @@ from neurocodec import vocabulary as v
 
 @dataclass(frozen=True)
 class Term:
-    """A variable of the vocabulary.
-
-    Parameters
-    ----------
-    name
-        The variable's name in a Dataset.
-    long_name
-        What it is, in words.
-    units
-        UDUNITS string; None where the units are those of the network's target or layer.
-    """
+    """A variable: its name in a Dataset, what it is, and UDUNITS; None for those of the network."""
 
     name: str
     long_name: str
