@@ -13,11 +13,17 @@ taken as the file has them. Both models are fitted to the same frames and choose
 (the LN model by cross-validation, the CNN when to stop); the responses of the test part are used
 for these figures alone. Which segments are fitted to is chosen by the test part's stimulus, see
 `nc.fit_retina`; `--segments all` does without.
+
+Where single trials are known of the test part alone, `--glm` fits what a GLM has beyond the LN
+model (a constant, an exponent and the weights of own spikes) to the first half of them, in which
+the LN model's drive is held out, and judges both on the second half: bits per spike of single
+trials, and the correlation of mean rates as above.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -30,7 +36,9 @@ from numpy.typing import NDArray
 import neurocodec as nc
 from neurocodec.fitting.data import fitting_data
 from neurocodec.fitting.results import score_cells
+from neurocodec.fitting.trials import Trials, given, trials_of
 from neurocodec.nn.retina.linear_nonlinear import STA, fit_linear_nonlinear
+from neurocodec.nn.retina.spike_history import fit_spike_history
 
 RELIABLE = "reliable"
 
@@ -46,6 +54,46 @@ def averages(recording: xr.DataTree, segments: str) -> xr.Dataset:
     return score_cells(data, reached, reached, history)
 
 
+def spiking(recording: xr.DataTree, segments: str) -> xr.Dataset:
+    """Scores of LN models and GLMs on the second half of the test part."""
+    data = fitting_data(recording, segments=segments)
+    history = round(0.4 * data.frame_rate)
+    linear = fit_linear_nonlinear(data.frames, data.rates, data.blocks, history=history)
+    test, half = recording["test"].to_dataset(), len(data.test_frames) // 2
+    trials = trials_of(test, test, np.array(data.cells), [(0, len(data.test_frames), None)])
+    if not isinstance(trials, Trials):
+        sys.exit(trials)
+    start, seen = time.process_time(), data.test_frames[:half]
+    known = dataclasses.replace(linear, held_out=linear.drive(seen))
+    width = trials.bin_width
+    glm = fit_spike_history(known, trials.counts[:, :half], [(0, half)], bin_width=width)
+    rest = dataclasses.replace(
+        data,
+        test_frames=data.test_frames[half:],
+        test_responses=data.test_responses[:, half:],
+        test_spikes=trials.test_counts[:, half:].mean(axis=0) / width,
+        test_stretches=(),
+    )
+    later = Trials(trials.counts, trials.test_counts[:, half:], width)
+    said = given(glm, later, rest.test_frames, rest.stretches)
+    print(f"GLM of {len(data.cells)} cells: {time.process_time() - start:.1f} CPU s")
+    reached = rest.predicted(linear.predict)
+    return score_cells(rest, reached, reached, history, said)
+
+
+def tell(scores: xr.Dataset) -> None:
+    """Print what history is worth, cell by cell and in the median."""
+    good = scores[RELIABLE].values if RELIABLE in scores.coords else slice(None)
+    print("| model | median r | median bits per spike | cells with more bits |\n|---|---|---|---|")
+    bits = {end: scores[f"bits_per_spike{end}"].values[good] for end in ("_ln", "_glm")}
+    for name, end in (("LN", "_ln"), ("GLM", "_glm")):
+        r, more = np.nanmedian(scores[f"correlation{end}"].values[good]), ""
+        if end == "_glm":
+            more = f"{int((bits[end] > bits['_ln']).sum())} of {int(np.isfinite(bits[end]).sum())}"
+        print(f"| {name} | {r:.3f} | {np.nanmedian(bits[end]):.3f} | {more} |")
+    print("\n".join(f"{k}: {np.round(x, 2)}" for k, x in bits.items()))
+
+
 def line(name: str, values: NDArray[np.float64], ceiling: NDArray[np.float64], took: float) -> str:
     """One row of the table."""
     figures = (np.nanmedian(values), np.nanmean(values), np.nanmedian(values / ceiling))
@@ -59,9 +107,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("recording", type=Path, help="a file that nc.read_recording reads")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--segments", choices=["matching", "all"], default="matching")
+    parser.add_argument("--glm", action="store_true", help="what spike history is worth, alone")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     recording = nc.read_recording(options.recording)
+    if options.glm:
+        tell(spiking(recording, options.segments))
+        return
     start = time.process_time()
     scores = averages(recording, options.segments)
     good = scores[RELIABLE].values if RELIABLE in scores.coords else slice(None)

@@ -50,6 +50,7 @@ _WITHOUT_UNITS: Final = {
     "co_clustering": "part of the resamples with both cells together",
     "correlation": "Pearson correlation",
     "correlation_ln": "Pearson correlation of the LN model",
+    "correlation_glm": "Pearson correlation of the GLM's mean rate",
     "count": "number of times",
     "direction": "direction of a feature in a layer",
     "distinct_share": "part of the alive modes that are not near-copies",
@@ -122,6 +123,7 @@ _WITHOUT_UNITS: Final = {
     "ceiling": "highest correlation that the repeats allow",
     "signal_explained": "part of the variance that repeats share explained",
     "signal_explained_ln": "part explained by the LN model",
+    "signal_explained_glm": "part explained by the GLM's mean rate",
     "chance_correlation": "correlation reached by chance",
     "correlation_map": "correlation with every unit, all time",
     "correlation_selected": "correlation where the unit was chosen",
@@ -129,6 +131,7 @@ _WITHOUT_UNITS: Final = {
     "mode_correlation": "correlation with every loading, all time",
     "normalized_correlation": "correlation divided by its ceiling",
     "normalized_correlation_ln": "correlation of the LN model over the ceiling",
+    "normalized_correlation_glm": "correlation of the GLM's mean rate over the ceiling",
     "null_correlation": "correlation of shifted recordings",
     "p_value": "p-value",
     "control_correlation": "correlation that a null reaches, its mean",
@@ -185,6 +188,7 @@ _WITHOUT_UNITS: Final = {
 """Name -> long name."""
 
 _WITH_INTERVAL: Final = (
+    "signal_explained_glm bits_per_spike_glm "
     "accuracy area_difference area mean_normalized_accuracy chance_uniqueness pearson "
     "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
     "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
@@ -250,6 +254,9 @@ _TERMS: Final = {
             Term("best_lag", "time of the recording after the best unit", v.SECONDS),
             Term("best_pooling", "width over which the best unit's channel is pooled", "position"),
             Term("bits_per_spike", "Poisson log likelihood beyond the mean rate, a spike", v.BITS),
+            Term(
+                "bits_per_spike_glm", "bits per spike of the GLM, given the spikes before", v.BITS
+            ),
             Term("bits_per_spike_ln", "bits per spike of the LN model", v.BITS),
             Term("stimulus_shift_x", "shift of the stimulus to the right", "pixel"),
             Term("stimulus_shift_y", "shift of the stimulus downwards", "pixel"),

@@ -30,6 +30,7 @@ def explained(
     *,
     ending: str = "",  # of the names, such as "_ln"
     comment: str = "",
+    given: NDArray[Any] | None = None,  # predicted for `spikes` where these are of single trials
 ) -> dict[str, xr.DataArray]:
     """`EXPLAINED` of each cell, and the intervals of both over fifths of the time."""
     if len(measured) > 1:
@@ -37,10 +38,8 @@ def explained(
         ends = signal_explained_interval(measured, predicted)
     else:  # of one repeat nobody knows what is noise
         share, ends = (np.full((*n, measured.shape[-1]), np.nan) for n in ((), (2,)))
-    bits, ends_of_bits = (
-        bits_per_spike(spikes, predicted),
-        bits_per_spike_interval(spikes, predicted),
-    )
+    likely = predicted if given is None else given
+    bits, ends_of_bits = bits_per_spike(spikes, likely), bits_per_spike_interval(spikes, likely)
     bounds = {**(coords or {}), v.BOUND: np.array(v.BOUNDS)}
     made = {}
     for name, values, interval in zip(EXPLAINED, (share, bits), (ends, ends_of_bits), strict=True):

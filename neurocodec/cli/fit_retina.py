@@ -37,6 +37,8 @@ def add_fit_retina(command: argparse.ArgumentParser) -> None:
     add("--l2", type=float, metavar="WEIGHT", help="weight decay (1e-5 gaussian, 1e-3 others)")
     add("--seed", type=int, default=0, help="of the start and the order (%(default)s)")
     add("--seeds", type=int, default=1, metavar="N", help="networks, of seeds that follow (1)")
+    glm = "a GLM with spike history beside, where there are spikes of single trials (on)"
+    add("--glm", action=argparse.BooleanOptionalAction, default=True, help=glm)
     add("--device", help="cpu, cuda, cuda:1, ... (cpu)")
     add("--quiet", action="store_true", help="print nothing but errors")
     command.set_defaults(run=run_fit_retina)
@@ -65,6 +67,7 @@ def run_fit_retina(options: argparse.Namespace) -> None:
         device=options.device,
         out=options.out,
         name=options.recording.stem,
+        glm=options.glm,
         progress=not options.quiet,
     )
     picture = options.out / "scores.png"
@@ -95,12 +98,13 @@ def _segments(words: list[str] | None) -> Any:
 
 def table(scores: Any) -> str:
     """Write `RetinaFit.scores` as a table: one line per cell, then the median and the mean."""
-    columns = ("correlation", "correlation_ln", "ceiling")
+    glm = [name for name in ("correlation_glm",) if name in scores]
+    columns = ("correlation", "correlation_ln", *glm, "ceiling")
     values = np.stack([scores[name].values for name in columns], axis=1)
     names = [str(name) for name in scores[v.CELL].values]
     said = str(scores.attrs.get("responses", ""))
     lines = [f"correlation with held-out responses{', ' * bool(said)}{said}"]
-    lines.append(f"{'cell':<28} {'CNN':>7} {'LN':>7} ceiling (95 %)")
+    lines.append(f"{'cell':<28} {'CNN':>7} {'LN':>7}{'     GLM' * len(glm)} ceiling (95 %)")
     ends = _ends(scores)
     lines += [_line(n, row) + end for n, row, end in zip(names, values, ends, strict=True)]
     groups = {"cells": np.ones(len(names), dtype=bool)}
@@ -123,18 +127,19 @@ def of_seeds(ensemble: Any) -> list[str]:
 
 
 def _further(scores: Any) -> list[str]:
-    """Medians over cells of what is said beside correlations: CNN and LN model."""
+    """Medians over cells of what is said beside correlations, by model."""
     about = {
         "signal_explained": "explained of the variance that repeats share",
         "bits_per_spike": "bits per spike (Poisson, beyond the mean rate)",
     }
     found = []
     for name, text in about.items():
-        values = [scores[k].values for k in (name, f"{name}_ln") if k in scores]
-        if values and all(np.isfinite(x).any() for x in values):
-            cnn, linear = (np.nanmedian(x) for x in values)
-            found.append(f"{text}, median: CNN {cnn:.3f}, LN {linear:.3f}")
-    return found
+        models = {"CNN": name, "LN": f"{name}_ln", "GLM": f"{name}_glm"}
+        values = {k: scores[x].values for k, x in models.items() if x in scores}
+        if values and all(np.isfinite(x).any() for x in values.values()):
+            medians = ", ".join(f"{k} {np.nanmedian(x):.3f}" for k, x in values.items())
+            found.append(f"{text}, median: {medians}")
+    return [*found, *(f"GLM {said}" for said in [str(scores.attrs.get("glm", ""))] if said)]
 
 
 def _ends(scores: Any) -> list[str]:

@@ -34,6 +34,7 @@ from neurocodec.fitting.segments import (
     select_matching,
     stretches_of,
 )
+from neurocodec.fitting.trials import Trials, trials_of
 from neurocodec.labels import require_free_names
 from neurocodec.storage.encoding import storable_coords
 
@@ -47,7 +48,9 @@ SCORES: Final = (
 )
 """What a fit says of each cell."""
 CEILING_INTERVAL: Final = "ceiling_interval"
-OWN: Final = (*SCORES, CEILING_INTERVAL, *names_of(("", "_ln")), v.BOUND, v.SEED)
+OF_GLM: Final = ("correlation_glm", "normalized_correlation_glm")
+"""What it says beside where the recording has spikes of single trials."""
+OWN: Final = (*SCORES, *OF_GLM, CEILING_INTERVAL, *names_of(("", "_ln", "_glm")), v.BOUND, v.SEED)
 """Names that coordinates of cells cannot have."""
 
 
@@ -67,6 +70,7 @@ class FittingData:
     borders: tuple[int, ...] = ()  # first frames of stretches to fit to
     smoothing: float = 0.0  # of the responses to be judged on, s.d. in seconds; 0 as they came
     test_spikes: NDArray[np.float64] | None = None  # (time, cell) in Hz; where others are smoothed
+    trials: Trials | str = "no trials"  # spikes of single ones, or why there are none
 
     @property
     def cells(self) -> list[str]:
@@ -155,6 +159,7 @@ def fitting_data(
         borders=tuple(a for a, _, _ in used),
         smoothing=smooth,
         test_spikes=_spikes(judged, rates[v.CELL].values, ends) if smooth else None,
+        trials=trials_of(training, judged, rates[v.CELL].values, ends),
     )
 
 

@@ -19,10 +19,12 @@ from neurocodec.errors import InputError
 from neurocodec.fitting.data import FittingData, default_history, fitting_data
 from neurocodec.fitting.results import RetinaFit, save_fit, score_cells, together
 from neurocodec.fitting.segments import Segments
+from neurocodec.fitting.trials import Given, given
 from neurocodec.network import Network
 from neurocodec.nn.device import device_named
 from neurocodec.nn.retina.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
 from neurocodec.nn.retina.model import Readout, RetinaCNN, RetinaConfig
+from neurocodec.nn.retina.spike_history import SpikeHistory, fit_spike_history
 from neurocodec.nn.retina.spikes import predict
 from neurocodec.nn.retina.training import Blocks, History, TrainingConfig, train_retina
 from neurocodec.storage.claims import claimed
@@ -60,6 +62,7 @@ def fit_retina(
     device: str | None = None,
     out: PathLike | None = None,
     name: str = "fitted-retina",
+    glm: bool = True,
     progress: bool = True,
 ) -> RetinaFit:
     """Fit the ganglion-cell CNN, and an LN model beside it, to a recording.
@@ -121,6 +124,10 @@ def fit_retina(
         interrupted goes on from its checkpoints there.
     name
         Of the network.
+    glm
+        Fit a generalised linear model beside them too: the LN model, times what a cell's own last
+        spikes do. It needs spike counts of single trials (whole numbers); where the recording has
+        none, the log and `scores.attrs["glm"]` say so.
     progress
         Show a progress bar.
 
@@ -150,6 +157,7 @@ def fit_retina(
     >>> fit.scores.correlation.sizes["cell"], fit.network.outputs
     (2, ('a', 'b'))
     """
+    glm = arguments.flag("glm", glm, hint="glm=False")
     seed = arguments.whole("seed", seed, 0, hint="seed=0")
     seeds = arguments.whole("seeds", seeds, hint="seeds=3")
     one_of("readout", readout, get_args(Readout))
@@ -185,14 +193,38 @@ def fit_retina(
         stimulus_mean=linear.mean,
         stimulus_deviation=linear.deviation,
     )
+    spiking = _glm(data, linear) if glm else None
     fits = []
     for one in range(seed, seed + seeds):
         config = dataclasses.replace(training, seed=one)
         checkpoint = folder and folder / _checkpoint(one, seed)
         told: dict[str, Any] = {"name": name, "place": place, "progress": progress}
-        fits.append(_fit(data, linear, model, config, checkpoint=checkpoint, **told))
+        fits.append(_fit(data, linear, spiking, model, config, checkpoint=checkpoint, **told))
     fit = together(fits, range(seed, seed + seeds))
     return fit if folder is None else _finished(fit, folder)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Glm:
+    """The GLMs and what they predict, or why there are none."""
+
+    said: str
+    model: SpikeHistory | None = None
+    given: Given | None = None
+
+
+def _glm(data: FittingData, linear: LinearNonlinear) -> _Glm:
+    """Fit the GLMs, or tell the log why there are none."""
+    why = data.trials
+    if linear.filters.shape[1] < 2:
+        why = "a history of one frame has no spikes before its answer"
+    if isinstance(why, str):
+        logger.info("no GLM: %s", why)
+        return _Glm(f"none: {why}")
+    blocks, width = data.blocks, why.bin_width
+    model = fit_spike_history(linear, why.counts, blocks, bin_width=width)
+    said = f"own spikes of the last {model.history.shape[1] * width:.2g} s"
+    return _Glm(said, model, given(model, why, data.test_frames, data.stretches))
 
 
 def _told_history(frame_rate: float) -> int:
@@ -214,6 +246,7 @@ def _pair(name: str, value: Any, hint: str) -> tuple[int, int]:
 def _fit(
     data: FittingData,
     linear: LinearNonlinear,
+    spiking: _Glm | None,
     model: RetinaConfig,
     config: TrainingConfig,
     *,
@@ -228,10 +261,13 @@ def _fit(
     losses = _train(module, data, config, checkpoint, progress=progress)
     network = _network(module.cpu().eval(), data, name)
     reached = data.predicted(lambda frames: predict(module, torch.from_numpy(frames)).numpy())
-    scores = score_cells(data, reached, data.predicted(linear.predict), model.history)
+    judged = data.predicted(linear.predict)
+    scores = score_cells(data, reached, judged, model.history, spiking and spiking.given)
+    scores.attrs |= {"glm": spiking.said} if spiking else {}
     facts = {"model": model.to_dict(), "training": config, "segments": data.segments}
     scores = labels.stamp(scores, "nc.fit_retina", weights=network.weights_sha256, **facts)
-    return RetinaFit(network, linear, scores, losses)
+    glm = spiking.model if spiking else None
+    return RetinaFit(network, linear, scores, losses, spike_history=glm)
 
 
 def _checkpoint(seed: int, first: int) -> str:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from neurocodec import labels, storage
 from neurocodec import vocabulary as v
 from neurocodec.cells.explained import EXPLAINED, explained
-from neurocodec.fitting.data import CEILING_INTERVAL, SCORES, FittingData
+from neurocodec.fitting.data import CEILING_INTERVAL, OF_GLM, SCORES, FittingData
+from neurocodec.fitting.trials import Given
 from neurocodec.kernels.ceiling import ceiling_interval, repeat_ceiling
 from neurocodec.kernels.correlation import correlate
 from neurocodec.network import Network
 from neurocodec.nn.retina.linear_nonlinear import LinearNonlinear
+from neurocodec.nn.retina.spike_history import SpikeHistory
 from neurocodec.nn.retina.training import History
 from neurocodec.storage.files import existing_folder
 from neurocodec.zoo import WEIGHTS, save_model
@@ -47,13 +49,18 @@ class RetinaFit:
         the variance that repeats share which the CNN explains (Sahani and Linden 2003; NaN of one
         repeat), `bits_per_spike` the Poisson log likelihood of the spikes beyond that of their
         mean rate; both of the LN model too (`_ln`), with intervals of 95 % over fifths of the test
-        part (`_interval`). The attribute `comment` names the smoothing of the responses.
+        part (`_interval`). The attribute `comment` names the smoothing of the responses. Where a
+        GLM was fitted all of them have one of it (`_glm`): correlations and `signal_explained` of
+        its mean rate over 100 simulated trials, `bits_per_spike` of single trials, given the
+        spikes before. The attribute `glm` says why there is none.
     history
         Losses of the CNN by epoch.
     files
         What was written, where `out` was given.
     networks
         Of all seeds, `network` first.
+    spike_history
+        The GLMs of the same cells, the LN models with spike history; None where there are none.
     ensemble
         Scores of the CNN by `seed` and cell, and of each its mean over seeds (`_mean`) and, of two
         seeds and more, its standard deviation (`_spread`).
@@ -66,6 +73,7 @@ class RetinaFit:
     files: tuple[Path, ...] = ()
     networks: tuple[Network, ...] = ()
     ensemble: xr.Dataset | None = None
+    spike_history: SpikeHistory | None = None
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -79,11 +87,13 @@ class RetinaFit:
             f" ({(net.history or 0) / net.frame_rate:.2g} s)" if net.frame_rate else ""
         )
         cnn, linear = median.values()
+        spiking = OF_GLM[0] in self.scores and np.nanmedian(self.scores[OF_GLM[0]].values)
+        third = f", of the GLM {spiking:.2f}" if self.spike_history else ""
         return "\n".join(
             [
                 f"<RetinaFit of {self.scores.sizes[v.CELL]} cells>",
                 f"  network {net.name}, layers {', '.join(net.layers)}, history {window}",
-                f"  correlation {cnn:.2f}, of the LN model {linear:.2f}, medians: .scores",
+                f"  correlation {cnn:.2f}, of the LN model {linear:.2f}{third}, medians: .scores",
                 f"  {self.history.epochs} epochs: .history",
                 *self._of_seeds(),
             ]
@@ -99,7 +109,11 @@ class RetinaFit:
 
 
 def score_cells(
-    data: FittingData, reached: NDArray[Any], reached_ln: NDArray[Any], history: int
+    data: FittingData,
+    reached: NDArray[Any],
+    reached_ln: NDArray[Any],
+    history: int,
+    glm: Given | None = None,
 ) -> xr.Dataset:
     """Correlation of predicted rates with the mean of the repeats, and its ceiling, by cell."""
     # Rates (time - history + 1, cell). `ceiling = sqrt(SP / Var(mean of the repeats))` (Schoppe et
@@ -110,6 +124,9 @@ def score_cells(
     ceiling = repeat_ceiling(measured) if len(measured) > 1 else nothing
     found = _matched(reached, mean), _matched(reached_ln, mean)
     values = dict(zip(SCORES, (*found, ceiling, *(x / ceiling for x in found)), strict=True))
+    if glm is not None:
+        reached_glm = _matched(glm.mean, mean)
+        values |= zip(OF_GLM, (reached_glm, reached_glm / ceiling), strict=True)
     coords = {k: (v.CELL, np.array(x)) for k, x in data.coords.items()}
     said = smoothing_in_words(data.smoothing)
     about = f"held-out test part, {said}"
@@ -124,6 +141,9 @@ def score_cells(
     for predicted, ending in ((reached, ""), (reached_ln, "_ln")):
         spikes = data.spikes(history)
         made |= explained(measured, spikes, predicted, coords, ending=ending, comment=about)
+    if glm is not None:
+        more: dict[str, Any] = {"ending": "_glm", "comment": about, "given": glm.rates}
+        made |= explained(measured, glm.spikes, glm.mean, coords, **more)
     return xr.Dataset(made, attrs={"responses": said})
 
 
@@ -171,6 +191,8 @@ def save_fit(fit: RetinaFit, folder: Path) -> RetinaFit:
         {"best_epoch": fit.history.best_epoch},
     )
     nodes = {"scores": fit.scores, "linear_nonlinear": _linear_dataset(fit), "history": history}
+    if fit.spike_history is not None:
+        nodes["spike_history"] = _glm_dataset(fit.spike_history, fit.scores[v.CELL])
     if len(fit.seeds) > 1 and fit.ensemble is not None:
         nodes["ensemble"] = fit.ensemble
     tree = xr.DataTree.from_dict(nodes)
@@ -203,4 +225,19 @@ def _linear_dataset(fit: RetinaFit) -> xr.Dataset:
         },
         {v.CELL: cell, v.LAG: (v.LAG, lag, {"units": v.SECONDS})},
         {"stimulus_mean": linear.mean, "stimulus_deviation": linear.deviation},
+    )
+
+
+def _glm_dataset(glm: SpikeHistory, cell: xr.DataArray) -> xr.Dataset:
+    """What the GLMs have beyond the LN models: constant, exponent, and weights of own spikes."""
+    lag = -np.arange(glm.history.shape[1], 0, -1) * glm.bin_width
+    one = {"units": v.DIMENSIONLESS}
+    return xr.Dataset(
+        {
+            "weight": ((v.CELL, v.LAG), glm.history, one),
+            "constant": (v.CELL, glm.constants, one),
+            "exponent": (v.CELL, glm.exponents, one),
+        },
+        {v.CELL: cell, v.LAG: (v.LAG, lag, {"units": v.SECONDS})},
+        {"bin_width": glm.bin_width},
     )

@@ -14,10 +14,11 @@ from neurocodec.plotting import style
 HEIGHT = 3.0
 LINES = {"ceiling": ("_", "0.4", "ceiling of the repeats"), "correlation": ("o", "C0", "CNN")}
 LINES["correlation_ln"] = ("s", "C1", "LN model")
+LINES["correlation_glm"] = ("^", "C2", "GLM")
 
 
 def plot_fit(scores: xr.Dataset) -> Figure:
-    """Draw the correlation of every cell with held-out responses: CNN, LN model and ceiling.
+    """Draw the correlation of every cell with held-out responses: models and ceiling.
 
     Parameters
     ----------
@@ -27,8 +28,9 @@ def plot_fit(scores: xr.Dataset) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        One axis; cells in falling order of the CNN's correlation; a bar over the 95 % interval of
-        the ceiling, a cross at 0 where that is not above 0. The title has the smoothing.
+        One axis with CNN, LN model and, where there is one, GLM; cells in falling order of the
+        CNN's correlation; a bar over the 95 % interval of the ceiling, a cross at 0 where that is
+        not above 0. The title has the smoothing.
 
     Examples
     --------
@@ -43,6 +45,8 @@ def plot_fit(scores: xr.Dataset) -> Figure:
     order = np.argsort(-np.nan_to_num(scores["correlation"].values, nan=-2.0), kind="stable")
     places = np.arange(len(order))
     for name, (marker, color, label) in LINES.items():
+        if name not in scores and name.endswith("_glm"):
+            continue
         values = scores[name].values[order]
         shown = f"{label}, median {np.nanmedian(values):.2f}" if np.isfinite(values).any() else ""
         ax.plot(

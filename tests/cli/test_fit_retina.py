@@ -31,6 +31,18 @@ def test_what_is_explained_stands_below_where_it_is_known():
     assert not [line for line in lines if "variance" in line]
 
 
+def test_a_glm_has_a_column_and_its_bits_or_a_reason():
+    names = ["correlation", "correlation_ln", "correlation_glm", "ceiling"]
+    names += [f"bits_per_spike{end}" for end in ("", "_ln", "_glm")]
+    scores = xr.Dataset({k: ("cell", [0.5, 0.7]) for k in names}, {"cell": ["a", "b"]})
+    lines = table(scores).splitlines()
+    assert lines[1].split()[:4] == ["cell", "CNN", "LN", "GLM"]
+    assert lines[2].split() == ["a", *["0.500"] * 4]
+    assert lines[-1].endswith("median: CNN 0.600, LN 0.600, GLM 0.600")
+    without = scores[["correlation", "correlation_ln", "ceiling"]].assign_attrs(glm="none: rates")
+    assert table(without).splitlines()[-1] == "GLM none: rates"
+
+
 def test_seeds_are_told_where_there_are_several():
     row = {"correlation_mean": ("cell", [0.5, 0.7]), "correlation_spread": ("cell", [0.1, 0.2])}
     each = {"correlation": (("seed", "cell"), [[0.5, 0.7]] * 3)}

@@ -123,6 +123,30 @@ def test_the_result_says_what_it_is_and_where_from(fit):
     assert fit.network.output_coords["reliable"] == [True, False, True]
 
 
+def test_a_glm_stands_beside_the_ln_model(fit):
+    scores, glm = fit.scores, fit.spike_history
+    assert scores.attrs["glm"] == "own spikes of the last 0.05 s"
+    assert glm.history.shape == (3, 5)  # all bins in which a window of 6 frames has spikes before
+    assert float(abs(scores.correlation_glm - scores.correlation_ln).max()) < 0.05  # Poisson cells
+    low, high = scores.bits_per_spike_glm_interval.transpose("bound", "cell").values
+    bits = scores.bits_per_spike_ln.values[:2]
+    assert ((low[:2] < bits) & (bits < high[:2])).all()
+    assert "of the GLM" in repr(fit)
+
+
+def test_rates_have_no_glm_and_the_log_says_so_once(caplog):
+    parts = {k: _part(n, 2, i) for i, (k, n) in enumerate({"train": 300, "test": 60}.items())}
+    parts["train"] = parts["train"].assign(firing_rate=parts["train"].spike_count.mean("repeat"))
+    parts["train"] = parts["train"].drop_vars("spike_count")
+    with caplog.at_level("INFO"):
+        fit = nc.fit_retina(xr.DataTree.from_dict(parts), seeds=2, **QUICK)
+    why = "what is fitted to are firing rates, not spike counts of single trials"
+    assert [r.getMessage() for r in caplog.records].count(f"no GLM: {why}") == 1
+    assert fit.scores.attrs["glm"] == f"none: {why}"
+    assert fit.spike_history is None
+    assert "correlation_glm" not in fit.scores
+
+
 def test_every_analysis_takes_the_fitted_network(fit):
     movie = _part(60, 1, 2)
     options = {"target": nc.targets.Sum(), "baseline": "mean", "progress": False}
@@ -138,6 +162,7 @@ def test_a_saved_fit_comes_back(tmp_path):
     xr.testing.assert_identical(nc.respond(again, movie), nc.respond(fit.network, movie))
     found = nc.open(tmp_path / "fit.nc")
     xr.testing.assert_equal(found["scores"].to_dataset(), fit.scores)
+    np.testing.assert_array_equal(found["spike_history"].weight, fit.spike_history.history)
     np.testing.assert_array_equal(found["linear_nonlinear/filter"], fit.linear_nonlinear.filters)
     assert found["history/loss"].values.tolist() == fit.history.loss
 

@@ -424,12 +424,16 @@ def test_what_is_explained_and_bits_per_spike_are_of_the_median_cell_with_its_in
         found[f"{name}_interval"] = (("bound", "cell"), ends)
         found[f"{name}_ln"] = ("cell", [0.5, 0.2, 0.3, 0.7])
         found[f"{name}_ln_interval"] = (("bound", "cell"), ends - 0.05)
-    row = {k: ("cell", [0.5] * 4) for k in ("correlation", "correlation_ln")}
+        found[f"{name}_glm"] = ("cell", [0.6, 0.3, 0.4, 0.8])
+        found[f"{name}_glm_interval"] = (("bound", "cell"), ends + 0.05)
+    row = {k: ("cell", [0.5] * 4) for k in ("correlation", "correlation_ln", "correlation_glm")}
     scores = xr.Dataset({**found, **row}, {"bound": ["low", "high"]})
     text = Page(render(dataclasses.replace(small_analysis(), scores=scores), drawn, {})).text
     # of the cells whose ceiling is above 0, the middle one is the third
     assert "The model explains 0.35 (95 %: 0.20 to 0.50) of the variance that the repeats" in text
-    assert "the LN model 0.30 (95 %: 0.15 to 0.45) (explained signal power" in text
+    assert "the LN model 0.30 (95 %: 0.15 to 0.45), the GLM's mean rate 0.40" in text
+    assert "those of the GLM, which is given each trial's spikes before, 0.40 (95 %:" in text
+    assert "a GLM with spike history (the mean of simulated trials) 0.50" in text
     assert (
         "Its rates are worth 0.35 (95 %: 0.20 to 0.50) bits per spike, the LN model's 0.30" in text
     )

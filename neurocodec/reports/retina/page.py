@@ -187,17 +187,18 @@ def _scores(analysis: RetinaAnalysis) -> dict[str, Any] | None:
     scores = analysis.scores
     if scores is None:
         return None
-    names = ("correlation", "correlation_ln", "ceiling")
+    spiking = "correlation_glm" in scores
+    names = ("correlation", "correlation_ln", "ceiling", *["correlation_glm"] * spiking)
     found = {name: scores[name].values for name in names}
     medians = {k: np.nanmedian(x) if np.isfinite(x).any() else np.nan for k, x in found.items()}
     better = int((found["correlation"] > found["correlation_ln"]).sum())
     said = str(scores.attrs.get("responses", ""))
     told = {"better": better, "all": scores.sizes[v.CELL], "said": said}
-    return {**medians, **told, "explained": _explained(scores, "", "_ln")}
+    return {**medians, **told, "explained": _explained(scores, "", "_ln", *["_glm"] * spiking)}
 
 
 def _explained(found: xr.Dataset, *endings: str) -> dict[str, list[str]]:
-    """Median cell, with its interval, by what is explained: of the model, of the LN model."""
+    """Median cell, with its interval, by what is explained: of the model, of those beside it."""
     if any(f"{name}{ending}" not in found for name in EXPLAINED for ending in endings):
         return {}
     return {name: [_median_cell(found, f"{name}{e}") for e in endings] for name in EXPLAINED}
