@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one test process per core: threads would only fight
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,5 +17,7 @@ else:
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 # the same examples in every run: a rare one is looked for by hand, not met by chance in CI
-settings.register_profile("repeatable", derandomize=True)
+settings.register_profile(  # a busy machine draws slowly
+    "repeatable", derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("repeatable")
