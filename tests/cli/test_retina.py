@@ -136,6 +136,7 @@ def measured(recordings, tmp_path):
     return ["retina", *files, *options]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_png_only")
 def test_a_recording_and_its_interneurons(measured, recordings, out):
     chirp = ["--interneurons", str(recordings / "chirp.h5"), "--spot", "5"]
@@ -170,6 +171,7 @@ def test_a_recording_and_its_interneurons(measured, recordings, out):
         assert (out / "figures" / f"{name}.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_undrawn")
 def test_a_fit_says_how_to_go_on(recordings, tmp_path, capsys):
     file, out = str(recordings / "r.h5"), str(tmp_path / "fit")
@@ -184,6 +186,7 @@ def test_a_fit_says_how_to_go_on(recordings, tmp_path, capsys):
     assert nc.open(result / "responses.nc").recorded_firing_rate.sizes["cell"] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_undrawn")
 def test_no_moments_no_fields(measured, out):
     assert main([*measured, "--moments", "0", "--mode-seeds", "0", "--out", str(out)]) == 0
@@ -262,6 +265,7 @@ def test_interneurons_are_shown_in_the_light_that_the_model_takes(recordings):
     assert load_interneurons(file, small, "local", 3.0).attrs["geometry"] == "disc"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_png_only")
 def test_quiet_is_quiet_and_a_rerun_gives_the_same(finished, capsys):
     arguments, folder = finished

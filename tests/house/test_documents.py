@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import neurocodec as nc
 
 DOCS = Path(nc.__file__).parents[1] / "docs"
@@ -22,6 +24,7 @@ def test_own_models_run_as_written(capsys):
     assert names["sta"].dims == ("cell", "lag", "color", "y", "x")
 
 
+@pytest.mark.slow
 def test_the_retina_runs_as_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = BLOCK.findall((DOCS / "retina.md").read_text("utf-8"))

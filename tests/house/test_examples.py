@@ -39,6 +39,7 @@ def test_the_page_about(page, tmp_path, monkeypatch):
         exec(compile(code, f"docs/{page}.md", "exec"), {})  # noqa: S102 - ours
 
 
+@pytest.mark.slow
 def test_own_recording(tmp_path):
     """With a small file; one that is simulated goes the same way in docs/retina.md."""
     parts = {f"/{name}": small_recording(400) for name in ("train", "test")}
@@ -94,6 +95,7 @@ def test_resnet50_images(photographs, options):
     np.testing.assert_array_equal(nc.open(out)["layer1.0"].activation, tree["layer1.0"].activation)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small")
 def test_resnet50_maps(photographs, monkeypatch):
     """Random weights: maps of the one mode, drawn for one image."""

@@ -91,6 +91,7 @@ def test_versions_agree(environment: Path) -> None:
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_main_job_runs_from_the_wheel(environment: Path, tmp_path: Path) -> None:
     """On a second of the movie and with a mode for each of eight channels; `.ci/run` does more."""
     out = tmp_path / "retina"
@@ -132,6 +133,7 @@ assert nc.open("contributions.nc").identical(contributions)
 """
 
 
+@pytest.mark.slow
 def test_images_and_netcdf_need_no_extra(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     done = subprocess.run(

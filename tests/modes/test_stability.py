@@ -106,6 +106,7 @@ def test_accidents_of_few_rows_are_not_above_chance(kind):
     assert result.above_chance.mean() <= 0.05
 
 
+@pytest.mark.slow
 def test_slow_channels_that_have_nothing_to_do_with_each_other_are_not_above_chance():
     """Neighbouring frames are no independent rows: slow channels go together by accident."""
     limits, above = [], []

@@ -240,6 +240,7 @@ def assert_flat(few, many):
     assert many - few < 0.2 * (MANY - FEW) * bytes_of_a_row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "whole",
     [False, True],

@@ -584,6 +584,7 @@ def peak(call):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_draws(monkeypatch) -> None:
     """400 more draws would be 32 MB of class means, or 6 MB of sums over samples."""
     monkeypatch.setattr(dimensions, "_MEMORY", 2**18)

@@ -224,6 +224,7 @@ with ThreadPoolExecutor(4) as pool:
 """
 
 
+@pytest.mark.slow
 def test_threads_save_and_open(tmp_path):
     elsewhere(IN_THREADS, tmp_path)
 

@@ -11,7 +11,13 @@ CASES, TOGETHER = 240, 12
 AGAIN = "python tests/witness/run.py --show --cases 1 --first"
 
 
-@pytest.mark.parametrize("first", range(0, CASES, TOGETHER))
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(first, marks=pytest.mark.slow if first >= CASES // 4 else ())
+        for first in range(0, CASES, TOGETHER)
+    ],
+)
 def test_the_toolkit_agrees_with_the_plain_reference(first) -> None:
     done = [run_case(seed) for seed in range(first, first + TOGETHER)]
     wrong = [o for o in done if o.kind in ("differs", "crashed")]

@@ -96,6 +96,7 @@ def found():
     return analyse(patches()[0])
 
 
+@pytest.mark.slow
 def test_both_a_middle_and_a_late_layer_are_mapped(found):
     assert {*found.maps} == {"early", "late"}
     assert not found.left_out

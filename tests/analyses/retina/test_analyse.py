@@ -408,6 +408,7 @@ def test_an_analysis_is_printed_in_ten_lines():
     assert len(repr(found.dynamics).splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_page_of_any_module_is_a_call_away(tmp_path):
     parts = nn.Sequential(nn.Conv2d(HISTORY, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(98, 3))
     net = nc.Network(parts, {"first": "0"}, history=HISTORY, frame_rate=100.0, name="mine")

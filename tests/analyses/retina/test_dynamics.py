@@ -100,6 +100,7 @@ def test_near_copies_are_one_mode_and_examples_of_one_mode_have_one() -> None:
         assert float(alone.firing_rate[i]) == float(rate) > 1
 
 
+@pytest.mark.slow
 def test_the_tree_of_the_analysis_survives_a_file(tmp_path) -> None:
     tree = small_analysis().dynamics.tree()
     assert set(tree.children) == {"layer1", "layer2"}

@@ -31,6 +31,7 @@ CASES = {
     "shufflenet_v2_x0_5": ["stage2.1", "stage3.0.branch2.3", "conv5"],
 }
 
+LARGE = {"densenet121", "resnext50_32x4d", "efficientnet_b0", "convnext_tiny"}
 CHANNELS_LAST = {"features.3.1.block.2"}  # a layer norm between two permutations
 
 
@@ -77,7 +78,9 @@ def build(name):
     return getattr(models, name)()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(c, marks=pytest.mark.slow if c in LARGE else ()) for c in CASES]
+)
 def test_act_grad_of_stock_networks(name):
     module = seeded(partial(build, name)).double().eval()
     net = nc.Network(copy.deepcopy(module), layers=CASES[name])

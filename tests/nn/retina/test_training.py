@@ -49,6 +49,7 @@ def _train(movie, module=None, **options):
     return module, history
 
 
+@pytest.mark.slow
 def test_it_learns_cells_that_look_at_one_pixel():
     frames, _, counts = _recording(5000, seed=1)
     module = RetinaCNN(dataclasses.replace(MODEL, batch_norm="channel", channels=(4, 4)))
