@@ -19,6 +19,8 @@ CLEAR: Final = 0.98
 """Quantile of the opacity that is drawn as wholly clear."""
 MOST: Final = 400
 """Pictures in a figure."""
+ROUNDING: Final = 1e-3
+"""By which pictures may leave the range that a screen has."""
 
 
 def plot_pictures(
@@ -151,6 +153,13 @@ def seen(one: xr.DataArray, clear: xr.DataArray | None) -> NDArray[np.float64]:
 def displayed(image: xr.DataArray) -> NDArray[np.float64]:
     """Picture (y, x, 3) from 0 to 1 of an image that people look at."""
     values = np.asarray(image.transpose(v.Y, v.X, ...), dtype=float)
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):
+        raise InputError(
+            came=f"pictures from {low:.3g} to {high:.3g}",
+            expected="from 0 (black) to 1, as people see them, not as a network takes them",
+            hint="images * deviation + mean of the network's preprocessing; images / 255 of bytes",
+        )
     picture: NDArray[np.float64] = np.clip(_in_three(np.atleast_3d(values)), 0, 1)
     return picture
 

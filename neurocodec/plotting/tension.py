@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.plotting import style
+from neurocodec.plotting.pictures import displayed
 
 BRIGHT: Final = 0.99
 """Quantile, over the images of a feature, of the map value that is drawn fully bright."""
@@ -134,7 +135,7 @@ def plot_tension_maps(
         pair[0, 0].set_ylabel(style.plain(rows[place] if rows else "image"), fontsize=style.TEXT)
         for column in range(count):
             here = {v.RANKING: place, v.STIMULUS: column}
-            pair[0, column].imshow(_picture(images.isel(here)))
+            pair[0, column].imshow(displayed(images.isel(here)))
             excited, inhibited = (np.asarray(x.isel(here)) for x in (plus, minus))
             pair[1, column].imshow(tension_colors(excited, inhibited, limit))
     for ax in grid.flat:
@@ -257,12 +258,6 @@ def _of_feature(found: Any, feature: Any) -> Any:
 def _colors(names: Mapping[str, Any] | None) -> list[str]:
     every = style.CATEGORIES
     return [every[i % len(every)] for i in range(len(names or ()))]
-
-
-def _picture(image: xr.DataArray) -> NDArray[Any]:
-    if v.COLOR in image.dims:
-        return np.asarray(image.transpose(v.Y, v.X, v.COLOR))
-    return np.repeat(np.asarray(image.transpose(v.Y, v.X))[..., None], 3, -1)
 
 
 def _legend(ax: Axes, limit: float) -> None:

@@ -98,3 +98,14 @@ def test_the_axis_of_losses_has_numbers(losses):
 def test_what_cannot_be_drawn_is_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("wrong", [2.0, -0.5, np.nan])
+def test_pictures_as_a_network_takes_them_are_refused_not_clipped(wrong):
+    maps = xr.DataArray(np.ones((1, 1, 2, 2)), dims=("ranking", "stimulus", "y", "x"))
+    maps = maps.assign_coords(x=[0, 1])
+    rows = xr.Dataset({"excitation_map": maps, "inhibition_map": maps})
+    pictures = maps / 2
+    nc.plot.tension_maps(rows, pictures + 0.5 + 5e-4)
+    with pytest.raises(InputError, match="from 0 .black. to 1"):
+        nc.plot.tension_maps(rows, xr.where(pictures.x > 0, pictures, wrong))
