@@ -93,7 +93,7 @@ def _images(
         one, clear = made.isel(where), found[v.OPACITY].isel(where)
         ax = grid[place[0], place[1] + before]
         ax.imshow(seen(one.assign_attrs(made.attrs), clear if mask else None))
-        ax.set_title(style.plain(_words(found, where)), fontsize=style.TEXT - 1)
+        ax.set_title(style.plain(", ".join(_words(found, where))), fontsize=style.TEXT - 1)
     given = made if images is None else images
     for row in range(rows * before):
         where = _where(made, outer, (row, 0))
@@ -123,7 +123,8 @@ def _movies(found: xr.Dataset, made: xr.DataArray, outer: list[Any], title: str)
                 label = f"{float(made[v.LAG][int(lag)]):.3g} {unit}".strip()
                 ax.set_xlabel(style.plain(label), fontsize=style.TEXT - 1)
                 ax.xaxis.set_label_position("top")
-        grid[row, 0].set_ylabel(style.plain(_words(found, where)), fontsize=style.TEXT - 1)
+        words = "\n".join(_words(found, where))  # a row is too low for one line
+        grid[row, 0].set_ylabel(style.plain(words), fontsize=style.TEXT - 1)
     return _finished(figure, grid, title)
 
 
@@ -170,14 +171,14 @@ def _in_three(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values if values.shape[2] == 3 else grey
 
 
-def _words(found: xr.Dataset, where: dict[Any, int]) -> str:
+def _words(found: xr.Dataset, where: dict[Any, int]) -> list[str]:
     """Labels of the outer dims, and how far the target is from its mean."""
     words = [str(found[d].values[i]) if d in found.coords else str(i) for d, i in where.items()]
     if v.TARGET_SCORE in found:
         words.append(f"{float(found[v.TARGET_SCORE].isel(where)):+.1f} sd")
     if v.CONFIRMED in found and not bool(found[v.CONFIRMED].isel(where)):
         words.append("not confirmed")
-    return ", ".join(words)
+    return words
 
 
 def _finished(figure: Figure, grid: NDArray[Any], title: str) -> Figure:
