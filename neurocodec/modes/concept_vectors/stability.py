@@ -104,9 +104,7 @@ def concept_stability(
     result = _told(near[: len(others)], near[len(others) :], vectors.summary, limit)
     coords = {v.FIT: np.arange(len(others)), "seed": (v.FIT, others)}
     facts = {"vectors": labels.fingerprint(atoms), "shuffles": count, "cosine": limit}
-    return labels.stamp(
-        result.assign_coords(coords), "nc.concept_stability", seeds=others, **facts
-    )
+    return labels.stamp(result.assign_coords(coords), "nc.concept_stability", seeds=others, **facts)
 
 
 def _seeds(seeds: int | Sequence[int], own: int) -> list[int]:
@@ -152,9 +150,7 @@ def _told(
     }
     return xr.Dataset(
         {
-            "matched_cosine": labels.labelled(
-                near, (v.FIT, v.MODE), mode, name="matched_cosine"
-            ),
+            "matched_cosine": labels.labelled(near, (v.FIT, v.MODE), mode, name="matched_cosine"),
             **{n: labels.labelled(x, (v.MODE,), mode, name=n) for n, x in of_modes.items()},
             **{n: labels.labelled(x, (), name=n) for n, x in shares.items()},
         }
