@@ -13,7 +13,9 @@ its `get_networks.py`, `--photos` the folder of photographs. Seconds are CPU sec
 
 draw: vectors of the sum before the last ReLU of eight blocks of ResNet-50 v1, drawn by their
 contribution to the top logit; of photographs that are fitted, and of others, of which positions
-drawn uniformly are kept too. Files in `--cache`; stopped and started again it goes on.
+drawn uniformly are kept too. Files in `--cache`, one alone with `--only`; stopped and started again
+it goes on. `--by uniform` draws those of the photographs that are fitted uniformly, which takes no
+backward pass.
 
 table: relative l2 of vectors of photographs that were not fitted, at as many active vectors as the
 paper's table 1, with 8 concept vectors a channel, by method, and by principal components. Each line
@@ -103,7 +105,9 @@ def draw(arguments: argparse.Namespace) -> None:
     steps = [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()]
     prepare = transforms.Compose([*steps, transforms.Normalize(MEAN, STD)])
     options = {"per_image": arguments.per_image, "batch_size": 10, "workers": 0}
-    for name, by in (*((file, by) for by, file in HELD.items()), (FITTED, "contribution")):
+    files_of = {**HELD, "fitted": FITTED}
+    for what in arguments.only:
+        name, by = files_of[what], arguments.by if what == "fitted" else what
         own = nc.images(fitted if name == FITTED else held, preprocessing=prepare)
         _, spent = seconds(
             lambda own=own, name=name, by=by: nc.point_vectors(
@@ -267,7 +271,7 @@ def speed(arguments: argparse.Namespace) -> None:
 
 def large(arguments: argparse.Namespace) -> None:
     """Seconds and peak memory of the largest layer of the paper."""
-    x = made_rows(arguments.rows, arguments.channels, 4096)
+    x = made_rows(arguments.rows, arguments.channels, 1024)
     data = xr.DataArray(x, dims=("vector", "channel"))
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     vectors = nc.ConceptVectors(vectors=arguments.vectors)
@@ -289,6 +293,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--fitted", type=int, default=850)
     made.add_argument("--held", type=int, default=150)
     made.add_argument("--per-image", type=int, default=24)
+    made.add_argument("--by", default="contribution", help="draw of the rows that are fitted")
+    made.add_argument("--only", nargs="+", default=[*HELD, "fitted"])
     made.add_argument("--most", type=int, help="vectors of a layer, at most")
     made.add_argument("--layers", nargs="+", default=[*PAPER])
     made.add_argument("--layer", default="layer3.0")

@@ -108,18 +108,18 @@ def concept_stability(
 
 
 def _seeds(seeds: int | Sequence[int], own: int) -> list[int]:
-    if isinstance(seeds, Sequence) and not isinstance(seeds, str):
-        found = [arguments.whole("seeds", s, 0, hint="seeds=[1, 2]") for s in seeds]
+    if isinstance(seeds, list | tuple):
+        fits = [arguments.whole("seeds", s, 0, hint="seeds=[1, 2]") for s in seeds]
     else:
         count = arguments.whole("seeds", seeds, hint="seeds=4")
-        found = [own + 1 + i for i in range(count)]
-    if not found or own in found or len({*found}) < len(found):
+        fits = [own + 1 + i for i in range(count)]
+    if not fits or own in fits or len({*fits}) < len(fits):
         raise InputError(
             came=f"seeds={seeds!r}",
             expected=f"different ones, and none that was fitted already (seed={own})",
             hint=f"seeds={[own + 1, own + 2]}",
         )
-    return found
+    return fits
 
 
 def _fits(
