@@ -1,0 +1,6 @@
+"""Which concept vectors of a layer make which of a later one, and whether that is true.
+
+- `contributions`: `nc.concept_contributions`
+"""
+
+__all__ = ["contributions"]
