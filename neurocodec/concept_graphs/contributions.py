@@ -12,7 +12,7 @@ import xarray as xr
 from neurocodec import arguments
 from neurocodec.attribution.plan import require_one
 from neurocodec.concept_graphs.checked import Vectors
-from neurocodec.concept_graphs.plan import STRONGEST, SUM, At, ConceptPlan, Settings
+from neurocodec.concept_graphs.plan import GIG, METHODS, STRONGEST, SUM, At, ConceptPlan, Settings
 from neurocodec.engine.distributed import run_distributed
 from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples
@@ -39,10 +39,11 @@ def concept_contributions(
     source: Any,
     target: Any,
     at: Literal["strongest", "sum"] | Sequence[int] | int = STRONGEST,
+    method: Literal["gig", "actgrad"] = GIG,
     steps: int | Literal["auto"] = "auto",
     residual: bool = True,
     targets: int | Sequence[int] | None = None,
-    active: int = 12,
+    active: int | None = None,
     solver: Literal["omp", "lasso", "lasso_refit"] = "omp",
     batch_size: int | None = None,
     device: str | None = None,
@@ -77,6 +78,9 @@ def concept_contributions(
         Where concept vectors of the target are read: ``"strongest"``, where the projection is
         largest at the sample itself, which is kept along the line; ``"sum"`` over all positions
         (the paper's eq. 5); or a position such as ``(y, x)``.
+    method
+        ``"gig"``, or ``"actgrad"``: what a vector is of X times the gradient at X alone, which
+        does not sum to the change of the target.
     steps
         Gauss-Legendre nodes on the line; ``"auto"`` doubles them, from 8 to 128, for those samples
         and targets whose contributions miss the change of the target by more than 2 %.
@@ -87,7 +91,8 @@ def concept_contributions(
         Which concept vectors of the target: all where None, the strongest so many of each sample,
         or these modes.
     active, solver
-        Concept vectors of a position, and how they are found: as `nc.ConceptVectors.transform`.
+        Concept vectors of a position, at most, and how they are found: as of
+        `nc.ConceptVectors.transform`.
     batch_size, device, workers, out, client, progress
         As for `nc.contributions`.
 
@@ -130,6 +135,7 @@ def concept_contributions(
     require_one(aim)
     _require_later(chosen, aim)
     settings = Settings(
+        method=arguments.one_of("method", method, METHODS),
         at=_at(at),
         steps=_steps(steps),
         tolerance=TOLERANCE,
@@ -153,7 +159,7 @@ def concept_contributions(
     else:
         tree = run_distributed(plan, out, client, batch_size=size, device=device, progress=progress)
     found = tree.to_dataset()
-    if settings.steps == "auto":
+    if settings.steps == "auto" and settings.method == GIG:
         _warn_of_steps(found)
     return found
 
@@ -190,12 +196,14 @@ def _steps(value: Any) -> Steps:
 
 
 def _active(value: Any, source: Vectors) -> int:
-    found = arguments.whole("active", value, hint="active=12")
-    if found > len(source):
+    found = arguments.whole("active", source.coder.active if value is None else value)
+    most = min(source.rows.shape)
+    if found > most:
         raise InputError(
-            came=f"active={found} of {len(source)} concept vectors",
-            expected="no more than there are",
-            hint=f"active={len(source)}",
+            came=f"active={found} of {len(source)} concept vectors of {source.rows.shape[1]}"
+            " channels",
+            expected=f"at most {most}: more do not make an activation better",
+            hint=f"active={most}",
         )
     return found
 

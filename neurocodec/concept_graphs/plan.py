@@ -23,6 +23,7 @@ from neurocodec.labels import labelled, plain, stamp
 from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.attribution.between_layers import Part
 from neurocodec.nn.attribution.concepts import (
+    END,
     Codes,
     Found,
     Line,
@@ -40,12 +41,16 @@ from neurocodec.nn.capture.prefix import Batch
 At: TypeAlias = str | tuple[int, ...]
 STRONGEST: Final = "strongest"
 SUM: Final = "sum"
+GIG: Final = "gig"
+ACTGRAD: Final = "actgrad"
+METHODS: Final = (GIG, ACTGRAD)
 
 
 @dataclass(frozen=True)
 class Settings:
     """How contributions are computed."""
 
+    method: str
     at: At
     steps: Steps
     tolerance: float
@@ -178,9 +183,8 @@ class Concepts(Bound):
             reading, told = self._reading(read)
             line = self._line(batch.x, hidden)
         own = self.plan.settings
-        found = contributions(
-            line, reading, steps=own.steps, tolerance=own.tolerance, most=own.most
-        )
+        nodes = END if own.method == ACTGRAD else own.steps
+        found = contributions(line, reading, steps=nodes, tolerance=own.tolerance, most=own.most)
         require_finite_target(found.target, batch.first)
         require_finite_values(found.values, self.plan.source.layer, batch.first)
         active = torch.zeros(len(hidden), line.codes.count, dtype=torch.bool, device=hidden.device)
@@ -280,8 +284,7 @@ class Concepts(Bound):
 def _codes(source: Vectors, rows: Tensor, active: int, solver: str) -> tuple[Tensor, Tensor]:
     """(sample, position, slot): loadings, and of which vectors."""
     flat = rows.flatten(0, 1).cpu().numpy()
-    del solver
-    values, modes = source.coder.codes(flat, active)
+    values, modes = source.coder.codes(flat, active, solver)
     shape = (*rows.shape[:2], -1)
     empty = modes < 0
     loadings = tensor_of(np.where(empty, 0, values), rows.dtype, rows.device).view(shape)

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from concept_vectors import Concepts
+from concept_vectors import concepts
 from residual import residual, residual_network
 
 import neurocodec as nc
 
-SOURCE, TARGET = Concepts("one", 4, 7), Concepts("pre", 4, 9, seed=1)
+SOURCE, TARGET = concepts("one", 4, 7), concepts("pre", 4, 9, seed=1)
 NODES = np.polynomial.legendre.leggauss(3)
 
 
@@ -28,11 +28,11 @@ def by_concept(module, x, read, source=SOURCE, active=2):
     h = module.first(torch.from_numpy(x)[None]).detach()[0]  # (channel, y, x)
     rows = h.flatten(1).T.numpy()
     values, modes = source.coder.codes(rows, active)
-    offset = torch.from_numpy(source.offset.values)
+    offset = torch.from_numpy(source.offset.values).double()
     loadings = np.zeros((len(rows), len(source.dictionary)))
     for p, (row, which) in enumerate(zip(values, modes, strict=True)):
-        loadings[p, which] = row
-    u, v = torch.from_numpy(loadings), torch.from_numpy(source.dictionary.values)
+        loadings[p, which[which >= 0]] = row[which >= 0]
+    u, v = torch.from_numpy(loadings), torch.from_numpy(source.dictionary.values).double()
     rest = torch.from_numpy(rows) - offset - u @ v
     sums = np.zeros(len(v) + 1)
     for place, weight in zip(*NODES, strict=True):
@@ -65,7 +65,7 @@ def test_contributions_are_those_of_one_pass_for_each_concept_and_target(at):
     tree = found(at=at, module=module, shown=shown)
     for i, x in enumerate(shown.values):
         for t in (0, 5):
-            vector = torch.from_numpy(TARGET.dictionary.values[t])
+            vector = torch.from_numpy(TARGET.dictionary.values[t]).double()
             where = place_of(module, x, vector, at)
 
             def read(h, vector=vector, where=where):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -20,7 +20,9 @@ FIRST_STEPS: Final = 8
 """Nodes of a line that ``steps="auto"`` starts with."""
 HELD: Final = 2**26
 """Bytes of sums that are held at once while a line is gone along, about."""
-Steps = int | Literal["auto"]
+END: Final = 0
+"""Steps of a line of which its end alone is looked at: loadings times the gradient there."""
+Steps: TypeAlias = int | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -173,5 +175,7 @@ def laid(layer: Layer, rows: Tensor, like: Tensor) -> Tensor:
 @cache
 def nodes(steps: int) -> tuple[tuple[float, float], ...]:
     """Weights and places of Gauss-Legendre nodes from 0 to 1."""
+    if steps == END:
+        return ((1.0, 1.0),)
     places, weights = np.polynomial.legendre.leggauss(steps)
     return tuple(zip((weights / 2).tolist(), (0.5 + places / 2).tolist(), strict=True))
