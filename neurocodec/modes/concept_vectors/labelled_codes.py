@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -15,21 +17,28 @@ from neurocodec.errors import InputError
 from neurocodec.identity.marks import Identity
 from neurocodec.identity.walk import Walk
 from neurocodec.kernels.pursuit import EMPTY, Codes
-from neurocodec.modes.concept_vectors.coding import Solver, checked
+from neurocodec.modes.concept_vectors.coding import PursuitCoder, Solver, checked
 from neurocodec.modes.concept_vectors.given import given, require_real
 from neurocodec.rows.blocks import BLOCK, Data
 from neurocodec.rows.origin import require_same_origin
-
-if TYPE_CHECKING:
-    from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 
 Arrays = dict[str, NDArray[Any]]
 
 _SHORT: Final = np.iinfo(np.int16).max
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """Concept vectors that were fitted, as codes are made with them."""
+
+    coder: PursuitCoder
+    dictionary: xr.DataArray
+    origin: Mapping[str, Any]  # provenance of the rows that were fitted
+    facts: Callable[..., dict[str, Any]]  # provenance of what a method makes
+
+
 def codes_of(
-    vectors: ConceptVectors,
+    vectors: Vectors,
     data: Data,
     solver: Solver,
     active: int | None,
@@ -42,8 +51,8 @@ def codes_of(
     most = {"concept vectors": len(atoms), "channels": atoms.sizes[v.CHANNEL]}
     solver, count = checked(solver, asked, most)
     with given(data, layer) as (array, origin):
-        maps = _require_maps(array, vectors)
-        require_same_origin(origin, vectors._origin, "maps")
+        maps = _require_maps(array, atoms)
+        require_same_origin(origin, vectors.origin, "maps")
         job = _Job(vectors, maps, solver, count)
         return job.in_memory() if out is None else job.streamed(out)
 
@@ -51,9 +60,7 @@ def codes_of(
 class _Job:
     """Maps whose codes are made, with what identifies the run."""
 
-    def __init__(
-        self, vectors: ConceptVectors, maps: xr.DataArray, solver: Solver, active: int
-    ) -> None:
+    def __init__(self, vectors: Vectors, maps: xr.DataArray, solver: Solver, active: int) -> None:
         self.vectors, self.maps, self.solver, self.active = vectors, maps, solver, active
         self.size = len(maps)
         self.block = max(1, BLOCK // max(1, int(np.prod(maps.shape[1:-1]))))
@@ -72,7 +79,7 @@ class _Job:
         }
 
     def facts(self, data: str) -> dict[str, Any]:
-        known = self.vectors._facts("transform", data=data)
+        known = self.vectors.facts("transform", data=data)
         return {**known, "solver": self.solver, "active": self.active}
 
     def label(self, arrays: Arrays, data: str) -> xr.Dataset:
@@ -114,7 +121,7 @@ class _Job:
         return tree.to_dataset()
 
 
-def _require_maps(array: xr.DataArray, vectors: ConceptVectors) -> xr.DataArray:
+def _require_maps(array: xr.DataArray, atoms: xr.DataArray) -> xr.DataArray:
     """Maps with the channels last and the samples first, and the channels that were fitted."""
     require_real(array)
     dims = tuple(map(str, array.dims))
@@ -126,7 +133,6 @@ def _require_maps(array: xr.DataArray, vectors: ConceptVectors) -> xr.DataArray:
             " ('vector', 'channel')",
             hint="maps.rename(old_name='channel')",
         )
-    atoms = vectors.dictionary
     if array.sizes[v.CHANNEL] != atoms.sizes[v.CHANNEL]:
         raise InputError(
             came=f"maps of {array.sizes[v.CHANNEL]} channels, for vectors of"
@@ -144,7 +150,7 @@ def _require_maps(array: xr.DataArray, vectors: ConceptVectors) -> xr.DataArray:
     return array.transpose(samples[0], ..., v.CHANNEL)
 
 
-def rows_of(vectors: ConceptVectors, codes: xr.Dataset) -> xr.DataArray:
+def rows_of(vectors: Vectors, codes: xr.Dataset) -> xr.DataArray:
     """Maps that codes stand for, their channels after the samples."""
     if not isinstance(codes, xr.Dataset) or not {v.LOADING, v.LOADING_MODE} <= {*codes}:
         raise InputError(
@@ -180,4 +186,4 @@ def rows_of(vectors: ConceptVectors, codes: xr.Dataset) -> xr.DataArray:
     name = str(atoms.attrs.get("variable") or v.ACTIVATION)
     found = labels.labelled(made_rows, dims, coords, name=name, units=atoms.attrs["units"])
     found = found.transpose(places[0], v.CHANNEL, *places[1:])
-    return labels.stamp(found, **vectors._facts("inverse_transform"))
+    return labels.stamp(found, **vectors.facts("inverse_transform"))
