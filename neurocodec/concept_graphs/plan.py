@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from neurocodec import vocabulary as v
 from neurocodec.attribution.plan import EXTRAS, require_finite_target, require_finite_values
 from neurocodec.concept_graphs.checked import Vectors
+from neurocodec.concept_graphs.settings import ACTGRAD, STRONGEST, SUM, At, Pair, Settings
 from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.session import Session, some_of
 from neurocodec.errors import InputError, warn
@@ -27,7 +28,6 @@ from neurocodec.nn.attribution.concepts import (
     Codes,
     Found,
     Line,
-    Steps,
     by_position,
     contributions,
     laid,
@@ -38,38 +38,24 @@ from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch
 
-At: TypeAlias = str | tuple[int, ...]
-STRONGEST: Final = "strongest"
-SUM: Final = "sum"
-GIG: Final = "gig"
-ACTGRAD: Final = "actgrad"
-METHODS: Final = (GIG, ACTGRAD)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How contributions are computed."""
-
-    method: str
-    at: At
-    steps: Steps
-    tolerance: float
-    most: int  # steps
-    residual: bool
-    active: int
-    solver: str
-    targets: int | tuple[int, ...] | None  # the strongest so many of a sample; places; all
-
-
 @dataclass(frozen=True)
 class ConceptPlan(Plan):
     """One call of `nc.concept_contributions`, checked."""
 
     what: ClassVar[str] = "concepts"
 
-    source: Vectors
-    target: Vectors | Target
+    pair: Pair
     settings: Settings
+
+    @property
+    def source(self) -> Vectors:
+        """Whose contributions are computed."""
+        return self.pair.source
+
+    @property
+    def target(self) -> Vectors | Target:
+        """What they contribute to."""
+        return self.pair.target
 
     @property
     def read(self) -> str | None:
@@ -130,10 +116,14 @@ class ConceptPlan(Plan):
         target = self.target
         if isinstance(target, Target):
             target = target.bind(session.outputs)
-        concepts = Concepts(self.told(session), 0, session.capture, part, target, done)
+        concepts = self.made(session, part, target)
         concepts.answers()  # a place that the layer does not have, before anything long
         size = session.bytes_per_sample + concepts.held(done.hidden[source][:1])
-        return Concepts(concepts.plan, size, session.capture, part, target, done)
+        return replace(concepts, bytes_per_sample=size)
+
+    def made(self, session: Session, part: Part, target: Vectors | Target) -> Concepts:
+        """What computes a batch."""
+        return Concepts(self.told(session), 0, session.capture, part, target, session.traced.done)
 
 
 @dataclass(frozen=True)
@@ -177,19 +167,26 @@ class Concepts(Bound):
     def rows(self, batch: Batch, into: Arrays) -> Arrays:
         """Compute one batch; of every vector only its sum over positions leaves the device."""
         del into
-        with torch.no_grad():
-            done = self._reach(batch.x)
-            hidden, read = done.hidden[self.plan.source.layer], self._read(done)
-            reading, told = self._reading(read)
-            line = self._line(batch.x, hidden)
+        line, reading, told = self.prepared(batch)
         own = self.plan.settings
         nodes = END if own.method == ACTGRAD else own.steps
         found = contributions(line, reading, steps=nodes, tolerance=own.tolerance, most=own.most)
-        require_finite_target(found.target, batch.first)
-        require_finite_values(found.values, self.plan.source.layer, batch.first)
-        active = torch.zeros(len(hidden), line.codes.count, dtype=torch.bool, device=hidden.device)
-        active.scatter_(1, line.codes.modes, True)  # noqa: FBT003 - what is written
+        self.require_finite(found, batch.first)
+        active = torch.zeros(len(line.x), line.codes.count, dtype=torch.bool, device=line.x.device)
+        active.scatter_(1, line.codes.modes, line.codes.filled)
         return {**self._named(found, active), **told}
+
+    def prepared(self, batch: Batch) -> tuple[Line, Reading, Arrays]:
+        """Lines of a batch, what is read along them, and what the result tells of that."""
+        with torch.no_grad():
+            done = self._reach(batch.x)
+            reading, told = self._reading(self._read(done))
+            return self._line(batch.x, done.hidden[self.plan.source.layer]), reading, told
+
+    def require_finite(self, found: Found, first: int) -> None:
+        """Refuse numbers that are none, naming the sample."""
+        require_finite_target(found.target, first)
+        require_finite_values(found.values, self.plan.source.layer, first)
 
     def _reach(self, x: Tensor) -> Pass:
         if self.plan.read is None:
