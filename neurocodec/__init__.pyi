@@ -72,6 +72,9 @@ from neurocodec.cells.tuning import tuning as tuning
 from neurocodec.concept_graphs.contributions import (
     concept_contributions as concept_contributions,
 )
+from neurocodec.concept_graphs.interventions import (
+    concept_interventions as concept_interventions,
+)
 
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond

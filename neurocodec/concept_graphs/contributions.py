@@ -101,7 +101,8 @@ def concept_contributions(
         - `target` (sample, ...): at the end of the line,
         - `completeness_error` (sample, ...): sum of the contributions minus the change of the
           target from the offset on,
-        - `steps`, `converged` (sample, ...): nodes, and whether that is at most 2 % of the change,
+        - `steps`, `converged` (sample, ...) of ``method="gig"``: nodes, and whether that error is
+          at most 2 % of the change,
         - `active` (sample, mode): whether a mode is at some position of the sample,
         - `target_mode` (sample, rank): which the strongest are; `target_place` (sample, ...):
           where in the flattened maps they are read.

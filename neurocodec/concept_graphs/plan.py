@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from neurocodec import vocabulary as v
 from neurocodec.attribution.plan import EXTRAS, require_finite_target, require_finite_values
 from neurocodec.concept_graphs.checked import Vectors
-from neurocodec.concept_graphs.settings import ACTGRAD, STRONGEST, SUM, At, Pair, Settings
+from neurocodec.concept_graphs.settings import ACTGRAD, GIG, STRONGEST, SUM, At, Pair, Settings
 from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.session import Session, some_of
 from neurocodec.errors import InputError, warn
@@ -37,6 +37,10 @@ from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch
+
+UNITLESS: Final = {*EXTRAS, v.ACTIVE, v.TARGET_MODE, v.TARGET_PLACE}
+"""Variables that are not in units of the target."""
+
 
 @dataclass(frozen=True)
 class ConceptPlan(Plan):
@@ -76,9 +80,14 @@ class ConceptPlan(Plan):
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
+        return plain(self.asked_for)
+
+    @property
+    def asked_for(self) -> dict[str, Any]:
+        """Network, concept vectors, settings and data."""
         target = self.target
         known = target.facts if isinstance(target, Vectors) else {"parameters": target}
-        facts = {
+        return {
             **self.of_network,
             "layers": self.layers,
             "source": self.source.facts,
@@ -86,7 +95,6 @@ class ConceptPlan(Plan):
             "settings": self.settings,
             "data_sha256": self.samples.sha256,
         }
-        return plain(facts)
 
     @property
     def asked(self) -> Mapping[str, Any]:
@@ -172,9 +180,7 @@ class Concepts(Bound):
         nodes = END if own.method == ACTGRAD else own.steps
         found = contributions(line, reading, steps=nodes, tolerance=own.tolerance, most=own.most)
         self.require_finite(found, batch.first)
-        active = torch.zeros(len(line.x), line.codes.count, dtype=torch.bool, device=line.x.device)
-        active.scatter_(1, line.codes.modes, line.codes.filled)
-        return {**self._named(found, active), **told}
+        return {**self._named(found, line.codes.active), **told}
 
     def prepared(self, batch: Batch) -> tuple[Line, Reading, Arrays]:
         """Lines of a batch, what is read along them, and what the result tells of that."""
@@ -242,8 +248,9 @@ class Concepts(Bound):
             v.CONTRIBUTION: found.values[..., :-1].movedim(1, 2),
             v.TARGET: found.target,
             v.COMPLETENESS_ERROR: (found.total - found.change).to(kind),
-            **dict(zip(EXTRAS, (found.steps, found.converged), strict=True)),
         }
+        if self.plan.settings.method == GIG:
+            named |= zip(EXTRAS, (found.steps, found.converged), strict=True)
         if self.plan.settings.residual:
             named[v.RESIDUAL_CONTRIBUTION] = found.values[..., -1]
         if isinstance(self.target, Target):
@@ -264,18 +271,32 @@ class Concepts(Bound):
         dims: dict[str, Any] = {}
         if name in (v.CONTRIBUTION, v.ACTIVE):
             dims[v.MODE] = list(self.plan.source.modes)
+        if name != v.ACTIVE:
+            dims |= self.target_dims(values)
+        if name == v.TARGET_MODE:
+            values = self.target_labels[values]
+        units = None if name in UNITLESS else self.units
+        return labelled(values, (self.plan.samples.dim, *dims), dims, name=name, units=units)
+
+    @property
+    def units(self) -> str | None:
+        """Of the target."""
+        return self.target.units if isinstance(self.target, Target) else None
+
+    @property
+    def target_labels(self) -> NDArray[Any]:
+        """Modes of the target."""
+        return np.asarray(self.target.modes if isinstance(self.target, Vectors) else ())
+
+    def target_dims(self, values: NDArray[Any]) -> dict[str, Any]:
+        """The last dim of values of several targets."""
         asked = self.plan.settings.targets
-        if isinstance(self.target, Vectors) and name != v.ACTIVE:
-            labels = np.asarray(self.target.modes)
-            if name == v.TARGET_MODE:
-                values = labels[values]
-            if isinstance(asked, int):
-                dims[v.RANK] = np.arange(values.shape[-1])
-            else:
-                dims[v.TARGET_MODE] = labels if asked is None else labels[list(asked)]
-        units = self.target.units if isinstance(self.target, Target) else None
-        told = units if name in (v.CONTRIBUTION, v.RESIDUAL_CONTRIBUTION, v.TARGET) else None
-        return labelled(values, (self.plan.samples.dim, *dims), dims, name=name, units=told)
+        if isinstance(self.target, Target):
+            return {}
+        if isinstance(asked, int):
+            return {v.RANK: np.arange(values.shape[-1])}
+        labels = self.target_labels
+        return {v.TARGET_MODE: labels if asked is None else labels[list(asked)]}
 
 
 def _codes(source: Vectors, rows: Tensor, active: int, solver: str) -> tuple[Tensor, Tensor]:

@@ -153,5 +153,3 @@ def _targets(value: Any, target: Vectors | Target) -> int | tuple[int, ...] | No
         if mode not in target.modes:
             raise unknown_name("mode of the target", mode, target.modes)
     return tuple(target.modes.index(mode) for mode in wanted)
-
-

@@ -50,9 +50,11 @@ class Codes:
         return made if self.residual is None else made + self.residual
 
     @property
-    def filled(self) -> Tensor:
-        """(sample, position * slot): whether a slot holds a vector."""
-        return self.parts.any(3).flatten(1)
+    def active(self) -> Tensor:
+        """(sample, vector): whether a vector is at some position."""
+        filled = self.parts.any(3).flatten(1).long()
+        found = filled.new_zeros((len(filled), self.count))
+        return found.scatter_add_(1, self.modes, filled) > 0
 
     def take(self, index: Tensor) -> Codes:
         """Those of some samples."""
