@@ -68,6 +68,14 @@ from neurocodec.cells.combinations import (
 from neurocodec.cells.correlate import correlate as correlate
 from neurocodec.cells.tuning import tuning as tuning
 
+# Which concept vectors make which, and whether that is true.
+from neurocodec.concept_graphs.contributions import (
+    concept_contributions as concept_contributions,
+)
+from neurocodec.concept_graphs.interventions import (
+    concept_interventions as concept_interventions,
+)
+
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond
 from neurocodec.fields.describe import describe_fields as describe_fields

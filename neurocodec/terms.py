@@ -84,6 +84,9 @@ _WITHOUT_UNITS: Final = {
     "second_weight": "weight of a hidden unit in a feature",
     "loss_train": "loss on training rows",
     "matched_cosine": "cosine of a mode with that of all other fits",
+    "n_nodes": "number of concept vectors at some position of a sample",
+    "node": "concept vector that is scaled alone, -1 for none",
+    "median_correlation": "median over samples of a correlation",
     "n_clusters": "number of clusters",
     "nearest_cosine": "largest cosine with another alive mode",
     "pairwise_replicated": "part of the modes of a fit that another fit has",
@@ -108,6 +111,8 @@ _WITHOUT_UNITS: Final = {
     "steps": "steps along the path from baseline to sample",
     "top_channel": "channels with the largest weights in a mode",
     "top_sign": "signs of the channels with the largest weights in a mode",
+    "target_mode": "concept vector of the target",
+    "target_place": "place in the flattened maps where a target is read",
     "temporal": "temporal component of a receptive field, of norm 1",
     "polarity": "ON or OFF",
     "orientation_index": "orientation index: 0 round, 1 a grating",
@@ -200,7 +205,7 @@ _WITH_INTERVAL: Final = (
     "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
     "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
     "mean_pointing localisation_difference mode_difference distance bits_per_spike "
-    "bits_per_spike_ln"
+    "bits_per_spike_ln median_correlation"
 )
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 
@@ -232,12 +237,15 @@ _TERMS: Final = {
             Term("inhibition", "size of the contributions of a layer that lower the target"),
             Term("inhibition_map", "inhibition by a position, summed over channels"),
             Term("irf", "instantaneous receptive field"),
+            Term("measured_change", "change of the target where loadings are scaled"),
+            Term("predicted_change", "change of the target that contributions add up to"),
             Term("mean_rate", "mean firing rate", v.HERTZ),
             Term("membrane_potential", "membrane potential"),
             Term("norm", "norm of the contributions of a layer"),
             Term("offset", "what is added to loadings times dictionary"),
             Term("rank_score", "number that stimuli are ranked by, the largest first"),
             Term("recorded_firing_rate", "recorded firing rate", v.HERTZ),
+            Term("residual_contribution", "contribution of what concept vectors leave of a layer"),
             Term("response", "output of the network"),
             Term("spatial", "spatial component of a receptive field"),
             Term("sta", "spike-triggered average"),
