@@ -71,6 +71,7 @@ from neurocodec.cells.tuning import tuning as tuning
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond
 from neurocodec.fields.describe import describe_fields as describe_fields
+from neurocodec.fields.effective_fields import effective_fields as effective_fields
 
 # Receptive fields.
 from neurocodec.fields.receptive_fields import receptive_fields as receptive_fields
