@@ -6,6 +6,8 @@
 - `cells`: figures of cells: which modes they go with, and their clusters
 - `combinations`: figures of combinations of modes: the fields of cells while they are active
   (CODEC fig. 8D)
+- `effective_fields`: effective fields in their context: what the nearest vectors of a concept
+  vector saw
 - `fields`: figures of receptive fields: a map in space and a time course, one field or a grid of
   them
 - `fitting`: how well fitted models predict held-out responses
@@ -36,6 +38,7 @@ from neurocodec.plotting.attribution import plot_completeness, plot_contribution
 from neurocodec.plotting.categories import plot_concept_scores
 from neurocodec.plotting.cells import plot_dendrogram, plot_mode_correlation, plot_silhouette
 from neurocodec.plotting.combinations import plot_combinations
+from neurocodec.plotting.effective_fields import plot_effective_fields
 from neurocodec.plotting.fields import plot_field, plot_fields
 from neurocodec.plotting.fitting import plot_fit
 from neurocodec.plotting.interneurons import (
@@ -83,6 +86,7 @@ __all__ = [
     "plot_concept_scores",
     "plot_contributions",
     "plot_dendrogram",
+    "plot_effective_fields",
     "plot_field",
     "plot_fields",
     "plot_fit",
