@@ -72,6 +72,7 @@ from neurocodec.cells.tuning import tuning as tuning
 from neurocodec.concept_graphs.contributions import (
     concept_contributions as concept_contributions,
 )
+from neurocodec.concept_graphs.curve import concept_curve as concept_curve
 
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond

@@ -1,6 +1,7 @@
 """Which concept vectors of a layer make which of a later one, and whether that is true.
 
 - `contributions`: `nc.concept_contributions`
+- `curve`: `nc.concept_curve`
 """
 
-__all__ = ["contributions"]
+__all__ = ["contributions", "curve"]

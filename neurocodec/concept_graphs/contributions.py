@@ -133,17 +133,17 @@ def concept_contributions(
     chosen = Vectors.of("source", source, net)
     aim = target if isinstance(target, Target) else Vectors.of("target", target, net)
     require_one(aim)
-    _require_later(chosen, aim)
+    require_later(chosen, aim)
     settings = Settings(
         method=arguments.one_of("method", method, METHODS),
         at=_at(at),
-        steps=_steps(steps),
+        steps=steps_of(steps),
         tolerance=TOLERANCE,
         most=MOST_STEPS,
         residual=arguments.flag("residual", residual),
-        active=_active(active, chosen),
+        active=active_of(active, chosen),
         solver=arguments.one_of("solver", solver, SOLVERS),
-        targets=_targets(targets, aim),
+        targets=targets_of(targets, aim),
     )
     plan = ConceptPlan(
         net=placed,
@@ -164,7 +164,8 @@ def concept_contributions(
     return found
 
 
-def _require_later(source: Vectors, target: Vectors | Target) -> None:
+def require_later(source: Vectors, target: Vectors | Target) -> None:
+    """Refuse a target of the same layer."""
     if source.layer == target.layer:
         raise InputError(
             came=f"source and target of the same layer {source.layer!r}",
@@ -189,13 +190,15 @@ def _at(value: Any) -> At:
         ) from None
 
 
-def _steps(value: Any) -> Steps:
+def steps_of(value: Any) -> Steps:
+    """Nodes of a line, or "auto"."""
     if isinstance(value, str) and value == "auto":
         return "auto"
     return arguments.whole("steps", value, hint="steps='auto'")
 
 
-def _active(value: Any, source: Vectors) -> int:
+def active_of(value: Any, source: Vectors) -> int:
+    """Concept vectors of a position, at most."""
     found = arguments.whole("active", source.coder.active if value is None else value)
     most = min(source.rows.shape)
     if found > most:
@@ -208,7 +211,8 @@ def _active(value: Any, source: Vectors) -> int:
     return found
 
 
-def _targets(value: Any, target: Vectors | Target) -> int | tuple[int, ...] | None:
+def targets_of(value: Any, target: Vectors | Target) -> int | tuple[int, ...] | None:
+    """The strongest so many of each sample, places of some, or None for all."""
     if value is None:
         return None
     if isinstance(target, Target):
