@@ -75,10 +75,12 @@ from neurocodec.concept_graphs.contributions import (
 from neurocodec.concept_graphs.interventions import (
     concept_interventions as concept_interventions,
 )
+from neurocodec.concept_graphs.curve import concept_curve as concept_curve
 
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond
 from neurocodec.fields.describe import describe_fields as describe_fields
+from neurocodec.fields.effective_fields import effective_fields as effective_fields
 
 # Receptive fields.
 from neurocodec.fields.receptive_fields import receptive_fields as receptive_fields

@@ -5,3 +5,7 @@
 """
 
 __all__ = ["contributions", "interventions"]
+- `curve`: `nc.concept_curve`
+"""
+
+__all__ = ["contributions", "curve"]
