@@ -23,7 +23,7 @@ ORDER = (
     ("attribution", "modes"),
     ("statistics", "categories", "cells"),
     ("fields", "maps", "perturbation", "interneurons"),
-    ("fitting", "synthesis"),
+    ("fitting", "synthesis", "concept_graphs"),
     ("analyses",),
     ("plotting",),
     ("reports",),
@@ -37,7 +37,7 @@ GROUPS = {
     "machinery": "identity storage kernels nn engine rows",
     "sources": "stimuli simulation adapters",
     "questions": "attribution modes statistics categories cells fields maps perturbation "
-    "interneurons fitting synthesis",
+    "interneurons fitting synthesis concept_graphs",
     "answers": "analyses plotting reports cli",
 }
 COLORS = {
