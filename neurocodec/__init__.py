@@ -7,7 +7,7 @@ The rooms, in four groups:
 - machinery (how is it computed, run, kept?): storage, kernels, nn, engine, rows
 - sources (where do networks and data come from?): stimuli, simulation, adapters, zoo
 - questions (what can be asked of a network?): attribution, modes, statistics, categories, cells,
-  fields, maps, perturbation, interneurons, fitting
+  fields, maps, perturbation, interneurons, fitting, synthesis, concept_graphs
 - answers (how do I see what was found?): analyses, plotting, reports, cli
 """
 
