@@ -18,7 +18,7 @@ from neurocodec.concept_graphs.influence import Floats
 from neurocodec.concept_graphs.tables import ALL, ANSWER, Chosen, Followed, Ints, strongest, tables
 from neurocodec.engine.respond import respond
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.modes.concept_vectors.concept_vectors import ConceptVectors
+from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.targets import Output
 from neurocodec.storage.files import existing_folder

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurocodec import terms
 from neurocodec import vocabulary as v
 from neurocodec.concept_graphs.influence import Floats, Influence, carrying, influence, shares
+from neurocodec.errors import InputError
 from neurocodec.kernels.intervals import mean_intervals
 from neurocodec.labels import labelled
 
@@ -130,13 +131,20 @@ def tables(of: Followed, chosen: Chosen) -> xr.DataTree:
     means = _Means(of, chosen)
     nodes, flags = _nodes(of, parts)
     edges = _edges(of, parts)
-    by_image = {**_by_image(nodes, v.NODE), **_by_image(edges, v.EDGE)}
+    layers = _Rows({v.LAYER: [*of.layers]}, _layers(of, parts))
+    rest = _replacement(of)
+    by_image = {
+        **_by_image(nodes, v.NODE),
+        **_by_image(edges, v.EDGE),
+        **_by_image(layers, v.LAYER),
+        "replacement": labelled(rest.astype(np.float32), (v.STIMULUS,), name="replacement"),
+    }
     names = [of.categories[i] for i in of.category]
     images = xr.Dataset(by_image, {**of.coords, v.CATEGORY: (v.STIMULUS, names)})
     made = {
-        "nodes": _summed(means, nodes, v.NODE).assign(flags),
-        "edges": _summed(means, edges, v.EDGE),
-        "layers": _layers(of, parts, means),
+        "nodes": _summed(means, nodes, v.NODE, active=True).assign(flags),
+        "edges": _summed(means, edges, v.EDGE, active=True),
+        "layers": _summed(means, layers, v.LAYER).assign(means.of_each("replacement", rest)),
         "images": images,
     }
     return xr.DataTree.from_dict({name: xr.DataTree(data) for name, data in made.items()})
@@ -171,9 +179,11 @@ class _Means:
         made = [mean_intervals(values[some], *settings)[:3] for some in self.of.groups.values()]
         middle, low, high = np.moveaxis(np.stack(made), 1, 0)
         dims, ends = (v.CATEGORY, dim), f"{name}_interval"
-        found = {name: labelled(middle, dims, name=name)}
+        found = {name: labelled(middle.astype(np.float32), dims, name=name)}
         if ends in terms.VARIABLES:
-            found[ends] = labelled(np.stack([low, high], -1), (*dims, v.BOUND), name=ends)
+            found[ends] = labelled(
+                np.stack([low, high], -1).astype(np.float32), (*dims, v.BOUND), name=ends
+            )
         return found
 
     def of_each(self, name: str, values: Floats) -> dict[str, xr.DataArray]:
@@ -265,14 +275,15 @@ def _targets(
     return [(name_of(layer, m), int(r), every) for m, r in zip(modes, rows, strict=True)]
 
 
-def _summed(means: _Means, rows: _Rows, dim: str) -> xr.Dataset:
-    """Means of the numbers of nodes or edges; of the first also in how many images it is not 0."""
+def _summed(means: _Means, rows: _Rows, dim: str, *, active: bool = False) -> xr.Dataset:
+    """Means of numbers; of the first also in how many images it is not 0."""
     data = dict[str, xr.DataArray]()
     for name, values in rows.numbers.items():
         data |= means.of_columns(name, values, dim)
-    first = next(iter(rows.numbers.values()))
-    active = np.where(np.isfinite(first), first != 0, np.nan)
-    data |= means.of_columns("active_images", active, dim)
+    if active:
+        first = next(iter(rows.numbers.values()))
+        there = np.where(np.isfinite(first), first != 0, np.nan)
+        data |= means.of_columns("active_images", there, dim)
     coords = {k: x if k == dim else (dim, x) for k, x in rows.coords.items()}
     return xr.Dataset(data, {**coords, **means.coords})
 
@@ -280,13 +291,13 @@ def _summed(means: _Means, rows: _Rows, dim: str) -> xr.Dataset:
 def _by_image(rows: _Rows, dim: str) -> dict[str, xr.DataArray]:
     coords = {dim: rows.coords[dim]} if dim in rows.coords else None
     return {
-        name: labelled(values, (v.STIMULUS, dim), coords, name=name)
+        name: labelled(values.astype(np.float32), (v.STIMULUS, dim), coords, name=name)
         for name, values in rows.numbers.items()
     }
 
 
-def _layers(of: Followed, parts: Sequence[_Layer], means: _Means) -> xr.Dataset:
-    """What goes through the concept vectors of each layer, and how much of it is followed, shown."""
+def _layers(of: Followed, parts: Sequence[_Layer]) -> dict[str, Floats]:
+    """Of each image and layer: what goes through concept vectors, what is followed, and shown."""
     rows = list[tuple[Floats, ...]]()
     last = len(parts) - 1
     for place in range(last, -1, -1):
@@ -301,13 +312,7 @@ def _layers(of: Followed, parts: Sequence[_Layer], means: _Means) -> xr.Dataset:
             )
         )
     through, followed, shown = (np.stack(x, 1) for x in zip(*rows, strict=True))
-    data = {
-        **means.of_columns("through_concepts", through, v.LAYER),
-        **means.of_columns("followed_share", followed, v.LAYER),
-        **means.of_columns("shown_share", shown, v.LAYER),
-        **means.of_each("replacement", _replacement(of)),
-    }
-    return xr.Dataset(data, {v.LAYER: [*of.layers], **means.coords})
+    return {"through_concepts": through, "followed_share": followed, "shown_share": shown}
 
 
 def _replacement(of: Followed) -> Floats:
@@ -320,3 +325,17 @@ def _replacement(of: Followed) -> Floats:
 def _ratio(part: Floats, whole: Floats) -> Floats:
     """Part over whole; NaN where there is nothing."""
     return np.asarray(np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), np.nan))
+
+
+def require_graph(found: Any) -> tuple[xr.Dataset, xr.Dataset]:
+    """Nodes and edges of a graph; refuses what is none."""
+    known = isinstance(found, xr.DataTree) and {"nodes", "edges"} <= {*found.children}
+    parts = [found[name].to_dataset() for name in ("nodes", "edges")] if known else []
+    wanted = ((v.CONTRIBUTION, v.LAYER, v.MODE, v.KIND), ("edge_contribution", FROM, TO))
+    if not known or any({*names} - {*part.variables} for names, part in zip(wanted, parts)):
+        raise InputError(
+            came=f"{type(found).__name__} that is no graph of concept vectors",
+            expected="a graph, as nc.concept_graph returns it",
+            hint="found = nc.concept_graph(net, images, {layer: concept_vectors})",
+        )
+    return parts[0], parts[1]
