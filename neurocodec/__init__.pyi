@@ -68,6 +68,11 @@ from neurocodec.cells.combinations import (
 from neurocodec.cells.correlate import correlate as correlate
 from neurocodec.cells.tuning import tuning as tuning
 
+# Which concept vectors make which, and whether that is true.
+from neurocodec.concept_graphs.contributions import (
+    concept_contributions as concept_contributions,
+)
+
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond
 from neurocodec.fields.describe import describe_fields as describe_fields
@@ -91,6 +96,7 @@ from neurocodec.maps.mosaics import mosaics as mosaics
 from neurocodec.modes.baselines import BaselineModes as BaselineModes
 
 # Which channels act together.
+from neurocodec.modes.concept_vectors.vectors import ConceptVectors as ConceptVectors
 from neurocodec.modes.decomposition import Decomposition as Decomposition
 from neurocodec.modes.fit_modes import fit_modes as fit_modes
 from neurocodec.modes.merge import merge_modes as merge_modes

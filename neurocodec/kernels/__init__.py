@@ -1,6 +1,7 @@
 """Numbers: ndarray in, ndarray out, `axis=`; numpy and scipy only; one formula a file.
 
 - `averaging`: averages over cells of another grid, which keep the integral
+- `bisecting`: clusters of directions by splitting the largest in two
 - `ceiling`: how well the mean of repeated responses can be predicted at all
 - `class_correlation`: correlation of columns with masks of few members, and what of it chance
   makes
@@ -28,6 +29,7 @@
 - `output_nonlinearity`: static output nonlinearities of model cells
 - `proportions`: proportions of images that are classified rightly: intervals, resampling, areas
   under curves
+- `pursuit`: sparse codes of many rows at once: orthogonal matching pursuit
 - `resampling`: rows drawn again, and rows whose columns no longer go together
 - `scores`: coefficients of determination, at once or from blocks
 - `separable`: space-time separable components of receptive fields, from the lag-by-lag Gram
@@ -44,6 +46,7 @@
 
 __all__ = [
     "averaging",
+    "bisecting",
     "ceiling",
     "class_correlation",
     "class_means",
@@ -62,6 +65,7 @@ __all__ = [
     "matching",
     "output_nonlinearity",
     "proportions",
+    "pursuit",
     "resampling",
     "scores",
     "separable",

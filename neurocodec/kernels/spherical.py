@@ -34,7 +34,7 @@ def spherical_kmeans(rows: Values, clusters: int, *, seed: int, most: int = 100)
     farthest from its own.
     """
     centers = _started(rows, clusters, np.random.default_rng(seed))
-    nearest, cosine = _assigned(rows, centers)
+    nearest, cosine = nearest_center(rows, centers)
     done = 0
     while done < most:
         done += 1
@@ -45,7 +45,7 @@ def spherical_kmeans(rows: Values, clusters: int, *, seed: int, most: int = 100)
         size = np.linalg.norm(sums, axis=1, keepdims=True)
         centers = np.divide(sums, size, out=centers, where=size > 0)
         before = nearest
-        nearest, cosine = _assigned(rows, centers)
+        nearest, cosine = nearest_center(rows, centers)
         if np.array_equal(before, nearest):
             break
     return Clusters(centers, nearest, cosine, done)
@@ -63,7 +63,8 @@ def _started(rows: Values, clusters: int, random: np.random.Generator) -> Values
     return np.array(rows[chosen])
 
 
-def _assigned(rows: Values, centers: Values) -> tuple[NDArray[np.intp], Values]:
+def nearest_center(rows: Values, centers: Values) -> tuple[NDArray[np.intp], Values]:
+    """The nearest centre of each row, and their cosine; all of length 1."""
     step = max(1, BLOCK // len(centers))
     nearest, cosine = np.empty(len(rows), np.intp), np.empty(len(rows), rows.dtype)
     for start in range(0, len(rows), step):

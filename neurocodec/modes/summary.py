@@ -133,7 +133,7 @@ def summary(tally: Tally, coder: Coder, dictionary: xr.DataArray) -> xr.Dataset:
         {
             "alive": alive,
             **{n: labels.labelled(x, (v.MODE,), mode, name=n) for n, x in found.items()},
-            **_top(dictionary),
+            **top_channels(dictionary),
             **_of_channels(tally, dictionary),
             **_of_fit(tally, atoms * tally.strength[:, None]),
         }
@@ -147,7 +147,7 @@ def _nearest(atoms: NDArray[Any], alive: NDArray[np.bool_]) -> NDArray[np.float6
     return found
 
 
-def _top(dictionary: xr.DataArray) -> Mapping[str, xr.DataArray]:
+def top_channels(dictionary: xr.DataArray) -> Mapping[str, xr.DataArray]:
     """Channels with the largest weights of each mode, the largest first."""
     shape = dictionary.shape[1:]
     weights = dictionary.values.reshape(len(dictionary), -1)

@@ -35,6 +35,7 @@ PAUSES: Final = (0.05, 0.2, 1.0)
 _FITTED: Final = {
     "SparseModes": "neurocodec.modes.sparse:SparseModes",
     "BaselineModes": "neurocodec.modes.baselines:BaselineModes",
+    "ConceptVectors": "neurocodec.modes.concept_vectors.vectors:ConceptVectors",
 }
 """Class with `to_tree()` and `from_tree(tree)` -> where it is; imported when it is needed."""
 

@@ -1,0 +1,83 @@
+"""Clusters of directions by splitting: the largest cluster in two, until there are enough."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurocodec.kernels.spherical import Clusters, Values
+
+ROUNDS: Final = 50
+"""In which the two halves of a cluster settle, at most."""
+_SAME: Final = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}
+"""Distances (1 - cosine) that rounding makes between copies."""
+
+
+def bisecting(rows: Values, clusters: int, *, seed: int) -> Clusters:
+    """Split the cluster of most rows of length 1 by spherical 2-means, again and again.
+
+    Fewer clusters come back where all that are left hold copies of one direction. `nearest` is the
+    cluster that a row came into by the splits, which another centre may be nearer to.
+    """
+    random = np.random.default_rng(seed)
+    rows, place = rows.copy(), np.arange(len(rows))  # rows of a cluster lie together
+    waiting = [(-len(rows), 0, len(rows))]  # (-size, start, stop), the largest first
+    done = list[tuple[int, int]]()
+    rounds = 0
+    while waiting and len(waiting) + len(done) < clusters:
+        _, start, stop = heapq.heappop(waiting)
+        some = slice(start, stop)
+        side, taken = _halves(rows[some], random)
+        rounds += taken
+        if side is None:
+            done.append((start, stop))
+            continue
+        order = np.argsort(side, kind="stable")
+        rows[some], place[some] = rows[some][order], place[some][order]
+        middle = stop - int(side.sum())
+        for part in ((start, middle), (middle, stop)):
+            heapq.heappush(waiting, (part[0] - part[1], *part))
+    spans = sorted([*done, *((start, stop) for _, start, stop in waiting)])
+    return _gathered(rows, place, spans, rounds)
+
+
+def _halves(rows: Values, random: np.random.Generator) -> tuple[NDArray[np.bool_] | None, int]:
+    """Which rows are on the second side; None where all are copies. With the rounds it took."""
+    first = rows[random.integers(len(rows))]
+    distance = np.maximum(1 - rows @ first, 0).astype(np.float64)
+    distance[distance < _SAME[rows.dtype]] = 0
+    total = np.cumsum(distance)
+    if total[-1] == 0:
+        return None, 0
+    second = rows[np.searchsorted(total, random.random() * total[-1], side="right")]
+    everything = rows.sum(0)
+    side = rows @ (second - first) > 0
+    for taken in range(1, ROUNDS + 1):
+        there = side.astype(rows.dtype) @ rows
+        here = everything - there
+        before, side = side, rows @ (_unit(there) - _unit(here)) > 0
+        if side.all() or not side.any():  # sums that point nowhere
+            return before, taken
+        if np.array_equal(before, side):
+            break
+    return side, taken
+
+
+def _unit(row: Values) -> Values:
+    size = np.linalg.norm(row)
+    return row / size if size > 0 else row
+
+
+def _gathered(
+    rows: Values, place: NDArray[np.intp], spans: list[tuple[int, int]], rounds: int
+) -> Clusters:
+    """Centres of clusters whose rows lie together, and where each row belongs."""
+    centers = np.stack([_unit(rows[start:stop].sum(0)) for start, stop in spans])
+    nearest, cosine = np.empty(len(rows), np.intp), np.empty(len(rows), rows.dtype)
+    for cluster, (start, stop) in enumerate(spans):
+        nearest[place[start:stop]] = cluster
+        cosine[place[start:stop]] = rows[start:stop] @ centers[cluster]
+    return Clusters(centers, nearest, cosine, rounds)

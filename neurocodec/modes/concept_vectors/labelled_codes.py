@@ -1,0 +1,183 @@
+"""Sparse codes of maps with their labels, in memory and in files, and maps that codes stand for."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from neurocodec import labels, storage
+from neurocodec import vocabulary as v
+from neurocodec.errors import InputError
+from neurocodec.identity.marks import Identity
+from neurocodec.identity.walk import Walk
+from neurocodec.kernels.pursuit import EMPTY, Codes
+from neurocodec.modes.concept_vectors.coding import Solver, checked
+from neurocodec.modes.concept_vectors.given import given, require_real
+from neurocodec.rows.blocks import BLOCK, Data
+from neurocodec.rows.origin import require_same_origin
+
+if TYPE_CHECKING:
+    from neurocodec.modes.concept_vectors.vectors import ConceptVectors
+
+Arrays = dict[str, NDArray[Any]]
+
+_SHORT: Final = np.iinfo(np.int16).max
+
+
+def codes_of(
+    vectors: ConceptVectors,
+    data: Data,
+    solver: Solver,
+    active: int | None,
+    layer: str | None,
+    out: str | PathLike[str] | None,
+) -> xr.Dataset:
+    """Codes of maps, a block of samples after the other."""
+    atoms = vectors.dictionary
+    asked = vectors.coder.active if active is None else active
+    most = {"concept vectors": len(atoms), "channels": atoms.sizes[v.CHANNEL]}
+    solver, count = checked(solver, asked, most)
+    with given(data, layer) as (array, origin):
+        maps = _require_maps(array, vectors)
+        require_same_origin(origin, vectors._origin, "maps")
+        job = _Job(vectors, maps, solver, count)
+        return job.in_memory() if out is None else job.streamed(out)
+
+
+class _Job:
+    """Maps whose codes are made, with what identifies the run."""
+
+    def __init__(
+        self, vectors: ConceptVectors, maps: xr.DataArray, solver: Solver, active: int
+    ) -> None:
+        self.vectors, self.maps, self.solver, self.active = vectors, maps, solver, active
+        self.size = len(maps)
+        self.block = max(1, BLOCK // max(1, int(np.prod(maps.shape[1:-1]))))
+
+    def rows(self, start: int, stop: int) -> Arrays:
+        """Codes of some samples."""
+        some = self.maps[start:stop]
+        labels.require_finite(some, "maps", start)
+        flat = np.asarray(some.values).reshape(-1, some.shape[-1])
+        values, index = self.vectors.coder.codes(flat, self.active, self.solver)
+        shape = (*some.shape[:-1], self.active)
+        kind = np.int16 if len(self.vectors.coder.atoms) <= _SHORT else np.int32
+        return {
+            v.LOADING: values.reshape(shape),
+            v.LOADING_MODE: index.astype(kind).reshape(shape),
+        }
+
+    def facts(self, data: str) -> dict[str, Any]:
+        known = self.vectors._facts("transform", data=data)
+        return {**known, "solver": self.solver, "active": self.active}
+
+    def label(self, arrays: Arrays, data: str) -> xr.Dataset:
+        dims = (*map(str, self.maps.dims[:-1]), v.SLOT)
+        coords = {n: c.variable for n, c in self.maps.coords.items() if v.CHANNEL not in c.dims}
+        labels.require_free_names(coords, (v.LOADING, v.LOADING_MODE, v.SLOT), "the maps")
+        coords[v.SLOT] = xr.Variable(v.SLOT, np.arange(self.active))
+        units = {v.LOADING: str(self.vectors.dictionary.attrs.get("units", ""))}
+        found = xr.Dataset(
+            {
+                name: labels.labelled(x, dims, coords, name=name, units=units.get(name))
+                for name, x in arrays.items()
+            }
+        )
+        return labels.stamp(found, **self.facts(data))
+
+    def in_memory(self) -> xr.Dataset:
+        """All codes."""
+        parts = [
+            self.rows(start, min(start + self.block, self.size))
+            for start in range(0, max(self.size, 1), self.block)
+        ]
+        arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        return self.label(arrays, labels.fingerprint(self.maps))
+
+    def streamed(self, out: str | PathLike[str]) -> xr.Dataset:
+        """Codes in a file; goes on where an earlier call stopped."""
+        data = labels.fingerprint(self.maps)
+        walk = Walk()
+        walk.visit("modes", (self.vectors.coder.atoms, self.vectors.coder.start))
+        with storage.RunWriter(
+            out, facts=labels.plain(self.facts(data)), size=self.size, identity=Identity(walk.data)
+        ) as run:
+            for part in run.missing(self.block):
+                run.write(part.start, self.rows(part.start, part.stop))
+            one = self.rows(0, 1)
+            empty = {n: np.broadcast_to(x[0], (self.size, *x.shape[1:])) for n, x in one.items()}
+            tree = run.finish(xr.DataTree(self.label(empty, data)))
+        return tree.to_dataset()
+
+
+def _require_maps(array: xr.DataArray, vectors: ConceptVectors) -> xr.DataArray:
+    """Maps with the channels last and the samples first, and the channels that were fitted."""
+    require_real(array)
+    dims = tuple(map(str, array.dims))
+    samples = [d for d in (*v.SAMPLE_DIMS, v.VECTOR) if d in dims]
+    if v.CHANNEL not in dims or len(samples) != 1 or v.MODE in dims:
+        raise InputError(
+            came=f"maps with dims {dims} and shape {array.shape}",
+            expected="('stimulus', 'channel', 'y', 'x'), with tokens or without positions, or"
+            " ('vector', 'channel')",
+            hint="maps.rename(old_name='channel')",
+        )
+    atoms = vectors.dictionary
+    if array.sizes[v.CHANNEL] != atoms.sizes[v.CHANNEL]:
+        raise InputError(
+            came=f"maps of {array.sizes[v.CHANNEL]} channels, for vectors of"
+            f" {atoms.sizes[v.CHANNEL]}",
+            expected="maps of the layer that was fitted",
+            hint="vectors.layer says which",
+        )
+    known = [a[v.CHANNEL].values for a in (array, atoms) if v.CHANNEL in a.coords]
+    if len(known) == 2 and not np.array_equal(*known):
+        raise InputError(
+            came="maps with other channels than the vectors, or in another order",
+            expected="the same 'channel' in the same order",
+            hint="maps.sel(channel=vectors.dictionary.channel)",
+        )
+    return array.transpose(samples[0], ..., v.CHANNEL)
+
+
+def rows_of(vectors: ConceptVectors, codes: xr.Dataset) -> xr.DataArray:
+    """Maps that codes stand for, their channels after the samples."""
+    if not isinstance(codes, xr.Dataset) or not {v.LOADING, v.LOADING_MODE} <= {*codes}:
+        raise InputError(
+            came=f"codes of type {type(codes).__name__}",
+            expected=f"a Dataset with {v.LOADING!r} and {v.LOADING_MODE!r}",
+            hint="vectors.inverse_transform(vectors.transform(maps))",
+        )
+    made = labels.provenance(codes).get("modes")
+    if made and made != labels.fingerprint(vectors.dictionary):
+        raise InputError(
+            came="codes that were made with other concept vectors",
+            expected="codes of these",
+            hint="vectors.inverse_transform(vectors.transform(maps))",
+        )
+    places = [d for d in codes[v.LOADING].dims if d != v.SLOT]
+    values, index = (codes[n].transpose(*places, v.SLOT) for n in (v.LOADING, v.LOADING_MODE))
+    flat = Codes(
+        np.asarray(values.values, np.float32).reshape(-1, values.shape[-1]),
+        np.asarray(index.values, np.int32).reshape(-1, values.shape[-1]),
+    )
+    most = int(flat.indices.max(initial=EMPTY))
+    if most >= len(vectors.dictionary) or int(flat.indices.min(initial=0)) < EMPTY:
+        raise InputError(
+            came=f"codes of the vector {most}, of {len(vectors.dictionary)}",
+            expected=f"numbers from 0 to {len(vectors.dictionary) - 1}, and {EMPTY} where empty",
+            hint="vectors.transform(maps)",
+        )
+    made_rows = vectors.coder.made(flat).reshape(*values.shape[:-1], -1)
+    atoms = vectors.dictionary
+    coords = {n: c.variable for n, c in codes.coords.items() if v.SLOT not in c.dims}
+    coords |= {n: c.variable for n, c in atoms.coords.items() if c.dims == (v.CHANNEL,)}
+    dims = (*places, v.CHANNEL)
+    name = str(atoms.attrs.get("variable") or v.ACTIVATION)
+    found = labels.labelled(made_rows, dims, coords, name=name, units=atoms.attrs["units"])
+    found = found.transpose(places[0], v.CHANNEL, *places[1:])
+    return labels.stamp(found, **vectors._facts("inverse_transform"))
