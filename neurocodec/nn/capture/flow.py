@@ -82,6 +82,7 @@ class Step:
     reads: tuple[tuple[str, Seen], ...]  # with the names of its arguments
     makes: tuple[Seen, ...]  # new numbers, or old ones changed in place
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False)  # of sliding windows
+    affine: bool = field(default=False, compare=False)  # in those of what it reads that depend
 
 
 @dataclass(frozen=True)
@@ -285,13 +286,13 @@ class Recorder(TorchDispatchMode):
         taken = [] if base in CONSTANT else [(n, s.value) for n, s in reads]
         sources = frozenset[str]().union(*(flow.sources[value] for _, value in taken))
         depends = [n for n, value in taken if flow.sources[value]]
-        affine = all(flow.affine[value] for _, value in taken) and is_affine_step(
-            name, depends, args, floating=all(_floating((args, kwargs, result)))
-        )
+        floating = all(_floating((args, kwargs, result)))
+        own = is_affine_step(name, depends, args, floating=floating)
+        affine = own and all(flow.affine[value] for _, value in taken)
         makes = [self._set(tensor, sources, affine=affine) for tensor in made]
         flow.maker |= {seen.value: len(flow.steps) for seen in makes}
         settings = _settings(func, args, kwargs) if base in SLIDING else {}
-        flow.steps.append(Step(name, self.stack[-1], reads, tuple(makes), settings))
+        flow.steps.append(Step(name, self.stack[-1], reads, tuple(makes), settings, own))
 
     def seen(self, tensor: Tensor, *, fresh: bool = False) -> Seen:
         """A tensor as it is now; one from nowhere may be of anything, but what Python gave."""
