@@ -72,6 +72,8 @@ from neurocodec.cells.tuning import tuning as tuning
 from neurocodec.concept_graphs.contributions import (
     concept_contributions as concept_contributions,
 )
+from neurocodec.concept_graphs.exports import export_graph as export_graph
+from neurocodec.concept_graphs.graph import concept_graph as concept_graph
 
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond
@@ -116,6 +118,7 @@ from neurocodec.perturbation.ablation import ablate as ablate
 from neurocodec.perturbation.ablation import preserve as preserve
 from neurocodec.perturbation.curve import perturbation_curve as perturbation_curve
 from neurocodec.reports.atlas import atlas_page as atlas_page
+from neurocodec.reports.concepts import concept_page as concept_page
 from neurocodec.simulation import simulate_retina as simulate_retina
 from neurocodec.simulation import superposition as superposition
 from neurocodec.storage import open as open  # noqa: A004

@@ -4,6 +4,7 @@
 - `examples`: what concept vectors stand for, in pictures
 - `exports`: a graph as CSV, GraphML and JSON
 - `graph`: `nc.concept_graph`
+- `tables`: what a graph holds
 """
 
-__all__ = ["contributions", "examples", "exports", "graph"]
+__all__ = ["contributions", "examples", "exports", "graph", "tables"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,14 +14,18 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
+from neurocodec.concept_graphs.checked import Vectors
 from neurocodec.concept_graphs.contributions import concept_contributions
 from neurocodec.concept_graphs.influence import Floats
 from neurocodec.concept_graphs.tables import ALL, ANSWER, Chosen, Followed, Ints, strongest, tables
 from neurocodec.engine.respond import respond
+from neurocodec.engine.samples import Samples
+from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.targets import Output
+from neurocodec.storage.encoding import storable_coords
 from neurocodec.storage.files import existing_folder
 
 At = Literal["strongest", "sum"] | tuple[int, int]
@@ -41,7 +46,7 @@ def concept_graph(
     of: Any = None,
     at: At = "strongest",
     steps: int | Literal["auto"] = "auto",
-    active: int = 12,
+    active: int | None = None,
     solver: str = "omp",
     bootstrap: int = 1000,
     confidence: float = 0.95,
@@ -158,6 +163,7 @@ def concept_graph(
         },
         folder=None if out is None else existing_folder(out),
     )
+    study.require_order()
     followed = study.followed(follow, chosen.shared)
     found = tables(followed, chosen)
     facts = {
@@ -194,13 +200,7 @@ def _vectors(net: Network, vectors: Any) -> dict[str, ConceptVectors]:
         )
     net.select_layers([str(name) for name in vectors])
     for name, own in vectors.items():
-        if not isinstance(own, ConceptVectors):
-            raise InputError(
-                came=f"{type(own).__name__} in place of the concept vectors of {name!r}",
-                expected="fitted nc.ConceptVectors",
-                hint=f"nc.ConceptVectors().fit(nc.point_vectors(net, images, {name!r}))",
-            )
-        if own.layer != name:
+        if Vectors.of("source", own, net).layer != name:
             raise InputError(
                 came=f"concept vectors of {own.layer!r} as those of {name!r}",
                 expected="those of the layer itself",
@@ -308,13 +308,29 @@ class _Study:
     origin: dict[str, Any] = field(default_factory=dict)
     coords: dict[str, xr.Variable] = field(default_factory=dict)
 
+    def require_order(self) -> None:
+        """Refuse layers of which one does not go into the next, before anything long."""
+        samples = Samples.of(self.net, self.stimulus, stream=True)
+        layers = self.net.select_layers(self.vectors)
+        with hooked(self.net, layers, samples.few(self.net.device)) as session:
+            for first, then in pairwise(layers):
+                if not session.traced.flow.passes(first, then):
+                    raise InputError(
+                        came=f"layers {list(layers)}, where {first!r} does not reach {then!r}",
+                        expected="layers in the order of the network",
+                        hint=f"{{{then!r}: ..., {first!r}: ...}}",
+                    )
+
     def followed(self, follow: int, shared: int) -> Followed:
         """Follow the answers back, the last layer first."""
+        known = storable_coords(self.stimulus, [v.STIMULUS])
+        known.setdefault(v.STIMULUS, xr.Variable(v.STIMULUS, self.groups.places))
+        self.coords = {k: x for k, x in known.items() if x.dims == (v.STIMULUS,)}
         layers = [*self.vectors][::-1]
         direct = [self.to_answer(name) for name in layers]
         pairs: list[Floats] = [direct[0][:, None]]
         targets: list[Ints] = []
-        for target, source in zip(layers, layers[1:], strict=False):
+        for target, source in pairwise(layers):
             so_far = self._made(layers, pairs, targets, direct)
             nodes = so_far.influence.nodes[-1]
             targets.append(strongest(nodes, so_far, follow, shared))
