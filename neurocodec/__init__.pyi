@@ -79,6 +79,7 @@ from neurocodec.concept_graphs.graph import concept_graph as concept_graph
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond
 from neurocodec.fields.describe import describe_fields as describe_fields
+from neurocodec.fields.effective_fields import effective_fields as effective_fields
 
 # Receptive fields.
 from neurocodec.fields.receptive_fields import receptive_fields as receptive_fields

@@ -233,6 +233,8 @@ _TERMS: Final = {
             Term("converged", "whether the completeness error met the tolerance"),
             Term("dictionary", "channels of a contribution mode"),
             Term("distance", "mean distance of summed contributions from the target"),
+            Term("effective_field", "part of a vector that a pixel made", v.DIMENSIONLESS),
+            Term("field_box", "edges of the square around a field, in context", v.PIXEL),
             Term("excitation", "sum of the contributions of a layer that raise the target"),
             Term("excitation_map", "excitation by a position, summed over channels"),
             Term("firing_rate", "firing rate", v.HERTZ),
