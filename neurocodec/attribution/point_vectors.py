@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.typing import NDArray
-from torch import Tensor
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
-from neurocodec.attribution.plan import position_dims
-from neurocodec.engine.samples import Samples, bar, batches
-from neurocodec.engine.session import hooked
-from neurocodec.engine.stored import read_coords
+from neurocodec.attribution.points import Draw, PointPlan
+from neurocodec.engine.run import Run
+from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError, warn
 from neurocodec.kernels.spherical import spherical_kmeans, unit_rows
 from neurocodec.labels import labelled, provenance, stamp
 from neurocodec.network import Network, require_network
-
-BATCH = 64
-"""Images computed together."""
+from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.attribution.targets import TopK
 
 
 def point_vectors(
     net: Network,
     stimulus: xr.DataArray,
-    layer: str,
+    layers: str | Iterable[str],
     *,
+    draw: Draw = "contribution",
+    target: Target | None = None,
     per_image: int = 1,
     seed: int = 0,
+    batch_size: int | None = None,
     device: str | None = None,
     workers: int | None = None,
+    out: str | Path | None = None,
     progress: bool = True,
-) -> xr.DataArray:
-    """Take the activation of all channels of a layer at random positions of every image.
+) -> xr.DataArray | xr.DataTree:
+    """Take the activation of all channels of layers at a few positions of every image.
 
     Parameters
     ----------
@@ -45,25 +46,41 @@ def point_vectors(
         The network.
     stimulus
         Images (stimulus, ...) or a movie (time, y, x).
-    layer
-        Alias of a layer of maps or tokens.
+    layers
+        Alias of a layer of maps or tokens, or several; for a block the sum before its last
+        nonlinearity, `net.pre_activation`.
+    draw
+        Which positions. ``"contribution"``: a position is the more likely the larger the size of
+        its contribution (activation times gradient, summed over channels) to the target;
+        ``"sharing"``: the larger its share by sharing-ratio decomposition in the top logit;
+        ``"uniform"``: all alike, with no gradient.
+    target
+        What positions contribute to; the largest output of each image where None.
     per_image
         Positions of each image, all different.
     seed
-        Of the positions; those of an image do not depend on the images beside it.
-    device, workers, progress
+        Of the draw, which follows from it and the image's own pixels: it does not depend on the
+        images beside it, their order or the size of batches.
+    batch_size, device, workers, out, progress
         As for `nc.contributions`.
 
     Returns
     -------
     xarray.DataArray
-        `activation` (vector, channel), with the labels of the image and the position (y, x) of
-        each vector.
+        `activation` (vector, channel), with the labels of the image, the position (y, x) of each
+        vector and its `draw_probability`, which is that of the first position that is drawn. Of
+        several layers, or a list, an xarray.DataTree with a node for each.
 
     Raises
     ------
     InputError
-        Where the layer has no positions, or fewer than are asked for.
+        Where a layer has no positions, or fewer than are asked for.
+    CaptureError
+        Where the target does not depend on a layer, or shares are not known of what runs.
+
+    Notes
+    -----
+    Where nothing in a layer contributes to an image's target, all positions are alike.
 
     Examples
     --------
@@ -74,40 +91,33 @@ def point_vectors(
     >>> dict(point_vectors(net, images, "maps", per_image=3, progress=False).sizes)
     {'vector': 12, 'channel': 2}
     """
-    per_image = arguments.whole("per_image", per_image, hint="per_image=1")
-    seed = arguments.whole("seed", seed, 0, hint="seed=0")
+    hint = "layers=['layer3.1']"
+    names = arguments.several("layers", layers, "an alias, or several", hint=hint)
+    if not names:
+        raise InputError(came="no layer", expected="an alias, or several", hint=hint)
+    kind: Draw = arguments.one_of("draw", draw, get_args(Draw))
+    if target is not None and kind != "contribution":
+        raise InputError(
+            came=f"draw={kind!r} with target={target!r}",
+            expected="a target where positions are drawn by their contribution to it",
+            hint="draw='contribution'",
+        )
     placed = require_network(net).on(device)
-    samples = Samples.of(net, stimulus, stream=True)
-    chosen = net.select_layers([layer])
-    rows, places, kept = list[Tensor](), list[NDArray[np.intp]](), list[NDArray[np.bool_]]()
-    with hooked(placed, chosen, samples.few(placed.device)) as session, torch.no_grad():
-        hidden = session.capture.layers[layer]
-        few = hidden.channels_first(session.traced.done.hidden[layer])
-        sizes = _sizes(few, layer, per_image)
-        ranges = list(batches(len(samples), BATCH, progress=False, what=""))
-        with (
-            bar(len(samples), "vectors", progress=progress) as shown,
-            samples.blocks(ranges, workers, placed.device) as blocks,
-        ):
-            for block in blocks:
-                batch = samples.place(block, block.start, block.stop, placed.device)
-                maps = hidden.channels_first(session.capture.run(batch.x).hidden[layer]).flatten(2)
-                own = _drawn(range(block.start, block.stop), maps.shape[2], per_image, seed)
-                index = torch.from_numpy(own).to(maps.device)[:, None].expand(-1, maps.shape[1], -1)
-                rows.append(maps.gather(2, index).cpu()[torch.from_numpy(block.kept)])
-                places.append(own[block.kept])
-                kept.append(block.kept)
-                shown.update(len(block.kept))
-        facts = {**session.facts, "layer": layer, "per_image": per_image, "seed": seed}
-    dims = position_dims(hidden, len(sizes))
-    where = np.unravel_index(np.concatenate(places).ravel(), sizes)
-    coords: dict[str, Any] = {d: (v.VECTOR, i) for d, i in zip(dims, where, strict=True)}
-    for name, labels in read_coords(samples.coords, samples.dim, np.concatenate(kept)).items():
-        if labels.dims == (samples.dim,):
-            coords[str(name)] = (v.VECTOR, np.repeat(labels.values, per_image))
-    values = torch.cat(rows).movedim(1, 2).flatten(0, 1).numpy()
-    found = labelled(values, (v.VECTOR, v.CHANNEL), coords, name=v.ACTIVATION)
-    return stamp(found, "nc.point_vectors", **facts)
+    plan = PointPlan(
+        net=placed,
+        samples=Samples.of(net, stimulus, stream=True),
+        layers=placed.select_layers(names),
+        draw=kind,
+        target=TopK(1) if target is None else target,
+        per_image=arguments.whole("per_image", per_image, hint="per_image=1"),
+        seed=arguments.whole("seed", seed, 0, hint="seed=0"),
+    )
+    size, workers = arguments.batch_size(batch_size), arguments.workers(workers)
+    with Run.opened(plan, size, workers, progress=progress, out=out) as run:
+        tree = run.result(out)
+    if not isinstance(layers, str):
+        return tree
+    return tree[layers].to_dataset()[v.ACTIVATION]
 
 
 def cluster_vectors(
@@ -174,25 +184,6 @@ def cluster_vectors(
     centers = labelled(found.centers[kept], (v.FEATURE, v.CHANNEL), coords, name=v.DIRECTION)
     facts = {"clusters": clusters, "count": count, "seed": seed, "vectors": provenance(vectors)}
     return stamp(centers, "nc.cluster_vectors", **facts)
-
-
-def _sizes(maps: Tensor, layer: str, per_image: int) -> tuple[int, ...]:
-    sizes = tuple(maps.shape[2:])
-    count = int(np.prod(sizes)) if sizes else 0
-    if per_image > count:
-        raise InputError(
-            came=f"per_image={per_image} of layer {layer!r}, which has {count or 'no'} positions",
-            expected="a layer of maps or tokens, and no more positions than it has",
-            hint=f"per_image={count}" if count else "a layer before the pooling",
-        )
-    return sizes
-
-
-def _drawn(samples: Iterable[int], of: int, count: int, seed: int) -> NDArray[np.intp]:
-    """Places (sample, point), each image's from its own number."""
-    return np.stack(
-        [np.random.default_rng([seed, i]).permutation(of)[:count] for i in samples]
-    ).astype(np.intp)
 
 
 def _directions(vectors: xr.DataArray, clusters: int) -> NDArray[np.float64]:

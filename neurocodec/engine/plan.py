@@ -46,6 +46,11 @@ class Plan(ABC):
         return {}
 
     @property
+    def rows_of_sample(self) -> int:
+        """Rows that a sample has in the result."""
+        return 1
+
+    @property
     def of_network(self) -> dict[str, Any]:
         """Facts of the network."""
         return self.net.facts if self.known is None else self.known.facts

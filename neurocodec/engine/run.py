@@ -137,36 +137,38 @@ class Run:
     def in_memory(self) -> xr.DataTree:
         """Compute everything, and keep it."""
         self.bound.require_memory()
-        total = len(self.plan.samples)
+        total, each = len(self.plan.samples), self.plan.rows_of_sample
         arrays = self.bound.zeros(total)
         kept = np.ones(total, bool)
         ranges = list(batches(total, self.size, progress=False, what=""))
         for block, found in self.computed(ranges, into=dict(arrays)):
             for name, rows in found.items():
                 if name not in arrays:
-                    arrays[name] = np.empty((total, *rows.shape[1:]), rows.dtype)
+                    arrays[name] = np.empty((total * each, *rows.shape[1:]), rows.dtype)
                 if not np.shares_memory(arrays[name], rows):
-                    arrays[name][block.start : block.stop] = rows
+                    arrays[name][block.start * each : block.stop * each] = rows
             kept[block.start : block.stop] = block.kept
         coords = read_coords(self.plan.samples.coords, self.plan.samples.dim, kept)
         if not kept.all():
-            arrays = {name: rows[kept] for name, rows in arrays.items()}
+            arrays = {name: rows[kept.repeat(each)] for name, rows in arrays.items()}
         return self.bound.label(arrays, coords)
 
     def streamed(self, out: Path) -> xr.DataTree:
         """Write rows as they come; go on where an earlier call with the same facts stopped."""
-        total, identity = len(self.plan.samples), self.bound.identity(self.workers)
-        with storage.RunWriter(out, facts=self.plan.facts, size=total, identity=identity) as run:
-            missing = [(rows.start, rows.stop) for rows in run.missing(self.size)]
+        each, identity = self.plan.rows_of_sample, self.bound.identity(self.workers)
+        size = len(self.plan.samples) * each
+        with storage.RunWriter(out, facts=self.plan.facts, size=size, identity=identity) as run:
+            gaps = run.missing(self.size * each)
+            missing = [(rows.start // each, rows.stop // each) for rows in gaps]
             for block, rows in self.computed(missing, estimated=True):
-                found = {**rows, KEPT: block.kept} if self.plan.samples.skips else rows
-                run.write(block.start, found)
-                del rows, found  # the writer has its own copy; the next batch is to find the memory
+                kept = {KEPT: block.kept.repeat(each)} if self.plan.samples.skips else {}
+                run.write(block.start * each, {**rows, **kept})
+                del rows  # the writer has its own copy; the next batch is to find the memory
             if run.finished:
                 return run.finish(xr.DataTree())
             one = self.one()
             chunk = chunk_rows(one, self.size) if self.plan.chunked_by_batches else None
-            template = self.template(one, run.kept())
+            template = self.template(one, run.kept()[::each])
             return run.finish(template, chunk_rows=chunk)
 
     def computed(
@@ -214,7 +216,7 @@ class Run:
         """Result with all its labels, whose numbers take no memory."""
         samples = self.plan.samples
         coords = read_coords(samples.coords, samples.dim, kept)
-        size = int(kept.sum())
+        size = int(kept.sum()) * self.plan.rows_of_sample
         shapes = {name: np.broadcast_to(r[0], (size, *r.shape[1:])) for name, r in one.items()}
         return self.bound.label(shapes, coords)
 
