@@ -214,6 +214,14 @@ def _vectors(net: Network, vectors: Any) -> dict[str, ConceptVectors]:
     return dict(vectors)
 
 
+def of_categories(
+    net: Network, stimulus: xr.DataArray, categories: Any, settings: Mapping[str, Any]
+) -> tuple[list[str], Ints, NDArray[np.str_]]:
+    """Categories, the places of their images, and the category of each of these."""
+    found = _Groups.of(net, stimulus, categories, None, settings)
+    return list(found.names), found.places, np.array(found.names)[found.category]
+
+
 @dataclass(frozen=True)
 class _Groups:
     """Which images are of which category."""

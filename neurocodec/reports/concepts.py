@@ -15,8 +15,11 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from PIL import Image
 
+from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.concept_graphs.tables import CONCEPT, FROM, TO, require_graph
+from neurocodec.analyses.concepts import ConceptAnalysis
+from neurocodec.concept_graphs.exports import export_graph
+from neurocodec.concept_graphs.tables import ALL, CONCEPT, FROM, TO, require_graph
 from neurocodec.errors import InputError, warn
 from neurocodec.plotting import style
 from neurocodec.reports.page import filled
@@ -93,11 +96,22 @@ def concept_page(
     named = {"": found} if graphs is None else dict(graphs)
     if not named:
         raise InputError(came="no graph", expected="at least one", hint="{'photographs': graph}")
-    shown = title or "Concept vectors and what they make"
+    return _written(named, folder, cards, images, title or "Concept vectors and what they make", {})
+
+
+def _written(
+    named: Mapping[str, xr.DataTree],
+    folder: str | Path,
+    cards: xr.DataTree | None,
+    images: xr.DataArray | None,
+    title: str,
+    facts: Mapping[str, str],
+) -> Path:
+    """Write the page in the best quality with which it stays small."""
     page = ""
     for quality in QUALITIES:
         data = page_data(named, cards, images, quality)
-        page = filled("concepts.html.j2", data=data, title=shown, style=style)
+        page = filled("concepts.html.j2", data=data, title=title, style=style, facts=facts)
         if len(page) <= LARGE:
             break
     else:
@@ -108,6 +122,30 @@ def concept_page(
     with whole_file(existing_folder(folder) / PAGE) as scratch:
         scratch.write_text(page, "utf-8")
     return Path(folder) / PAGE
+
+
+def write_concept_report(
+    analysis: ConceptAnalysis, folder: str | Path, *, settings: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the page of an analysis, and its graph for other programs."""
+    run = labels.provenance(analysis.graph)
+    facts = {
+        "network": analysis.model,
+        "weights (SHA-256)": str(run.get("weights_sha256", "")),
+        "concept vectors": ", ".join(
+            f"{name} {own.dictionary.sizes[v.MODE]:,}" for name, own in analysis.vectors.items()
+        ),
+        "images are of a category by": str(run.get("images_by", "")),
+        **(settings or {}),
+    }
+    export_graph(analysis.graph, Path(folder) / "graph")
+    for category in analysis.graph["nodes"][v.CATEGORY].values.tolist()[1:]:
+        export_graph(analysis.graph, Path(folder) / "graph" / str(category), category=category)
+    names = [n for n in analysis.graph["nodes"][v.CATEGORY].values.tolist() if n != ALL]
+    title = f"Concept vectors of {analysis.model}: {', '.join(map(str, names[:4]))}"
+    return _written(
+        {"": analysis.graph}, folder, analysis.cards, analysis.pictures, title, facts
+    )
 
 
 def page_data(
@@ -256,7 +294,7 @@ def _card(own: xr.Dataset, quality: int) -> Data:
         if v.SOURCE in own.coords:
             found["from"] = own[v.SOURCE].values.astype(str).tolist()
     if "concept_map" in own:
-        maps = own["concept_map"].transpose(v.STIMULUS, v.Y, v.X)
+        maps = own["concept_map"].transpose(v.STIMULUS, ...)
         keys = [f"image:{x}" for x in maps[v.STIMULUS].values.tolist()]
         found["maps"] = {
             k: _map(x) for k, x in zip(keys, maps.values, strict=True) if np.nanmax(x) > 0
