@@ -243,7 +243,7 @@ class _Sizes:
             arguments.whole(name, getattr(self, name))
         arguments.whole("shown", self.shown, 0)
         arguments.whole("seed", self.seed, 0)
-        arguments.number("per_channel", self.per_channel, "above 0", hint="per_channel=8")
+        arguments.at_least("per_channel", self.per_channel, 1e-3, hint="per_channel=8")
 
 
 @dataclass(frozen=True)
@@ -422,9 +422,10 @@ class _Study:
         total = np.zeros(vectors.dictionary.sizes[v.MODE])
         for name in sorted({*self.category.tolist()}):
             some = self.images.isel({v.STIMULUS: np.flatnonzero(self.category == name)})
-            found = concept_contributions(
-                self.net, some, source=vectors, target=Output(str(name)), **self.settings
-            )
+            with collected():  # the graph's own have warned
+                found = concept_contributions(
+                    self.net, some, source=vectors, target=Output(str(name)), **self.settings
+                )
             total += found[v.CONTRIBUTION].sum(v.STIMULUS).values
         return np.asarray(total / len(self.category))
 

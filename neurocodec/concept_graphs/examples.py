@@ -105,9 +105,10 @@ def concept_examples(
     flat = near.ravel()
     # every image once, its vectors side by side
     wanted, back = np.unique(flat, return_inverse=True)
-    some = rows.isel({v.VECTOR: wanted})
     used, which = np.unique(places[wanted], return_inverse=True)
-    shown = images.isel({v.STIMULUS: used}).load()
+    numbered = {v.STIMULUS: np.arange(len(used))}  # labels may be missing
+    shown = images.isel({v.STIMULUS: used}).load().assign_coords(numbered)
+    some = rows.isel({v.VECTOR: wanted}).assign_coords({v.STIMULUS: (v.VECTOR, which)})
     fields = effective_fields(
         net, shown, known.layer, some, device=device, workers=workers, progress=progress
     )

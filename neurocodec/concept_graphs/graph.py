@@ -21,7 +21,7 @@ from neurocodec.concept_graphs.tables import ALL, ANSWER, Chosen, Followed, Ints
 from neurocodec.engine.respond import respond
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import InputError, collected, unknown_name, warn
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.targets import Output
@@ -80,7 +80,8 @@ def concept_graph(
         Further ones that all categories have: those that carry most of the category that they
         carry least of.
     keep
-        Nodes of a layer are among the fewest that carry this share of its influence.
+        Nodes of a layer are among the fewest that carry this share of what goes through its concept
+        vectors.
     follow
         Nodes of each category and layer that are followed further back: those with the largest
         influence, twice `top` where None. What ends there is told (`followed_share`).
@@ -110,6 +111,11 @@ def concept_graph(
         - `images`: nodes and edges of each image.
 
         Means over the images of a category, and over all (``"all"``) where there are several.
+
+    Warns
+    -----
+    NeurocodecWarning
+        Where `nc.concept_contributions` warns, once.
 
     Raises
     ------
@@ -165,6 +171,9 @@ def concept_graph(
     )
     study.require_order()
     followed = study.followed(follow, chosen.shared)
+    if study.said:  # once, not of each pair of layers and category
+        more = f" (and {len(study.said) - 1} more such)" if len(study.said) > 1 else ""
+        warn(study.said[0] + more)
     found = tables(followed, chosen)
     facts = {
         "vectors": {name: labels.provenance(own.dictionary) for name, own in by_layer.items()},
@@ -315,6 +324,7 @@ class _Study:
     folder: Path | None
     origin: dict[str, Any] = field(default_factory=dict)
     coords: dict[str, xr.Variable] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
 
     def require_order(self) -> None:
         """Refuse layers of which one does not go into the next, before anything long."""
@@ -370,16 +380,18 @@ class _Study:
         self, source: str, target: Any, file: str, places: Ints, modes: Any = None
     ) -> Floats:
         """Contributions (image, target, source), the residual as the last source."""
-        found = concept_contributions(
-            self.net,
-            self.stimulus.isel({v.STIMULUS: places}),
-            source=self.vectors[source],
-            target=target,
-            targets=modes,
-            residual=True,
-            out=None if self.folder is None else self.folder / file,
-            **self.call,
-        )
+        with collected() as said:
+            found = concept_contributions(
+                self.net,
+                self.stimulus.isel({v.STIMULUS: places}),
+                source=self.vectors[source],
+                target=target,
+                targets=modes,
+                residual=True,
+                out=None if self.folder is None else self.folder / file,
+                **self.call,
+            )
+        self.said += said
         if found.sizes[v.STIMULUS] != len(places):
             raise InputError(
                 came=f"{len(places) - found.sizes[v.STIMULUS]} images that cannot be read",

@@ -115,13 +115,16 @@ def _layer(of: Followed, place: int, chosen: Chosen) -> _Layer:
     nodes = of.influence.nodes[place]
     means = _means(nodes, of)
     known = of.targets[place] if place < len(of.targets) else np.arange(nodes.shape[1] - 1)
-    carried = np.stack([carrying(mean, chosen.keep) for mean in means])
+    # the residual is always a node, however much it carries
+    carried = np.stack([np.append(carrying(x[:-1], chosen.keep), True) for x in means])
     ranked = np.zeros_like(means)
     ranked[:, known] = means[:, known]
     own = [_largest(row * few, chosen.top) for row, few in zip(ranked, carried, strict=True)]
     common = _shared(ranked * carried.any(0), chosen.shared)
     modes = np.array(sorted({*common, *(i for some in own for i in some)}), dtype=np.intp)
-    shown = np.array([np.isin(modes, [*some, *common]) for some in own]).reshape(-1, len(modes))
+    shown = np.zeros((len(own), len(modes)), dtype=bool)
+    for row, some in zip(shown, own, strict=True):
+        row[:] = np.isin(modes, [*some, *common])
     return _Layer(modes, np.isin(modes, common), shown, carried[:, modes])
 
 
