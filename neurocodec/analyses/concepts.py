@@ -381,7 +381,9 @@ class _Study:
         if len(places):
             shown = self.images.isel({v.STIMULUS: places})
             maps = concept_maps(self.net, shown, vectors, modes)
-            maps = maps.assign_coords({v.STIMULUS: known[places]}).drop_vars([v.Y, v.X], errors="ignore")
+            maps = maps.assign_coords({v.STIMULUS: known[places]}).drop_vars(
+                [v.Y, v.X], errors="ignore"
+            )
             found = found.assign(concept_map=maps.rename({v.Y: "map_y", v.X: "map_x"}))
         return labels.stamp(found, "nc.analyse_concepts", graph=labels.provenance(graph))
 
@@ -455,7 +457,11 @@ class _Study:
                 found = concept_contributions(self.net, few, target=then, targets=asked, **call)
                 seconds += at_random.read() / some * count
             size += found.nbytes / some * count
-        size += sum(rows[k].to_dataset().nbytes for k in layers) / some * self.stimulus.sizes[v.STIMULUS]
+        size += (
+            sum(rows[k].to_dataset().nbytes for k in layers)
+            / some
+            * self.stimulus.sizes[v.STIMULUS]
+        )
         return Estimate(
             samples=self.stimulus.sizes[v.STIMULUS],
             layers=len(layers),

@@ -128,9 +128,7 @@ def concept_examples(
             "example_picture": labels.labelled(
                 made[back.ravel()].reshape(shape), dims, name="example_picture"
             ),
-            "cosine": labels.labelled(
-                cosine.astype(np.float32), (v.MODE, v.RANK), name="cosine"
-            ),
+            "cosine": labels.labelled(cosine.astype(np.float32), (v.MODE, v.RANK), name="cosine"),
         },
         {v.MODE: list(chosen), **_told(rows, images, near, places)},
     )
@@ -148,9 +146,7 @@ def _chosen(known: Vectors, modes: Iterable[int] | None) -> list[int]:
     return chosen
 
 
-def _placed(
-    stimulus: Any, rows: Any, layer: str
-) -> tuple[xr.DataArray, NDArray[np.intp]]:
+def _placed(stimulus: Any, rows: Any, layer: str) -> tuple[xr.DataArray, NDArray[np.intp]]:
     """Images with labels, and the place of each row's image."""
     if not isinstance(rows, xr.DataArray) or {v.VECTOR, v.CHANNEL} != {*rows.dims}:
         raise InputError(
@@ -249,9 +245,7 @@ def concept_maps(
     return labels.labelled(np.concatenate(maps), dims, coords, name="concept_map")
 
 
-def _map_of(
-    rows: NDArray[Any], known: Vectors, chosen: NDArray[np.intp]
-) -> NDArray[np.float32]:
+def _map_of(rows: NDArray[Any], known: Vectors, chosen: NDArray[np.intp]) -> NDArray[np.float32]:
     """Loadings (sample, mode, y, x) of chosen vectors, from maps with their channels last."""
     values, modes = known.coder.codes(rows.reshape(-1, rows.shape[-1]))
     found = np.zeros((len(values), len(known)), dtype=np.float32)

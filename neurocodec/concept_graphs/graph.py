@@ -191,9 +191,7 @@ def _share(name: str, value: Any) -> float:
     """Take a share above 0, up to 1."""
     found = arguments.number(name, value, "above 0, up to 1", hint=f"{name}=0.8")
     if not 0 < found <= 1:
-        raise InputError(
-            came=f"{name}={value!r}", expected="above 0, up to 1", hint=f"{name}=0.8"
-        )
+        raise InputError(came=f"{name}={value!r}", expected="above 0, up to 1", hint=f"{name}=0.8")
     return found
 
 

@@ -191,9 +191,7 @@ class _Means:
 
     def of_each(self, name: str, values: Floats) -> dict[str, xr.DataArray]:
         """The same of one number an image."""
-        return {
-            k: x.isel(one=0) for k, x in self.of_columns(name, values[:, None], "one").items()
-        }
+        return {k: x.isel(one=0) for k, x in self.of_columns(name, values[:, None], "one").items()}
 
 
 def _nodes(of: Followed, parts: Sequence[_Layer]) -> tuple[_Rows, dict[str, xr.DataArray]]:
@@ -221,7 +219,9 @@ def _nodes(of: Followed, parts: Sequence[_Layer]) -> tuple[_Rows, dict[str, xr.D
         "carried": _with_all(np.hstack([*carried, each])),
     }
     told = {k: labelled(x, (v.CATEGORY, v.NODE), name=k) for k, x in flags.items()}
-    told["shared"] = labelled(np.append(np.concatenate(shared), [False] * count), (v.NODE,), name="shared")
+    told["shared"] = labelled(
+        np.append(np.concatenate(shared), [False] * count), (v.NODE,), name="shared"
+    )
     layer, mode, kind = zip(*coords, strict=True)
     names = [name_of(*known) if known[2] != ANSWER else of.categories[known[1]] for known in coords]
     values = [np.hstack(x) for x in zip(*rows, strict=True)]

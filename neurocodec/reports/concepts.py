@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -138,14 +139,15 @@ def write_concept_report(
         "images are of a category by": str(run.get("images_by", "")),
         **(settings or {}),
     }
-    export_graph(analysis.graph, Path(folder) / "graph")
-    for category in analysis.graph["nodes"][v.CATEGORY].values.tolist()[1:]:
-        export_graph(analysis.graph, Path(folder) / "graph" / str(category), category=category)
-    names = [n for n in analysis.graph["nodes"][v.CATEGORY].values.tolist() if n != ALL]
-    title = f"Concept vectors of {analysis.model}: {', '.join(map(str, names[:4]))}"
-    return _written(
-        {"": analysis.graph}, folder, analysis.cards, analysis.pictures, title, facts
-    )
+    known = [str(name) for name in analysis.graph["nodes"][v.CATEGORY].values]
+    place = Path(folder) / "graph"
+    export_graph(analysis.graph, place)
+    for category in known[1:]:
+        own = place / re.sub(r"\W+", "-", category)  # a name may hold what no folder's may
+        export_graph(analysis.graph, own, category=category)
+    names = [name for name in known if name != ALL]
+    title = f"Concept vectors of {analysis.model}: {', '.join(names[:4])}"
+    return _written({"": analysis.graph}, folder, analysis.cards, analysis.pictures, title, facts)
 
 
 def page_data(

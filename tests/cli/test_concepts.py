@@ -117,7 +117,10 @@ def same_values(one, other):
     for path in sorted(one.rglob("*.nc")):
         a, b = (nc.open(root / path.relative_to(one)) for root in (one, other))
         trees = [x.to_tree() if isinstance(x, nc.ConceptVectors) else x for x in (a, b)]
-        left, right = (x.to_dict() if hasattr(x, "to_dict") and hasattr(x, "children") else {"/": x} for x in trees)
+        left, right = (
+            x.to_dict() if hasattr(x, "to_dict") and hasattr(x, "children") else {"/": x}
+            for x in trees
+        )
         for name in left:
             assert left[name].equals(right[name]), path
         count += 1

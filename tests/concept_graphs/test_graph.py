@@ -19,8 +19,15 @@ def net():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = nn.Sequential(
-            nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.Conv2d(5, 4, 3),
-            nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+            nn.Conv2d(3, 4, 3),
+            nn.ReLU(),
+            nn.Conv2d(4, 5, 3),
+            nn.ReLU(),
+            nn.Conv2d(5, 4, 3),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, 3),
         )
     layers = {"early": "1", "middle": "3", "late": "5"}
     return nc.Network(module.eval(), layers=layers, outputs=["cat", "dog", "bird"])
@@ -60,7 +67,11 @@ def test_nodes_have_the_contributions_to_the_answers_of_their_images(graph, net,
     cats = images[[0, 2, 4]]
     for layer in net.layers:
         own = nc.concept_contributions(
-            net, cats, source=vectors[layer], target=nc.targets.Output("cat"), steps=8,
+            net,
+            cats,
+            source=vectors[layer],
+            target=nc.targets.Output("cat"),
+            steps=8,
             progress=False,
         )
         nodes = graph["nodes"].sel(category="cat")
@@ -74,7 +85,12 @@ def test_edges_have_the_contributions_to_their_targets(graph, net, images, vecto
     nodes, edges = graph["nodes"].to_dataset(), graph["edges"].to_dataset()
     modes = nodes.mode.values[(nodes.layer == "late") & (nodes.kind == "concept")].tolist()
     own = nc.concept_contributions(
-        net, images[:5], source=vectors["middle"], target=vectors["late"], targets=modes, steps=8,
+        net,
+        images[:5],
+        source=vectors["middle"],
+        target=vectors["late"],
+        targets=modes,
+        steps=8,
         progress=False,
     )
     by_image = graph["images"]

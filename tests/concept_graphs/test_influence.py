@@ -14,9 +14,7 @@ def test_two_layers_by_hand():
     np.testing.assert_allclose(found.nodes[0], [[3 / 8, 1 / 8, 4 / 8]])
     # c: 3/8 * 1/4; d: 3/8 * 1/4 + 1/8 * 1/2; rest: 3/8 * 1/2 + 1/8 * 1/2
     np.testing.assert_allclose(found.nodes[1], [[3 / 32, 5 / 32, 8 / 32]])
-    np.testing.assert_allclose(
-        found.edges[1], [[[3 / 32, 3 / 32, 6 / 32], [0, 2 / 32, 2 / 32]]]
-    )
+    np.testing.assert_allclose(found.edges[1], [[[3 / 32, 3 / 32, 6 / 32], [0, 2 / 32, 2 / 32]]])
 
 
 def test_the_product_of_layers_is_the_sum_over_all_paths():
