@@ -9,3 +9,10 @@ __all__ = ["contributions", "interventions"]
 """
 
 __all__ = ["contributions", "curve"]
+- `examples`: what concept vectors stand for, in pictures
+- `exports`: a graph as CSV, GraphML and JSON
+- `graph`: `nc.concept_graph`
+- `tables`: what a graph holds
+"""
+
+__all__ = ["contributions", "examples", "exports", "graph", "tables"]

@@ -10,6 +10,7 @@
   and 5)
 - `effective_fields`: effective fields in their context: what the nearest vectors of a concept
   vector saw
+- `concept_graphs`: which concept vectors make which
 - `fields`: figures of receptive fields: a map in space and a time course, one field or a grid of
   them
 - `fitting`: how well fitted models predict held-out responses
@@ -42,6 +43,7 @@ from neurocodec.plotting.cells import plot_dendrogram, plot_mode_correlation, pl
 from neurocodec.plotting.combinations import plot_combinations
 from neurocodec.plotting.concept_curves import plot_concept_curve
 from neurocodec.plotting.effective_fields import plot_effective_fields
+from neurocodec.plotting.concept_graphs import plot_concept_graph
 from neurocodec.plotting.fields import plot_field, plot_fields
 from neurocodec.plotting.fitting import plot_fit
 from neurocodec.plotting.interneurons import (
@@ -87,6 +89,7 @@ __all__ = [
     "plot_combinations",
     "plot_completeness",
     "plot_concept_curve",
+    "plot_concept_graph",
     "plot_concept_scores",
     "plot_contributions",
     "plot_dendrogram",
