@@ -108,6 +108,7 @@ from neurocodec.nn.capture.layer import Layer as Layer
 from neurocodec.perturbation import rankings as rankings
 from neurocodec.perturbation.ablation import ablate as ablate
 from neurocodec.perturbation.ablation import preserve as preserve
+from neurocodec.perturbation.better import compare_rankings as compare_rankings
 from neurocodec.perturbation.curve import perturbation_curve as perturbation_curve
 from neurocodec.reports.atlas import atlas_page as atlas_page
 from neurocodec.simulation import simulate_retina as simulate_retina

@@ -24,6 +24,13 @@ _WITHOUT_UNITS: Final = {
     "accuracy_draw": "accuracy in one draw",
     "area": "area between off-target and target curves",
     "area_difference": "area minus that of the first ranking",
+    "separation": "area between off-target and target curves over the sum of both, -1 to 1",
+    "separation_difference": "separation minus that of the first ranking",
+    "category_separation": "separation of the curves of one category",
+    "ranking_difference": "score of the first ranking minus that of another",
+    "better": "whether the first ranking is better, on every half and seed",
+    "repeat_difference": "ranking_difference of one repeat",
+    "agreeing_share": "part of the repeats whose difference has the sign of the mean",
     "baseline_accuracy": "accuracy of the unperturbed network",
     "category_area": "area between the curves of one category",
     "channel_share": "part of the channels ablated or preserved",
@@ -186,7 +193,8 @@ _WITHOUT_UNITS: Final = {
 
 _WITH_INTERVAL: Final = (
     "accuracy area_difference area mean_normalized_accuracy chance_uniqueness pearson "
-    "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
+    "separation separation_difference ranking_difference spearman uniqueness ceiling "
+    "signal_explained signal_explained_ln components difference "
     "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
     "mean_pointing localisation_difference mode_difference distance bits_per_spike "
     "bits_per_spike_ln"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
+from neurocodec.attribution.own_labels import category_positions
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
@@ -24,7 +25,6 @@ from neurocodec.perturbation.images import (
     ImageGroups,
     OffTarget,
     Sampling,
-    category_positions,
     group_members,
 )
 from neurocodec.perturbation.masks import Rankings
@@ -145,6 +145,8 @@ def perturbation_curve(
           above target counts for ablation, target above off-target for preservation. `area` is
           of the mean curves; `area_difference` is minus that of the first ranking, on the same
           resamples;
+        - `category_separation`, `separation`, `separation_difference`: the same area divided by
+          the sum of the areas under both curves, so that it is from -1 to 1 for either kind;
         - `n_channels`, and `channel_share` of the layer's; `off_target_category` ("" where others
           are mixed); `shared_images` (ranking): part of the images here that the scores were made
           from (NaN where they do not say).
