@@ -9,7 +9,7 @@ they were made from, and the curve says how many of its own are among them.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -19,9 +19,18 @@ from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.cells.correlate import correlate
 from neurocodec.errors import InputError
-from neurocodec.labels import labelled, require_dims, require_same, sample_dim, stamp
+from neurocodec.labels import (
+    labelled,
+    provenance,
+    require_dims,
+    require_same,
+    sample_dim,
+    stamp,
+)
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.rows import matrix as row
+from neurocodec.rows.blocks import provenance_of
+from neurocodec.rows.origin import source_of
 
 __all__ = ["at_random", "from_contrast", "from_correlation", "from_gradient", "from_modes"]
 
@@ -87,8 +96,32 @@ def from_modes(
     arguments.one_of("weights", weights, get_args(Weights))
     number = _number_of(top, weights)
     found = modes.loadings if loadings is None else loadings
-    masks, group = _checked(masks)
-    related = correlate(found, masks.astype(float)).transpose(group, v.MODE)
+    masks, _ = _checked(masks)
+    best = best_modes(found, masks, number)
+    if weights == "contrast":
+        chosen = np.take_along_axis(_contrast(found, masks), best.places, 1) * best.vary
+        scores = np.einsum("gm,gmc->gc", chosen, signed_weights(modes.dictionary)[best.places])
+    else:
+        scores = (_weights(modes.dictionary)[best.places] * best.vary[..., None]).max(axis=1)
+    facts = {"kind": type(modes).__name__, "top": top, "modes": found.sizes[v.MODE]}
+    facts |= {} if weights == "largest" else {"weights": weights}
+    facts |= source_of(modes.origin)
+    made = _scores(scores, masks, modes.dictionary, "from_modes", **facts)
+    return made.assign_coords(best.coords)
+
+
+class BestModes(NamedTuple):
+    """Modes that go best with each class, the best first."""
+
+    places: NDArray[np.intp]  # (group, mode)
+    vary: NDArray[np.bool_]  # (group, mode): others have no correlation
+    coords: dict[str, tuple[str, NDArray[Any]]]  # the best of each class
+
+
+def best_modes(loadings: xr.DataArray, masks: xr.DataArray, number: int | None) -> BestModes:
+    """So many modes (all where None) with the largest correlation with each class."""
+    group = group_dim(masks)
+    related = correlate(loadings, masks.astype(float)).transpose(group, v.MODE)
     values = np.nan_to_num(related.values, nan=-np.inf)
     if not np.isfinite(values).any(axis=1).all():
         raise InputError(
@@ -96,20 +129,10 @@ def from_modes(
             expected="images inside and outside of every category",
         )
     best = np.argsort(-values, axis=1, kind="stable")[:, :number]
-    there = np.isfinite(np.take_along_axis(values, best, 1))
-    if weights == "contrast":
-        chosen = np.take_along_axis(_contrast(found, masks), best, 1) * there
-        scores = np.einsum("gm,gmc->gc", chosen, _signed(modes.dictionary)[best])
-    else:
-        scores = (_weights(modes.dictionary)[best] * there[..., None]).max(axis=1)
-    extra = {
-        "best_mode": (group, related[v.MODE].values[best[:, 0]]),
-        "best_correlation": (group, np.take_along_axis(values, best[:, :1], 1)[:, 0]),
-    }
-    facts = {"kind": type(modes).__name__, "top": top, "modes": found.sizes[v.MODE]}
-    facts |= {} if weights == "largest" else {"weights": weights}
-    made = _scores(scores, masks, modes.dictionary, "from_modes", **facts)
-    return made.assign_coords(extra)
+    r = np.take_along_axis(values, best, 1)
+    first = related[v.MODE].values[best[:, 0]]
+    coords = {"best_mode": (group, first), "best_correlation": (group, r[:, 0])}
+    return BestModes(best, np.isfinite(r), coords)
 
 
 def _number_of(top: int | str, weights: str) -> int | None:
@@ -141,7 +164,7 @@ def _contrast(values: xr.DataArray, masks: xr.DataArray) -> NDArray[np.float64]:
     return np.asarray(means[0] - means[1])
 
 
-def _signed(dictionary: xr.DataArray) -> NDArray[np.float64]:
+def signed_weights(dictionary: xr.DataArray) -> NDArray[np.float64]:
     """Weights (mode, channel), inhibitory parts turned positive, of both signs their sum."""
     rows = dictionary.transpose(v.MODE, ..., v.CHANNEL)
     values = row.matrix(rows).reshape(len(rows), -1, rows.sizes[v.CHANNEL])
@@ -188,7 +211,7 @@ def from_correlation(
     if v.SIGN in chosen.coords and sign == v.INHIBITORY:
         chosen = abs(chosen)
     scores = correlate(chosen, masks.astype(float)).transpose(group, v.CHANNEL)
-    facts = {"variable": str(chosen.name or ""), "sign": sign}
+    facts = {"variable": str(chosen.name or ""), "sign": sign, **source(rows)}
     return _scores(scores.values, masks, chosen, "from_correlation", **facts)
 
 
@@ -229,7 +252,7 @@ def from_contrast(
     chosen = row.select_rows(rows, sign)
     if v.SIGN in chosen.coords and sign == v.INHIBITORY:
         chosen = abs(chosen)
-    facts = {"variable": str(chosen.name or ""), "sign": sign}
+    facts = {"variable": str(chosen.name or ""), "sign": sign, **source(rows)}
     scores = _contrast(require_dims(chosen, (sample_dim(chosen), v.CHANNEL), "rows"), masks)
     return _scores(scores, masks, chosen, "from_contrast", **facts)
 
@@ -273,7 +296,7 @@ def from_gradient(rows: row.Contributions, masks: xr.DataArray) -> xr.DataArray:
     sizes = np.abs(np.asarray(parts.values, np.float64)).sum(axis=1)
     inside = np.asarray(masks.values, np.float64)
     scores = (inside.T @ sizes) / inside.sum(axis=0)[:, None]
-    return _scores(scores, masks, parts, "from_gradient")
+    return _scores(scores, masks, parts, "from_gradient", **source(rows))
 
 
 def at_random(like: xr.DataArray, *, draws: int = 3, seed: int = 0) -> xr.DataArray:
@@ -308,6 +331,11 @@ def at_random(like: xr.DataArray, *, draws: int = 3, seed: int = 0) -> xr.DataAr
     coords[v.DRAW] = xr.Variable(v.DRAW, np.arange(draws))
     made = labelled(values, (group, v.CHANNEL, v.DRAW), coords, name="channel_score")
     return stamp(made, "nc.rankings.at_random", seed=seed)
+
+
+def source(rows: row.Contributions) -> dict[str, str]:
+    """Layer and weights that rows are of, as far as they say."""
+    return source_of(provenance_of(rows))
 
 
 def group_dim(array: xr.DataArray) -> str:
@@ -358,6 +386,14 @@ def shared_share(data: xr.DataArray, other: dict[str, Any]) -> float:
         # there are others behind the last; of 10,000 samples it reaches about one in twenty
         found = found[found <= known[-1]]
     return float(np.isin(found, known).mean()) if len(found) else 0.0
+
+
+def seen_share(scores: xr.DataArray, used: xr.DataArray) -> float:
+    """Part of the images that scores were made from; NaN where they do not say."""
+    origin = provenance(scores)
+    if "samples" in origin:
+        return shared_share(used, origin["samples"])
+    return 0.0 if origin.get("function") == "nc.rankings.at_random" else float("nan")
 
 
 def _hashes(data: xr.DataArray) -> NDArray[np.int64]:
