@@ -147,7 +147,10 @@ class Contributions(Bound):
         rows = {v.ACTIVATION: activation if whole else sum_positions(activation)}
         if alias not in found.values:
             return rows
-        values = layer.channels_first(found.whole(alias) if whole else found.values[alias])
+        if whole:
+            values = layer.channels_first(found.whole(alias))
+        else:
+            values = layer.split_first(found.values[alias])
         rows[plan.method.variable] = values if whole else split_sign(values, plan.split)
         require_finite_values(rows[plan.method.variable], alias, first)
         if alias in found.change:
