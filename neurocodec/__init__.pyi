@@ -122,9 +122,13 @@ from neurocodec.nn.capture.layer import Layer as Layer
 
 # The network without some of its channels, or with these alone.
 from neurocodec.perturbation import rankings as rankings
+from neurocodec.perturbation import steering as steering
 from neurocodec.perturbation.ablation import ablate as ablate
 from neurocodec.perturbation.ablation import preserve as preserve
+from neurocodec.perturbation.better import compare_rankings as compare_rankings
 from neurocodec.perturbation.curve import perturbation_curve as perturbation_curve
+from neurocodec.perturbation.doses import steering_curve as steering_curve
+from neurocodec.perturbation.steering import steer as steer
 from neurocodec.reports.atlas import atlas_page as atlas_page
 from neurocodec.reports.concepts import concept_page as concept_page
 from neurocodec.simulation import simulate_retina as simulate_retina

@@ -30,7 +30,18 @@ _WITHOUT_UNITS: Final = {
     "accuracy_draw": "accuracy in one draw",
     "area": "area between off-target and target curves",
     "area_difference": "area minus that of the first ranking",
+    "separation": "area between off-target and target curves over the sum of both, -1 to 1",
+    "separation_difference": "separation minus that of the first ranking",
+    "off_target_ratio": "change of off-target images over that of target images",
+    "monotonic_share": "part of the categories that change upwards with every factor",
+    "mean_accuracy": "part of the images that are classified rightly, mean over categories",
+    "category_separation": "separation of the curves of one category",
+    "ranking_difference": "score of the first ranking minus that of another",
+    "better": "whether the first ranking is better, on every half and seed",
+    "repeat_difference": "ranking_difference of one repeat",
+    "agreeing_share": "part of the repeats whose difference has the sign of the mean",
     "baseline_accuracy": "accuracy of the unperturbed network",
+    "carried_share": "part of a channel's contribution that a mode or a class carries",
     "category_area": "area between the curves of one category",
     "channel_share": "part of the channels ablated or preserved",
     "mean_normalized_accuracy": "normalised accuracy, mean over categories",
@@ -224,7 +235,9 @@ _WITHOUT_UNITS: Final = {
 _WITH_INTERVAL: Final = (
     "signal_explained_glm bits_per_spike_glm "
     "accuracy area_difference area mean_normalized_accuracy chance_uniqueness pearson "
-    "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
+    "mean_label_change mean_accuracy off_target_ratio "
+    "separation separation_difference ranking_difference spearman uniqueness ceiling "
+    "signal_explained signal_explained_ln components difference "
     "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
     "mean_pointing localisation_difference mode_difference distance bits_per_spike "
     "bits_per_spike_ln median_correlation"
@@ -270,6 +283,8 @@ _TERMS: Final = {
             Term("membrane_potential", "membrane potential"),
             Term("norm", "norm of the contributions of a layer"),
             Term("offset", "what is added to loadings times dictionary"),
+            Term("label_change", "change of the output of an image's own label"),
+            Term("mean_label_change", "label_change, mean over categories"),
             Term("rank_score", "number that stimuli are ranked by, the largest first"),
             Term("recorded_firing_rate", "recorded firing rate", v.HERTZ),
             Term("residual_contribution", "contribution of what concept vectors leave of a layer"),

@@ -135,7 +135,7 @@ class Tensions(Bound):
 
     def answers(self) -> list[list[float]]:
         """Target of the few samples that were traced."""
-        return [target_of(self.passes, self.few)]
+        return [target_of(self.passes, self.few, self.plan.samples)]
 
     def rows(self, batch: Batch, into: Arrays) -> Arrays:
         """Compute one batch; of each feature only sums leave the device."""

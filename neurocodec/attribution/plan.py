@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurocodec import vocabulary as v
+from neurocodec.attribution.own_labels import own_classes
 from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import Session, some_of
@@ -101,7 +102,7 @@ class ContributionPlan(Plan):
 
     def bound(self, session: Session) -> Contributions:
         """Bind the target to the network's outputs."""
-        passes = passes_for(session, self.target, self.baseline, given=self.given)
+        passes = passes_for(session, self.target, self.baseline, self.samples, given=self.given)
         passes, size = by_layers(passes, session, self, self.method)
         if self.reduce == "none":  # maps of all features wait for the last
             done = session.traced.done.hidden
@@ -119,12 +120,12 @@ class Contributions(Bound):
 
     def answers(self) -> list[list[float]]:
         """Target of the few samples that were traced."""
-        return [target_of(self.passes, self.few)]
+        return [target_of(self.passes, self.few, self.plan.samples)]
 
     def rows(self, batch: Batch, into: Arrays) -> Arrays:
         """Compute one batch and reduce it on its device; only the reduced rows leave it."""
         del into
-        every = each(self.plan.method, self.passes, batch)
+        every = each(self.plan.method, self.passes.of(batch), batch)
         rows = [self._rows(found, batch.first) for found in every]
         if not feature_dim(self.plan.target):
             return rows[0]
@@ -146,7 +147,10 @@ class Contributions(Bound):
         rows = {v.ACTIVATION: activation if whole else sum_positions(activation)}
         if alias not in found.values:
             return rows
-        values = layer.channels_first(found.whole(alias) if whole else found.values[alias])
+        if whole:
+            values = layer.channels_first(found.whole(alias))
+        else:
+            values = layer.split_first(found.values[alias])
         rows[plan.method.variable] = values if whole else split_sign(values, plan.split)
         require_finite_values(rows[plan.method.variable], alias, first)
         if alias in found.change:
@@ -183,8 +187,9 @@ def tree_of(
     return xr.DataTree.from_dict(data)
 
 
-def target_of(passes: Passes, done: Pass) -> list[float]:
-    """Some numbers of a target at samples that a pass is of."""
+def target_of(passes: Passes, done: Pass, samples: Samples) -> list[float]:
+    """Some numbers of a target at the few samples that a pass is of."""
+    passes = passes.taking(torch.tensor(samples.few_places))
     with torch.no_grad():
         return some_of(passes.value(done, passes.fixed(done)))
 
@@ -258,10 +263,19 @@ def with_layer_of(target: Target, layers: Mapping[str, Layer], net: Network) -> 
     return {**layers, **net.select_layers(own)}
 
 
-def passes_for(session: Session, target: Target, baseline: Tensor, *, given: bool) -> Passes:
+def passes_for(
+    session: Session,
+    target: Target,
+    baseline: Tensor,
+    samples: Samples | None = None,  # whose labels the target may ask for
+    *,
+    given: bool,
+) -> Passes:
     """Passes of a hooked network for a target, which is bound to its outputs."""
-    start = baseline.to(session.net.device)
-    return Passes(session.capture, target.bind(session.outputs), start, given)
+    start, bound = baseline.to(session.net.device), target.bind(session.outputs)
+    if bound.of_labels and samples is not None:
+        bound = bound.labelled(torch.from_numpy(own_classes(samples, session.outputs)))
+    return Passes(session.capture, bound, start, given)
 
 
 def by_layers(passes: Passes, session: Session, plan: Plan, method: Method) -> tuple[Passes, int]:
@@ -334,7 +348,8 @@ def _shared(passes: Passes, session: Session, samples: Samples) -> Prefix | None
     if not session.shared:
         found = Prefix.shared(session.capture, session.traced, whole.hidden)
         batch = samples.batch(0, min(4, len(samples)), session.net.device)
-        holds = found is not None and shared_holds(replace(passes, shared=found), batch)
+        some = passes.of(batch)
+        holds = found is not None and shared_holds(replace(some, shared=found), batch)
         session.shared.append(found if holds else None)
     return session.shared[0]
 
@@ -346,7 +361,7 @@ def _prefix(passes: Passes, session: Session, batch: Batch) -> Prefix | None:
     movie = None if passes.shared is None else passes.shared.movie
     quick = [replace(found, movie=movie)] if movie is not None else []
     for prefix in (*quick, found, replace(found, convolution=None)):
-        if prefix_holds(replace(passes, prefix=prefix), batch):
+        if prefix_holds(replace(passes.of(batch), prefix=prefix), batch):
             logger.info(
                 "the path in layer %r is straight; what precedes it runs once", prefix.layer
             )

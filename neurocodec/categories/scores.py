@@ -16,9 +16,11 @@ from neurocodec.errors import InputError, unknown_name
 from neurocodec.kernels.class_correlation import Masks, bootstrap_medians, largest
 from neurocodec.kernels.correlation import unit_columns
 from neurocodec.kernels.intervals import interval, level_of_chance
-from neurocodec.modes.decomposition import Decomposition
+from neurocodec.modes.decomposition import Decomposition, loadings_origin
+from neurocodec.rows.blocks import provenance_of
 from neurocodec.rows.layers import KINDS, layers_of
 from neurocodec.rows.matrix import NET, select_rows
+from neurocodec.rows.origin import require_same_origin
 from neurocodec.rows.tables import layer_dataset, stamped
 
 Loadings: TypeAlias = Mapping[str, Decomposition | xr.DataArray]
@@ -223,6 +225,7 @@ def concept_scores(
         member = Masks(masks.transpose(dim, ...).values[keep])
         concepts = masks[_other(masks, dim)].values.astype(str)
         for kind in kinds:
+            _require_of_layer((given.get(kind) or {}).get(name), node)
             units = _units(node, kind, given, sign, name)
             part = _NOTHING
             if units is not None:
@@ -275,6 +278,14 @@ def _kept(masks: xr.DataArray, samples: xr.DataArray | None, dim: str) -> NDArra
             hint="samples=modes['layer'].loadings.held_out",
         )
     return keep
+
+
+def _require_of_layer(modes: Decomposition | xr.DataArray | None, node: xr.DataTree) -> None:
+    """Refuse modes, or loadings, of another layer or network, where they say so."""
+    if isinstance(modes, Decomposition):
+        require_same_origin(provenance_of(node), modes.origin)
+    elif modes is not None:
+        require_same_origin(loadings_origin(modes), provenance_of(node), "loadings")
 
 
 def _units(

@@ -204,13 +204,16 @@ class Samples:
         """Copies of the first, a middle and the last sample, to trace a network with."""
         if self.history is None:
             return self._few_images.to(device, copy=True)
-        places = sorted({0, len(self) // 2, len(self) - 1})
-        return torch.cat([self.batch(i, i + 1, device).x for i in places])
+        return torch.cat([self.batch(i, i + 1, device).x for i in self.few_places])
+
+    @property
+    def few_places(self) -> list[int]:
+        """Which samples `few` are."""
+        return sorted({0, len(self) // 2, len(self) - 1})
 
     @cached_property
     def _few_images(self) -> Tensor:
-        places = sorted({0, len(self) // 2, len(self) - 1})
-        return torch.cat([self._near(i) for i in places])
+        return torch.cat([self._near(i) for i in self.few_places])
 
     def lights(self, device: torch.device) -> Tensor | None:
         """The darkest and the brightest sample of a stimulus in memory."""

@@ -69,6 +69,24 @@ def separation_area(
     # ablated, above it when they alone are preserved
     below = np.trapezoid(off_target, share, axis=-1)
     between = below - np.trapezoid(target, share, axis=-1)
+    return _over(between if ablated else -between, below)
+
+
+def separation_index(
+    target: NDArray[Any],  # (..., fraction), as `separation_area` takes them
+    off_target: NDArray[Any],
+    share: NDArray[Any],
+    *,
+    ablated: bool,
+) -> NDArray[np.float64]:
+    """Area between the curves over the sum of the areas under both: from -1 to 1."""
+    # of preservation, the area over that of off-target has no upper end: where nothing is left of
+    # other classes it is a number over nearly nothing
+    off, own = (np.trapezoid(curve, share, axis=-1) for curve in (off_target, target))
+    return _over(off - own if ablated else own - off, off + own)
+
+
+def _over(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
+    """Quotient; NaN where nothing is below."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        area = np.where(below > 0, (between if ablated else -between) / below, np.nan)
-    return np.asarray(area)
+        return np.asarray(np.where(below > 0, above / below, np.nan))

@@ -107,7 +107,7 @@ class MapPlan(Plan):
 
     def bound(self, session: Session) -> Maps:
         """Bind the target to the network's outputs, and the choice to the layer's channels."""
-        passes = passes_for(session, self.target, self.baseline, given=self.given)
+        passes = passes_for(session, self.target, self.baseline, self.samples, given=self.given)
         if self.choice is None:
             return Maps(
                 self.told(session), session.bytes_per_sample, passes, None, session.traced.done
@@ -149,7 +149,7 @@ class Maps(Bound):
 
     def answers(self) -> list[list[float]]:
         """Target of the few samples that were traced."""
-        return [target_of(self.passes, self.few)]
+        return [target_of(self.passes, self.few, self.plan.samples)]
 
     def require_memory(self) -> None:
         """Refuse a result that does not fit into memory, before anything is computed."""
@@ -178,10 +178,10 @@ class Maps(Bound):
     def _mapped(self, batch: Batch) -> Mapped:
         plan = self.plan
         if plan.choice is None or self.chosen is None:
-            return Saliency(self.passes).mapped(plan.method, batch)
+            return Saliency(self.passes.of(batch)).mapped(plan.method, batch)
         weights = tensor_of(self.chosen.weights, batch.x.dtype, batch.x.device)
         parts = Parts(plan.choice.layer, weights, plan.sign)
-        return MapPasses(self.passes, parts, plan.steps).mapped(plan.method, batch)
+        return MapPasses(self.passes.of(batch), parts, plan.steps).mapped(plan.method, batch)
 
     @property
     def _dim(self) -> str | None:

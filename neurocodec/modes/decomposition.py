@@ -19,6 +19,7 @@ from neurocodec.identity.marks import Identity
 from neurocodec.identity.walk import Walk
 from neurocodec.modes.coders import Coder
 from neurocodec.modes.fitted import Fitted, as_tree, labelled_loadings, state_of
+from neurocodec.network import Network
 from neurocodec.rows import matrix as row
 from neurocodec.rows.blocks import (
     MEMORY,
@@ -29,7 +30,7 @@ from neurocodec.rows.blocks import (
     fingerprint_of,
     opened,
 )
-from neurocodec.rows.origin import require_same_origin, source_of
+from neurocodec.rows.origin import require_layer, require_same_origin, source_of
 
 _FIT: Final = ("function", "config", "scale", "data")
 """What tells the results of one fit from those of another, in their provenance."""
@@ -113,7 +114,7 @@ class Decomposition(ABC):
         with opened(data, layer) as (array, origin):
             rows = Rows.of(array, self._sign)
             _require_alike(rows, self.dictionary)
-            require_same_origin(origin, self._origin)
+            require_same_origin(origin, self.origin)
             return self._encoded(rows) if out is None else self._streamed(rows, out)
 
     def _encoded(self, rows: Rows) -> xr.DataArray:
@@ -143,14 +144,36 @@ class Decomposition(ABC):
         return tree.data_vars["loading"]
 
     @property
-    def _origin(self) -> dict[str, Any]:
+    def sign(self) -> str:
+        """Part of contributions that is decomposed."""
+        return self._sign
+
+    def require_layer(self, net: Network, layer: str) -> None:
+        """Refuse modes of another layer, or of a network with other weights, where they say so.
+
+        Parameters
+        ----------
+        net
+            The network that they are used on.
+        layer
+            Alias of one of its layers.
+
+        Raises
+        ------
+        InputError
+            The message names both layers, or both weights.
+        """
+        require_layer(self.origin, net, layer, "modes")
+
+    @property
+    def origin(self) -> dict[str, Any]:
         """Provenance of the rows that were fitted, as far as they had any."""
         return dict(labels.provenance(self.dictionary).get("contributions") or {})
 
     def _facts(self, method: str, **facts: str) -> dict[str, Any]:
         """Provenance of what is made with these modes."""
         function = f"nc.{type(self).__name__}.{method}"
-        known = {"modes": labels.fingerprint(self.dictionary), **source_of(self._origin)}
+        known = {"modes": labels.fingerprint(self.dictionary), **source_of(self.origin)}
         return {"function": function, **known, **facts}
 
     def inverse_transform(self, loadings: xr.DataArray) -> xr.DataArray:
@@ -173,7 +196,7 @@ class Decomposition(ABC):
             modes, another layer or a network with other weights; the message names them.
         """
         z, dim = _checked_loadings(loadings, self.dictionary)
-        require_same_origin(_origin_of(z), self._origin, "loadings")
+        require_same_origin(loadings_origin(z), self.origin, "loadings")
         _require_same_modes(z, self.dictionary)
         made = np.tensordot(z.values, self.dictionary.values, axes=1)
         if "offset" in self._fitted().result:
@@ -367,7 +390,7 @@ def _checked_loadings(loadings: object, dictionary: xr.DataArray) -> tuple[xr.Da
     return z, dim
 
 
-def _origin_of(loadings: xr.DataArray) -> dict[str, Any]:
+def loadings_origin(loadings: xr.DataArray) -> dict[str, Any]:
     """Provenance of the rows that loadings are of, as far as they say."""
     known = labels.provenance(loadings)
     return {**known, **dict(known.get("contributions") or {})}

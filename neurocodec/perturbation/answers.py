@@ -163,6 +163,52 @@ def _masked(
     return found.to(torch.int32).cpu().numpy()
 
 
+def label_answers(
+    opened: OpenedLayer,
+    *,
+    gains: NDArray[np.float64],  # (gain, channel)
+    label: NDArray[np.intp],  # (image,) category of each
+    fill: float | tuple[float, ...],
+    workers: int | None,
+    progress: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Output of each image's own label (gain, image), and the category that is answered with."""
+    size, count = opened.batch_size, len(opened.samples)
+    ranges = [(start, min(start + size, count)) for start in range(0, count, size)]
+    scaled = torch.from_numpy(gains).to(opened.device, torch.float32)
+    filled, rest = _fill(fill, opened), opened.rest
+    value = np.zeros((len(gains), count), np.float32)
+    answer = np.zeros((len(gains), count), np.int32)
+    with (
+        bar(value.size, "steering", progress=progress) as shown,
+        opened.samples.blocks(ranges, workers, opened.device) as blocks,
+    ):
+        for block in blocks:
+            _require_read(block)
+            some = slice(block.start, block.stop)
+            x = opened.samples.place(block, block.start, block.stop, opened.device).x
+            own = torch.from_numpy(label[some]).to(opened.device)
+            hidden, image = rest.capture.look(x).hidden, torch.arange(len(x), device=x.device)
+            with rest.resumed():
+                for row, one in enumerate(scaled):
+                    keep = one.expand(len(x), -1)
+                    outputs = rest.perturbed(x, hidden, image, keep, filled)
+                    answer[row, some] = _largest(outputs, block.start).cpu().numpy()
+                    value[row, some] = outputs.gather(1, own[:, None])[:, 0].cpu().numpy()
+                    shown.update(len(x))
+    return value, answer
+
+
+def _require_read(block: Block) -> None:
+    if not block.kept.all():
+        place = block.start + int(np.flatnonzero(~block.kept)[0])
+        raise InputError(
+            came=f"image {place}, which cannot be read",
+            expected="images that can be read",
+            hint=f"images.drop_isel(stimulus=[{place}])",
+        )
+
+
 def _largest(outputs: Tensor, start: int) -> Tensor:
     if not bool(outputs.isfinite().all()):
         raise InputError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neurocodec import arguments
 from neurocodec import vocabulary as v
+from neurocodec.attribution.own_labels import category_positions
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
@@ -24,11 +25,10 @@ from neurocodec.perturbation.images import (
     ImageGroups,
     OffTarget,
     Sampling,
-    category_positions,
     group_members,
 )
 from neurocodec.perturbation.masks import Rankings
-from neurocodec.perturbation.rankings import shared_share
+from neurocodec.perturbation.rankings import seen_share
 from neurocodec.perturbation.summary import (
     GROUPS,
     Judge,
@@ -37,6 +37,7 @@ from neurocodec.perturbation.summary import (
     dataset,
     tally,
 )
+from neurocodec.rows.origin import require_layer
 
 logger = logging.getLogger(__name__)
 
@@ -145,6 +146,8 @@ def perturbation_curve(
           above target counts for ablation, target above off-target for preservation. `area` is
           of the mean curves; `area_difference` is minus that of the first ranking, on the same
           resamples;
+        - `category_separation`, `separation`, `separation_difference`: the same area divided by
+          the sum of the areas under both curves, so that it is from -1 to 1 for either kind;
         - `n_channels`, and `channel_share` of the layer's; `off_target_category` ("" where others
           are mixed); `shared_images` (ranking): part of the images here that the scores were made
           from (NaN where they do not say).
@@ -177,6 +180,8 @@ def perturbation_curve(
     bootstrap, confidence = arguments.interval(bootstrap, confidence, least=1)
     arguments.one_of("match", match, ("member", "exact"))
     rankings = Rankings.of(scores, kinds_of(kind), fractions_of(fractions), draws, seed)
+    for name, one in rankings.scores.items():
+        require_layer(provenance(one), net, layer, f"scores {name!r}")
     placed, filled = net.on(device), finite_fill(fill)
     names = category_names(placed, stimulus)
     label = label_positions(stimulus, labels, names)
@@ -349,7 +354,7 @@ def _label(
         v.BOUND: list(v.BOUNDS),
     }
     found = dataset(summary, coords, group_dim=rankings.group)
-    shared = [_shared(one, used) for one in rankings.scores.values()]
+    shared = [seen_share(one, used) for one in rankings.scores.values()]
     extra: dict[str, tuple[tuple[str, ...], Any]] = {
         "n_channels": ((v.FRACTION,), rankings.counts),
         "channel_share": ((v.FRACTION,), rankings.counts / rankings.channels),
@@ -361,14 +366,6 @@ def _label(
         for name, (dims, values) in extra.items()
     }
     return found.assign(made)
-
-
-def _shared(scores: xr.DataArray, used: xr.DataArray) -> float:
-    """Part of the images that the scores were made from; NaN where they do not say."""
-    origin = provenance(scores)
-    if "samples" in origin:
-        return shared_share(used, origin["samples"])
-    return 0.0 if origin.get("function") == "nc.rankings.at_random" else np.nan
 
 
 def _fingerprint(data: xr.DataArray) -> str:

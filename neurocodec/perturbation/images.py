@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.labels import class_names, require_dims
+from neurocodec.labels import require_dims
 
 Concepts = Mapping[str, Sequence[str]] | xr.DataArray
 """Names of the categories of each concept, or a mask (category, concept) or (stimulus, concept)."""
@@ -64,25 +64,6 @@ class ImageGroups:
                     expected="images of every category or concept, and of others",
                 )
         return ImageGroups(target, off, self.off_names)
-
-
-def category_positions(
-    found: xr.DataArray | Sequence[Any] | NDArray[Any],  # names or positions of categories
-    names: Sequence[str],  # of the categories
-) -> NDArray[np.intp]:
-    """Positions of labels among the categories; -1 where a label is none of them."""
-    texts = class_names(found)
-    given = [x for x, text in zip(np.asarray(found, dtype=object), texts, strict=True) if text]
-    if given and all(map(is_position, given)):
-        numbers = [int(float(text)) if text else -1 for text in texts.tolist()]
-        return np.array([i if 0 <= i < len(names) else -1 for i in numbers], dtype=np.intp)
-    place = {name: i for i, name in enumerate(names) if name}
-    return np.array([place.get(label, -1) for label in texts.tolist()], dtype=np.intp)
-
-
-def is_position(label: object) -> bool:
-    """Whether a label is a whole number; those of a column with missing ones are floats."""
-    return arguments.is_whole(label) or (isinstance(label, float) and label.is_integer())
 
 
 def group_members(

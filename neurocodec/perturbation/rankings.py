@@ -9,7 +9,7 @@ they were made from, and the curve says how many of its own are among them.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -19,11 +19,22 @@ from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.cells.correlate import correlate
 from neurocodec.errors import InputError
-from neurocodec.labels import labelled, require_dims, require_same, sample_dim, stamp
+from neurocodec.labels import (
+    labelled,
+    provenance,
+    require_dims,
+    require_same,
+    sample_dim,
+    stamp,
+)
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.rows import matrix as row
+from neurocodec.rows.blocks import provenance_of
+from neurocodec.rows.origin import source_of
 
-__all__ = ["at_random", "from_correlation", "from_gradient", "from_modes"]
+__all__ = ["at_random", "from_contrast", "from_correlation", "from_gradient", "from_modes"]
+
+Weights = Literal["largest", "contrast"]
 
 SIZE: Final = 512
 """Hashes that a sketch keeps: up to as many samples the share is exact."""
@@ -34,9 +45,14 @@ def from_modes(
     masks: xr.DataArray,
     *,
     loadings: xr.DataArray | None = None,
-    top: int = 1,
+    top: int | Literal["all"] = 1,
+    weights: Weights = "largest",
 ) -> xr.DataArray:
     """Rank channels by their weights in the modes that go best with a class (CODEC sec. 5).
+
+    One mode is not one class: where there are many modes for each class, the best one has part
+    of its class, and the order of the channels outside of it is chance. All modes together,
+    ``top="all", weights="contrast"``, rank every channel.
 
     Parameters
     ----------
@@ -48,20 +64,25 @@ def from_modes(
         (stimulus, mode) of the same images as `masks`; those of the fit where None. For images
         that the fit has not seen: ``modes.transform(rows)``.
     top
-        How many of the best modes: 1 in CODEC fig. 6A-B, 2 in its example of figure 6C.
+        How many of the best modes: 1 in CODEC fig. 6A-B, 2 in its example of figure 6C; or
+        ``"all"``, with ``weights="contrast"``.
+    weights
+        ``"largest"``: of several modes the largest absolute weight of a channel, each mode divided
+        by its own largest. ``"contrast"``: the sum over modes of (mean loading inside of the class
+        - mean outside) x weight, in units of the rows.
 
     Returns
     -------
     xarray.DataArray
-        `channel_score`: the absolute weights of the mode whose loadings have the largest
-        Pearson correlation with the mask; of several modes the largest weight of a channel,
-        each mode divided by its own largest. Weights of both signs of a channel
-        (``sign="both"``) are summed. Coordinates `best_mode` and `best_correlation` of the best.
+        `channel_score`, by the modes whose loadings have the largest Pearson correlation with the
+        mask. Weights of both signs of a channel (``sign="both"``) are summed, those of inhibitory
+        parts count as sizes. Coordinates `best_mode` and `best_correlation` of the best.
 
     Raises
     ------
     InputError
-        Where masks and loadings have different images, or no loading varies.
+        Where masks and loadings have different images, no loading varies, or all modes are asked
+        for by their largest weights, which are the same for every class.
 
     Examples
     --------
@@ -72,27 +93,82 @@ def from_modes(
     >>> from_modes(modes, masks).sizes
     Frozen({'category': 1, 'channel': 3})
     """
-    top = arguments.whole("top", top)
+    arguments.one_of("weights", weights, get_args(Weights))
+    number = _number_of(top, weights)
     found = modes.loadings if loadings is None else loadings
-    masks, group = _checked(masks)
-    related = correlate(found, masks.astype(float)).transpose(group, v.MODE)
+    masks, _ = _checked(masks)
+    best = best_modes(found, masks, number)
+    if weights == "contrast":
+        chosen = np.take_along_axis(_contrast(found, masks), best.places, 1) * best.vary
+        scores = np.einsum("gm,gmc->gc", chosen, signed_weights(modes.dictionary)[best.places])
+    else:
+        scores = (_weights(modes.dictionary)[best.places] * best.vary[..., None]).max(axis=1)
+    facts = {"kind": type(modes).__name__, "top": top, "modes": found.sizes[v.MODE]}
+    facts |= {} if weights == "largest" else {"weights": weights}
+    facts |= source_of(modes.origin)
+    made = _scores(scores, masks, modes.dictionary, "from_modes", **facts)
+    return made.assign_coords(best.coords)
+
+
+class BestModes(NamedTuple):
+    """Modes that go best with each class, the best first."""
+
+    places: NDArray[np.intp]  # (group, mode)
+    vary: NDArray[np.bool_]  # (group, mode): others have no correlation
+    coords: dict[str, tuple[str, NDArray[Any]]]  # the best of each class
+
+
+def best_modes(loadings: xr.DataArray, masks: xr.DataArray, number: int | None) -> BestModes:
+    """So many modes (all where None) with the largest correlation with each class."""
+    group = group_dim(masks)
+    related = correlate(loadings, masks.astype(float)).transpose(group, v.MODE)
     values = np.nan_to_num(related.values, nan=-np.inf)
     if not np.isfinite(values).any(axis=1).all():
         raise InputError(
             came="loadings that do not vary, or a mask without or with nothing but members",
             expected="images inside and outside of every category",
         )
-    best = np.argsort(-values, axis=1, kind="stable")[:, :top]
-    weights = _weights(modes.dictionary)
-    there = np.isfinite(np.take_along_axis(values, best, 1))
-    scores = (weights[best] * there[..., None]).max(axis=1)
-    extra = {
-        "best_mode": (group, related[v.MODE].values[best[:, 0]]),
-        "best_correlation": (group, np.take_along_axis(values, best[:, :1], 1)[:, 0]),
-    }
-    facts = {"kind": type(modes).__name__, "top": top, "modes": found.sizes[v.MODE]}
-    made = _scores(scores, masks, modes.dictionary, "from_modes", **facts)
-    return made.assign_coords(extra)
+    best = np.argsort(-values, axis=1, kind="stable")[:, :number]
+    r = np.take_along_axis(values, best, 1)
+    first = related[v.MODE].values[best[:, 0]]
+    coords = {"best_mode": (group, first), "best_correlation": (group, r[:, 0])}
+    return BestModes(best, np.isfinite(r), coords)
+
+
+def _number_of(top: int | str, weights: str) -> int | None:
+    """How many modes; None for all, which only contrasts tell apart."""
+    if top != "all":
+        return arguments.whole("top", top)
+    if weights != "contrast":
+        raise InputError(
+            came=f"top='all' with weights={weights!r}, which rank alike for every class",
+            expected="weights that depend on the class",
+            hint="nc.rankings.from_modes(modes, masks, top='all', weights='contrast')",
+        )
+    return None
+
+
+def _contrast(values: xr.DataArray, masks: xr.DataArray) -> NDArray[np.float64]:
+    """Mean inside of each class minus mean outside (group, column)."""
+    dim = sample_dim(values)
+    require_same(values, masks, dim, "rows and masks")
+    inside = np.asarray(masks.values, np.float64).T
+    rows = np.asarray(values.transpose(dim, ...).values, np.float64)
+    outside = 1 - inside
+    if not outside.any(axis=1).all():
+        raise InputError(
+            came="masks that every image is a member of",
+            expected="images inside and outside of every category or concept",
+        )
+    means = [side @ rows / side.sum(axis=1, keepdims=True) for side in (inside, outside)]
+    return np.asarray(means[0] - means[1])
+
+
+def signed_weights(dictionary: xr.DataArray) -> NDArray[np.float64]:
+    """Weights (mode, channel), inhibitory parts turned positive, of both signs their sum."""
+    rows = dictionary.transpose(v.MODE, ..., v.CHANNEL)
+    values = row.matrix(rows).reshape(len(rows), -1, rows.sizes[v.CHANNEL])
+    return np.asarray(values.sum(axis=1), np.float64)
 
 
 def _weights(dictionary: xr.DataArray) -> NDArray[np.float64]:
@@ -135,8 +211,50 @@ def from_correlation(
     if v.SIGN in chosen.coords and sign == v.INHIBITORY:
         chosen = abs(chosen)
     scores = correlate(chosen, masks.astype(float)).transpose(group, v.CHANNEL)
-    facts = {"variable": str(chosen.name or ""), "sign": sign}
+    facts = {"variable": str(chosen.name or ""), "sign": sign, **source(rows)}
     return _scores(scores.values, masks, chosen, "from_correlation", **facts)
+
+
+def from_contrast(
+    rows: row.Contributions, masks: xr.DataArray, *, sign: str = "excitatory"
+) -> xr.DataArray:
+    """Rank channels by how much more of each there is inside of a class than outside.
+
+    Parameters
+    ----------
+    rows
+        A layer of contributions, its `contribution`, or any (stimulus, channel), such as its
+        `activation`.
+    masks
+        `member` (stimulus, category) or (stimulus, concept), of the same images.
+    sign
+        Of contributions: "excitatory", "inhibitory" (their sizes) or "net".
+
+    Returns
+    -------
+    xarray.DataArray
+        `channel_score`: mean over the images of the class minus mean over all others, in units of
+        the rows. Unlike a correlation it weighs a channel by how much it does.
+
+    Raises
+    ------
+    InputError
+        Where rows and masks have different images, or a class has all of them.
+
+    Examples
+    --------
+    >>> rows = xr.DataArray([[4.0, 1.0], [0.0, 1.0]], dims=("stimulus", "channel"))
+    >>> masks = xr.DataArray([[True], [False]], {"category": ["a"]}, ("stimulus", "category"))
+    >>> from_contrast(rows, masks).values.tolist()
+    [[4.0, 0.0]]
+    """
+    masks, _ = _checked(masks)
+    chosen = row.select_rows(rows, sign)
+    if v.SIGN in chosen.coords and sign == v.INHIBITORY:
+        chosen = abs(chosen)
+    facts = {"variable": str(chosen.name or ""), "sign": sign, **source(rows)}
+    scores = _contrast(require_dims(chosen, (sample_dim(chosen), v.CHANNEL), "rows"), masks)
+    return _scores(scores, masks, chosen, "from_contrast", **facts)
 
 
 def from_gradient(rows: row.Contributions, masks: xr.DataArray) -> xr.DataArray:
@@ -178,7 +296,7 @@ def from_gradient(rows: row.Contributions, masks: xr.DataArray) -> xr.DataArray:
     sizes = np.abs(np.asarray(parts.values, np.float64)).sum(axis=1)
     inside = np.asarray(masks.values, np.float64)
     scores = (inside.T @ sizes) / inside.sum(axis=0)[:, None]
-    return _scores(scores, masks, parts, "from_gradient")
+    return _scores(scores, masks, parts, "from_gradient", **source(rows))
 
 
 def at_random(like: xr.DataArray, *, draws: int = 3, seed: int = 0) -> xr.DataArray:
@@ -213,6 +331,11 @@ def at_random(like: xr.DataArray, *, draws: int = 3, seed: int = 0) -> xr.DataAr
     coords[v.DRAW] = xr.Variable(v.DRAW, np.arange(draws))
     made = labelled(values, (group, v.CHANNEL, v.DRAW), coords, name="channel_score")
     return stamp(made, "nc.rankings.at_random", seed=seed)
+
+
+def source(rows: row.Contributions) -> dict[str, str]:
+    """Layer and weights that rows are of, as far as they say."""
+    return source_of(provenance_of(rows))
 
 
 def group_dim(array: xr.DataArray) -> str:
@@ -263,6 +386,14 @@ def shared_share(data: xr.DataArray, other: dict[str, Any]) -> float:
         # there are others behind the last; of 10,000 samples it reaches about one in twenty
         found = found[found <= known[-1]]
     return float(np.isin(found, known).mean()) if len(found) else 0.0
+
+
+def seen_share(scores: xr.DataArray, used: xr.DataArray) -> float:
+    """Part of the images that scores were made from; NaN where they do not say."""
+    origin = provenance(scores)
+    if "samples" in origin:
+        return shared_share(used, origin["samples"])
+    return 0.0 if origin.get("function") == "nc.rankings.at_random" else float("nan")
 
 
 def _hashes(data: xr.DataArray) -> NDArray[np.int64]:

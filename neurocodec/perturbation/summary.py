@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -16,6 +16,7 @@ from neurocodec.kernels.proportions import (
     resample_weights,
     resampled_proportions,
     separation_area,
+    separation_index,
     wilson_interval,
 )
 from neurocodec.labels import labelled
@@ -27,6 +28,9 @@ Match = Literal["member", "exact"]
 TARGET_GROUP: Final = "target"
 OFF_GROUP: Final = "off_target"
 GROUPS: Final = (TARGET_GROUP, OFF_GROUP)
+Score = Callable[..., NDArray[np.float64]]
+SCORES: Final[dict[str, Score]] = {"area": separation_area, "separation": separation_index}
+"""By how much the curves of target and other classes are apart."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +145,10 @@ class Summary:
             "baseline_accuracy": ("category group", baseline),
             "n": ("category group", count),
             "normalized_accuracy": (usual, relative),
-            "category_area": ("kind ranking category", self._area(np.moveaxis(relative, 2, -2))),
         }
+        curves = np.moveaxis(relative, 2, -2)
+        for name, score in SCORES.items():
+            found[f"category_{name}"] = ("kind ranking category", self._scored(curves, score))
         return found | self._over_categories(relative)
 
     def _of_orders(
@@ -173,20 +179,20 @@ class Summary:
         there = np.isfinite(relative)
         mean = _ratio(np.where(there, relative, 0).sum(3), there.sum(3))
         again = np.stack([*self._resampled_means()], axis=-1)
-        area, areas = self._area(mean), self._area(np.moveaxis(again, 3, 2))
         usual = "kind ranking fraction group"
-        return {
+        found: dict[str, tuple[str, NDArray[Any]]] = {
             "mean_normalized_accuracy": (usual, mean),
             "mean_normalized_accuracy_interval": (f"{usual} bound", self._ends(again, 3)),
             "n_categories": ("group", there[0, 0, 0].sum(0)),
-            "area": ("kind ranking", area),
-            "area_interval": ("kind ranking bound", self._ends(areas, 2)),
-            "area_difference": ("kind ranking", area - area[:, :1]),
-            "area_difference_interval": (
-                "kind ranking bound",
-                self._ends(areas - areas[:, :1], 2),
-            ),
         }
+        for name, score in SCORES.items():
+            one, draws = self._scored(mean, score), self._scored(np.moveaxis(again, 3, 2), score)
+            beyond, drawn = one - one[:, :1], draws - draws[:, :1]
+            found[name] = ("kind ranking", one)
+            found[f"{name}_interval"] = ("kind ranking bound", self._ends(draws, 2))
+            found[f"{name}_difference"] = ("kind ranking", beyond)
+            found[f"{name}_difference_interval"] = ("kind ranking bound", self._ends(drawn, 2))
+        return found
 
     def _resampled_means(self) -> Iterator[NDArray[np.float64]]:
         """(kind, ranking, fraction, resample) for target, then for off-target images."""
@@ -203,10 +209,10 @@ class Summary:
                 number = number + there * weights[:, category]
             yield _ratio(total, number)
 
-    def _area(self, curves: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Areas (kind, ...) between curves (kind, ..., fraction, group)."""
+    def _scored(self, curves: NDArray[np.float64], score: Score) -> NDArray[np.float64]:
+        """Scores (kind, ...) of curves (kind, ..., fraction, group)."""
         areas = [
-            separation_area(of[..., 0], of[..., 1], self.share, ablated=kind == "ablate")
+            score(of[..., 0], of[..., 1], self.share, ablated=kind == "ablate")
             for kind, of in zip(self.kinds, curves, strict=True)
         ]
         return np.stack(areas)

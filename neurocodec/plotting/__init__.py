@@ -28,6 +28,7 @@
 - `silence`: when cells are silent, and why: excitation and inhibition over time
 - `stability`: stability of modes across fits, and grids of settings
 - `statistics`: sparsity, signs, dimensionality by layer (fig. 3)
+- `steering`: figures of networks that are steered: dose and response
 - `stimulus`: figures of stimuli
 - `style`: one look for all figures: colours, sizes, and the parts that every figure is made of
 - `superposition`: figures of toy models of superposition (Tense Images fig. 7 and 15)
@@ -70,6 +71,7 @@ from neurocodec.plotting.responses import plot_responses
 from neurocodec.plotting.silence import plot_silence
 from neurocodec.plotting.stability import plot_stability, plot_sweep
 from neurocodec.plotting.statistics import plot_layer_statistics
+from neurocodec.plotting.steering import plot_steering
 from neurocodec.plotting.stimulus import plot_stimulus
 from neurocodec.plotting.superposition import plot_toys
 from neurocodec.plotting.tension import (
@@ -119,6 +121,7 @@ __all__ = [
     "plot_silence",
     "plot_silhouette",
     "plot_stability",
+    "plot_steering",
     "plot_stimulus",
     "plot_sweep",
     "plot_tension",

@@ -49,12 +49,19 @@ def opened(data: Data, layer: str | None = None) -> Iterator[tuple[xr.DataArray,
 
 def _array_of(data: row.Contributions, layer: str | None) -> tuple[xr.DataArray, dict[str, Any]]:
     chosen = data if layer is None else _layer_of(data, layer)
-    array = row.contribution_of(chosen)
-    if not isinstance(chosen, xr.DataTree):
-        return _with_labels(array), labels.provenance(array) or labels.provenance(chosen)
-    origin = labels.provenance(array) or labels.provenance(chosen.root)
-    named = {"layer": chosen.name} if chosen.parent is not None else {}
-    return _with_labels(array), {**origin, **named}
+    return _with_labels(row.contribution_of(chosen)), provenance_of(chosen)
+
+
+def provenance_of(data: row.Contributions) -> dict[str, Any]:
+    """What rows say of themselves, or the tree that they are a layer of."""
+    if isinstance(data, xr.DataArray):
+        return labels.provenance(data)
+    inner = data.data_vars.get(v.CONTRIBUTION)
+    known = {} if inner is None else labels.provenance(inner)
+    if not isinstance(data, xr.DataTree):
+        return known or labels.provenance(data)
+    named = {"layer": data.name} if data.parent is not None else {}
+    return {**(known or labels.provenance(data.root)), **named}
 
 
 def _layer_of(data: row.Contributions, layer: str) -> xr.DataTree:

@@ -489,7 +489,8 @@ def test_heads_are_channels() -> None:
     }
     net, stimuli = nc.Network(seeded(Tokens).eval(), layers=layers), images(2)
     found = {a: run(net, stimuli, a, channels="each").contribution_map for a in layers}
-    near(found["heads"], found["features"].values.reshape(2, 3, 2, 2, 3, 8, 8).sum(2))
+    features = found["features"].values.reshape(2, 3, 2, 2, 3, 8, 8)
+    near(found["heads"].sum("sign"), features.sum((2, 3)))  # a head's own sign is that of the sum
     patch = np.zeros((8, 8), bool)
     patch[4:, :4] = True
     assert (found["one"].values[..., ~patch] == 0).all()

@@ -106,7 +106,7 @@ class IntegratedGradients(Method):
             if not len(index):
                 break
             steps = min(2 * steps, self.max_steps)
-            better = self._integrate(passes, batch.take(index), some, steps)
+            better = self._integrate(passes.taking(index), batch.take(index), some, steps)
             for place, (one, new) in enumerate(zip(found, better, strict=True)):
                 taken[place][index[_any(missing[place])[index]]] = steps
                 still = incomplete(new, self.tolerance)

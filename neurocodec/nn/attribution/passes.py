@@ -124,6 +124,15 @@ class Passes:
         vars(other)["start_pass"] = self.start_pass
         return other
 
+    def of(self, batch: Batch) -> Passes:
+        """The same passes for what the target is of the samples of a batch: their own labels."""
+        return self.taking(torch.arange(batch.first, batch.first + len(batch.x)))
+
+    def taking(self, index: Tensor) -> Passes:
+        """The same passes for some of the samples, which a target of their labels must know."""
+        target = self.target.at_samples(index)
+        return self if target is self.target else self.toward(target)
+
     def blocks(self) -> Iterator[Passes]:
         """Passes for as many features as are held at once, with the gradients of each."""
         for start in range(0, count(self.target), self.block):

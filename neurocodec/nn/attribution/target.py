@@ -34,6 +34,11 @@ class Target(ABC):
     """Whether the function differs from sample to sample, as after `fixed_at`."""
 
     @property
+    def of_labels(self) -> bool:
+        """Whether it asks for each sample's own label."""
+        return False
+
+    @property
     def layer(self) -> str | None:
         """Alias of the layer that is read instead of the outputs."""
         return None
@@ -63,6 +68,28 @@ class Target(ABC):
             Of the network's outputs, in their order.
         """
         del names
+        return self
+
+    def labelled(self, classes: Tensor) -> Target:
+        """Know each sample's own label.
+
+        Parameters
+        ----------
+        classes
+            Position (sample) of the output that is the label of each sample, of all there are.
+        """
+        del classes
+        return self
+
+    def at_samples(self, index: Tensor) -> Target:
+        """Keep what is known of some of the samples.
+
+        Parameters
+        ----------
+        index
+            Their positions among the samples that are known.
+        """
+        del index
         return self
 
     def fixed_at(self, outputs: Tensor) -> Target:

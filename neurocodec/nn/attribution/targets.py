@@ -20,6 +20,7 @@ __all__ = [
     "Entropy",
     "Feature",
     "Features",
+    "Label",
     "Mahalanobis",
     "Margin",
     "Output",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 Scale = Literal["logits", "probability"]
+Above = Literal["second", "label"]
 
 
 @dataclass(frozen=True)
@@ -202,9 +204,61 @@ class _HeldClasses(Target):
     classes: Tensor
     of: Scale
 
+    def at_samples(self, index: Tensor) -> Target:
+        """Classes of some of the samples."""
+        return replace(self, classes=self.classes[index.to(self.classes.device)])
+
     def __call__(self, outputs: Tensor) -> Tensor:
         """Sum over each sample's classes."""
-        return _scale(outputs, self.of).gather(-1, self.classes).sum(-1)
+        classes = self.classes.to(outputs.device)
+        return _scale(outputs, self.of).gather(-1, classes).sum(-1)
+
+
+@dataclass(frozen=True)
+class Label(Target):
+    """Output of each sample's own class, whatever the network answers.
+
+    The classes are the coordinate `label` of the stimulus: names of outputs, or their positions.
+    `nc.contributions` and `nc.contribution_maps` know them, also of a stimulus that is read as it
+    is needed.
+
+    Parameters
+    ----------
+    of
+        ``"logits"`` (the outputs as they are) or ``"probability"`` (after a softmax).
+
+    Examples
+    --------
+    >>> Label().labelled(torch.tensor([2, 0]))(torch.tensor([[1.0, 5.0, 3.0], [4.0, 0.0, 2.0]]))
+    tensor([3., 4.])
+    """
+
+    of: Scale = "logits"
+
+    def __post_init__(self) -> None:
+        one_of("scale of Label", self.of, get_args(Scale))
+
+    @property
+    def of_labels(self) -> bool:
+        """Always."""
+        return True
+
+    def labelled(self, classes: Tensor) -> Target:
+        """Know each sample's class."""
+        return _HeldClasses(classes[:, None], self.of)
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Refuse: which class is whose is not known yet."""
+        del outputs
+        raise _without_labels(self)
+
+
+def _without_labels(target: Target) -> InputError:
+    return InputError(
+        came=f"{target!r} where no sample has a label of its own",
+        expected="nc.contributions or nc.contribution_maps of a stimulus with labels",
+        hint="nc.targets.Output(0)",
+    )
 
 
 def _scale(outputs: Tensor, of: Scale) -> Tensor:
@@ -265,13 +319,36 @@ def _require_distribution(p: Tensor) -> None:
 
 @dataclass(frozen=True)
 class Margin(Target):
-    """Largest output minus the second largest.
+    """Largest output minus the second largest, or a sample's own minus the largest other.
+
+    Parameters
+    ----------
+    above
+        ``"second"``: the largest output minus the second largest. ``"label"``: the output of the
+        sample's own class, as for `Label`, minus the largest of all others; below 0 where the
+        network answers otherwise.
 
     Examples
     --------
     >>> Margin()(torch.tensor([[1.0, 5.0, 3.0]]))
     tensor([2.])
+    >>> Margin("label").labelled(torch.tensor([2]))(torch.tensor([[1.0, 5.0, 3.0]]))
+    tensor([-2.])
     """
+
+    above: Above = "second"
+
+    def __post_init__(self) -> None:
+        one_of("margin", self.above, get_args(Above))
+
+    @property
+    def of_labels(self) -> bool:
+        """Where it is that of the label."""
+        return self.above == "label"
+
+    def labelled(self, classes: Tensor) -> Target:
+        """Know each sample's class, where it counts."""
+        return _LabelMargin(classes[:, None]) if self.of_labels else self
 
     def bind(self, names: Sequence[str]) -> Margin:
         """Refuse a network with a single output."""
@@ -281,5 +358,27 @@ class Margin(Target):
 
     def __call__(self, outputs: Tensor) -> Tensor:
         """Difference of the two largest."""
+        if self.of_labels:
+            raise _without_labels(self)
         first, second = outputs.gather(-1, _largest(outputs, 2)).unbind(-1)
         return first - second
+
+
+@dataclass(frozen=True)
+class _LabelMargin(Target):
+    """Output of each sample's own class minus the largest other."""
+
+    per_sample: ClassVar[bool] = True
+
+    classes: Tensor
+
+    def at_samples(self, index: Tensor) -> Target:
+        """Classes of some of the samples."""
+        return replace(self, classes=self.classes[index.to(self.classes.device)])
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Own output minus the largest other."""
+        classes = self.classes.to(outputs.device)
+        others = outputs.detach().scatter(-1, classes, -torch.inf)
+        own, best = outputs.gather(-1, torch.cat([classes, _largest(others, 1)], -1)).unbind(-1)
+        return own - best

@@ -117,6 +117,22 @@ class Layer:
             return self._by_head(activation)
         return activation.movedim(-1, 1)
 
+    def split_first(self, values: Tensor) -> Tensor:
+        """View contributions as (sample, channel, positions...) as they are split by sign.
+
+        Of heads their features are summed, token by token: which basis the values of a head have
+        is nothing that the network knows of, and the sum alone does not depend on it.
+
+        Examples
+        --------
+        >>> import torch
+        >>> tokens = torch.tensor([[[3.0, -1.0, 2.0, 2.0]]])
+        >>> Layer("attn.proj", heads=2).split_first(tokens).tolist()
+        [[[2.0], [4.0]]]
+        """
+        found = self.channels_first(values)
+        return found if self.heads is None else found.sum(-1)
+
     def seen(self, activation: Tensor, channels: int | None) -> Layer:
         """Layer with its layout, where it has none, by the axis that its channels are known at."""
         if self.layout is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -91,9 +91,9 @@ class MapPasses:
                 case ActGrad():
                     return self._at_end(batch)
                 case IntegratedGradients(path="hidden"):
-                    return refined(method, batch, self._along_hidden)
+                    return refined(method, batch, self, MapPasses._along_hidden)
                 case IntegratedGradients():
-                    return refined(method, batch, self._along_input)
+                    return refined(method, batch, self, MapPasses._along_input)
         raise not_decomposed(method)
 
     def _exact(self, batch: Batch) -> Mapped:
@@ -170,21 +170,36 @@ def line(passes: Passes, batch: Batch, steps: int, rule: Rule) -> Iterator[tuple
         yield weight, batch.x if alpha == 1 else torch.lerp(start, batch.x, alpha)
 
 
+class Place(Protocol):
+    """What has passes."""
+
+    @property
+    def passes(self) -> Passes:
+        """Passes through the network."""
+        ...
+
+
+At = TypeVar("At", bound=Place)
+
+
 def refined(
     method: IntegratedGradients,
     batch: Batch,
-    attempt: Callable[[IntegratedGradients, Batch], Trial],
+    place: At,
+    attempt: Callable[[At, IntegratedGradients, Batch], Trial],
 ) -> Mapped:
     """Integrate maps; with ``steps="auto"``, again with more steps the samples that miss."""
     if method.steps != "auto":
-        return attempt(method, batch)[0]
+        return attempt(place, method, batch)[0]
     steps = min(FIRST_STEPS, method.max_steps)
-    found, missing = attempt(replace(method, steps=steps), batch)
+    found, missing = attempt(place, replace(method, steps=steps), batch)
     used = torch.full(found.target.shape, steps, dtype=torch.int64, device=found.target.device)
     while bool(missing.any()) and steps < method.max_steps:
         steps = min(2 * steps, method.max_steps)
         index = missing.nonzero().flatten()
-        better, missing[index] = attempt(replace(method, steps=steps), batch.take(index))
+        some = replace(place, passes=place.passes.taking(index))  # type: ignore[type-var]
+        again = replace(method, steps=steps)
+        better, missing[index] = attempt(some, again, batch.take(index))
         found.maps[index], found.contribution[index] = better.maps, better.contribution
         used[index] = steps
     return found._replace(steps=used, converged=~missing)

@@ -132,13 +132,14 @@ class WaysBack:
         if self.parts.whole:
             view.copy_(whole * positive)
         else:
-            below = self.layer.channels_first(contribution) < 0
+            below = self.layer.split_first(contribution) < 0
+            below = below.reshape(*below.shape, *(1,) * (whole.ndim - below.ndim))
             view.copy_(whole * torch.where(below, negative, positive))
         return found
 
     def sums(self, contribution: Tensor) -> Tensor:
         """What the maps should sum to, (sample, part, sign), in double precision."""
-        values = self.layer.channels_first(contribution)
+        values = self.layer.split_first(contribution)
         both = split_sign(values.double())
         each = torch.einsum("nsc,psc->nps", both, self.parts.weights.double())
         return torch.stack([each[:, :, list(s)].sum(2) for s in self.parts.signs], 2)

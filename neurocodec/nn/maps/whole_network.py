@@ -41,7 +41,7 @@ class Saliency:
             if not isinstance(method, IntegratedGradients):
                 raise not_decomposed(method)
 
-            return refined(method, batch, self._integrated)
+            return refined(method, batch, self, Saliency._integrated)
 
     def _integrated(self, method: IntegratedGradients, batch: Batch) -> Trial:
         target, total = fixed_target(self.passes, batch), torch.zeros_like(batch.x)

@@ -1,4 +1,4 @@
-"""Channels of a layer replaced by a constant, out of place, in whatever way the network is run."""
+"""Channels of a layer replaced by a constant, or scaled, in whatever way the network is run."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class ChannelMask:
         """Return a new tensor: the kept channels of the activation, and the fill of the others."""
         keep = torch.ones_like(activation[:1])
         view = self.layer.channels_first(keep)
-        self._require(activation, view)
+        self.require(activation, view)
         view.masked_fill_(self._replaced(view), 0.0)
         if self.fill == 0:
             return activation * keep
         fill = torch.zeros_like(keep)
-        self.layer.channels_first(fill).copy_(self._fill(view))
+        self.layer.channels_first(fill).copy_(_along_channels(self.fill, view))
         return activation * keep + fill * (1 - keep)
 
     def _replaced(self, view: Tensor) -> Tensor:
@@ -57,11 +57,8 @@ class ChannelMask:
         there[list(self.tokens)] = True
         return marked & there.reshape(1, 1, -1, *[1] * (view.ndim - 3))
 
-    def _fill(self, view: Tensor) -> Tensor:
-        values = torch.as_tensor(self.fill, dtype=view.dtype, device=view.device)
-        return values if not values.ndim else values.reshape(1, -1, *[1] * (view.ndim - 2))
-
-    def _require(self, activation: Tensor, view: Tensor) -> None:
+    def require(self, activation: Tensor, view: Tensor) -> None:
+        """Refuse channels, tokens or fills that the layer does not have."""
         name, count = self.layer.module, view.shape[1]
         if max(self.channels) >= count:
             raise InputError(
@@ -93,10 +90,49 @@ def _require_tokens(layer: Layer, tokens: Sequence[int], activation: Tensor, vie
         )
 
 
+@dataclass(frozen=True)
+class ChannelGain:
+    """How much of each channel of a layer is left, or more of it is made."""
+
+    layer: Layer
+    gains: tuple[float, ...]  # one for each channel
+    fill: float | tuple[float, ...] = 0.0  # what a channel is at a gain of 0
+
+    def __post_init__(self) -> None:
+        ChannelMask(self.layer, (0,))  # which refuses what no module takes or returns
+
+    def __call__(self, activation: Tensor) -> Tensor:
+        """Return a new tensor: fill + gain (activation - fill), channel by channel."""
+        gain, fill = torch.ones_like(activation[:1]), torch.zeros_like(activation[:1])
+        view = self.layer.channels_first(gain)
+        if len(self.gains) != view.shape[1]:
+            raise InputError(
+                came=f"gains of {len(self.gains)} channels for layer {self.layer.module!r} of"
+                f" {view.shape[1]}",
+                expected="one for each channel of the layer",
+            )
+        mask = ChannelMask(self.layer, (0,), fill=self.fill)
+        mask.require(activation, view)
+        view.copy_(_along_channels(self.gains, view))
+        if self.fill == 0:
+            return activation * gain
+        self.layer.channels_first(fill).copy_(_along_channels(self.fill, view))
+        return fill + gain * (activation - fill)
+
+
+def _along_channels(values: float | Sequence[float], view: Tensor) -> Tensor:
+    """Numbers of channels, to be broadcast to (1, channel, positions...)."""
+    found = torch.as_tensor(values, dtype=view.dtype, device=view.device)
+    return found if not found.ndim else found.reshape(1, -1, *[1] * (view.ndim - 2))
+
+
+Perturbation = ChannelMask | ChannelGain
+
+
 class MaskHook:
     """Hooks that apply a mask in every pass of a module; they are copied and pickled with it."""
 
-    def __init__(self, mask: ChannelMask) -> None:
+    def __init__(self, mask: Perturbation) -> None:
         self.mask = mask
         self._calls = 0
         self._done = False
@@ -155,8 +191,8 @@ class MaskHook:
         return put(value, layer.item, self.mask(activation))
 
 
-def masked(module: nn.Module, mask: ChannelMask) -> nn.Module:
-    """Copy a module, with a mask on one of its layers; it shares all numbers with the plain one."""
+def masked(module: nn.Module, mask: Perturbation) -> nn.Module:
+    """Copy a module, with a mask or gains on one of its layers; both share all numbers."""
     for part in module.modules():
         refuse_script(part, mask.layer.module)  # nor is it copied without its numbers
     copied = twin(module)
