@@ -48,6 +48,7 @@ from neurocodec.categories.scores import (
 from neurocodec.categories.scores import (
     describe_modes as describe_modes,
 )
+from neurocodec.categories.top_samples import top_samples as top_samples
 
 # Cells, recorded or modelled: what drives them, their clusters, when modes combine.
 from neurocodec.cells.as_cells import as_cells as as_cells
