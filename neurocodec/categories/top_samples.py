@@ -61,7 +61,7 @@ def top_samples(
     >>> loadings = xr.DataArray([[0.0], [3.0], [1.0], [2.0]], dims=("stimulus", "mode"))
     >>> found = top_samples(loadings, 2)
     >>> found.ranked_position.sel(kind=["top", "median"]).values.tolist()
-    [[[1, 3], [3, 2]]]
+    [[[1, 3], [3, 1]]]
     """
     k, seed = arguments.whole("k", k), arguments.whole("seed", seed, 0, hint="seed=0")
     only = arguments.flag("held_out", held_out)
@@ -135,7 +135,9 @@ def _labelled(
         taken = labelled[safe]
         coords[name] = (dims, np.where(there, taken, _nothing(taken)))
     found = {
-        "loading": labels.labelled(np.where(there, values[safe, rows], np.nan), dims, name="loading"),
+        "loading": labels.labelled(
+            np.where(there, values[safe, rows], np.nan), dims, name="loading"
+        ),
         v.RANKED_POSITION: labels.labelled(places, dims, name=v.RANKED_POSITION),
     }
     if held is not None:
