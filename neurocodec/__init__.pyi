@@ -111,6 +111,7 @@ from neurocodec.perturbation.ablation import ablate as ablate
 from neurocodec.perturbation.ablation import preserve as preserve
 from neurocodec.perturbation.curve import perturbation_curve as perturbation_curve
 from neurocodec.reports.atlas import atlas_page as atlas_page
+from neurocodec.reports.image_explorer.write_explorer import write_explorer as write_explorer
 from neurocodec.simulation import simulate_retina as simulate_retina
 from neurocodec.simulation import superposition as superposition
 from neurocodec.storage import open as open  # noqa: A004
