@@ -49,6 +49,7 @@ from neurocodec.categories.scores import (
 from neurocodec.categories.scores import (
     describe_modes as describe_modes,
 )
+from neurocodec.categories.top_samples import top_samples as top_samples
 
 # Cells, recorded or modelled: what drives them, their clusters, when modes combine.
 from neurocodec.cells.as_cells import as_cells as as_cells
@@ -131,6 +132,7 @@ from neurocodec.perturbation.doses import steering_curve as steering_curve
 from neurocodec.perturbation.steering import steer as steer
 from neurocodec.reports.atlas import atlas_page as atlas_page
 from neurocodec.reports.concepts import concept_page as concept_page
+from neurocodec.reports.image_explorer.write_explorer import write_explorer as write_explorer
 from neurocodec.simulation import simulate_retina as simulate_retina
 from neurocodec.simulation import superposition as superposition
 from neurocodec.storage import open as open  # noqa: A004

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from neurocodec.analyses.options import (
     IMAGE_EXPANSION,
@@ -17,6 +17,7 @@ from neurocodec.analyses.options import (
     PER_CLASS,
     TARGETS,
 )
+from neurocodec.cli.calls import note_call
 from neurocodec.cli.options import command_line, expansion, farewell, method_named, steps
 from neurocodec.errors import InputError
 
@@ -27,6 +28,11 @@ DESCRIPTION: Final = (
     "does. Writes netCDF results, figures and report.html to a folder. A run that was interrupted "
     "goes on when the same command is given again."
 )
+
+EXPLORER: Final = "explorer"
+"""Folder beside the results."""
+MAPS: Final = 3
+"""Images of each mode that maps are made of."""
 
 
 def add_images(command: argparse.ArgumentParser) -> None:
@@ -68,6 +74,7 @@ def add_images(command: argparse.ArgumentParser) -> None:
         help="images to perturb (%(default)s)",
     )
     add("--pictures", action="store_true", help="synthetic pictures of what modes look for")
+    add("--explorer", action="store_true", help="a folder to look at every mode in a browser")
     add("--out", type=Path, default=Path("neurocodec-images"), help="folder (%(default)s)")
     add("--batch-size", type=int, metavar="N", help="images computed together (what fits)")
     add("--workers", type=int, metavar="N", help="processes that decode images (automatic)")
@@ -80,15 +87,39 @@ def add_images(command: argparse.ArgumentParser) -> None:
 
 def run_images(options: argparse.Namespace) -> None:
     """Analyse a network that sees images and write everything to a folder."""
+    from neurocodec.reports.images import write_image_report  # noqa: PLC0415
+
+    start = time.monotonic()
+    done = analysed(options)
+    command = command_line(options, "images", add_images)
+    page = write_image_report(done.analysis, options.out, settings={"command": command})
+    note_call(options)
+    if options.explorer:
+        explored(done, options.out, quiet=options.quiet)
+    beside = dict.fromkeys(name.replace("/", "/ ").split()[0] for name in done.analysis.files)
+    if not options.quiet:
+        print(farewell(page, list(beside), time.monotonic() - start))
+
+
+class Analysed(NamedTuple):
+    """A finished analysis, and what it is of."""
+
+    net: Any
+    stimulus: Any
+    analysis: Any
+    batch_size: int | None
+
+
+def analysed(options: argparse.Namespace) -> Analysed:
+    """Analyse a network that sees images, or go on with what a folder holds."""
     from neurocodec.adapters.images.images import images  # noqa: PLC0415
     from neurocodec.analyses.images.analyse import analyse_images  # noqa: PLC0415 - torch only if needed
     from neurocodec.cli.networks import load_network  # noqa: PLC0415
     from neurocodec.nn.device import device_named  # noqa: PLC0415
-    from neurocodec.reports.images import write_image_report  # noqa: PLC0415
 
-    start = time.monotonic()
     say: Callable[[str], None] = (lambda _text: None) if options.quiet else print
     method = method_named(options, IMAGE_STEPS)
+    require_modes(options)
     device = options.device and device_named(options.device, hint="--device cpu")
     net = load_network(
         options.network, weights=options.weights, layers=options.layers, kind=options.kind
@@ -97,31 +128,37 @@ def run_images(options: argparse.Namespace) -> None:
     stimulus = thinned(stimulus, options.limit)
     further = "; then pictures of modes by ascent" * options.pictures
     say(f"network {net.name}, {stimulus.sizes['stimulus']} images of {options.images}{further}")
+    names = ("target", "parts", "expansion", "hierarchy", "perturb", "categories", "superclasses")
+    names += ("per_class", "pictures", "batch_size", "workers", "seed", "out")
+    asked = {name: getattr(options, name) for name in names}
     with _client(options) as client:
         analysis = analyse_images(
-            net,
-            stimulus,
-            target=options.target,
-            method=method,
-            parts=options.parts,
-            expansion=options.expansion,
-            hierarchy=options.hierarchy,
-            perturb=options.perturb,
-            categories=options.categories,
-            superclasses=options.superclasses,
-            per_class=options.per_class,
-            pictures=options.pictures,
-            batch_size=options.batch_size,
-            workers=options.workers,
-            client=client,
-            seed=options.seed,
-            out=options.out,
-            progress=not options.quiet,
+            net, stimulus, method=method, client=client, progress=not options.quiet, **asked
         )
-    command = command_line(options, "images", add_images)
-    page = write_image_report(analysis, options.out, settings={"command": command})
-    beside = dict.fromkeys(name.replace("/", "/ ").split()[0] for name in analysis.files)
-    say(farewell(page, list(beside), time.monotonic() - start))
+    return Analysed(net, stimulus, analysis, options.batch_size)
+
+
+def require_modes(options: argparse.Namespace) -> None:
+    """Refuse an explorer without what it is of, before anything runs."""
+    if options.explorer and "modes" not in options.parts:
+        raise InputError(
+            came="--explorer without modes, which it is of",
+            expected="both",
+            hint="--parts modes --explorer",
+        )
+
+
+def explored(done: Analysed, out: Path, *, quiet: bool, maps: int = MAPS) -> Path:
+    """Write the explorer beside the results."""
+    from neurocodec.reports.image_explorer.write_explorer import (  # noqa: PLC0415
+        write_explorer,
+    )
+
+    asked: dict[str, Any] = {"maps": maps, "batch_size": done.batch_size, "progress": not quiet}
+    page = write_explorer(done.analysis, done.stimulus, out / EXPLORER, net=done.net, **asked)
+    if not quiet:
+        print(f"\nevery mode, image and class: {page.resolve()}")
+    return page
 
 
 def thinned(stimulus: Any, limit: int | None) -> Any:

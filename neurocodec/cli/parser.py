@@ -14,6 +14,8 @@ from typing import Final
 import neurocodec
 from neurocodec.cli.concepts import DESCRIPTION as CONCEPTS
 from neurocodec.cli.concepts import add_concepts
+from neurocodec.cli.explore import DESCRIPTION as EXPLORE
+from neurocodec.cli.explore import add_explore
 from neurocodec.cli.fit_retina import DESCRIPTION as FIT_RETINA
 from neurocodec.cli.fit_retina import add_fit_retina
 from neurocodec.cli.images import DESCRIPTION as IMAGES
@@ -67,6 +69,10 @@ def parser() -> argparse.ArgumentParser:
         "images", help="analyse a network that classifies images", description=IMAGES
     )
     add_images(images)
+    explore = commands.add_parser(
+        "explore", help="look at every mode of a finished run of images", description=EXPLORE
+    )
+    add_explore(explore)
     tense = commands.add_parser(
         "tension", help="find images that excite and inhibit at once", description=TENSION
     )

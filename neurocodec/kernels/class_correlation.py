@@ -51,3 +51,25 @@ def bootstrap_medians(values: ArrayLike, draws: int, seed: int) -> NDArray[np.fl
     random = np.random.default_rng(seed)
     found = (np.median(x[random.integers(len(x), size=len(x))]) for _ in range(draws))
     return np.fromiter(found, dtype=np.float64, count=draws)
+
+
+def chance_of_sizes(
+    columns: NDArray[np.float64], sizes: ArrayLike, *, draws: int, level: float, seed: int
+) -> NDArray[np.float64]:
+    """Correlation (columns, sizes) that as many rows at random stay below, with probability `level`."""
+    # of `unit_columns`; the first m rows of a random order are a random mask of m rows
+    wanted = np.asarray(sizes, dtype=np.int64)
+    count, n = np.unique(wanted), len(columns)
+    usable = count[(count > 0) & (count < n)]
+    found = np.full((columns.shape[1], len(wanted)), np.nan)
+    if not len(usable):
+        return found
+    drawn = np.empty((draws, len(usable), columns.shape[1]))
+    for i in range(draws):
+        order = np.random.default_rng([seed, i]).permutation(n)[: usable[-1]]
+        drawn[i] = np.add.reduceat(columns[order], [0, *usable[:-1]], axis=0).cumsum(axis=0)
+    drawn /= np.sqrt(usable * (1 - usable / n))[:, None]
+    reached = np.quantile(drawn, level, axis=0)
+    for place, size in enumerate(usable):
+        found[:, wanted == size] = reached[place][:, None]
+    return found

@@ -53,6 +53,7 @@ from neurocodec.plotting.interneurons import (
     plot_interneurons,
 )
 from neurocodec.plotting.inversions import plot_inversions
+from neurocodec.plotting.maps.gallery import plot_gallery
 from neurocodec.plotting.maps.images import plot_maps, plot_mode_images
 from neurocodec.plotting.maps.localisation import plot_localisation, plot_pixel_curves
 from neurocodec.plotting.maps.movies import plot_movie_maps
@@ -99,6 +100,7 @@ __all__ = [
     "plot_field",
     "plot_fields",
     "plot_fit",
+    "plot_gallery",
     "plot_interneuron_maps",
     "plot_interneuron_matrix",
     "plot_interneurons",

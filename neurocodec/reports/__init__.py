@@ -3,9 +3,11 @@
 - `atlas`: `nc.atlas_page`
 - `concepts`: `nc.concept_page`
 - `description`: what a result is, in a few lines (`neurocodec info`)
+- `image_explorer/`: a folder to look at every mode of a network that sees images
 - `images`: the page about a network that sees images
 - `retina/`: the page about a retina model
 - `tension`: the page about tense images
 """
 
 __all__ = ["atlas", "concepts", "description", "images", "retina", "tension"]
+__all__ = ["atlas", "description", "image_explorer", "images", "retina", "tension"]

@@ -33,6 +33,7 @@ class Look:
     quantile: float = 0.99  # part of a map's pixels below full color or brightness
     signed_limit: float | None = None  # full color of all maps; each has its own where None
     masked_limit: float | None = None  # full brightness, likewise
+    sharing: str = "all maps"  # which maps have one scale
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -50,7 +51,7 @@ class Look:
     def caption(self) -> str:
         """How the panels were made, with all values."""
         median = f"median of {self.filter} x {self.filter} pixels" if self.filter > 1 else ""
-        whose = "each map" if self.signed_limit is None else "all maps"
+        whose = "each map" if self.signed_limit is None else self.sharing
         ends = f"the {100 * self.quantile:g} % quantile of {whose}"
         signed = [
             "sum over color",
