@@ -83,7 +83,9 @@ def keep(options: argparse.Namespace, found: xr.Dataset, **facts: object) -> Non
     row["mean active"] = float(found.active_count.mean())
     for outcome in found.outcome.values:
         for kind in found.kind.values:
-            print(f"{outcome} {kind}: {said(found, 'concept_curve_area', outcome=outcome, kind=kind)}")
+            print(
+                f"{outcome} {kind}: {said(found, 'concept_curve_area', outcome=outcome, kind=kind)}"
+            )
         for name in ("separation", "lead"):
             print(f"{outcome} {name}: {said(found, name, outcome=outcome)}", flush=True)
         for name in ("separation", "lead"):
@@ -190,7 +192,7 @@ def main() -> None:
     parser.add_argument("--scale", default="logits", help="or probability, of the contributions")
     parser.add_argument("--network", default="resnet18")
     parser.add_argument("--layer", default="layer3.1")
-    parser.add_argument("--cache", type=Path, default=Path("."))
+    parser.add_argument("--cache", type=Path, default=Path())
     parser.add_argument("--figure", default="")
     parser.add_argument("--out", type=Path, default=Path("curves.jsonl"))
     shared = Path("../shared/data")

@@ -43,8 +43,8 @@ from neurocodec.plotting.categories import plot_concept_scores
 from neurocodec.plotting.cells import plot_dendrogram, plot_mode_correlation, plot_silhouette
 from neurocodec.plotting.combinations import plot_combinations
 from neurocodec.plotting.concept_curves import plot_concept_curve
-from neurocodec.plotting.effective_fields import plot_effective_fields
 from neurocodec.plotting.concept_graphs import plot_concept_graph
+from neurocodec.plotting.effective_fields import plot_effective_fields
 from neurocodec.plotting.fields import plot_field, plot_fields
 from neurocodec.plotting.fitting import plot_fit
 from neurocodec.plotting.interneurons import (

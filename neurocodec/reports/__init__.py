@@ -9,5 +9,12 @@
 - `tension`: the page about tense images
 """
 
-__all__ = ["atlas", "concepts", "description", "images", "retina", "tension"]
-__all__ = ["atlas", "description", "image_explorer", "images", "retina", "tension"]
+__all__ = [
+    "atlas",
+    "concepts",
+    "description",
+    "image_explorer",
+    "images",
+    "retina",
+    "tension",
+]

@@ -78,9 +78,7 @@ def test_colors_add_up(net, images):
     found = nc.effective_fields(net, images, "one", colors=True, **QUIET)
     sums = nc.effective_fields(net, images, "one", **QUIET)
     assert found.effective_field.dims == ("stimulus", "color", "y", "x")
-    np.testing.assert_allclose(
-        found.effective_field.sum("color"), sums.effective_field, atol=1e-6
-    )
+    np.testing.assert_allclose(found.effective_field.sum("color"), sums.effective_field, atol=1e-6)
 
 
 def test_input_gradients_are_those_of_the_length(net, images):

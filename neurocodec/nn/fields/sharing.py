@@ -35,12 +35,34 @@ from neurocodec.nn.capture.hooks import NONLINEARITIES, Capture, gradients
 from neurocodec.nn.capture.tracing import close
 
 ACTIVATIONS: Final = frozenset(
-    "_prelu_kernel celu clamp_min elu gelu hardsigmoid hardswish hardtanh leaky_relu mish relu"
-    " rrelu_with_noise selu sigmoid silu softplus tanh".split()
+    [
+        "_prelu_kernel",
+        "celu",
+        "clamp_min",
+        "elu",
+        "gelu",
+        "hardsigmoid",
+        "hardswish",
+        "hardtanh",
+        "leaky_relu",
+        "mish",
+        "relu",
+        "rrelu_with_noise",
+        "selu",
+        "sigmoid",
+        "silu",
+        "softplus",
+        "tanh",
+    ]
 )
 """Operations of the functions that go back position by position."""
 POOLS: Final = frozenset(
-    "adaptive_max_pool2d adaptive_max_pool3d max_pool2d_with_indices max_pool3d_with_indices".split()
+    [
+        "adaptive_max_pool2d",
+        "adaptive_max_pool3d",
+        "max_pool2d_with_indices",
+        "max_pool3d_with_indices",
+    ]
 )
 """Operations that go back to the pixel that has won."""
 _POOLED: Final = frozenset(
