@@ -128,21 +128,6 @@ def concept_contributions(
     pair = Pair.of(source, target, net)
     options = {"method": method, "at": at, "steps": steps, "residual": residual}
     options |= {"targets": targets, "active": active, "solver": solver}
-    chosen = Vectors.of("source", source, net)
-    aim = target if isinstance(target, Target) else Vectors.of("target", target, net)
-    require_one(aim)
-    require_later(chosen, aim)
-    settings = Settings(
-        method=arguments.one_of("method", method, METHODS),
-        at=_at(at),
-        steps=steps_of(steps),
-        tolerance=TOLERANCE,
-        most=MOST_STEPS,
-        residual=arguments.flag("residual", residual),
-        active=active_of(active, chosen),
-        solver=arguments.one_of("solver", solver, SOLVERS),
-        targets=targets_of(targets, aim),
-    )
     plan = ConceptPlan(
         net=placed,
         samples=Samples.of(net, stimulus, stream=True),
@@ -159,84 +144,6 @@ def concept_contributions(
     if steps == "auto" and method == GIG:
         _warn_of_steps(found)
     return found
-
-
-def require_later(source: Vectors, target: Vectors | Target) -> None:
-    """Refuse a target of the same layer."""
-    if source.layer == target.layer:
-        raise InputError(
-            came=f"source and target of the same layer {source.layer!r}",
-            expected="a target of a later layer, or of the outputs",
-            hint="target=nc.targets.Output(0)",
-        )
-
-
-def _at(value: Any) -> At:
-    if isinstance(value, str):
-        if value not in (STRONGEST, SUM):
-            raise unknown_name("position", value, (STRONGEST, SUM))
-        return value
-    several = [value] if arguments.is_whole(value) else value
-    try:
-        return tuple(arguments.whole("at", x, 0) for x in several)
-    except (TypeError, InputError):
-        raise InputError(
-            came=f"at={value!r}",
-            expected="'strongest', 'sum', or a position from 0",
-            hint="at='strongest'",
-        ) from None
-
-
-def steps_of(value: Any) -> Steps:
-    """Nodes of a line, or "auto"."""
-    if isinstance(value, str) and value == "auto":
-        return "auto"
-    return arguments.whole("steps", value, hint="steps='auto'")
-
-
-def active_of(value: Any, source: Vectors) -> int:
-    """Concept vectors of a position, at most."""
-    found = arguments.whole("active", source.coder.active if value is None else value)
-    most = min(source.rows.shape)
-    if found > most:
-        raise InputError(
-            came=f"active={found} of {len(source)} concept vectors of {source.rows.shape[1]}"
-            " channels",
-            expected=f"at most {most}: more do not make an activation better",
-            hint=f"active={most}",
-        )
-    return found
-
-
-def targets_of(value: Any, target: Vectors | Target) -> int | tuple[int, ...] | None:
-    """The strongest so many of each sample, places of some, or None for all."""
-    if value is None:
-        return None
-    if isinstance(target, Target):
-        raise InputError(
-            came=f"targets={value!r} of {type(target).__name__}, which is one number",
-            expected="None, or concept vectors as a target",
-            hint="targets=None",
-        )
-    if arguments.is_whole(value):
-        found = arguments.whole("targets", value, hint="targets=5")
-        if found > len(target):
-            raise InputError(
-                came=f"the {found} strongest of {len(target)} concept vectors",
-                expected="no more than there are",
-                hint=f"targets={len(target)}",
-            )
-        return found
-    wanted = arguments.several("targets", value, "modes of the target", hint="targets=5")
-    wanted = [x.item() if isinstance(x, np.generic) else x for x in wanted]
-    if not wanted or len({*wanted}) < len(wanted):
-        raise InputError(
-            came=f"targets={wanted}", expected="modes, each once, at least one", hint="targets=5"
-        )
-    for mode in wanted:
-        if mode not in target.modes:
-            raise unknown_name("mode of the target", mode, target.modes)
-    return tuple(target.modes.index(mode) for mode in wanted)
 
 
 def _warn_of_steps(found: xr.Dataset) -> None:
