@@ -54,7 +54,7 @@ ICON: Final = "icon"
 CAUSE: Final = "cause"
 TARGET_MODE: Final = "target_mode"
 FACTOR: Final = "factor"
-METHOD: Final = "method"
+GRAPH: Final = "graph"
 SLOT: Final = "slot"
 
 ACTIVATION: Final = "activation"
