@@ -57,7 +57,7 @@ NODE: Final = "node"
 EDGE: Final = "edge"
 TARGET_MODE: Final = "target_mode"
 FACTOR: Final = "factor"
-METHOD: Final = "method"
+GRAPH: Final = "graph"
 SLOT: Final = "slot"
 
 ACTIVATION: Final = "activation"

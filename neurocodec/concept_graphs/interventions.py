@@ -94,11 +94,11 @@ def concept_interventions(
 
         - `measured_change` (sample, fraction, draw, factor, ...), NaN where there are no more
           vectors to draw,
-        - `predicted_change` (sample, method, fraction, draw, factor, ...): by ``"gig"``, by
+        - `predicted_change` (sample, graph, fraction, draw, factor, ...): by ``"gig"``, by
           ``"actgrad"``, and by ``"random"``, a graph of the same size in which every active vector
           has the contribution of another one,
-        - `correlation` (sample, method, fraction, factor, ...) of the two over draws,
-        - `median_correlation` (method, fraction) over samples, of the mean over factors and
+        - `correlation` (sample, graph, fraction, factor, ...) of the two over draws,
+        - `median_correlation` (graph, fraction) over samples, of the mean over factors and
           targets, with its interval (bound),
         - `target` (sample, ...), `n_nodes` (sample): active vectors; `node` (sample, draw): the
           vector that is scaled alone; `target_mode`, `target_place` as of
@@ -161,8 +161,8 @@ def _with_correlations(
     measured, predicted = found[v.MEASURED_CHANGE], found[v.PREDICTED_CHANGE]
     each = found[v.CORRELATION] = _correlated(measured, predicted)
     sample = str(measured.dims[0])
-    each = each.mean([d for d in each.dims if d not in (sample, v.METHOD, v.FRACTION)])
-    dims = (v.METHOD, v.FRACTION)
+    each = each.mean([d for d in each.dims if d not in (sample, v.GRAPH, v.FRACTION)])
+    dims = (v.GRAPH, v.FRACTION)
     coords = {d: each[d] for d in dims}
     median, ends = medians(each.transpose(sample, *dims).values, bootstrap, confidence, seed)
     name = v.MEDIAN_CORRELATION

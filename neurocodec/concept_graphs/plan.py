@@ -110,11 +110,12 @@ class ConceptPlan(Plan):
                 came=f"layer {source!r} as the source of {read or 'the outputs'!r}, which it does"
                 " not reach",
                 expected="a source before its target",
-                hint="nc.concept_contributions(net, images, source=target, target=source)",
+                hint="source=target, target=source",
             )
-        self.source.require_channels("source", session.channels(source))
-        if isinstance(self.target, Vectors):
-            self.target.require_channels("target", session.channels(self.target.layer))
+        for vectors in (self.source, self.target):
+            if isinstance(vectors, Vectors):
+                channels = session.channels(vectors.layer)
+                vectors.require_of(session.facts["weights_sha256"], channels)
         if flow.passes_by(source, read):
             warn(
                 f"something goes around layer {source!r} to the target: contributions explain what"

@@ -76,7 +76,7 @@ class InterventionPlan(ConceptPlan):
         """What the result has beside the coordinates of the samples."""
         own = {v.MEASURED_CHANGE, v.PREDICTED_CHANGE, v.NODE, v.N_NODES, v.CORRELATION}
         own |= {v.MEDIAN_CORRELATION, v.FRACTION, v.DRAW, v.FACTOR}
-        return {*super().names, *own, v.METHOD, v.BOUND}
+        return {*super().names, *own, v.GRAPH, v.BOUND}
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Interventions(Concepts):
     def _predicted(
         self, found: list[Found], active: NDArray[np.bool_], chosen: NDArray[np.bool_], first: int
     ) -> NDArray[Any]:
-        """(sample, method, fraction, draw, factor, target): sums of contributions."""
+        """(sample, graph, fraction, draw, factor, target): sums of contributions."""
         drawn = self.plan.drawn
         steps = np.asarray(drawn.factors) - 1
         made = []
@@ -163,14 +163,14 @@ class Interventions(Concepts):
     def _drawn_labelled(self, name: str, values: NDArray[Any]) -> xr.DataArray:
         drawn = self.plan.drawn
         every = {
-            v.METHOD: [*PREDICTIONS],
+            v.GRAPH: [*PREDICTIONS],
             v.FRACTION: [*drawn.fractions],
             v.DRAW: np.arange(drawn.draws),
             v.FACTOR: [*drawn.factors],
         }
         wanted: dict[str, tuple[str, ...]] = {
             v.MEASURED_CHANGE: (v.FRACTION, v.DRAW, v.FACTOR),
-            v.PREDICTED_CHANGE: (v.METHOD, v.FRACTION, v.DRAW, v.FACTOR),
+            v.PREDICTED_CHANGE: (v.GRAPH, v.FRACTION, v.DRAW, v.FACTOR),
             v.NODE: (v.DRAW,),
         }
         if name == v.NODE:
