@@ -119,7 +119,7 @@ class ConceptVectors(Decomposition):
     def _size(self) -> str:
         if not self.is_fitted:
             return super()._size()
-        known = f" of layer {self.layer!r}" if "layer" in self._origin else ""
+        known = f" of layer {self.layer!r}" if "layer" in self.origin else ""
         return f"{super()._size().removesuffix(' modes')} vectors{known}"
 
     def settings(self) -> dict[str, Any]:
@@ -240,13 +240,13 @@ class ConceptVectors(Decomposition):
             Where the rows did not say.
         """
         self._fitted()
-        if not self._origin.get("layer"):
+        if not self.origin.get("layer"):
             raise InputError(
                 came="concept vectors of rows that do not say which layer they are of",
                 expected="rows of nc.point_vectors",
                 hint="nc.ConceptVectors().fit(nc.point_vectors(net, images, 'layer3.1'))",
             )
-        return str(self._origin["layer"])
+        return str(self.origin["layer"])
 
     @property
     def coder(self) -> PursuitCoder:
@@ -255,7 +255,7 @@ class ConceptVectors(Decomposition):
 
     @property
     def _known(self) -> Vectors:
-        return Vectors(self.coder, self.dictionary, self._origin, self._facts)
+        return Vectors(self.coder, self.dictionary, self.origin, self._facts)
 
     @property
     def loadings(self) -> xr.DataArray:
