@@ -232,19 +232,51 @@ _WITHOUT_UNITS: Final = {
 }
 """Name -> long name."""
 
-_WITH_INTERVAL: Final = (
-    "signal_explained_glm bits_per_spike_glm "
-    "accuracy area_difference area mean_normalized_accuracy chance_uniqueness pearson "
-    "mean_label_change mean_accuracy off_target_ratio "
-    "separation separation_difference ranking_difference spearman uniqueness ceiling "
-    "signal_explained signal_explained_ln components difference "
-    "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
-    "mean_pointing localisation_difference mode_difference distance bits_per_spike "
-    "bits_per_spike_ln median_correlation"
-    "bits_per_spike_ln mean_concept_curve concept_curve_area separation lead"
-    "bits_per_spike_ln contribution edge_contribution influence edge_influence through_concepts "
-    "replacement"
-)
+_WITH_INTERVAL: Final = {
+    "accuracy",
+    "area",
+    "area_difference",
+    "bits_per_spike",
+    "bits_per_spike_glm",
+    "bits_per_spike_ln",
+    "ceiling",
+    "chance_uniqueness",
+    "components",
+    "concept_curve_area",
+    "contribution",
+    "difference",
+    "distance",
+    "edge_contribution",
+    "edge_influence",
+    "hoyer",
+    "influence",
+    "lead",
+    "localisation_difference",
+    "mean_accuracy",
+    "mean_concept_curve",
+    "mean_energy_inside",
+    "mean_label_change",
+    "mean_localisation",
+    "mean_normalized_accuracy",
+    "mean_pointing",
+    "median",
+    "median_correlation",
+    "mode_difference",
+    "off_target_ratio",
+    "participation_ratio",
+    "pearson",
+    "ranking_difference",
+    "replacement",
+    "separation",
+    "separation_difference",
+    "sign_correlation",
+    "signal_explained",
+    "signal_explained_glm",
+    "signal_explained_ln",
+    "spearman",
+    "through_concepts",
+    "uniqueness",
+}
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 
 _TERMS: Final = {
@@ -334,6 +366,6 @@ VARIABLES: Final = {
     **{
         f"{name}_interval": Term(f"{name}_interval", f"{term.long_name}, interval", term.units)
         for name, term in _TERMS.items()
-        if name in _WITH_INTERVAL.split()
+        if name in _WITH_INTERVAL
     },
 }

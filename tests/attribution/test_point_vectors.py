@@ -152,7 +152,7 @@ def test_concept_vectors_know_their_layer_and_its_maps(tmp_path):
     )
     codes = fitted.transform(maps["one"])
     assert dict(codes.sizes) == {"stimulus": 5, "y": 6, "x": 6, "slot": 2}
-    with pytest.raises(InputError, match="layer 'pre', for modes of 'one'"):
+    with pytest.raises(InputError, match="layer 'pre'.*, for modes of 'one'"):
         fitted.transform(maps["pre"])
     other = nc.contributions(
         residual_network(residual(seed=1)),
