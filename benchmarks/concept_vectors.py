@@ -4,6 +4,7 @@
     python benchmarks/concept_vectors.py table --cache FOLDER --out table.jsonl --most 4096
     python benchmarks/concept_vectors.py codes --cache FOLDER --layer layer3.0
     python benchmarks/concept_vectors.py clusters --cache FOLDER --layer layer3.0
+    python benchmarks/concept_vectors.py stability --cache FOLDER --layer layer3.0
     python benchmarks/concept_vectors.py speed --channels 256 --vectors 2048
     python benchmarks/concept_vectors.py large
 
@@ -25,6 +26,8 @@ codes: OMP against the Lasso, and the Lasso refitted, at equal numbers of active
 row (the path of least angles), and on average (one penalty for all rows, coordinate descent).
 
 clusters: mean 1 - cosine to the nearest of so many vectors, and seconds, against scikit-learn.
+
+stability: how many vectors come back from four other seeds, and from shuffled rows.
 
 speed: milliseconds a row of OMP against scikit-learn's, and of the Lasso, on made rows.
 
@@ -71,6 +74,7 @@ PAPER = {
 PER_CHANNEL = 8
 HELD = {"contribution": "held-contribution.nc", "uniform": "held-uniform.nc"}
 FITTED = "fitted.nc"
+WORDS = ("draw", "table", "codes", "clusters", "stability", "speed", "large")
 
 
 def resnet50(weights: Path) -> torch.nn.Module:
@@ -241,6 +245,19 @@ def clusterings(x: NDArray[Any], count: int, seed: int) -> Iterator[tuple[str, C
     yield "exemplars", lambda: x[place]
 
 
+def stability(arguments: argparse.Namespace) -> None:
+    """Vectors that come back, by method."""
+    fitted = rows(arguments.cache, FITTED, arguments.layer)
+    for method in arguments.methods:
+        vectors = nc.ConceptVectors(method, vectors=arguments.vectors, validation=0.0).fit(fitted)
+        for cosine in (0.7, 0.9):
+            told = nc.concept_stability(vectors, fitted, cosine=cosine, progress=False)
+            found = {n: round(float(told[n]), 4) for n in told if not told[n].ndim}
+            median = round(float(told.stability.median()), 4), round(float(told.chance.median()), 4)
+            line = {"layer": arguments.layer, "method": method, "cosine": cosine}
+            print(json.dumps({**line, **found, "median stability, chance": median}), flush=True)
+
+
 def made_rows(count: int, channels: int, parts: int) -> NDArray[np.float32]:
     """Sums of a few of many directions, and noise."""
     random = np.random.default_rng(0)
@@ -285,7 +302,7 @@ def parser() -> argparse.ArgumentParser:
     """Words of the command line."""
     made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     shared = Path("../shared")
-    made.add_argument("what", choices=["draw", "table", "codes", "clusters", "speed", "large"])
+    made.add_argument("what", choices=WORDS)
     made.add_argument("--weights", type=Path, default=shared / "networks")
     made.add_argument("--photos", type=Path, default=shared / "data/photos-ccby")
     made.add_argument("--cache", type=Path, default=Path("concept-vectors"))
