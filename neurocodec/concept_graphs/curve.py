@@ -241,7 +241,7 @@ def _summary(
     found: xr.Dataset, draws: int, confidence: float, seed: int
 ) -> dict[str, xr.DataArray]:
     """Means over images, and their intervals."""
-    curves = found[v.CONCEPT_CURVE]
+    curves = found[v.CONCEPT_CURVE].astype(np.float64)
     # a target whose projection is not above 0 with all vectors has no curve
     each = curves.mean(v.RANK, skipna=True) if v.RANK in curves.dims else curves
     areas = each.reduce(trapezoid, v.FRACTION, x=found[v.FRACTION].values)
@@ -253,8 +253,8 @@ def _summary(
         parts[v.LEAD] = apart.isel({v.RANKING: 0}, drop=True) - apart
     result = {}
     for name, values in parts.items():
-        values = values.transpose(*(d for d in curves.dims if d in values.dims))
-        result |= _with_interval(name, values, draws, confidence, seed)
+        ordered = values.transpose(*(d for d in curves.dims if d in values.dims))
+        result |= _with_interval(name, ordered, draws, confidence, seed)
     return result
 
 

@@ -207,7 +207,7 @@ class Curves(Concepts):
             v.TARGET_MODE: outer,
             v.ACTIVE_COUNT: dict[str, Any](),
         }
-        values = {name: x for name, x in arrays.items()}
+        values = {**arrays}
         if v.TARGET_MODE in values and isinstance(self.target, Vectors):
             values[v.TARGET_MODE] = np.asarray(self.target.modes)[values[v.TARGET_MODE]]
         data = {

@@ -11,7 +11,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import arguments, labels
-from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.kernels.splits import held_out
 from neurocodec.modes.concept_vectors.coding import PursuitCoder, Solver

@@ -93,9 +93,7 @@ def of_many(m: Many, x: Tensor, place: tuple[int, int] | None) -> dict[str, Tens
         r4 = torch.zeros(len(x), *a4.shape[2:], dtype=x.dtype)
         r4[(..., *place)] = 1
     r3 = one_by_one(lambda a3: straight(m.conv4, m.average(a3)), {"a3": a3}, r4)["a3"]
-    both = one_by_one(
-        lambda a1, a2: straight(m.conv3, a2) + pooled(a1), {"a1": a1, "a2": a2}, r3
-    )
+    both = one_by_one(lambda a1, a2: straight(m.conv3, a2) + pooled(a1), {"a1": a1, "a2": a2}, r3)
     r1 = one_by_one(
         lambda a1: straight(m.conv2, pooled(a1)) * scale(m.norm2), {"a1": a1}, both["a2"]
     )["a1"]
