@@ -100,13 +100,15 @@ class Fits:
 
     def of(self, layer: str) -> nc.ConceptVectors:
         """Those of a layer."""
-        file = self.folder / f"{layer}.nc"
-        if not file.exists():
+        if not (self.folder / f"{layer}.nc").exists():
+            names = [*self.net.layers]
             rows = nc.point_vectors(
-                self.net, self.images, layer, per_image=self.each, progress=False
+                self.net, self.images, names, per_image=self.each, progress=False
             )
-            nc.ConceptVectors(per_channel=8).fit(rows).save(file)
-        return nc.ConceptVectors.load(file)
+            for name in names:
+                vectors = nc.ConceptVectors(per_channel=8).fit(rows, layer=name)
+                vectors.save(self.folder / f"{name}.nc")
+        return nc.ConceptVectors.load(self.folder / f"{layer}.nc")
 
     def call(self, source: str, target: str) -> dict:
         """Arguments for a pair: the five strongest targets, or the largest logit."""

@@ -1,19 +1,21 @@
 """Quality, sparsity, time and memory of concept vectors and their codes.
 
-    python benchmarks/concept_vectors.py draw --cache FOLDER [--fitted 850] [--per-image 24]
-    python benchmarks/concept_vectors.py table --cache FOLDER --out table.jsonl [--layers ...]
+    python benchmarks/concept_vectors.py draw --cache FOLDER --fitted 850 --per-image 24
+    python benchmarks/concept_vectors.py table --cache FOLDER --out table.jsonl --most 4096
     python benchmarks/concept_vectors.py codes --cache FOLDER --layer layer3.0
     python benchmarks/concept_vectors.py clusters --cache FOLDER --layer layer3.0
     python benchmarks/concept_vectors.py speed --channels 256 --vectors 2048
     python benchmarks/concept_vectors.py large
 
 Needs the weights and photographs of `shared/weights-and-images.md`: `--weights` is the folder of
-its `get_networks.py`, `--photos` the folder of photographs. Seconds are CPU seconds, but of `large`,
-which has seconds of a clock beside them.
+its `get_networks.py`, `--photos` the folder of photographs. Seconds are CPU seconds;
+`large` has those of a clock beside them.
 
 draw: vectors of the sum before the last ReLU of eight blocks of ResNet-50 v1, drawn by their
-contribution to the top logit; of the photographs that fit, and of all others, of which positions
-drawn uniformly are kept too. Files in `--cache`; stopped and started again it goes on.
+contribution to the top logit; of photographs that are fitted, and of others, of which positions
+drawn uniformly are kept too. Files in `--cache`, one alone with `--only`; stopped and started again
+it goes on. `--by uniform` draws those of the photographs that are fitted uniformly, which takes no
+backward pass.
 
 table: relative l2 of vectors of photographs that were not fitted, at as many active vectors as the
 paper's table 1, with 8 concept vectors a channel, by method, and by principal components. Each line
@@ -47,7 +49,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from sklearn.cluster import BisectingKMeans
 from sklearn.decomposition import PCA, sparse_encode
-from tension import photographs
+from tension import MEAN, STD
+from torchvision import transforms
 
 import neurocodec as nc
 from neurocodec.kernels.bisecting import bisecting
@@ -95,12 +98,17 @@ def seconds(work: Callable[[], Any]) -> tuple[Any, float]:
 def draw(arguments: argparse.Namespace) -> None:
     """Vectors of eight layers, in three files."""
     net = network(arguments.weights)
-    shown = photographs(arguments.photos, 1000).assign_coords(stimulus=np.arange(1000))
-    held = np.zeros(1000, bool)
-    held[np.random.default_rng(0).permutation(1000)[arguments.fitted :]] = True
-    options = {"per_image": arguments.per_image, "batch_size": 10, "progress": True}
-    for name, by in (*((file, by) for by, file in HELD.items()), (FITTED, "contribution")):
-        own = shown.isel(stimulus=held if name != FITTED else ~held)
+    files = sorted(arguments.photos.glob("*.jpg"))
+    order = np.random.default_rng(0).permutation(len(files))
+    ends = arguments.fitted, arguments.fitted + arguments.held
+    fitted, held = ([files[i] for i in part] for part in np.split(order[: ends[1]], ends[:1]))
+    steps = [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()]
+    prepare = transforms.Compose([*steps, transforms.Normalize(MEAN, STD)])
+    options = {"per_image": arguments.per_image, "batch_size": 10, "workers": 0}
+    files_of = {**HELD, "fitted": FITTED}
+    for what in arguments.only:
+        name, by = files_of[what], arguments.by if what == "fitted" else what
+        own = nc.images(fitted if name == FITTED else held, preprocessing=prepare)
         _, spent = seconds(
             lambda own=own, name=name, by=by: nc.point_vectors(
                 net, own, [*PAPER], draw=by, out=arguments.cache / name, **options
@@ -145,6 +153,7 @@ def scored(arguments: argparse.Namespace, layer: str, method: str) -> dict[str, 
     fitted = rows(arguments.cache, FITTED, layer)
     channels = fitted.sizes["channel"]
     active = active_of(layer, channels)
+    count = min(PER_CHANNEL * channels, arguments.most or 10**9)
     line: dict[str, Any] = {"layer": layer, "method": method, "rows": len(fitted), "active": active}
     if method == "pca":
         found = PCA(active, random_state=0).fit(fitted.values)
@@ -152,7 +161,7 @@ def scored(arguments: argparse.Namespace, layer: str, method: str) -> dict[str, 
         offset = found.mean_
     else:
         vectors = nc.ConceptVectors(
-            method, per_channel=PER_CHANNEL, active=active, validation=0.001, seed=arguments.seed
+            method, vectors=count, active=active, validation=0.0, seed=arguments.seed
         )
         vectors, line["seconds"] = seconds(lambda: vectors.fit(fitted))
         make = lambda x: vectors.coder.made(vectors.coder.coded(x, active))  # noqa: E731
@@ -180,7 +189,7 @@ def errors(x: NDArray[Any], made: NDArray[Any], offset: NDArray[Any]) -> dict[st
 def codes(arguments: argparse.Namespace) -> None:
     """OMP and the Lasso at equal numbers."""
     fitted = rows(arguments.cache, FITTED, arguments.layer)
-    vectors = nc.ConceptVectors(vectors=arguments.vectors, validation=0.001).fit(fitted)
+    vectors = nc.ConceptVectors(vectors=arguments.vectors, validation=0.0).fit(fitted)
     x = rows(arguments.cache, HELD["contribution"], arguments.layer).values
     x = x[np.linspace(0, len(x) - 1, arguments.scored).astype(int)]
     for active in arguments.active:
@@ -262,7 +271,7 @@ def speed(arguments: argparse.Namespace) -> None:
 
 def large(arguments: argparse.Namespace) -> None:
     """Seconds and peak memory of the largest layer of the paper."""
-    x = made_rows(arguments.rows, arguments.channels, 4096)
+    x = made_rows(arguments.rows, arguments.channels, 1024)
     data = xr.DataArray(x, dims=("vector", "channel"))
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     vectors = nc.ConceptVectors(vectors=arguments.vectors)
@@ -282,7 +291,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--cache", type=Path, default=Path("concept-vectors"))
     made.add_argument("--out", type=Path, default=Path("table.jsonl"))
     made.add_argument("--fitted", type=int, default=850)
+    made.add_argument("--held", type=int, default=150)
     made.add_argument("--per-image", type=int, default=24)
+    made.add_argument("--by", default="contribution", help="draw of the rows that are fitted")
+    made.add_argument("--only", nargs="+", default=[*HELD, "fitted"])
+    made.add_argument("--most", type=int, help="vectors of a layer, at most")
     made.add_argument("--layers", nargs="+", default=[*PAPER])
     made.add_argument("--layer", default="layer3.0")
     made.add_argument(

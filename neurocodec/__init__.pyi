@@ -72,6 +72,7 @@ from neurocodec.cells.tuning import tuning as tuning
 from neurocodec.concept_graphs.contributions import (
     concept_contributions as concept_contributions,
 )
+from neurocodec.concept_graphs.curve import concept_curve as concept_curve
 from neurocodec.concept_graphs.interventions import (
     concept_interventions as concept_interventions,
 )
@@ -79,6 +80,7 @@ from neurocodec.concept_graphs.interventions import (
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond
 from neurocodec.fields.describe import describe_fields as describe_fields
+from neurocodec.fields.effective_fields import effective_fields as effective_fields
 
 # Receptive fields.
 from neurocodec.fields.receptive_fields import receptive_fields as receptive_fields
@@ -99,6 +101,7 @@ from neurocodec.maps.mosaics import mosaics as mosaics
 from neurocodec.modes.baselines import BaselineModes as BaselineModes
 
 # Which channels act together.
+from neurocodec.modes.concept_vectors.stability import concept_stability as concept_stability
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors as ConceptVectors
 from neurocodec.modes.decomposition import Decomposition as Decomposition
 from neurocodec.modes.fit_modes import fit_modes as fit_modes

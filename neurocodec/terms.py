@@ -21,6 +21,12 @@ _WITHOUT_UNITS: Final = {
     "above_chance": "whether a mode is stable, no accident, and unlike those of shuffled rows",
     "above_chance_share": "part of the consensus modes that are above chance",
     "accuracy": "part of the images that are classified rightly",
+    "active_count": "number of concept vectors with a loading at some position",
+    "concept_curve": "outcome with a part of the concept vectors in the layer",
+    "mean_concept_curve": "the same, mean over images",
+    "concept_curve_area": "area under the curve of concept vectors put in or taken out",
+    "separation": "area of insertion minus that of deletion",
+    "lead": "separation by the first ranking minus that by another",
     "accuracy_draw": "accuracy in one draw",
     "area": "area between off-target and target curves",
     "area_difference": "area minus that of the first ranking",
@@ -105,6 +111,7 @@ _WITHOUT_UNITS: Final = {
     "pattern": "pattern of a cell that was clustered",
     "silhouette": "mean silhouette of a clustering",
     "spike_count": "number of spikes in a bin",
+    "single_share": "part of the vectors that are nearest to one row alone",
     "stability": "median over fits of the matched cosine of a mode",
     "steps": "steps along the path from baseline to sample",
     "top_channel": "channels with the largest weights in a mode",
@@ -200,7 +207,8 @@ _WITH_INTERVAL: Final = (
     "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
     "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
     "mean_pointing localisation_difference mode_difference distance bits_per_spike "
-    "bits_per_spike_ln median_correlation"
+    "bits_per_spike_ln mean_concept_curve concept_curve_area separation lead "
+    "median_correlation"
 )
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 
@@ -219,6 +227,8 @@ _TERMS: Final = {
             Term("converged", "whether the completeness error met the tolerance"),
             Term("dictionary", "channels of a contribution mode"),
             Term("distance", "mean distance of summed contributions from the target"),
+            Term("effective_field", "part of a vector that a pixel made", v.DIMENSIONLESS),
+            Term("field_box", "edges of the square around a field, in context", v.PIXEL),
             Term("excitation", "sum of the contributions of a layer that raise the target"),
             Term("excitation_map", "excitation by a position, summed over channels"),
             Term("firing_rate", "firing rate", v.HERTZ),

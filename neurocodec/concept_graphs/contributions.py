@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import xarray as xr
 
@@ -126,7 +126,7 @@ def concept_contributions(
     placed = require_network(net).on(device if client is None else None)
     size = arguments.batch_size(batch_size)
     pair = Pair.of(source, target, net)
-    options = {"method": method, "at": at, "steps": steps, "residual": residual}
+    options: dict[str, Any] = {"method": method, "at": at, "steps": steps, "residual": residual}
     options |= {"targets": targets, "active": active, "solver": solver}
     plan = ConceptPlan(
         net=placed,

@@ -20,6 +20,7 @@ from neurocodec.kernels.pursuit import EMPTY, Codes
 from neurocodec.modes.concept_vectors.coding import PursuitCoder, Solver, checked
 from neurocodec.modes.concept_vectors.given import given, require_real
 from neurocodec.rows.blocks import BLOCK, Data
+from neurocodec.rows.matrix import coords_of
 from neurocodec.rows.origin import require_same_origin
 
 Arrays = dict[str, NDArray[Any]]
@@ -40,16 +41,16 @@ class Vectors:
 def codes_of(
     vectors: Vectors,
     data: Data,
-    solver: Solver,
-    active: int | None,
+    by: tuple[Solver, int | None],  # solver, and how many vectors a row may have
+    *,
     layer: str | None,
     out: str | PathLike[str] | None,
 ) -> xr.Dataset:
     """Codes of maps, a block of samples after the other."""
     atoms = vectors.dictionary
-    asked = vectors.coder.active if active is None else active
+    asked = vectors.coder.active if by[1] is None else by[1]
     most = {"concept vectors": len(atoms), "channels": atoms.sizes[v.CHANNEL]}
-    solver, count = checked(solver, asked, most)
+    solver, count = checked(by[0], asked, most)
     with given(data, layer) as (array, origin):
         maps = _require_maps(array, atoms)
         require_same_origin(origin, vectors.origin, "maps")
@@ -84,7 +85,7 @@ class _Job:
 
     def label(self, arrays: Arrays, data: str) -> xr.Dataset:
         dims = (*map(str, self.maps.dims[:-1]), v.SLOT)
-        coords = {n: c.variable for n, c in self.maps.coords.items() if v.CHANNEL not in c.dims}
+        coords = _coords_without(self.maps, v.CHANNEL)
         labels.require_free_names(coords, (v.LOADING, v.LOADING_MODE, v.SLOT), "the maps")
         coords[v.SLOT] = xr.Variable(v.SLOT, np.arange(self.active))
         units = {v.LOADING: str(self.vectors.dictionary.attrs.get("units", ""))}
@@ -140,14 +141,18 @@ def _require_maps(array: xr.DataArray, atoms: xr.DataArray) -> xr.DataArray:
             expected="maps of the layer that was fitted",
             hint="vectors.layer says which",
         )
-    known = [a[v.CHANNEL].values for a in (array, atoms) if v.CHANNEL in a.coords]
-    if len(known) == 2 and not np.array_equal(*known):
+    known = v.CHANNEL in array.coords and v.CHANNEL in atoms.coords
+    if known and not np.array_equal(array[v.CHANNEL].values, atoms[v.CHANNEL].values):
         raise InputError(
             came="maps with other channels than the vectors, or in another order",
             expected="the same 'channel' in the same order",
             hint="maps.sel(channel=vectors.dictionary.channel)",
         )
     return array.transpose(samples[0], ..., v.CHANNEL)
+
+
+def _coords_without(data: xr.DataArray | xr.Dataset, dim: str) -> dict[str, Any]:
+    return {str(n): c.variable for n, c in data.coords.items() if dim not in c.dims}
 
 
 def rows_of(vectors: Vectors, codes: xr.Dataset) -> xr.DataArray:
@@ -165,7 +170,7 @@ def rows_of(vectors: Vectors, codes: xr.Dataset) -> xr.DataArray:
             expected="codes of these",
             hint="vectors.inverse_transform(vectors.transform(maps))",
         )
-    places = [d for d in codes[v.LOADING].dims if d != v.SLOT]
+    places = [str(d) for d in codes[v.LOADING].dims if d != v.SLOT]
     values, index = (codes[n].transpose(*places, v.SLOT) for n in (v.LOADING, v.LOADING_MODE))
     flat = Codes(
         np.asarray(values.values, np.float32).reshape(-1, values.shape[-1]),
@@ -180,8 +185,7 @@ def rows_of(vectors: Vectors, codes: xr.Dataset) -> xr.DataArray:
         )
     made_rows = vectors.coder.made(flat).reshape(*values.shape[:-1], -1)
     atoms = vectors.dictionary
-    coords = {n: c.variable for n, c in codes.coords.items() if v.SLOT not in c.dims}
-    coords |= {n: c.variable for n, c in atoms.coords.items() if c.dims == (v.CHANNEL,)}
+    coords = {**_coords_without(codes, v.SLOT), **coords_of(atoms, v.CHANNEL)}
     dims = (*places, v.CHANNEL)
     name = str(atoms.attrs.get("variable") or v.ACTIVATION)
     found = labels.labelled(made_rows, dims, coords, name=name, units=atoms.attrs["units"])

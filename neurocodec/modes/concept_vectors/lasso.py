@@ -28,19 +28,19 @@ def lasso(rows: NDArray[Any], atoms: NDArray[Any], active: int) -> Codes:
 
 
 def _last(products: NDArray[np.float64], gram: NDArray[np.float64], active: int) -> Any:
-    """Weights at the last step of the path with at most so many that are not 0."""
+    """Weights before the first step of the path that would make more of them."""
+    steps, most = active + 1, 8 * (active + 1)
     if not products.any():
         return np.zeros(len(gram))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of vectors that are near-copies
-        _, _, path = lars_path_gram(
-            Xy=products,
-            Gram=gram,
-            n_samples=1,
-            max_iter=active + 1,
-            method="lasso",
-            alpha_min=0,
-            copy_Gram=True,
-        )
-    counts = (path != 0).sum(0)
-    return path[:, np.flatnonzero(counts <= active)[-1]]
+    while True:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # of vectors that are near-copies
+            penalties, _, path = lars_path_gram(
+                Xy=products, Gram=gram, n_samples=1, max_iter=steps, method="lasso", copy_Gram=True
+            )
+        counts = (path != 0).sum(0)
+        more = np.flatnonzero(counts > active)
+        ended = len(penalties) <= steps or penalties[-1] <= 0 or steps >= most
+        if len(more) or ended:
+            return path[:, more[0] - 1 if len(more) else -1]
+        steps += 1 + active - int(counts[-1])  # vectors that were left again took steps, too

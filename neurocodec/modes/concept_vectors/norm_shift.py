@@ -25,7 +25,7 @@ def shift_of(net: Network | None, origin: Mapping[str, Any], channels: int) -> N
             hint="vectors.fit(rows, net=net)",
         )
     layers = require_network(net).layers
-    alias = origin.get("layer")
+    alias = str(origin.get("layer", ""))
     if alias not in layers:
         raise InputError(
             came=f"center='batch_norm' for vectors of the layer {alias!r}",

@@ -199,7 +199,7 @@ class ConceptVectors(Decomposition):
             )
         if self.center == "zero":
             return np.zeros(rows.shape[1], np.float32)
-        return rows.mean(0, dtype=np.float64).astype(np.float32)
+        return np.asarray(rows.mean(0, dtype=np.float64), np.float32)
 
     def _labelled(
         self,
@@ -210,7 +210,7 @@ class ConceptVectors(Decomposition):
         origin: Mapping[str, Any],
     ) -> Fitted:
         values = np.asarray(rows.values)
-        scores = [Scores.of(coder, values[some]) for some in (~held, held)]
+        scores = (Scores.of(coder, values[~held]), Scores.of(coder, values[held]))
         dictionary = labelled_dictionary(coder.atoms, rows, 1.0)
         about = {
             "config": self.settings(),
@@ -315,7 +315,7 @@ class ConceptVectors(Decomposition):
         StorageError
             Where `out` holds something else.
         """
-        return codes_of(self._known, data, solver, active, layer, out)
+        return codes_of(self._known, data, (solver, active), layer=layer, out=out)
 
     def inverse_transform(self, loadings: xr.Dataset | xr.DataArray) -> xr.DataArray:
         """Maps or rows that codes stand for, with the offset.

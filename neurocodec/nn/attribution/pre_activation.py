@@ -156,7 +156,7 @@ def _made_by(module: nn.Module, layer: Layer, hint: str) -> tuple[Any, nn.Module
     """The step that makes what a layer reads, and the block that it is a step of."""
     part = module.get_submodule(layer.module)
     if layer.at == "output":
-        if isinstance(part, BatchNorm | IDLE) or not [*part.children()]:
+        if isinstance(part, (BatchNorm, *IDLE)) or not [*part.children()]:
             return _called(module, layer, hint, inside=False)
         return _result(_calls(part, layer.module), part), part
     if layer.at == "input":
