@@ -8,7 +8,7 @@
 Needs the weights and images of `shared/weights-and-images.md`: `--weights` is the folder of its
 `get_networks.py`, `--photos` the folder of photographs, `--resnets` that of the CIFAR ResNets.
 Seconds are CPU seconds. Concept vectors are of the sums of blocks before their last ReLU, 8 a
-channel, by bisecting, kept in `--cache`; of CIFAR ResNet-56 of 1,000 training images at 8 positions
+channel, by bisecting, kept in `--cache`; of CIFAR ResNet-56 of 400 training images at 16 positions
 each, of ResNet-18 of the 800 photographs that are not shown, at 8.
 
 complete: completeness error over the change of the target, by number of steps; the share of the
@@ -82,7 +82,7 @@ def setting(options: argparse.Namespace) -> tuple[nc.Network, xr.DataArray, xr.D
     """A network, images to fit and to show, positions of each that fits."""
     if options.network == "cifar":
         net = cifar(options)
-        return net, pictures(options, "train", 1000), pictures(options, "test", options.images), 8
+        return net, pictures(options, "train", 400), pictures(options, "test", options.images), 16
     net = before_relu(trained_resnet18(options.weights), "resnet18")
     every = photographs(options.photos, 1000)
     order = np.random.default_rng(0).permutation(1000)
@@ -100,13 +100,15 @@ class Fits:
 
     def of(self, layer: str) -> nc.ConceptVectors:
         """Those of a layer."""
-        file = self.folder / f"{layer}.nc"
-        if not file.exists():
+        if not (self.folder / f"{layer}.nc").exists():
+            names = [*self.net.layers]
             rows = nc.point_vectors(
-                self.net, self.images, layer, per_image=self.each, progress=False
+                self.net, self.images, names, per_image=self.each, progress=False
             )
-            nc.ConceptVectors(per_channel=8).fit(rows).save(file)
-        return nc.ConceptVectors.load(file)
+            for name in names:
+                vectors = nc.ConceptVectors(per_channel=8).fit(rows, layer=name)
+                vectors.save(self.folder / f"{name}.nc")
+        return nc.ConceptVectors.load(self.folder / f"{layer}.nc")
 
     def call(self, source: str, target: str) -> dict:
         """Arguments for a pair: the five strongest targets, or the largest logit."""

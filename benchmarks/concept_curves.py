@@ -8,13 +8,15 @@
 Needs the weights, CIFAR-10 and the photographs of `shared/weights-and-images.md`, as
 `benchmarks/tension.py` does. Concept vectors are of 3,200 training images, curves of test images.
 
-draw: one vector of each training image, of all layers, into `--cache`; the others go on from there.
+draw: one vector of each training image, of all layers.
 
 class: ResNet-56 of CIFAR-10, vectors of `--source`, the class that the network finds; areas of
 accuracy and of probability, with 95 % intervals over images.
 
 layers: the five strongest vectors of `--target` in each image, projection of the strongest position
 relative to that with all vectors.
+
+`draw`, `class` and `layers` write into `--cache` as they go; one that was stopped goes on there.
 
 shares: cost of effective fields in forward passes up to the layer, as far as shares of a vector
 miss 1, and how far the shares of its positions in the largest logit do. CPU seconds, one thread.
@@ -61,10 +63,8 @@ def vectors_of(
     options: argparse.Namespace, layer: str, method: str = "bisecting"
 ) -> nc.ConceptVectors:
     """Concept vectors of a layer: eight for each channel."""
-    with nc.open(options.cache / "points.nc", lazy=True) as tree:
-        rows = tree[layer].to_dataset().load()
-        rows = rows.activation.assign_attrs(tree.attrs)
-    return nc.ConceptVectors(method, active=options.active).fit(rows)
+    vectors = nc.ConceptVectors(method, active=options.active)
+    return vectors.fit(options.cache / "points.nc", layer=layer)
 
 
 def said(found: xr.Dataset, name: str, **where: str) -> str:
@@ -114,7 +114,9 @@ def of_class(options: argparse.Namespace) -> None:
     start = time.process_time()
     vectors = vectors_of(options, options.source, options.vectors)
     target = nc.targets.TopK(1, of=options.scale)
-    found = nc.concept_curve(net, images, source=vectors, target=target, progress=False)
+    out = options.cache / f"class-{options.source}-{options.vectors}-{options.images}.nc"
+    call = {"source": vectors, "target": target, "batch_size": 25, "out": out}
+    found = nc.concept_curve(net, images, progress=False, **call)
     ends = found.concept_curve.sel(ranking="gig", kind="insert", outcome="accuracy")
     kept, none = float(ends.isel(fraction=-1).mean()), float(ends.isel(fraction=0).mean())
     print(f"all vectors keep the class of {kept:.3f}, none that of {none:.3f}")
@@ -131,7 +133,10 @@ def between(options: argparse.Namespace) -> None:
     start = time.process_time()
     source = vectors_of(options, options.source, options.vectors)
     target = vectors_of(options, options.target, options.vectors)
-    found = nc.concept_curve(net, images, source=source, target=target, progress=False)
+    names = (options.source, options.target, options.vectors, options.images)
+    out = options.cache / f"layers-{'-'.join(map(str, names))}.nc"
+    call = {"source": source, "target": target, "batch_size": 5, "out": out}
+    found = nc.concept_curve(net, images, progress=False, **call)
     spent = time.process_time() - start
     facts = {"source": options.source, "target": options.target, "vectors": options.vectors}
     keep(options, found, **facts, cpu_seconds=spent)

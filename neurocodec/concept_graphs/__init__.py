@@ -10,3 +10,4 @@
 """
 
 __all__ = ["contributions", "curve", "examples", "exports", "graph", "interventions", "tables"]
+__all__ = ["contributions", "curve", "interventions"]

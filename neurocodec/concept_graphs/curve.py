@@ -149,6 +149,8 @@ def concept_curve(
     draws, confidence = arguments.interval(bootstrap, confidence)
     pair = Pair.of(source, _class_target(target) if isinstance(target, Target) else target, net)
     of_class = isinstance(pair.target, Target)
+    aim = _class_target(target) if isinstance(target, Target) else target
+    pair = Pair.of(source, aim, net)
     curve = Curve(
         kinds=_names("kind", kind, KINDS),
         rankings=_rankings(rankings, pair.source, pair.target),
@@ -159,6 +161,7 @@ def concept_curve(
     count = arguments.whole("targets", targets, hint="targets=5")
     options = {"at": STRONGEST, "steps": steps, "residual": residual, "active": active}
     options |= {"solver": solver, "targets": None if of_class else count}
+    options |= {"solver": solver, "targets": None if isinstance(aim, Target) else count}
     plan = CurvePlan(
         net=placed,
         samples=Samples.of(placed, images, stream=True),
@@ -221,7 +224,7 @@ def _summary(
     found: xr.Dataset, draws: int, confidence: float, seed: int
 ) -> dict[str, xr.DataArray]:
     """Means over images, and their intervals."""
-    curves = found[v.CONCEPT_CURVE]
+    curves = found[v.CONCEPT_CURVE].astype(np.float64)
     # a target whose projection is not above 0 with all vectors has no curve
     each = curves.mean(v.RANK, skipna=True) if v.RANK in curves.dims else curves
     areas = each.reduce(trapezoid, v.FRACTION, x=found[v.FRACTION].values)
@@ -233,8 +236,8 @@ def _summary(
         parts[v.LEAD] = apart.isel({v.RANKING: 0}, drop=True) - apart
     result = {}
     for name, values in parts.items():
-        values = values.transpose(*(d for d in curves.dims if d in values.dims))
-        result |= _with_interval(name, values, draws, confidence, seed)
+        ordered = values.transpose(*(d for d in curves.dims if d in values.dims))
+        result |= _with_interval(name, ordered, draws, confidence, seed)
     return result
 
 

@@ -25,6 +25,14 @@ from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.attribution.between_layers import Part
 from neurocodec.nn.attribution.concepts import END, Line, contributions
 from neurocodec.nn.attribution.readings import Projections, Reading, strongest
+from neurocodec.nn.attribution.concepts import (
+    END,
+    Line,
+    Projections,
+    Reading,
+    contributions,
+    strongest,
+)
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.targets import Output
 from neurocodec.nn.capture.prefix import Batch
@@ -210,7 +218,7 @@ class Curves(Concepts):
             v.TARGET_MODE: outer,
             v.ACTIVE_COUNT: dict[str, Any](),
         }
-        values = {name: x for name, x in arrays.items()}
+        values = {**arrays}
         if v.TARGET_MODE in values and isinstance(self.target, Vectors):
             values[v.TARGET_MODE] = np.asarray(self.target.modes)[values[v.TARGET_MODE]]
         data = {

@@ -26,7 +26,7 @@ def images() -> xr.DataArray:
     return xr.DataArray(values, labels, ("stimulus", "color", "y", "x"))
 
 
-def vectors(images, y=(0, 5, 3), x=(1, 2, 4)):
+def vectors(y=(0, 5, 3), x=(1, 2, 4)):
     coords = {"stimulus": ("vector", ["c", "a", "c"]), "mode": ("vector", [7, 9, 7])}
     coords |= {"y": ("vector", list(y)), "x": ("vector", list(x))}
     return xr.DataArray(np.ones((3, 4)), coords, ("vector", "channel"))
@@ -47,7 +47,7 @@ def test_the_center_is_the_middle(net, images):
 
 
 def test_vectors_have_the_field_of_their_place_in_their_image(net, images):
-    rows = vectors(images)
+    rows = vectors()
     found = nc.effective_fields(net, images, "two", rows, **QUIET)
     assert found.effective_field.dims == ("vector", "y", "x")
     assert found["mode"].values.tolist() == [7, 9, 7]
@@ -66,7 +66,7 @@ def test_point_vectors_are_taken_as_they_are(net, images):
 
 
 def test_batches_and_files_give_the_same(net, images, tmp_path):
-    rows = vectors(images)
+    rows = vectors()
     found = nc.effective_fields(net, images, "two", rows, **QUIET)
     other = nc.effective_fields(net, images, "two", rows, batch_size=1, **QUIET)
     np.testing.assert_allclose(found.effective_field, other.effective_field, atol=1e-6)
@@ -140,10 +140,10 @@ def test_positions_that_are_none_are_named(net, images, positions, told):
 
 def test_vectors_of_other_images_are_named(net, images):
     with pytest.raises(InputError, match="vectors of image 'c'"):
-        nc.effective_fields(net, images[:2], "two", vectors(images), **QUIET)
+        nc.effective_fields(net, images[:2], "two", vectors(), **QUIET)
     twice = images.assign_coords(stimulus=list("aacd"))
     with pytest.raises(InputError, match="equal labels"):
-        nc.effective_fields(net, twice, "two", vectors(images), **QUIET)
+        nc.effective_fields(net, twice, "two", vectors(), **QUIET)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_layers_that_have_no_positions_are_named(net, images):
         nc.effective_fields(net, images, ["one"], **QUIET)
 
 
-def test_movies_and_vectors_are_no_images(images):
+def test_movies_and_vectors_are_no_images():
     movie = nc.Network(nn.Sequential(nn.Conv2d(4, 2, 3), nn.Flatten()), {"maps": "0"}, history=4)
     frames = xr.DataArray(np.ones((9, 5, 5), "float32"), dims=("time", "y", "x"))
     with pytest.raises(InputError, match="network of movies"):
@@ -179,6 +179,6 @@ def test_movies_and_vectors_are_no_images(images):
     with pytest.raises(InputError, match="inputs with the dims"):
         nc.effective_fields(flat, rows, "hidden", **QUIET)
     grey = nc.Network(nn.Sequential(nn.Flatten(), nn.Linear(25, 2)), {"out": "1"})
+    own = xr.DataArray(np.ones((3, 5, 5), "float32"), dims=("stimulus", "y", "x"))
     with pytest.raises(InputError, match="colors=True"):
-        own = xr.DataArray(np.ones((3, 5, 5), "float32"), dims=("stimulus", "y", "x"))
         nc.effective_fields(grey, own, "out", colors=True, **QUIET)
