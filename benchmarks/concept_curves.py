@@ -136,7 +136,7 @@ def between(options: argparse.Namespace) -> None:
     target = vectors_of(options, options.target, options.vectors)
     names = (options.source, options.target, options.vectors, options.images)
     out = options.cache / f"layers-{'-'.join(map(str, names))}.nc"
-    call = {"source": source, "target": target, "batch_size": 5, "out": out}
+    call = {"source": source, "target": target, "batch_size": 10, "out": out}
     found = nc.concept_curve(net, images, progress=False, **call)
     spent = time.process_time() - start
     facts = {"source": options.source, "target": options.target, "vectors": options.vectors}
