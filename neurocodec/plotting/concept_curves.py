@@ -61,7 +61,7 @@ def plot_concept_curve(found: xr.Dataset, *, title: str = "") -> Figure:
         for ax, kind in zip(axes, kinds, strict=False):
             _curves(ax, own.sel({v.KIND: kind}), colors, str(outcome))
             style.tidy(
-                ax, TITLES[str(kind)], xlabel="part of the active vectors", ylabel=str(outcome)
+                ax, TITLES[str(kind)], xlabel="part of the vectors", ylabel=str(outcome)
             )
         if both:
             _separations(axes[-1], own, colors)
