@@ -196,6 +196,7 @@ _WITHOUT_UNITS: Final = {
     "chance_stability": "stability of concept vectors of shuffled rows",
     "influence": "share of the answer that goes through a node, over all paths",
     "edge_influence": "share of the answer that goes through an edge, over all paths",
+    "edge_completeness_error": "what sums of edges miss of the change of their targets",
     "edge_share": "size of an edge over that of all edges into its target",
     "carried": "whether a node is one of the few that carry most of a layer's influence",
     "shown": "whether a node is one of a category's in the graph",

@@ -22,7 +22,7 @@ from neurocodec.analyses.stages import Stages
 from neurocodec.attribution.point_vectors import point_vectors
 from neurocodec.concept_graphs.contributions import concept_contributions
 from neurocodec.concept_graphs.examples import concept_examples, concept_maps
-from neurocodec.concept_graphs.graph import concept_graph, of_categories
+from neurocodec.concept_graphs.graph import STEPS, concept_graph, of_categories
 from neurocodec.concept_graphs.tables import CONCEPT
 from neurocodec.engine.estimate import Estimate, peak_memory
 from neurocodec.errors import InputError, collected, warn
@@ -426,7 +426,12 @@ class _Study:
             some = self.images.isel({v.STIMULUS: np.flatnonzero(self.category == name)})
             with collected():  # the graph's own have warned
                 found = concept_contributions(
-                    self.net, some, source=vectors, target=Output(str(name)), **self.settings
+                    self.net,
+                    some,
+                    source=vectors,
+                    target=Output(str(name)),
+                    steps=STEPS,
+                    **self.settings,
                 )
             total += found[v.CONTRIBUTION].sum(v.STIMULUS).values
         return np.asarray(total / len(self.category))
@@ -447,7 +452,7 @@ class _Study:
         many = min(2 * self.chosen["top"] * len(names) + self.chosen["shared"], 200)
         layers = [*made]
         for i, name in enumerate(layers):
-            call = {"source": made[name], "steps": 8, **quiet}
+            call = {"source": made[name], "steps": STEPS, **quiet}
             at_random.read()
             found = concept_contributions(self.net, few, target=Output(str(names[0])), **call)
             seconds += 2 * at_random.read() / some * count  # the controls too

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -58,6 +58,7 @@ class Followed:
     pairs: Sequence[Floats]  # (image, target, source)
     targets: Sequence[Ints]  # of each pair but the last: modes that are its targets
     direct: Sequence[Floats]  # (image, source): contribution to the answer, the last layer first
+    missed: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)  # by name and layer
 
     @cached_property
     def influence(self) -> Influence:
@@ -315,7 +316,9 @@ def _layers(of: Followed, parts: Sequence[_Layer]) -> dict[str, Floats]:
             )
         )
     through, followed, shown = (np.stack(x, 1) for x in zip(*rows, strict=True))
-    return {"through_concepts": through, "followed_share": followed, "shown_share": shown}
+    found = {"through_concepts": through, "followed_share": followed, "shown_share": shown}
+    missed = {k: np.stack([x[n] for n in of.layers], 1) for k, x in of.missed.items()}
+    return {**found, **missed}
 
 
 def _replacement(of: Followed) -> Floats:
