@@ -101,6 +101,7 @@ from neurocodec.maps.mosaics import mosaics as mosaics
 from neurocodec.modes.baselines import BaselineModes as BaselineModes
 
 # Which channels act together.
+from neurocodec.modes.concept_vectors.stability import concept_stability as concept_stability
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors as ConceptVectors
 from neurocodec.modes.decomposition import Decomposition as Decomposition
 from neurocodec.modes.fit_modes import fit_modes as fit_modes

@@ -102,6 +102,7 @@ _WITHOUT_UNITS: Final = {
     "pattern": "pattern of a cell that was clustered",
     "silhouette": "mean silhouette of a clustering",
     "spike_count": "number of spikes in a bin",
+    "single_share": "part of the vectors that are nearest to one row alone",
     "stability": "median over fits of the matched cosine of a mode",
     "steps": "steps along the path from baseline to sample",
     "top_channel": "channels with the largest weights in a mode",

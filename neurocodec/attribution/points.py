@@ -131,11 +131,11 @@ class Points(Bound):
         """Compute one batch; the vectors that were drawn alone leave the device."""
         del into
         hidden, weights = self._weighed(batch)
-        randoms = _randoms(batch.x, self.plan.seed)
+        seeds = _seeds(batch.x, self.plan.seed)
         rows = Arrays()
         for alias in self.plan.layers:
             maps = self.capture.layers[alias].channels_first(hidden[alias]).flatten(2)
-            place, share = drawn(weights.get(alias), maps.shape[2], self.plan.per_image, randoms)
+            place, share = drawn(weights.get(alias), maps.shape[2], self.plan.per_image, seeds)
             index = torch.from_numpy(place).to(maps.device)[:, None].expand(-1, maps.shape[1], -1)
             vectors = maps.gather(2, index).movedim(1, 2).flatten(0, 1)
             require_finite_values(vectors, alias, batch.first)
@@ -188,14 +188,14 @@ def drawn(
     weights: NDArray[np.float64] | None,  # (sample, position); None: all alike
     positions: int,
     count: int,
-    randoms: list[np.random.Generator],
+    seeds: list[list[int]],  # of each sample
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Different positions (sample, point) of each sample, and the probability of each.
 
     The first of those that arrive, each at a rate of its own, are a draw without replacement; and
     a weight that rounding has moved moves no other position.
     """
-    wait = np.stack([random.exponential(size=positions) for random in randoms])
+    wait = np.stack([np.random.default_rng(seed).exponential(size=positions) for seed in seeds])
     if weights is None:
         weights = np.ones_like(wait)
     total = weights.sum(1, keepdims=True)
@@ -209,15 +209,11 @@ def _weights(summed: Tensor) -> NDArray[np.float64]:
     return np.asarray(summed.flatten(1).abs().double().cpu().numpy())
 
 
-def _randoms(x: Tensor, seed: int) -> list[np.random.Generator]:
-    """Numbers of each sample's own, which follow from its pixels and the seed alone."""
+def _seeds(x: Tensor, seed: int) -> list[list[int]]:
+    """Seeds of each sample's own, which follow from its pixels and the seed alone."""
     values = x.detach().cpu().contiguous().numpy()
-    return [
-        np.random.default_rng(
-            [seed, int.from_bytes(blake2b(one.tobytes(), digest_size=16).digest())]
-        )
-        for one in values
-    ]
+    marks = (blake2b(one.tobytes(), digest_size=16).digest() for one in values)
+    return [[seed, int.from_bytes(mark)] for mark in marks]
 
 
 def _sizes(session: Session, alias: str, per_image: int) -> tuple[int, ...]:

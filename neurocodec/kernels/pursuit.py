@@ -85,13 +85,14 @@ class _Block:
 
     def __init__(self, rows: Values, atoms: Values, gram: Values | None, most: int) -> None:
         self.rows, self.atoms, self.gram, self.most = rows, atoms, gram, most
-        self.first = np.asarray(rows @ atoms.T)  # how each row goes with each atom
+        self.first: Values = np.asarray(rows @ atoms.T)  # how each row goes with each atom
         self.least = _LEAST[rows.dtype] * np.linalg.norm(rows, axis=1)
         self.small = np.zeros((len(rows), most, most))  # inner products of a row's own atoms
-        self.values = np.zeros((len(rows), most), rows.dtype)
+        self.values: Values = np.zeros((len(rows), most), rows.dtype)
         self.indices = np.full((len(rows), most), EMPTY, np.int32)
 
     def codes(self) -> tuple[Values, NDArray[np.int32]]:
+        """Values and indices of all rows."""
         going, left = np.arange(len(self.rows)), self.first
         for slot in range(self.most):
             size = np.abs(left)

@@ -6,7 +6,8 @@ from networks import Tokens, images, seeded
 from residual import residual, residual_network
 
 import neurocodec as nc
-from neurocodec.errors import InputError, NeurocodecWarning, UnknownNameError
+from neurocodec.attribution.points import Points, drawn
+from neurocodec.errors import InputError, NeurocodecWarning, StorageError, UnknownNameError
 
 
 def pictures(n=5) -> xr.DataArray:
@@ -21,7 +22,7 @@ def vectors(shown=None, layer="one", **options):
 
 
 def test_rows_are_what_the_layer_is_at_their_positions():
-    found = vectors(per_image=4)
+    found = vectors(per_image=4, draw="uniform")
     h = residual().first(torch.from_numpy(pictures().values)).detach().numpy()
     assert found.dims == ("vector", "channel")
     for row in found:
@@ -32,11 +33,139 @@ def test_rows_are_what_the_layer_is_at_their_positions():
     assert len({*places.tolist()}) > 8
 
 
-def test_positions_of_an_image_are_its_own():
-    xr.testing.assert_identical(
-        vectors(pictures(2)).drop_attrs(), vectors(pictures(5))[:2].drop_attrs()
+@pytest.mark.parametrize("draw", ["contribution", "sharing", "uniform"])
+def test_positions_of_an_image_are_its_own(draw):
+    whole = vectors(pictures(5), draw=draw, per_image=2)
+    for own in (pictures(2), pictures(5)[::-1], pictures(5)[3:4]):
+        found = vectors(own, draw=draw, per_image=2, batch_size=2)
+        expected = xr.concat(
+            [whole[whole.stimulus == name] for name in own.stimulus.values], "vector"
+        )
+        xr.testing.assert_allclose(found.drop_attrs(), expected.drop_attrs())
+    assert not np.array_equal(vectors(draw=draw, seed=1), vectors(draw=draw, seed=0))
+
+
+def contributions_of(layer="one"):
+    """Activation times gradient of the top logit (stimulus, channel, y, x), by autograd."""
+    module = residual()
+    x = torch.from_numpy(pictures().values)
+    h = module.first(x).detach().requires_grad_()
+    inner = module.two.norm2(module.two.conv2(torch.relu(module.two.norm1(module.two.conv1(h)))))
+    pre = inner + h
+    pre.retain_grad()
+    module.head(torch.relu(pre).mean((2, 3))).max(1).values.sum().backward()
+    at = {"one": h, "pre": pre}[layer]
+    return (at * at.grad).detach().numpy()
+
+
+@pytest.mark.parametrize("layer", ["one", "pre"])
+def test_the_probability_of_a_position_is_its_part_of_the_contributions(layer):
+    found = vectors(layer=layer, per_image=36)
+    size = np.abs(contributions_of(layer).sum(1))
+    share = size / size.sum((1, 2), keepdims=True)
+    image = np.repeat(np.arange(5), 36)
+    np.testing.assert_allclose(
+        found.draw_probability, share[image, found.y.values, found.x.values], rtol=1e-6
     )
-    assert not np.array_equal(vectors(seed=1), vectors(seed=0))
+
+
+def test_shares_draw_positions_too():
+    found = vectors(draw="sharing", per_image=36)
+    total = found.draw_probability.groupby("stimulus").sum()
+    np.testing.assert_allclose(total, 1)
+    assert not np.allclose(found.draw_probability, vectors(per_image=36).draw_probability)
+
+
+def test_positions_come_as_often_as_their_probability():
+    weights = np.array([[5.0, 3.0, 2.0, 0.0]]).repeat(4000, 0)
+    place, share = drawn(weights, 4, 2, [[i] for i in range(4000)])
+    np.testing.assert_allclose(np.bincount(place[:, 0], minlength=4) / 4000, share_of(), atol=0.03)
+    np.testing.assert_allclose(share, np.take(share_of(), place))
+    # without the first, the second is drawn by what is left
+    after = place[place[:, 0] == 0][:, 1]
+    np.testing.assert_allclose(
+        np.bincount(after, minlength=4) / len(after), [0, 0.6, 0.4, 0], atol=0.04
+    )
+
+
+def share_of():
+    return np.array([0.5, 0.3, 0.2, 0.0])
+
+
+def test_where_nothing_contributes_all_positions_are_alike():
+    place, share = drawn(np.zeros((300, 4)), 4, 1, [[i] for i in range(300)])
+    assert (share == 0.25).all()
+    assert np.bincount(place[:, 0]).min() > 50
+
+
+def test_several_layers_come_as_a_tree():
+    net = residual_network(residual())
+    found = nc.point_vectors(net, pictures(), ["one", "pre"], per_image=2, progress=False)
+    for layer in ("one", "pre"):
+        alone = vectors(layer=layer, per_image=2)
+        xr.testing.assert_allclose(found[layer]["activation"].drop_attrs(), alone.drop_attrs())
+        assert nc.labels.provenance(found[layer]["activation"])["layer"] == layer
+    one = nc.point_vectors(net, pictures(), ["one"], progress=False)
+    assert [*one.children] == ["one"]
+
+
+@pytest.mark.parametrize("end", [".nc", ".zarr"])
+def test_a_run_that_was_killed_gives_the_same(tmp_path, monkeypatch, end):
+    net, out = residual_network(residual()), tmp_path / f"vectors{end}"
+    options = {"per_image": 3, "batch_size": 1, "progress": False}
+    rows, calls = Points.rows, []
+
+    def failing(self, batch, into):
+        calls.append(batch.first)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return rows(self, batch, into)
+
+    monkeypatch.setattr(Points, "rows", failing)
+    with pytest.raises(KeyboardInterrupt):
+        nc.point_vectors(net, pictures(), ["one", "pre"], out=out, **options)
+    before = len(calls)
+    found = nc.point_vectors(net, pictures(), ["one", "pre"], out=out, **options)
+    assert len(calls) - before <= 3  # the two that were left, and one for the shapes
+    whole = nc.point_vectors(net, pictures(), ["one", "pre"], **options)
+    xr.testing.assert_identical(found.load(), whole)
+    again = nc.point_vectors(net, pictures(), ["one", "pre"], out=out, **options)
+    xr.testing.assert_identical(again.load(), whole)
+    with pytest.raises(StorageError, match="seed was 0, is 1"):
+        nc.point_vectors(net, pictures(), ["one", "pre"], seed=1, out=out, **options)
+
+
+def test_concept_vectors_know_their_layer_and_its_maps(tmp_path):
+    net = residual_network(residual())
+    out = tmp_path / "vectors.nc"
+    rows = nc.point_vectors(net, pictures(), ["one", "pre"], per_image=5, out=out, progress=False)
+    fitted = nc.ConceptVectors(vectors=6, active=2)
+    assert fitted.fit(rows["pre"]).layer == "pre"
+    assert fitted.fit(out, layer="one").layer == "one"
+    maps = nc.contributions(
+        net,
+        pictures(),
+        layers=["one", "pre"],
+        target=nc.targets.TopK(1),
+        reduce="none",
+        progress=False,
+    )
+    codes = fitted.transform(maps["one"])
+    assert dict(codes.sizes) == {"stimulus": 5, "y": 6, "x": 6, "slot": 2}
+    with pytest.raises(InputError, match="layer 'pre', for modes of 'one'"):
+        fitted.transform(maps["pre"])
+    other = nc.contributions(
+        residual_network(residual(seed=1)),
+        pictures(),
+        layers=["one"],
+        target=nc.targets.TopK(1),
+        reduce="none",
+        progress=False,
+    )
+    with pytest.raises(InputError, match="weights"):
+        fitted.transform(other["one"])
+    with pytest.raises(InputError, match=r"\['one', 'pre'\]"):
+        fitted.fit(rows)
 
 
 def test_tokens_have_positions_too():
@@ -67,6 +196,12 @@ def test_clusters_are_features_of_the_layer():
     ("options", "error", "message"),
     [
         ({"layer": "four"}, UnknownNameError, "no layer 'four'"),
+        ({"layer": []}, InputError, "no layer"),
+        ({"draw": "random"}, UnknownNameError, "contribution"),
+        ({"draw": "uniform", "target": nc.targets.TopK(1)}, InputError, "draw='uniform'"),
+        ({"draw": "sharing", "target": nc.targets.Output(1)}, InputError, "draw='sharing'"),
+        ({"target": "logit"}, InputError, "target='logit'"),
+        ({"batch_size": 0}, InputError, "batch_size=0"),
         ({"per_image": 0}, InputError, "per_image=0"),
         ({"per_image": 37}, InputError, "36 positions"),
         ({"seed": -1}, InputError, "seed=-1"),

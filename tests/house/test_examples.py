@@ -30,7 +30,7 @@ def test_own_network(monkeypatch):
     assert tree["source"].values.tolist() == ["china", "china", "flower", "flower"]
 
 
-@pytest.mark.parametrize("page", ["tension", "synthesis"])
+@pytest.mark.parametrize("page", ["tension", "synthesis", "concept_vectors"])
 def test_the_page_about(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where it writes
     text = (EXAMPLES.parent / "docs" / f"{page}.md").read_text("utf-8")

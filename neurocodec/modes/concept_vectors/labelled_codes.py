@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -15,35 +17,43 @@ from neurocodec.errors import InputError
 from neurocodec.identity.marks import Identity
 from neurocodec.identity.walk import Walk
 from neurocodec.kernels.pursuit import EMPTY, Codes
-from neurocodec.modes.concept_vectors.coding import Solver, checked
+from neurocodec.modes.concept_vectors.coding import PursuitCoder, Solver, checked
 from neurocodec.modes.concept_vectors.given import given, require_real
 from neurocodec.rows.blocks import BLOCK, Data
+from neurocodec.rows.matrix import coords_of
 from neurocodec.rows.origin import require_same_origin
-
-if TYPE_CHECKING:
-    from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 
 Arrays = dict[str, NDArray[Any]]
 
 _SHORT: Final = np.iinfo(np.int16).max
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """Concept vectors that were fitted, as codes are made with them."""
+
+    coder: PursuitCoder
+    dictionary: xr.DataArray
+    origin: Mapping[str, Any]  # provenance of the rows that were fitted
+    facts: Callable[..., dict[str, Any]]  # provenance of what a method makes
+
+
 def codes_of(
-    vectors: ConceptVectors,
+    vectors: Vectors,
     data: Data,
-    solver: Solver,
-    active: int | None,
+    by: tuple[Solver, int | None],  # solver, and how many vectors a row may have
+    *,
     layer: str | None,
     out: str | PathLike[str] | None,
 ) -> xr.Dataset:
     """Codes of maps, a block of samples after the other."""
     atoms = vectors.dictionary
-    asked = vectors.coder.active if active is None else active
+    asked = vectors.coder.active if by[1] is None else by[1]
     most = {"concept vectors": len(atoms), "channels": atoms.sizes[v.CHANNEL]}
-    solver, count = checked(solver, asked, most)
+    solver, count = checked(by[0], asked, most)
     with given(data, layer) as (array, origin):
-        maps = _require_maps(array, vectors)
-        require_same_origin(origin, vectors._origin, "maps")
+        maps = _require_maps(array, atoms)
+        require_same_origin(origin, vectors.origin, "maps")
         job = _Job(vectors, maps, solver, count)
         return job.in_memory() if out is None else job.streamed(out)
 
@@ -51,9 +61,7 @@ def codes_of(
 class _Job:
     """Maps whose codes are made, with what identifies the run."""
 
-    def __init__(
-        self, vectors: ConceptVectors, maps: xr.DataArray, solver: Solver, active: int
-    ) -> None:
+    def __init__(self, vectors: Vectors, maps: xr.DataArray, solver: Solver, active: int) -> None:
         self.vectors, self.maps, self.solver, self.active = vectors, maps, solver, active
         self.size = len(maps)
         self.block = max(1, BLOCK // max(1, int(np.prod(maps.shape[1:-1]))))
@@ -72,12 +80,12 @@ class _Job:
         }
 
     def facts(self, data: str) -> dict[str, Any]:
-        known = self.vectors._facts("transform", data=data)
+        known = self.vectors.facts("transform", data=data)
         return {**known, "solver": self.solver, "active": self.active}
 
     def label(self, arrays: Arrays, data: str) -> xr.Dataset:
         dims = (*map(str, self.maps.dims[:-1]), v.SLOT)
-        coords = {n: c.variable for n, c in self.maps.coords.items() if v.CHANNEL not in c.dims}
+        coords = _coords_without(self.maps, v.CHANNEL)
         labels.require_free_names(coords, (v.LOADING, v.LOADING_MODE, v.SLOT), "the maps")
         coords[v.SLOT] = xr.Variable(v.SLOT, np.arange(self.active))
         units = {v.LOADING: str(self.vectors.dictionary.attrs.get("units", ""))}
@@ -114,7 +122,7 @@ class _Job:
         return tree.to_dataset()
 
 
-def _require_maps(array: xr.DataArray, vectors: ConceptVectors) -> xr.DataArray:
+def _require_maps(array: xr.DataArray, atoms: xr.DataArray) -> xr.DataArray:
     """Maps with the channels last and the samples first, and the channels that were fitted."""
     require_real(array)
     dims = tuple(map(str, array.dims))
@@ -126,7 +134,6 @@ def _require_maps(array: xr.DataArray, vectors: ConceptVectors) -> xr.DataArray:
             " ('vector', 'channel')",
             hint="maps.rename(old_name='channel')",
         )
-    atoms = vectors.dictionary
     if array.sizes[v.CHANNEL] != atoms.sizes[v.CHANNEL]:
         raise InputError(
             came=f"maps of {array.sizes[v.CHANNEL]} channels, for vectors of"
@@ -134,8 +141,8 @@ def _require_maps(array: xr.DataArray, vectors: ConceptVectors) -> xr.DataArray:
             expected="maps of the layer that was fitted",
             hint="vectors.layer says which",
         )
-    known = [a[v.CHANNEL].values for a in (array, atoms) if v.CHANNEL in a.coords]
-    if len(known) == 2 and not np.array_equal(*known):
+    known = v.CHANNEL in array.coords and v.CHANNEL in atoms.coords
+    if known and not np.array_equal(array[v.CHANNEL].values, atoms[v.CHANNEL].values):
         raise InputError(
             came="maps with other channels than the vectors, or in another order",
             expected="the same 'channel' in the same order",
@@ -144,7 +151,11 @@ def _require_maps(array: xr.DataArray, vectors: ConceptVectors) -> xr.DataArray:
     return array.transpose(samples[0], ..., v.CHANNEL)
 
 
-def rows_of(vectors: ConceptVectors, codes: xr.Dataset) -> xr.DataArray:
+def _coords_without(data: xr.DataArray | xr.Dataset, dim: str) -> dict[str, Any]:
+    return {str(n): c.variable for n, c in data.coords.items() if dim not in c.dims}
+
+
+def rows_of(vectors: Vectors, codes: xr.Dataset) -> xr.DataArray:
     """Maps that codes stand for, their channels after the samples."""
     if not isinstance(codes, xr.Dataset) or not {v.LOADING, v.LOADING_MODE} <= {*codes}:
         raise InputError(
@@ -159,7 +170,7 @@ def rows_of(vectors: ConceptVectors, codes: xr.Dataset) -> xr.DataArray:
             expected="codes of these",
             hint="vectors.inverse_transform(vectors.transform(maps))",
         )
-    places = [d for d in codes[v.LOADING].dims if d != v.SLOT]
+    places = [str(d) for d in codes[v.LOADING].dims if d != v.SLOT]
     values, index = (codes[n].transpose(*places, v.SLOT) for n in (v.LOADING, v.LOADING_MODE))
     flat = Codes(
         np.asarray(values.values, np.float32).reshape(-1, values.shape[-1]),
@@ -174,10 +185,9 @@ def rows_of(vectors: ConceptVectors, codes: xr.Dataset) -> xr.DataArray:
         )
     made_rows = vectors.coder.made(flat).reshape(*values.shape[:-1], -1)
     atoms = vectors.dictionary
-    coords = {n: c.variable for n, c in codes.coords.items() if v.SLOT not in c.dims}
-    coords |= {n: c.variable for n, c in atoms.coords.items() if c.dims == (v.CHANNEL,)}
+    coords = {**_coords_without(codes, v.SLOT), **coords_of(atoms, v.CHANNEL)}
     dims = (*places, v.CHANNEL)
     name = str(atoms.attrs.get("variable") or v.ACTIVATION)
     found = labels.labelled(made_rows, dims, coords, name=name, units=atoms.attrs["units"])
     found = found.transpose(places[0], v.CHANNEL, *places[1:])
-    return labels.stamp(found, **vectors._facts("inverse_transform"))
+    return labels.stamp(found, **vectors.facts("inverse_transform"))

@@ -16,8 +16,9 @@ from neurocodec.kernels.sparsity import hoyer
 from neurocodec.modes.concept_vectors.coding import PursuitCoder
 from neurocodec.modes.concept_vectors.finding import Found
 from neurocodec.modes.summary import top_channels
+from neurocodec.rows.matrix import coords_of
 
-SCORED: Final = 2048
+SCORED: Final = 1024
 """Rows that are scored, of those held out and of the others each, at equal distances."""
 _BLOCK: Final = 512
 _AT_ONCE: Final = 1024
@@ -62,7 +63,7 @@ def relative_l2(rows: NDArray[Any], made: NDArray[Any]) -> NDArray[np.float64]:
     """Length of what is missing of each row over its own; NaN of a row that is 0."""
     size = np.linalg.norm(rows, axis=1).astype(np.float64)
     lost = np.linalg.norm(rows - made, axis=1)
-    return np.divide(lost, size, out=np.full(len(size), np.nan), where=size > 0)
+    return np.asarray(np.divide(lost, size, out=np.full(len(size), np.nan), where=size > 0))
 
 
 def _gain(left: NDArray[np.float64], codes: Codes, atoms: NDArray[Any]) -> NDArray[np.float64]:
@@ -127,7 +128,7 @@ def _mean(parts: list[NDArray[np.float64]]) -> float:
 def _of_channels(
     training: Scores, held: Scores, dictionary: xr.DataArray
 ) -> dict[str, xr.DataArray]:
-    coords = {n: c.variable for n, c in dictionary.coords.items() if c.dims == (v.CHANNEL,)}
+    coords = coords_of(dictionary, v.CHANNEL)
     known = {"r2_feature": held.rows.r2_features, "r2_feature_train": training.rows.r2_features}
     return {n: labels.labelled(x, (v.CHANNEL,), coords, name=n) for n, x in known.items()}
 

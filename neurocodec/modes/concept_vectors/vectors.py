@@ -11,16 +11,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import arguments, labels
-from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.kernels.splits import held_out
 from neurocodec.modes.concept_vectors.coding import PursuitCoder, Solver
 from neurocodec.modes.concept_vectors.finding import By, Found, directions, found
 from neurocodec.modes.concept_vectors.given import given, images_of, require_points
-from neurocodec.modes.concept_vectors.labelled_codes import codes_of, rows_of
+from neurocodec.modes.concept_vectors.labelled_codes import Vectors, codes_of, rows_of
+from neurocodec.modes.concept_vectors.norm_shift import shift_of
 from neurocodec.modes.concept_vectors.scoring import Scores, summary
 from neurocodec.modes.decomposition import Decomposition
 from neurocodec.modes.fitted import Fitted, labelled_dictionary, labelled_offset, state_of
+from neurocodec.network import Network
 from neurocodec.rows.blocks import Data
 
 Center: TypeAlias = Literal["mean", "batch_norm", "zero"]
@@ -133,7 +134,7 @@ class ConceptVectors(Decomposition):
             "seed": self._seed,
         }
 
-    def fit(self, data: Data, *, layer: str | None = None) -> Self:
+    def fit(self, data: Data, *, layer: str | None = None, net: Network | None = None) -> Self:
         """Find concept vectors.
 
         Parameters
@@ -143,6 +144,8 @@ class ConceptVectors(Decomposition):
             several layers.
         layer
             Which layer of a tree or file.
+        net
+            The network that the vectors are of, for ``center="batch_norm"``.
 
         Returns
         -------
@@ -165,7 +168,7 @@ class ConceptVectors(Decomposition):
         labels.require_finite(rows, "vectors")
         values = np.asarray(rows.values, np.float32)
         held = self._held(rows)
-        offset = self._offset(values[~held])
+        offset = self._offset(values[~held], origin, net)
         count = self._vectors or max(1, round(self._per_channel * values.shape[1]))
         best = found(directions(values[~held] - offset), count, self.method, self._seed)
         coder = PursuitCoder.of(best.vectors, offset, min(self._active, *best.vectors.shape))
@@ -183,16 +186,20 @@ class ConceptVectors(Decomposition):
             )
         return np.asarray(held_out(count, self._validation, self._seed, series=False)[image])
 
-    def _offset(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _offset(
+        self, rows: NDArray[np.float32], origin: Mapping[str, Any], net: Network | None
+    ) -> NDArray[np.float32]:
+        if self.center == "batch_norm":
+            return shift_of(net, origin, rows.shape[1])
+        if net is not None:
+            raise InputError(
+                came=f"net=... with center={self.center!r}",
+                expected="a network where the offset is of its batch norm",
+                hint="nc.ConceptVectors(center='batch_norm')",
+            )
         if self.center == "zero":
             return np.zeros(rows.shape[1], np.float32)
-        if self.center == "batch_norm":
-            raise InputError(
-                came="center='batch_norm', which is not known of rows alone",
-                expected="the mean of the rows, or no offset",
-                hint="nc.ConceptVectors(center='mean')",
-            )
-        return rows.mean(0, dtype=np.float64).astype(np.float32)
+        return np.asarray(rows.mean(0, dtype=np.float64), np.float32)
 
     def _labelled(
         self,
@@ -203,7 +210,7 @@ class ConceptVectors(Decomposition):
         origin: Mapping[str, Any],
     ) -> Fitted:
         values = np.asarray(rows.values)
-        scores = [Scores.of(coder, values[some]) for some in (~held, held)]
+        scores = (Scores.of(coder, values[~held]), Scores.of(coder, values[held]))
         dictionary = labelled_dictionary(coder.atoms, rows, 1.0)
         about = {
             "config": self.settings(),
@@ -245,6 +252,10 @@ class ConceptVectors(Decomposition):
     def coder(self) -> PursuitCoder:
         """What makes codes of plain arrays, for streaming use."""
         return cast("PursuitCoder", self._fitted().coder)
+
+    @property
+    def _known(self) -> Vectors:
+        return Vectors(self.coder, self.dictionary, self._origin, self._facts)
 
     @property
     def loadings(self) -> xr.DataArray:
@@ -304,7 +315,7 @@ class ConceptVectors(Decomposition):
         StorageError
             Where `out` holds something else.
         """
-        return codes_of(self, data, solver, active, layer, out)
+        return codes_of(self._known, data, (solver, active), layer=layer, out=out)
 
     def inverse_transform(self, loadings: xr.Dataset | xr.DataArray) -> xr.DataArray:
         """Maps or rows that codes stand for, with the offset.
@@ -326,7 +337,7 @@ class ConceptVectors(Decomposition):
         """
         if isinstance(loadings, xr.DataArray):
             return super().inverse_transform(loadings)
-        return rows_of(self, loadings)
+        return rows_of(self._known, loadings)
 
     @classmethod
     def from_tree(cls, tree: xr.DataTree) -> Self:

@@ -1,11 +1,16 @@
-"""Where the last nonlinearity of a block reads: the layer in which inhibition can still be seen."""
+"""Where the last nonlinearity of a block reads: the layer in which inhibition can still be seen.
+
+And the batch norm that ends such a layer, if one does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Final
 
+import torch
 from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from neurocodec.errors import InputError
 from neurocodec.nn.capture.hooks import NONLINEARITIES
@@ -114,3 +119,68 @@ def _layer(layer: Layer, node: fx.Node, calls: list[fx.Node], at: At) -> Layer:
     which = own.index(node) if len(own) > 1 else layer.occurrence
     name = f"{layer.module}.{node.target}" if layer.module else str(node.target)
     return Layer(name, at=at, occurrence=which, token=layer.token)
+
+
+def net_shift(norm: BatchNorm) -> Tensor:
+    """Value of a batch norm where its input is 0: beta - gamma mean / sqrt(variance + eps)."""
+    if norm.running_mean is None or norm.running_var is None:
+        raise InputError(
+            came="a batch norm that keeps no running mean",
+            expected="one of a trained network",
+            hint="nc.ConceptVectors(center='mean')",
+        )
+    with torch.no_grad():
+        zero = norm.running_mean / torch.sqrt(norm.running_var + norm.eps)
+        scaled = zero if norm.weight is None else zero * norm.weight
+        return -scaled if norm.bias is None else norm.bias - scaled
+
+
+def ending_norm(module: nn.Module, layer: Layer, hint: str) -> BatchNorm:
+    """The batch norm whose output a layer is; refused where it is a sum, or anything else."""
+    node, block = _made_by(module, layer, hint)
+    while isinstance(node, fx.Node) and node.op == "call_module":
+        part = block.get_submodule(str(node.target))
+        if isinstance(part, BatchNorm):
+            return part
+        if not isinstance(part, IDLE):
+            raise _refused(layer, f"a {type(part).__name__} makes it", hint)
+        node = node.args[0]
+    if isinstance(node, fx.Node) and node.op != "placeholder":
+        name = getattr(node.target, "__name__", str(node.target))
+        what = "a sum of two ways, as behind a skip" if "add" in name else f"{name!r} makes it"
+        raise _refused(layer, what, hint)
+    raise _refused(layer, "it is what its block is given", hint)
+
+
+def _made_by(module: nn.Module, layer: Layer, hint: str) -> tuple[Any, nn.Module]:
+    """The step that makes what a layer reads, and the block that it is a step of."""
+    part = module.get_submodule(layer.module)
+    if layer.at == "output":
+        if isinstance(part, (BatchNorm, *IDLE)) or not [*part.children()]:
+            return _called(module, layer, hint, inside=False)
+        return _result(_calls(part, layer.module), part), part
+    if layer.at == "input":
+        return _called(module, layer, hint, inside=True)
+    calls = _calls(part, layer.module)
+    own = [node for node in calls if _is_activation(node, part)]
+    return own[layer.occurrence or 0].args[0], part
+
+
+def _called(module: nn.Module, layer: Layer, hint: str, *, inside: bool) -> tuple[Any, nn.Module]:
+    """The call of a module in the one that holds it, or what it reads."""
+    outer, _, name = layer.module.rpartition(".")
+    block = module.get_submodule(outer)
+    calls = _calls(block, outer)
+    own = [node for node in calls if node.op == "call_module" and node.target == name]
+    which = layer.occurrence or 0
+    if which >= len(own):
+        raise _refused(layer, f"{layer.module!r} runs in a way that cannot be followed", hint)
+    return (own[which].args[0] if inside else own[which]), block
+
+
+def _refused(layer: Layer, why: str, hint: str) -> InputError:
+    return InputError(
+        came=f"center='batch_norm' for the layer {layer.module!r}: {why}",
+        expected="a layer that a batch norm ends",
+        hint=hint,
+    )
