@@ -76,6 +76,9 @@ from neurocodec.concept_graphs.contributions import (
 from neurocodec.concept_graphs.examples import concept_examples as concept_examples
 from neurocodec.concept_graphs.exports import export_graph as export_graph
 from neurocodec.concept_graphs.graph import concept_graph as concept_graph
+from neurocodec.concept_graphs.interventions import (
+    concept_interventions as concept_interventions,
+)
 
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond

@@ -4,7 +4,8 @@
 - `examples`: what concept vectors stand for, in pictures
 - `exports`: a graph as CSV, GraphML and JSON
 - `graph`: `nc.concept_graph`
+- `interventions`: `nc.concept_interventions`
 - `tables`: what a graph holds
 """
 
-__all__ = ["contributions", "examples", "exports", "graph", "tables"]
+__all__ = ["contributions", "examples", "exports", "graph", "interventions", "tables"]

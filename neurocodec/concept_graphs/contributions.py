@@ -4,40 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
 import xarray as xr
 
 from neurocodec import arguments
-from neurocodec.attribution.plan import require_one
-from neurocodec.concept_graphs.checked import Vectors
-from neurocodec.concept_graphs.plan import GIG, METHODS, STRONGEST, SUM, At, ConceptPlan, Settings
+from neurocodec.concept_graphs.plan import ConceptPlan
+from neurocodec.concept_graphs.settings import GIG, STRONGEST, TOLERANCE, Pair
 from neurocodec.engine.distributed import run_distributed
 from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples
-from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.errors import warn
+from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
-from neurocodec.nn.attribution.concepts import Steps
 from neurocodec.nn.attribution.target import Target
 
 if TYPE_CHECKING:
     from distributed import Client
 
-TOLERANCE: Final = 0.02
-"""Of the change of a target, that sums may miss with ``steps="auto"``."""
-MOST_STEPS: Final = 128
 MISSED_SHARE: Final = 0.05
 """Of the targets: from here on lines that were not fine enough are warned of."""
-SOLVERS: Final = ("omp", "lasso", "lasso_refit")
 
 
 def concept_contributions(
     net: Network,
     stimulus: xr.DataArray,
     *,
-    source: Any,
-    target: Any,
+    source: ConceptVectors,
+    target: ConceptVectors | Target,
     at: Literal["strongest", "sum"] | Sequence[int] | int = STRONGEST,
     method: Literal["gig", "actgrad"] = GIG,
     steps: int | Literal["auto"] = "auto",
@@ -107,7 +101,8 @@ def concept_contributions(
         - `target` (sample, ...): at the end of the line,
         - `completeness_error` (sample, ...): sum of the contributions minus the change of the
           target from the offset on,
-        - `steps`, `converged` (sample, ...): nodes, and whether that is at most 2 % of the change,
+        - `steps`, `converged` (sample, ...) of ``method="gig"``: nodes, and whether that error is
+          at most 2 % of the change,
         - `active` (sample, mode): whether a mode is at some position of the sample,
         - `target_mode` (sample, rank): which the strongest are; `target_place` (sample, ...):
           where in the flattened maps they are read.
@@ -130,28 +125,15 @@ def concept_contributions(
     """
     placed = require_network(net).on(device if client is None else None)
     size = arguments.batch_size(batch_size)
-    chosen = Vectors.of("source", source, net)
-    aim = target if isinstance(target, Target) else Vectors.of("target", target, net)
-    require_one(aim)
-    _require_later(chosen, aim)
-    settings = Settings(
-        method=arguments.one_of("method", method, METHODS),
-        at=_at(at),
-        steps=_steps(steps),
-        tolerance=TOLERANCE,
-        most=MOST_STEPS,
-        residual=arguments.flag("residual", residual),
-        active=_active(active, chosen),
-        solver=arguments.one_of("solver", solver, SOLVERS),
-        targets=_targets(targets, aim),
-    )
+    pair = Pair.of(source, target, net)
+    options = {"method": method, "at": at, "steps": steps, "residual": residual}
+    options |= {"targets": targets, "active": active, "solver": solver}
     plan = ConceptPlan(
         net=placed,
         samples=Samples.of(net, stimulus, stream=True),
-        layers=net.select_layers([chosen.layer]),
-        source=chosen,
-        target=aim,
-        settings=settings,
+        layers=net.select_layers([pair.source.layer]),
+        pair=pair,
+        settings=pair.settings(options),
     )
     if client is None:
         with Run.opened(plan, size, workers, progress=progress, out=out) as run:
@@ -159,83 +141,9 @@ def concept_contributions(
     else:
         tree = run_distributed(plan, out, client, batch_size=size, device=device, progress=progress)
     found = tree.to_dataset()
-    if settings.steps == "auto" and settings.method == GIG:
+    if steps == "auto" and method == GIG:
         _warn_of_steps(found)
     return found
-
-
-def _require_later(source: Vectors, target: Vectors | Target) -> None:
-    if source.layer == target.layer:
-        raise InputError(
-            came=f"source and target of the same layer {source.layer!r}",
-            expected="a target of a later layer, or of the outputs",
-            hint="target=nc.targets.Output(0)",
-        )
-
-
-def _at(value: Any) -> At:
-    if isinstance(value, str):
-        if value not in (STRONGEST, SUM):
-            raise unknown_name("position", value, (STRONGEST, SUM))
-        return value
-    several = [value] if arguments.is_whole(value) else value
-    try:
-        return tuple(arguments.whole("at", x, 0) for x in several)
-    except (TypeError, InputError):
-        raise InputError(
-            came=f"at={value!r}",
-            expected="'strongest', 'sum', or a position from 0",
-            hint="at='strongest'",
-        ) from None
-
-
-def _steps(value: Any) -> Steps:
-    if isinstance(value, str) and value == "auto":
-        return "auto"
-    return arguments.whole("steps", value, hint="steps='auto'")
-
-
-def _active(value: Any, source: Vectors) -> int:
-    found = arguments.whole("active", source.coder.active if value is None else value)
-    most = min(source.rows.shape)
-    if found > most:
-        raise InputError(
-            came=f"active={found} of {len(source)} concept vectors of {source.rows.shape[1]}"
-            " channels",
-            expected=f"at most {most}: more do not make an activation better",
-            hint=f"active={most}",
-        )
-    return found
-
-
-def _targets(value: Any, target: Vectors | Target) -> int | tuple[int, ...] | None:
-    if value is None:
-        return None
-    if isinstance(target, Target):
-        raise InputError(
-            came=f"targets={value!r} of {type(target).__name__}, which is one number",
-            expected="None, or concept vectors as a target",
-            hint="targets=None",
-        )
-    if arguments.is_whole(value):
-        found = arguments.whole("targets", value, hint="targets=5")
-        if found > len(target):
-            raise InputError(
-                came=f"the {found} strongest of {len(target)} concept vectors",
-                expected="no more than there are",
-                hint=f"targets={len(target)}",
-            )
-        return found
-    wanted = arguments.several("targets", value, "modes of the target", hint="targets=5")
-    wanted = [x.item() if isinstance(x, np.generic) else x for x in wanted]
-    if not wanted or len({*wanted}) < len(wanted):
-        raise InputError(
-            came=f"targets={wanted}", expected="modes, each once, at least one", hint="targets=5"
-        )
-    for mode in wanted:
-        if mode not in target.modes:
-            raise unknown_name("mode of the target", mode, target.modes)
-    return tuple(target.modes.index(mode) for mode in wanted)
 
 
 def _warn_of_steps(found: xr.Dataset) -> None:

@@ -49,6 +49,13 @@ class Codes:
         made = self.parts.sum(2)
         return made if self.residual is None else made + self.residual
 
+    @property
+    def active(self) -> Tensor:
+        """(sample, vector): whether a vector is at some position."""
+        filled = self.parts.any(3).flatten(1).long()
+        found = filled.new_zeros((len(filled), self.count))
+        return found.scatter_add_(1, self.modes, filled) > 0
+
     def take(self, index: Tensor) -> Codes:
         """Those of some samples."""
         rest = None if self.residual is None else self.residual[index]
@@ -84,6 +91,19 @@ class Line:
         """What is read with the layer at a point of the line, without gradients."""
         with torch.no_grad():
             return self.part.run(self.x, torch.lerp(self.start, self.end, alpha))[0]
+
+    def scaled(self, reading: Reading, sample: Tensor, chosen: Tensor, factor: float) -> Tensor:
+        """(row, target): what is read with loadings of a sample's vectors scaled, by row.
+
+        Those chosen (row, vector) are, at all of their positions together; all else stays.
+        """
+        parts = self.codes.parts[sample]
+        own = chosen.gather(1, self.codes.modes[sample]).view(parts.shape[:3]).to(parts.dtype)
+        change = (factor - 1) * torch.einsum("rps,rpsc->rpc", own, parts)
+        end = self.end[sample]
+        changed = laid(self.layer, by_position(self.layer, end) + change, end)
+        with torch.no_grad():
+            return reading.take(sample).values(self.part.run(self.x[sample], changed)[0])
 
     def integrals(self, passes: Passes, steps: int, into: Tensor) -> None:
         """Add (sample, target, vector and residual) of all passes; a block of passes at once."""
@@ -144,13 +164,15 @@ def contributions(
     count = min(FIRST_STEPS, most) if steps == "auto" else steps
     while True:
         index = missing.any(1).nonzero().flatten()
-        own = missing[index]
         some = target.new_zeros((len(index), *shape[1:]))
-        line.take(index).integrals(reading.take(index).passes(own), count, some)
-        values[index] = torch.where(own[..., None], some, values[index])
-        total[index] = values[index].sum(2, dtype=torch.float64)
-        taken[index] = torch.where(own, count, taken[index])
-        size = values.abs().sum(2) + target.abs() + before.abs()
+        passes = reading.take(index).passes(missing[index])
+        line.take(index).integrals(passes, count, some)
+        for place, new in zip(index.tolist(), some, strict=True):
+            own = missing[place]
+            values[place, own] = new[own]
+            total[place] = values[place].sum(1, dtype=torch.float64)
+            taken[place, own] = count
+        size = torch.linalg.vector_norm(values, 1, dim=2) + target.abs() + before.abs()
         rounding = 10 * torch.finfo(values.dtype).eps * size
         missing = ~((total - change).abs() <= tolerance * change.abs() + rounding)
         if steps != "auto" or count >= most or not bool(missing.any()):
