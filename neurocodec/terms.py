@@ -197,7 +197,6 @@ _WITHOUT_UNITS: Final = {
     "cosine": "cosine of a vector with a concept vector",
     "control_rank": "rank of a contribution among those of control vectors, 1 for the largest",
     "n_controls": "number of control vectors",
-    "chance_stability": "stability of concept vectors of shuffled rows",
     "influence": "share of the answer that goes through a node, over all paths",
     "edge_influence": "share of the answer that goes through an edge, over all paths",
     "edge_completeness_error": "what sums of edges miss of the change of their targets",

@@ -23,10 +23,10 @@ from neurocodec.attribution.point_vectors import point_vectors
 from neurocodec.concept_graphs.contributions import concept_contributions
 from neurocodec.concept_graphs.examples import concept_examples, concept_maps
 from neurocodec.concept_graphs.graph import STEPS, concept_graph, of_categories
-from neurocodec.concept_graphs.tables import CONCEPT
+from neurocodec.concept_graphs.tables import CONCEPT, name_of
 from neurocodec.engine.estimate import Estimate, peak_memory
 from neurocodec.errors import InputError, collected, warn
-from neurocodec.kernels.resampling import shuffle_columns
+from neurocodec.modes.concept_vectors.stability import concept_stability
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.targets import Output
@@ -396,28 +396,17 @@ class _Study:
         nodes: xr.Dataset,
     ) -> xr.Dataset:
         """Stability of concept vectors, and their rank among controls."""
-        seed = self.sizes.seed + 1
+        told = concept_stability(vectors, rows, seeds=1, shuffles=1, progress=False)
         with collected():  # of fewer vectors than asked for, which was said of the fit itself
-            again = self.fitted(rows, "bisecting", seed)
-            broken = rows.copy(data=shuffle_columns(rows.values, seed))
-            chance = self.fitted(broken, "bisecting", seed)
-            control = self.fitted(rows, "exemplars", seed)
-        own = vectors.dictionary.sel({v.MODE: list(modes)}).values
-        best = [(own @ x.dictionary.values.T).max(1) for x in (again, chance)]
-        size = np.sort(np.abs(self.answered(layer, control)))[::-1]
-        mine = nodes[v.CONTRIBUTION].isel({v.CATEGORY: 0}).values
-        at = [int(np.flatnonzero(nodes[v.NODE].values == f"{layer}:{m}")[0]) for m in modes]
-        rank = 1 + (size[None] > np.abs(mine[at])[:, None]).sum(1)
-        data = {
-            "stability": best[0].astype(np.float32),
-            "chance_stability": best[1].astype(np.float32),
-            "control_rank": rank,
-            "n_controls": np.full(len(modes), len(size)),
-        }
-        return xr.Dataset(
-            {k: labels.labelled(x, (v.MODE,), name=k) for k, x in data.items()},
-            {v.MODE: list(modes)},
-        )
+            control = self.fitted(rows, "exemplars", self.sizes.seed + 1)
+        size = np.abs(self.answered(layer, control))
+        own = nodes[v.CONTRIBUTION].isel({v.CATEGORY: 0})
+        own = own.sel({v.NODE: [name_of(layer, mode) for mode in modes]})
+        rank = 1 + (size[None] > np.abs(own.values)[:, None]).sum(1)
+        data = {"control_rank": rank, "n_controls": np.full(len(modes), len(size))}
+        made = {k: labels.labelled(x, (v.MODE,), name=k) for k, x in data.items()}
+        again = told[["stability", "chance"]].sel({v.MODE: list(modes)}).reset_coords(drop=True)
+        return xr.Dataset(made, {v.MODE: list(modes)}).merge(again)
 
     def answered(self, layer: str, vectors: ConceptVectors) -> NDArray[np.float64]:
         """Mean contribution of each vector to the answers of all images of the graph."""

@@ -282,7 +282,7 @@ def _cards(graphs: Mapping[str, xr.DataTree], cards: xr.DataTree, quality: int) 
     return found
 
 
-SCORES: Final = ("stability", "chance_stability", "control_rank", "n_controls", "active_share")
+SCORES: Final = ("stability", "chance", "control_rank", "n_controls", "active_share")
 """What is known of concept vectors, beside their pictures."""
 
 

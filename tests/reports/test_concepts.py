@@ -52,7 +52,7 @@ def cards():
                 ),
                 "cosine": (("mode", "rank"), -np.sort(-rng.uniform(size=(count, 10)))),
                 "stability": ("mode", rng.uniform(size=count)),
-                "chance_stability": ("mode", rng.uniform(size=count)),
+                "chance": ("mode", rng.uniform(size=count)),
                 "control_rank": ("mode", np.arange(count) + 1),
                 "n_controls": ("mode", np.full(count, 50)),
                 "concept_map": (("stimulus", "mode", "map_y", "map_x"), maps),
