@@ -1,4 +1,4 @@
-"""`nc.analyse_concepts`: concept vectors of several layers, and which make which up to an answer."""
+"""`nc.analyse_concepts`: concept vectors of layers, and which make which up to an answer."""
 
 from __future__ import annotations
 
@@ -139,9 +139,9 @@ def analyse_concepts(
         stimulus,
         layers,
         categories,
-        _Sizes(per_category, per_channel, per_image, active, examples, shown, seed),
-        {"top": top, "shared": shared, "keep": keep},
-        {"batch_size": batch_size, "workers": workers, "progress": progress},
+        sizes=_Sizes(per_category, per_channel, per_image, active, examples, shown, seed),
+        chosen={"top": top, "shared": shared, "keep": keep},
+        settings={"batch_size": batch_size, "workers": workers, "progress": progress},
     )
     stages = Stages(out)
     rows = study.rows(stages)
@@ -219,9 +219,9 @@ def estimate_concepts(
         stimulus,
         layers,
         categories,
-        _Sizes(per_category, per_channel, per_image, active, 1, 0, seed),
-        {"top": top, "shared": shared, "keep": 0.8},
-        {"batch_size": batch_size, "workers": workers, "progress": False},
+        sizes=_Sizes(per_category, per_channel, per_image, active, 1, 0, seed),
+        chosen={"top": top, "shared": shared, "keep": 0.8},
+        settings={"batch_size": batch_size, "workers": workers, "progress": False},
     )
     return study.estimate()
 
@@ -265,6 +265,7 @@ class _Study:
         stimulus: xr.DataArray,
         layers: Iterable[str],
         categories: Any,
+        *,
         sizes: _Sizes,
         chosen: Mapping[str, Any],
         settings: Mapping[str, Any],
@@ -399,7 +400,7 @@ class _Study:
         told = concept_stability(vectors, rows, seeds=1, shuffles=1, progress=False)
         with collected():  # of fewer vectors than asked for, which was said of the fit itself
             control = self.fitted(rows, "exemplars", self.sizes.seed + 1)
-        size = np.abs(self.answered(layer, control))
+        size = np.abs(self.answered(control))
         own = nodes[v.CONTRIBUTION].isel({v.CATEGORY: 0})
         own = own.sel({v.NODE: [name_of(layer, mode) for mode in modes]})
         rank = 1 + (size[None] > np.abs(own.values)[:, None]).sum(1)
@@ -408,7 +409,7 @@ class _Study:
         again = told[["stability", "chance"]].sel({v.MODE: list(modes)}).reset_coords(drop=True)
         return xr.Dataset(made, {v.MODE: list(modes)}).merge(again)
 
-    def answered(self, layer: str, vectors: ConceptVectors) -> NDArray[np.float64]:
+    def answered(self, vectors: ConceptVectors) -> NDArray[np.float64]:
         """Mean contribution of each vector to the answers of all images of the graph."""
         total = np.zeros(vectors.dictionary.sizes[v.MODE])
         for name in sorted({*self.category.tolist()}):

@@ -1,10 +1,10 @@
-"""A graph of concept vectors for other programs: tables, GraphML, JSON of networkx and Cytoscape."""
+"""A graph of concept vectors for other programs: CSV, GraphML, JSON of two kinds."""
 
 from __future__ import annotations
 
 import csv
 import json
-import xml.etree.ElementTree as ET  # noqa: S405 - written, never read
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final

@@ -392,7 +392,7 @@ class _Study:
     def _asked(
         self, source: str, target: Any, file: str, places: Ints, modes: Any = None
     ) -> tuple[Floats, Floats]:
-        """Contributions (image, target, source), the residual as the last source; what they miss."""
+        """Contributions (image, target, source), the residual last, and what they miss."""
         with collected() as said:
             found = concept_contributions(
                 self.net,

@@ -74,7 +74,7 @@ class Followed:
 
 
 def strongest(nodes: Floats, followed_by: Followed, count: int, shared: int) -> Ints:
-    """Modes (in order) that carry most of each category, and most of the one they carry least of."""
+    """Modes, in order, that carry most of each category, or of the one they carry least of."""
     means = _means(nodes[:, :-1], followed_by)
     chosen = {int(i) for mean in means for i in _largest(mean, count)}
     return np.array(sorted({*chosen, *_shared(means, shared)}), dtype=np.intp)
@@ -196,7 +196,7 @@ class _Means:
 
 
 def _nodes(of: Followed, parts: Sequence[_Layer]) -> tuple[_Rows, dict[str, xr.DataArray]]:
-    """Nodes of all layers in the order of the network, the answers last; and what is said of each."""
+    """Nodes of all layers in order, the answers last; and what is said of each."""
     count, last = len(of.categories), len(parts) - 1
     rows, coords = list[tuple[Floats, Floats]](), list[tuple[str, int, str]]()
     shown, carried, shared = (list[NDArray[np.bool_]]() for _ in range(3))
@@ -338,7 +338,9 @@ def require_graph(found: Any) -> tuple[xr.Dataset, xr.Dataset]:
     known = isinstance(found, xr.DataTree) and {"nodes", "edges"} <= {*found.children}
     parts = [found[name].to_dataset() for name in ("nodes", "edges")] if known else []
     wanted = ((v.CONTRIBUTION, v.LAYER, v.MODE, v.KIND), ("edge_contribution", FROM, TO))
-    if not known or any({*names} - {*part.variables} for names, part in zip(wanted, parts)):
+    if not known or any(
+        {*names} - {*part.variables} for names, part in zip(wanted, parts, strict=True)
+    ):
         raise InputError(
             came=f"{type(found).__name__} that is no graph of concept vectors",
             expected="a graph, as nc.concept_graph returns it",

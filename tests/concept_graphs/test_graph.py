@@ -129,7 +129,11 @@ def test_of_all_nodes_what_goes_in_and_out_is_what_goes_through(call):
 
 def test_layers_say_what_sums_miss(graph, net, images, vectors):
     own = nc.concept_contributions(
-        net, images[[1]], source=vectors["middle"], target=nc.targets.Output("dog"), steps=8,
+        net,
+        images[[1]],
+        source=vectors["middle"],
+        target=nc.targets.Output("dog"),
+        steps=8,
         progress=False,
     )
     sums = float(own.contribution.sum() + own.residual_contribution.sum())
@@ -160,7 +164,7 @@ def test_an_image_can_be_chosen_and_has_its_own_labels(graph):
     assert np.isnan(own.contribution.sel(stimulus="b", node="cat"))
 
 
-def test_a_folder_goes_on_and_changes_no_number(call, graph, tmp_path, monkeypatch):
+def test_a_folder_goes_on_and_changes_no_number(call, graph, tmp_path):
     first = call(out=tmp_path)
     xr.testing.assert_equal(first["edges"].to_dataset(), graph["edges"].to_dataset())
     files = sorted(path.name for path in tmp_path.iterdir())
@@ -227,6 +231,7 @@ def test_layers_are_those_of_their_vectors_in_the_order_of_the_network(call, vec
         call(vectors={"late": vectors["early"]})
     with pytest.raises(InputError, match="'late' does not reach 'early'"):
         call(vectors={name: vectors[name] for name in ("late", "early")})
+    images = xr.DataArray(np.zeros((2, 3, 9, 9)), dims=("stimulus", "color", "y", "x"))
+    named = images.assign_coords(influence=("stimulus", [0, 1]))
     with pytest.raises(InputError, match="would replace"):
-        images = xr.DataArray(np.zeros((2, 3, 9, 9)), dims=("stimulus", "color", "y", "x"))
-        call(stimulus=images.assign_coords(influence=("stimulus", [0, 1])))
+        call(stimulus=named)
