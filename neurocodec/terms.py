@@ -217,9 +217,9 @@ _WITHOUT_UNITS: Final = {
     "cosine": "cosine of a vector with a concept vector",
     "control_rank": "rank of a contribution among those of control vectors, 1 for the largest",
     "n_controls": "number of control vectors",
-    "chance_stability": "stability of concept vectors of shuffled rows",
     "influence": "share of the answer that goes through a node, over all paths",
     "edge_influence": "share of the answer that goes through an edge, over all paths",
+    "edge_completeness_error": "what sums of edges miss of the change of their targets",
     "edge_share": "size of an edge over that of all edges into its target",
     "carried": "whether a node is one of the few that carry most of a layer's influence",
     "shown": "whether a node is one of a category's in the graph",
@@ -284,6 +284,8 @@ _WITH_INTERVAL: Final = (
     "mean_pointing localisation_difference mode_difference distance bits_per_spike "
     "bits_per_spike_ln mean_concept_curve concept_curve_area separation lead "
     "median_correlation"
+    "bits_per_spike_ln contribution edge_contribution influence edge_influence through_concepts "
+    "replacement median_correlation"
 )
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 

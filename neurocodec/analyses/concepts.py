@@ -1,4 +1,4 @@
-"""`nc.analyse_concepts`: concept vectors of several layers, and which make which up to an answer."""
+"""`nc.analyse_concepts`: concept vectors of layers, and which make which up to an answer."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from neurocodec.analyses.stages import Stages
 from neurocodec.attribution.point_vectors import point_vectors
 from neurocodec.concept_graphs.contributions import concept_contributions
 from neurocodec.concept_graphs.examples import concept_examples, concept_maps
-from neurocodec.concept_graphs.graph import concept_graph, of_categories
-from neurocodec.concept_graphs.tables import CONCEPT
+from neurocodec.concept_graphs.graph import STEPS, concept_graph, of_categories
+from neurocodec.concept_graphs.tables import CONCEPT, name_of
 from neurocodec.engine.estimate import Estimate, peak_memory
 from neurocodec.errors import InputError, collected, warn
-from neurocodec.kernels.resampling import shuffle_columns
+from neurocodec.modes.concept_vectors.stability import concept_stability
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.targets import Output
@@ -139,9 +139,9 @@ def analyse_concepts(
         stimulus,
         layers,
         categories,
-        _Sizes(per_category, per_channel, per_image, active, examples, shown, seed),
-        {"top": top, "shared": shared, "keep": keep},
-        {"batch_size": batch_size, "workers": workers, "progress": progress},
+        sizes=_Sizes(per_category, per_channel, per_image, active, examples, shown, seed),
+        chosen={"top": top, "shared": shared, "keep": keep},
+        settings={"batch_size": batch_size, "workers": workers, "progress": progress},
     )
     stages = Stages(out)
     rows = study.rows(stages)
@@ -219,9 +219,9 @@ def estimate_concepts(
         stimulus,
         layers,
         categories,
-        _Sizes(per_category, per_channel, per_image, active, 1, 0, seed),
-        {"top": top, "shared": shared, "keep": 0.8},
-        {"batch_size": batch_size, "workers": workers, "progress": False},
+        sizes=_Sizes(per_category, per_channel, per_image, active, 1, 0, seed),
+        chosen={"top": top, "shared": shared, "keep": 0.8},
+        settings={"batch_size": batch_size, "workers": workers, "progress": False},
     )
     return study.estimate()
 
@@ -265,6 +265,7 @@ class _Study:
         stimulus: xr.DataArray,
         layers: Iterable[str],
         categories: Any,
+        *,
         sizes: _Sizes,
         chosen: Mapping[str, Any],
         settings: Mapping[str, Any],
@@ -396,37 +397,31 @@ class _Study:
         nodes: xr.Dataset,
     ) -> xr.Dataset:
         """Stability of concept vectors, and their rank among controls."""
-        seed = self.sizes.seed + 1
+        told = concept_stability(vectors, rows, seeds=1, shuffles=1, progress=False)
         with collected():  # of fewer vectors than asked for, which was said of the fit itself
-            again = self.fitted(rows, "bisecting", seed)
-            broken = rows.copy(data=shuffle_columns(rows.values, seed))
-            chance = self.fitted(broken, "bisecting", seed)
-            control = self.fitted(rows, "exemplars", seed)
-        own = vectors.dictionary.sel({v.MODE: list(modes)}).values
-        best = [(own @ x.dictionary.values.T).max(1) for x in (again, chance)]
-        size = np.sort(np.abs(self.answered(layer, control)))[::-1]
-        mine = nodes[v.CONTRIBUTION].isel({v.CATEGORY: 0}).values
-        at = [int(np.flatnonzero(nodes[v.NODE].values == f"{layer}:{m}")[0]) for m in modes]
-        rank = 1 + (size[None] > np.abs(mine[at])[:, None]).sum(1)
-        data = {
-            "stability": best[0].astype(np.float32),
-            "chance_stability": best[1].astype(np.float32),
-            "control_rank": rank,
-            "n_controls": np.full(len(modes), len(size)),
-        }
-        return xr.Dataset(
-            {k: labels.labelled(x, (v.MODE,), name=k) for k, x in data.items()},
-            {v.MODE: list(modes)},
-        )
+            control = self.fitted(rows, "exemplars", self.sizes.seed + 1)
+        size = np.abs(self.answered(control))
+        own = nodes[v.CONTRIBUTION].isel({v.CATEGORY: 0})
+        own = own.sel({v.NODE: [name_of(layer, mode) for mode in modes]})
+        rank = 1 + (size[None] > np.abs(own.values)[:, None]).sum(1)
+        data = {"control_rank": rank, "n_controls": np.full(len(modes), len(size))}
+        made = {k: labels.labelled(x, (v.MODE,), name=k) for k, x in data.items()}
+        again = told[["stability", "chance"]].sel({v.MODE: list(modes)}).reset_coords(drop=True)
+        return xr.Dataset(made, {v.MODE: list(modes)}).merge(again)
 
-    def answered(self, layer: str, vectors: ConceptVectors) -> NDArray[np.float64]:
+    def answered(self, vectors: ConceptVectors) -> NDArray[np.float64]:
         """Mean contribution of each vector to the answers of all images of the graph."""
         total = np.zeros(vectors.dictionary.sizes[v.MODE])
         for name in sorted({*self.category.tolist()}):
             some = self.images.isel({v.STIMULUS: np.flatnonzero(self.category == name)})
             with collected():  # the graph's own have warned
                 found = concept_contributions(
-                    self.net, some, source=vectors, target=Output(str(name)), **self.settings
+                    self.net,
+                    some,
+                    source=vectors,
+                    target=Output(str(name)),
+                    steps=STEPS,
+                    **self.settings,
                 )
             total += found[v.CONTRIBUTION].sum(v.STIMULUS).values
         return np.asarray(total / len(self.category))
@@ -447,7 +442,7 @@ class _Study:
         many = min(2 * self.chosen["top"] * len(names) + self.chosen["shared"], 200)
         layers = [*made]
         for i, name in enumerate(layers):
-            call = {"source": made[name], "steps": 8, **quiet}
+            call = {"source": made[name], "steps": STEPS, **quiet}
             at_random.read()
             found = concept_contributions(self.net, few, target=Output(str(names[0])), **call)
             seconds += 2 * at_random.read() / some * count  # the controls too

@@ -1,4 +1,4 @@
-"""A graph of concept vectors for other programs: tables, GraphML, JSON of networkx and Cytoscape."""
+"""A graph of concept vectors for other programs: CSV, GraphML, JSON of two kinds."""
 
 from __future__ import annotations
 

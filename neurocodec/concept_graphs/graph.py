@@ -31,6 +31,8 @@ from neurocodec.storage.files import existing_folder
 At = Literal["strongest", "sum"] | tuple[int, int]
 FOLLOWED: Final = 2
 """Nodes of each category and layer that are followed further back, in multiples of `top`."""
+STEPS: Final = 8
+"""Nodes of each line: adaptive ones would take up to thirty times as many passes."""
 
 
 def concept_graph(
@@ -45,7 +47,7 @@ def concept_graph(
     follow: int | None = None,
     of: Any = None,
     at: At = "strongest",
-    steps: int | Literal["auto"] = "auto",
+    steps: int | Literal["auto"] = STEPS,
     active: int | None = None,
     solver: str = "omp",
     bootstrap: int = 1000,
@@ -106,8 +108,10 @@ def concept_graph(
           ``"answer"``,
         - `edges` (category, edge): `edge_contribution` to what `to_node` is, `edge_share` of all
           that goes into it, `edge_influence`; with `from_node` and `to_node`,
-        - `layers` (category, layer): `through_concepts`, `followed_share`, `shown_share`; and
-          `replacement` (category),
+        - `layers` (category, layer): `through_concepts`, `followed_share`, `shown_share`, and what
+          sums of contributions miss of the change of the answer
+          (`relative_completeness_error`) and of their targets of the next layer
+          (`edge_completeness_error`); `replacement` (category),
         - `images`: nodes and edges of each image.
 
         Means over the images of a category, and over all (``"all"``) where there are several.
@@ -323,6 +327,8 @@ class _Study:
     origin: dict[str, Any] = field(default_factory=dict)
     coords: dict[str, xr.Variable] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    missed: dict[str, Floats] = field(default_factory=dict)  # by layer: (image,) of the answer
+    edges_missed: dict[str, Floats] = field(default_factory=dict)  # of targets of the next layer
 
     def require_order(self) -> None:
         """Refuse layers of which one does not go into the next, before anything long."""
@@ -355,7 +361,13 @@ class _Study:
 
     def _made(self, layers: list[str], pairs: Any, targets: Any, direct: Any) -> Followed:
         own = self.groups
-        return Followed(layers[::-1], own.names, own.category, self.coords, pairs, targets, direct)
+        missed = {"relative_completeness_error": self.missed}
+        missed["edge_completeness_error"] = {**self.edges_missed}
+        # what goes into the answer is not missed twice
+        missed["edge_completeness_error"].setdefault(layers[0], self.missed[layers[0]])
+        return Followed(
+            layers[::-1], own.names, own.category, self.coords, pairs, targets, direct, missed
+        )
 
     def to_answer(self, layer: str) -> Floats:
         """Contributions (image, source) to the answer of each image's own category."""
@@ -363,21 +375,24 @@ class _Study:
         for i, name in enumerate(self.groups.names):
             places = np.flatnonzero(self.groups.category == i)
             file = f"{layer}-to-answer-{i}.nc"
-            found = self._asked(layer, Output(name), file, places)
+            found, missed = self._asked(layer, Output(name), file, places)
             rows = np.zeros((len(self.groups.category), found.shape[2])) if rows is None else rows
             rows[places] = found[:, 0]
+            self.missed.setdefault(layer, np.zeros(len(rows)))[places] = missed
         return np.asarray(rows)
 
     def between(self, source: str, target: str, modes: Ints) -> Floats:
         """Contributions (image, target, source) to modes of a later layer."""
         every = np.arange(len(self.groups.category))
         file = f"{source}-to-{target}.nc"
-        return self._asked(source, self.vectors[target], file, every, modes.tolist())
+        aim = self.vectors[target]
+        found, self.edges_missed[source] = self._asked(source, aim, file, every, modes.tolist())
+        return found
 
     def _asked(
         self, source: str, target: Any, file: str, places: Ints, modes: Any = None
-    ) -> Floats:
-        """Contributions (image, target, source), the residual as the last source."""
+    ) -> tuple[Floats, Floats]:
+        """Contributions (image, target, source), the residual last, and what they miss."""
         with collected() as said:
             found = concept_contributions(
                 self.net,
@@ -400,12 +415,16 @@ class _Study:
         self.origin = {k: own[k] for k in ("model", "weights_sha256", "data_sha256") if k in own}
         both = [_by_target(found[v.CONTRIBUTION], v.MODE)]
         both.append(_by_target(found["residual_contribution"], None))
-        return np.concatenate(both, axis=2)
+        sums = np.concatenate(both, axis=2)
+        error = _by_target(found[v.COMPLETENESS_ERROR], None)[:, :, 0]
+        change = np.abs(sums.sum(2) - error).sum(1)
+        return sums, np.abs(error).sum(1) / np.maximum(change, np.finfo(float).tiny)
 
 
 def _by_target(found: xr.DataArray, source: str | None) -> Floats:
     """Values (image, target, source), of one target where there is no dim of it."""
     ends = [source] if source else []
     others = [d for d in found.dims if d not in {v.STIMULUS, *ends}]
-    values = np.asarray(found.transpose(v.STIMULUS, *others, *ends).values)
+    # in the same order in memory, from a file or not, so that sums are the same to the last bit
+    values = np.ascontiguousarray(found.transpose(v.STIMULUS, *others, *ends).values)
     return values.reshape(len(values), -1, found.sizes[source] if source else 1)

@@ -63,4 +63,4 @@ def carrying(values: Floats, keep: float) -> NDArray[np.bool_]:
     # sums of shares miss 1 by rounding
     enough = np.searchsorted(np.cumsum(order) / total, keep - 1e-12)
     least = order[min(int(enough), len(order) - 1)]
-    return (np.asarray(values) >= least) & (np.asarray(values) > 0)
+    return np.asarray((np.asarray(values) >= least) & (np.asarray(values) > 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -58,6 +58,7 @@ class Followed:
     pairs: Sequence[Floats]  # (image, target, source)
     targets: Sequence[Ints]  # of each pair but the last: modes that are its targets
     direct: Sequence[Floats]  # (image, source): contribution to the answer, the last layer first
+    missed: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)  # by name and layer
 
     @cached_property
     def influence(self) -> Influence:
@@ -73,7 +74,7 @@ class Followed:
 
 
 def strongest(nodes: Floats, followed_by: Followed, count: int, shared: int) -> Ints:
-    """Modes (in order) that carry most of each category, and most of the one they carry least of."""
+    """Modes, in order, that carry most of each category, or of the one they carry least of."""
     means = _means(nodes[:, :-1], followed_by)
     chosen = {int(i) for mean in means for i in _largest(mean, count)}
     return np.array(sorted({*chosen, *_shared(means, shared)}), dtype=np.intp)
@@ -195,7 +196,7 @@ class _Means:
 
 
 def _nodes(of: Followed, parts: Sequence[_Layer]) -> tuple[_Rows, dict[str, xr.DataArray]]:
-    """Nodes of all layers in the order of the network, the answers last; and what is said of each."""
+    """Nodes of all layers in order, the answers last; and what is said of each."""
     count, last = len(of.categories), len(parts) - 1
     rows, coords = list[tuple[Floats, Floats]](), list[tuple[str, int, str]]()
     shown, carried, shared = (list[NDArray[np.bool_]]() for _ in range(3))
@@ -315,7 +316,9 @@ def _layers(of: Followed, parts: Sequence[_Layer]) -> dict[str, Floats]:
             )
         )
     through, followed, shown = (np.stack(x, 1) for x in zip(*rows, strict=True))
-    return {"through_concepts": through, "followed_share": followed, "shown_share": shown}
+    found = {"through_concepts": through, "followed_share": followed, "shown_share": shown}
+    missed = {k: np.stack([x[n] for n in of.layers], 1) for k, x in of.missed.items()}
+    return {**found, **missed}
 
 
 def _replacement(of: Followed) -> Floats:
@@ -335,7 +338,9 @@ def require_graph(found: Any) -> tuple[xr.Dataset, xr.Dataset]:
     known = isinstance(found, xr.DataTree) and {"nodes", "edges"} <= {*found.children}
     parts = [found[name].to_dataset() for name in ("nodes", "edges")] if known else []
     wanted = ((v.CONTRIBUTION, v.LAYER, v.MODE, v.KIND), ("edge_contribution", FROM, TO))
-    if not known or any({*names} - {*part.variables} for names, part in zip(wanted, parts)):
+    if not known or any(
+        {*names} - {*part.variables} for names, part in zip(wanted, parts, strict=True)
+    ):
         raise InputError(
             came=f"{type(found).__name__} that is no graph of concept vectors",
             expected="a graph, as nc.concept_graph returns it",

@@ -97,12 +97,14 @@ def concept_page(
     named = {"": found} if graphs is None else dict(graphs)
     if not named:
         raise InputError(came="no graph", expected="at least one", hint="{'photographs': graph}")
-    return _written(named, folder, cards, images, title or "Concept vectors and what they make", {})
+    shown = title or "Concept vectors and what they make"
+    return _written(named, folder, cards=cards, images=images, title=shown, facts={})
 
 
 def _written(
     named: Mapping[str, xr.DataTree],
     folder: str | Path,
+    *,
     cards: xr.DataTree | None,
     images: xr.DataArray | None,
     title: str,
@@ -147,7 +149,8 @@ def write_concept_report(
         export_graph(analysis.graph, own, category=category)
     names = [name for name in known if name != ALL]
     title = f"Concept vectors of {analysis.model}: {', '.join(names[:4])}"
-    return _written({"": analysis.graph}, folder, analysis.cards, analysis.pictures, title, facts)
+    shown = {"cards": analysis.cards, "images": analysis.pictures}
+    return _written({"": analysis.graph}, folder, **shown, title=title, facts=facts)
 
 
 def page_data(
@@ -282,7 +285,7 @@ def _cards(graphs: Mapping[str, xr.DataTree], cards: xr.DataTree, quality: int) 
     return found
 
 
-SCORES: Final = ("stability", "chance_stability", "control_rank", "n_controls", "active_share")
+SCORES: Final = ("stability", "chance", "control_rank", "n_controls", "active_share")
 """What is known of concept vectors, beside their pictures."""
 
 

@@ -12,7 +12,7 @@ FIRST = np.array([[[1.0, 1.0, 2.0], [0.0, -5.0, 5.0]]])  # a <- c, d, rest; b <-
 def test_two_layers_by_hand():
     found = influence([LAST, FIRST], [np.array([0, 1])])
     np.testing.assert_allclose(found.nodes[0], [[3 / 8, 1 / 8, 4 / 8]])
-    # c: 3/8 * 1/4; d: 3/8 * 1/4 + 1/8 * 1/2; rest: 3/8 * 1/2 + 1/8 * 1/2
+    # through a come 3/8 of the answer, and through b 1/8
     np.testing.assert_allclose(found.nodes[1], [[3 / 32, 5 / 32, 8 / 32]])
     np.testing.assert_allclose(found.edges[1], [[[3 / 32, 3 / 32, 6 / 32], [0, 2 / 32, 2 / 32]]])
 

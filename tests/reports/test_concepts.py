@@ -52,7 +52,7 @@ def cards():
                 ),
                 "cosine": (("mode", "rank"), -np.sort(-rng.uniform(size=(count, 10)))),
                 "stability": ("mode", rng.uniform(size=count)),
-                "chance_stability": ("mode", rng.uniform(size=count)),
+                "chance": ("mode", rng.uniform(size=count)),
                 "control_rank": ("mode", np.arange(count) + 1),
                 "n_controls": ("mode", np.full(count, 50)),
                 "concept_map": (("stimulus", "mode", "map_y", "map_x"), maps),
@@ -120,7 +120,7 @@ def test_images_of_another_data_set_have_no_graph_here(graph, images):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda g, x: ({}, x), "no graph"),
+        (lambda _, x: ({}, x), "no graph"),
         (lambda g, x: (g["nodes"].to_dataset(), x), "no graph of concept vectors"),
         (lambda g, x: (g, x.values), "ndarray"),
         (lambda g, x: (g, x.isel(stimulus=0)), "the dims"),
