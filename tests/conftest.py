@@ -19,3 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 # the same examples in every run: a rare one is looked for by hand, not met by chance in CI
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser):
+    """All architectures in place of a sample, in `tests/adapters/test_architectures.py`."""
+    parser.addoption("--architectures", choices=("few", "all"), default="few")
