@@ -21,7 +21,7 @@ SAMPLED = 3
 
 
 def architectures():
-    """Library, name, kind of layers and size of images, line by line."""
+    """Library, name, kind of layers, size of images and settings, line by line."""
     return [tuple(line.split()) for line in LIST.read_text("utf-8").splitlines() if line]
 
 
@@ -31,7 +31,7 @@ def pytest_generate_tests(metafunc):
     every = architectures()
     if metafunc.config.getoption("--architectures", default="few") != "all":
         every = random.Random(21).sample(every, SAMPLED)  # noqa: S311
-    metafunc.parametrize("architecture", every, ids="-".join)
+    metafunc.parametrize("architecture", every, ids=["-".join(one[:4]) for one in every])
 
 
 class Witness:
@@ -81,10 +81,15 @@ def sums(values, heads, channels):
     return found
 
 
-def build(library, name, kind, size):
+def settings(text):
+    pairs = (part.partition("=") for part in text.split(",") if part)
+    return {name: int(value) for name, _, value in pairs}
+
+
+def build(library, name, kind, size, options=""):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nc.errors.NeurocodecWarning)  # of few parameters
-        net = getattr(nc.adapters, library)(name, kind=kind)
+        net = getattr(nc.adapters, library)(name, kind=kind, **settings(options))
     names = [*net.layers]
     chosen = [names[i] for i in sorted({0, len(names) // 2, len(names) - 1})]
     values = np.random.default_rng(0).normal(size=(2, 3, int(size), int(size))).astype("float32")
