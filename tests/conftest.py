@@ -21,3 +21,8 @@ settings.register_profile(  # a busy machine draws slowly
     "repeatable", derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser):
+    """All architectures in place of a sample, in `tests/adapters/test_architectures.py`."""
+    parser.addoption("--architectures", choices=("few", "all"), default="few")

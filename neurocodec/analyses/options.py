@@ -14,7 +14,7 @@ PARTS: Final = ("statistics", "modes", "maps", "perturbation")
 """Parts of the analysis of images, of which maps and perturbation need modes."""
 PER_CLASS: Final = 100
 """Images of each class that a perturbed network is shown, at most."""
-TARGETS: Final = ("top1", "top5", "entropy", "margin")
+TARGETS: Final = ("top1", "top5", "entropy", "margin", "label")
 """Targets for images by name; any category of the network is one as well."""
 
 RETINA_STEPS: Final = 20

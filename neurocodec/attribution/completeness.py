@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
+from neurocodec.errors import warn
+from neurocodec.nn.attribution.integration import IntegratedGradients
+from neurocodec.nn.attribution.method import Method
 
 QUANTILES: Final = (0.5, 0.95, 1.0)
 """Of the relative completeness error: median, 95 % and worst."""
+BLOWN: Final = 100
+"""Times the target (and its median) that an error of steps that are merely few does not reach."""
 
 
 def target_change(node: xr.Dataset | xr.DataTree) -> xr.DataArray:
@@ -56,3 +61,25 @@ def completeness(tree: xr.DataTree) -> xr.DataArray:
         name="relative_completeness_error",
     )
     return labels.stamp(result, "neurocodec.completeness.completeness")
+
+
+def told_of_poles(tree: xr.DataTree, method: Method, *, given: bool) -> None:
+    """Warn of contributions that miss by so much that the path must have met a pole."""
+    if not isinstance(method, IntegratedGradients) or v.TARGET not in tree:
+        return
+    target = np.abs(np.asarray(tree[v.TARGET].values, dtype=np.float64))
+    limit = BLOWN * (target + np.median(target, axis=0))
+    blown = {
+        str(name): int((np.abs(node[v.COMPLETENESS_ERROR].values) > limit).sum())
+        for name, node in tree.children.items()
+        if v.COMPLETENESS_ERROR in node
+    }
+    worst = max(blown, key=lambda name: blown[name], default="")
+    if not worst or not blown[worst]:
+        return
+    hint = "nc.methods.IntegratedGradients(rule='right')" if given else "baseline='mean'"
+    warn(
+        f"contributions of {sum(n > 0 for n in blown.values())} layers miss by more than {BLOWN}"
+        f" times the target, most of {worst!r}: {blown[worst]} of {target.size} samples; the path"
+        f" passes where the gradient is huge, such as a normalisation of a blank input: {hint}"
+    )

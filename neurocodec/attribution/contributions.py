@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from neurocodec import arguments
+from neurocodec.attribution.completeness import told_of_poles
 from neurocodec.attribution.plan import ContributionPlan, Reduce
 from neurocodec.engine.distributed import run_distributed
 from neurocodec.engine.estimate import Estimate
@@ -35,6 +36,7 @@ def contributions(
     reduce: Reduce = "channel",
     split: Split = "before",
     baseline: ArrayLike | xr.DataArray | Literal["zeros", "mean"] | None = None,
+    outputs: bool = False,
     batch_size: int | None = None,
     device: str | None = None,
     workers: int | None = None,
@@ -65,6 +67,8 @@ def contributions(
         Where paths start, in the network's input space: ``"zeros"``, ``"mean"`` (of the
         stimulus), or a sample (a frame is repeated to a window). None is zeros for paths, and
         h' = 0 for `ActGrad` and `NormGrad`.
+    outputs
+        Whether to keep what the network answers as well, as `nc.respond` returns it.
     batch_size
         Samples computed together; None takes as many as fit a fixed size of activations. It is
         halved where memory runs out. The numbers do not depend on it.
@@ -85,7 +89,8 @@ def contributions(
     Returns
     -------
     xarray.DataTree
-        The root has the sample coordinate and `target`; one node per layer has
+        The root has the sample coordinate and `target` (and `response` or `firing_rate`, with
+        ``outputs=True``); one node per layer has
 
         - `contribution` (sample, sign, channel), in units of the target, or (sample, channel,
           y, x) with ``reduce="none"``,
@@ -121,14 +126,18 @@ def contributions(
     plan = _plan(
         require_network(net).on(device if client is None else None),
         stimulus,
-        Options(target, method or IntegratedGradients(), layers, reduce, split, baseline),
+        Options(target, method or IntegratedGradients(), layers, reduce, split, baseline, outputs),
     )
     if client is not None:
-        return run_distributed(
+        found = run_distributed(
             plan, out, client, batch_size=batch_size, device=device, progress=progress
         )
+        told_of_poles(found, plan.method, given=plan.given)
+        return found
     with Run.opened(plan, batch_size, workers, progress=progress, out=out) as run:
-        return run.result(out)
+        found = run.result(out)
+    told_of_poles(found, plan.method, given=plan.given)
+    return found
 
 
 def estimate(
@@ -186,6 +195,7 @@ class Options(NamedTuple):
     reduce: Reduce
     split: Split
     baseline: ArrayLike | xr.DataArray | None
+    outputs: bool = False
 
 
 def _plan(net: Network, stimulus: xr.DataArray, wanted: Options) -> ContributionPlan:
@@ -200,4 +210,5 @@ def _plan(net: Network, stimulus: xr.DataArray, wanted: Options) -> Contribution
         split=arguments.one_of("split", wanted.split, ("before", "after")),
         baseline=samples.baseline(wanted.baseline),
         given=wanted.baseline is not None,
+        outputs=arguments.flag("outputs", wanted.outputs),
     )

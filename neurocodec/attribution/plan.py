@@ -17,6 +17,7 @@ from torch import Tensor
 from neurocodec import vocabulary as v
 from neurocodec.attribution.own_labels import own_classes
 from neurocodec.engine.plan import Arrays, Bound, Plan
+from neurocodec.engine.respond import label_response, response_name
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import Session, some_of
 from neurocodec.errors import InputError
@@ -34,6 +35,7 @@ from neurocodec.nn.attribution.window import Window, window_of
 from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch, Prefix
+from neurocodec.nn.device import widest
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class ContributionPlan(Plan):
     split: Split
     baseline: Tensor
     given: bool  # whether the baseline was asked for
+    outputs: bool = False  # whether the network's outputs are kept, too
 
     def __post_init__(self) -> None:
         require_kinds(self.target, self.method, many=True)
@@ -73,6 +76,8 @@ class ContributionPlan(Plan):
         """What the result has beside the coordinates of the samples: variables, dims, nodes."""
         own = {v.TARGET, *EXTRAS, v.ACTIVATION, self.method.variable, v.COMPLETENESS_ERROR}
         own |= {v.BYPASS, *feature_dim(self.target)}
+        if self.outputs:
+            own |= {response_name(self.net), self.net.output_dim, *self.net.output_coords}
         places = {v.SIGN} if self.reduce == "channel" else {v.LAG, v.Y, v.X, v.TOKEN, v.FEATURE}
         return {*own, *self.layers, v.CHANNEL, *places}
 
@@ -93,7 +98,7 @@ class ContributionPlan(Plan):
             "baseline_sha256": fingerprint(self.baseline.numpy()) if self.given else None,
             "data_sha256": self.samples.sha256,
         }
-        return plain(facts)
+        return plain({**facts, "kept_outputs": True} if self.outputs else facts)
 
     @property
     def asked(self) -> Mapping[str, Any]:
@@ -126,17 +131,23 @@ class Contributions(Bound):
         """Compute one batch and reduce it on its device; only the reduced rows leave it."""
         del into
         every = each(self.plan.method, self.passes.of(batch), batch)
-        rows = [self._rows(found, batch.first) for found in every]
+        rows = [self._rows(found, batch) for found in every]
         if not feature_dim(self.plan.target):
             return rows[0]
         shared = {f"{alias}/{v.ACTIVATION}" for alias in self.plan.layers}
+        shared |= {response_name(self.plan.net)}
         return {n: r if n in shared else stacked(n, rows) for n, r in rows[0].items()}
 
-    def _rows(self, found: Attribution, first: int) -> Arrays:
+    def _rows(self, found: Attribution, batch: Batch) -> Arrays:
         """Rows of one feature, or of a target of one number."""
-        rows = rows_of_target(found, first)
+        rows = rows_of_target(found, batch.first)
+        if self.plan.outputs:
+            known = found.outputs
+            if known is None or not known.shape[1]:  # the pass went no further than the layers
+                known = self.passes.look(batch.x).outputs
+            rows[response_name(self.plan.net)] = known.cpu().numpy()
         for alias in self.plan.layers:
-            reduced = self._reduced(found, alias, first)
+            reduced = self._reduced(found, alias, batch.first)
             rows |= {f"{alias}/{name}": values.cpu().numpy() for name, values in reduced.items()}
         return rows
 
@@ -154,7 +165,7 @@ class Contributions(Bound):
         rows[plan.method.variable] = values if whole else split_sign(values, plan.split)
         require_finite_values(rows[plan.method.variable], alias, first)
         if alias in found.change:
-            total = rows[plan.method.variable].flatten(1).sum(1, dtype=torch.float64)
+            total = rows[plan.method.variable].flatten(1).sum(1, dtype=widest(values.device))
             rows[v.COMPLETENESS_ERROR] = (total - found.change[alias]).to(values.dtype)
         if alias in found.bypass:
             rows[v.BYPASS] = found.bypass[alias].to(values.dtype)
@@ -166,7 +177,11 @@ class Contributions(Bound):
         """Put dims, coordinates, units and provenance on the rows of a run."""
         layers = self.plan.layers
 
+        net = self.plan.net
+
         def variable(alias: str, name: str, values: NDArray[Any]) -> xr.DataArray:
+            if self.plan.outputs and not alias and name == response_name(net):
+                return label_response(net, values, {})
             return _labelled_rows(self.plan, layers.get(alias), name, values)
 
         return stamp(tree_of(arrays, coords, variable), "nc.contributions", **self.plan.facts)
@@ -384,11 +399,11 @@ def require_finite_values(values: Tensor, alias: str, first: int) -> None:
     """Refuse contributions, or sums of them, with NaN or infinity, naming sample and layer."""
     wrong = ~values.isfinite().flatten(1).all(1)
     if bool(wrong.any()):
-        place = first + int(wrong.nonzero()[0])
+        place, number = first + int(wrong.nonzero()[0]), int(wrong.sum())
         raise InputError(
-            came=f"contributions of layer {alias!r} that are not finite, first for sample"
-            f" {place}: the network has no gradient there, or none at the baseline (a"
-            " normalisation of a blank input, a square root at 0)",
+            came=f"contributions of layer {alias!r} that are not finite for {number} of"
+            f" {len(wrong)} samples, first for sample {place}: the network has no gradient there,"
+            " or none at the baseline (a normalisation of a blank input, a square root at 0)",
             expected="a path on which the target can be differentiated",
             hint="baseline='mean', or nc.methods.IntegratedGradients(rule='right'), which"
             " leaves out the baseline itself",

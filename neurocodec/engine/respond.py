@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
 
@@ -78,7 +78,7 @@ def respond(
     carried = net.state == CARRIED
     if carried:
         require_one_step_a_frame(net)
-    own = {net.output_dim, *net.output_coords, _name_of(net)}
+    own = {net.output_dim, *net.output_coords, response_name(net)}
     require_free_names(samples.coords, own, "the stimulus")
     rows: list[Tensor] = []
     kept: list[NDArray[np.bool_]] = []
@@ -101,7 +101,7 @@ def respond(
                 shown.update(len(block.kept))
         facts = session.facts
     coords = read_coords(samples.coords, samples.dim, np.concatenate(kept))
-    return stamp(_label_response(net, torch.cat(rows).numpy(), coords), "nc.respond", **facts)
+    return stamp(label_response(net, torch.cat(rows).numpy(), coords), "nc.respond", **facts)
 
 
 @contextmanager
@@ -119,17 +119,19 @@ def _answering(net: Network, samples: Samples) -> Iterator[tuple[Session, Prefix
         yield session or stack.enter_context(hooked(net, {}, few)), prefix
 
 
-def _label_response(
-    net: Network, values: NDArray[Any], of_samples: dict[str, xr.Variable]
+def label_response(
+    net: Network, values: NDArray[Any], of_samples: Mapping[str, xr.Variable]
 ) -> xr.DataArray:
+    """Put the labels of samples and outputs on outputs (sample, output)."""
     dim = net.output_dim
     coords = {
         **of_samples,
         dim: net.output_names(values.shape[1]),
         **{k: (dim, np.asarray(x)) for k, x in net.output_coords.items()},
     }
-    return labelled(values, (net.sample_dim, dim), coords, name=_name_of(net))
+    return labelled(values, (net.sample_dim, dim), coords, name=response_name(net))
 
 
-def _name_of(net: Network) -> str:
+def response_name(net: Network) -> str:
+    """Name of a network's outputs: those of cells are rates."""
     return "firing_rate" if net.output_dim == v.CELL else "response"

@@ -57,7 +57,7 @@ class Known:
 
 def some_of(answers: Tensor) -> list[float]:
     """Some numbers of an answer, at equal distances, and their sum, to know it again by."""
-    flat = answers.detach().double().cpu().flatten()
+    flat = answers.detach().cpu().double().flatten()
     step = -(-max(1, flat.numel()) // _ANSWERS)
     return [*flat[::step].tolist(), float(flat.sum())]
 

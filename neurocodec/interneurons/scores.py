@@ -220,7 +220,7 @@ def _spread(samples: Samples, device: torch.device) -> Tensor:
 def _centroid(unit: Tensor, x: Tensor) -> tuple[float, float]:
     """Centroid of the squared gradient of a unit."""
     (gradient,) = torch.autograd.grad(unit.sum(), x, retain_graph=True)
-    power = (gradient.double() ** 2).sum(dim=tuple(range(x.ndim - 2))).cpu().numpy()
+    power = (gradient.cpu().double() ** 2).sum(dim=tuple(range(x.ndim - 2))).numpy()
     total = power.sum()
     if not total > 0:
         return np.nan, np.nan

@@ -96,7 +96,7 @@ class Answering:
         for some in versions:
             done = self.passes.look(some)
             held = target.fixed_at(self.passes.read(origin.repeated(len(some)), target))
-            found.append(self.passes.value(done, held).double().cpu().numpy())
+            found.append(self.passes.value(done, held).cpu().double().numpy())
         return np.concatenate(found)
 
 

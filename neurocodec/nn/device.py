@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 
 from neurocodec.errors import InputError
+
+WITHOUT_DOUBLES: Final = {"mps"}
+"""Kinds of devices that have no float64."""
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """Type with the most digits that a device can add up in."""
+    return torch.float32 if device.type in WITHOUT_DOUBLES else torch.float64
 
 
 def device_named(name: str | torch.device, hint: str = "device='cpu'") -> torch.device:

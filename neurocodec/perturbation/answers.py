@@ -22,6 +22,7 @@ from neurocodec.engine.session import Session
 from neurocodec.errors import CaptureError, InputError
 from neurocodec.network import Network
 from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.device import widest
 from neurocodec.nn.perturbation.replay import START, Remainder, starts
 
 logger = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ def label_answers(
     """Output of each image's own label (gain, image), and the category that is answered with."""
     size, count = opened.batch_size, len(opened.samples)
     ranges = [(start, min(start + size, count)) for start in range(0, count, size)]
-    scaled = torch.from_numpy(gains).to(opened.device, torch.float32)
+    scaled = torch.from_numpy(gains).float().to(opened.device)
     filled, rest = _fill(fill, opened), opened.rest
     value = np.zeros((len(gains), count), np.float32)
     answer = np.zeros((len(gains), count), np.int32)
@@ -226,5 +227,5 @@ def _fill(fill: float | tuple[float, ...], opened: OpenedLayer) -> Tensor | None
         )
     if fill == 0:
         return None
-    values = torch.tensor(fill, dtype=torch.float64, device=opened.device)
+    values = torch.tensor(fill, dtype=widest(opened.device), device=opened.device)
     return values.expand(opened.channels)

@@ -201,7 +201,7 @@ def _places(
     with torch.no_grad():
         if hasattr(readout, "mask_mean") and size is not None:
             # the grid goes from -n to n, over the larger n, along each axis
-            mean = (readout.mask_mean * readout.gaussian_mean_scale).double().cpu().numpy()
+            mean = (readout.mask_mean * readout.gaussian_mean_scale).cpu().double().numpy()
             rows, columns = (
                 (mean[:, i] * max(size) / n + 1) * (n - 1) / 2 for i, n in enumerate(size)
             )
@@ -224,7 +224,7 @@ def _masks(readout: Any) -> NDArray[np.float64] | None:
         found = readout.features.abs().sum(1)  # (cell, channel, y, x)
     else:
         return None
-    sizes = found.detach().abs().double().cpu().numpy()
+    sizes = found.detach().abs().cpu().double().numpy()
     return sizes if min(sizes.shape[1:]) > 1 else None
 
 

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, Literal, TypeAlias, get_args
 
 from torch import nn
 
 from neurocodec.arguments import one_of
-from neurocodec.errors import InputError, unknown_name
+from neurocodec.errors import InputError, unknown_name, warn
 from neurocodec.nn.capture.attention import ExplicitAttention
 from neurocodec.nn.capture.layer import Layer, Layout
 
-Kind: TypeAlias = Literal["block", "mlp", "attention", "heads"]
+Kind: TypeAlias = Literal["block", "layer", "mlp", "attention", "heads"]
 Layers: TypeAlias = Mapping[str, str | Layer] | Iterable[str | Layer]
 
 BLOCK: Final = re.compile(
     r"Block|Bottleneck|InvertedResidual|MBConv|SeparableConv$|EdgeResidual|ConvBnAct$|Fire$"
-    r"|^Inception[A-E]?$|XceptionModule|^Dla[BT]|Bottle2neck|PreActBasic|SelectiveKernelBasic"
+    r"|\.Inception[A-E]?$|XceptionModule|\.Dla[BT]|Bottle2neck|PreActBasic|SelectiveKernelBasic"
+    r"|^VOLO\.(Outlooker|Transformer)$|^Nest\.TransformerLayer$"
 )
-"""Names of the classes of blocks in torchvision and timm; the outermost match counts."""
+"""Blocks of torchvision and timm, as "Network.Block"; the outermost match counts."""
+INNER: Final = re.compile(r"DenseLayer$")
+"""Layers inside of blocks that are whole stages."""
 CHANNELS_LAST: Final = re.compile(
-    r"Swin|\.GlobalContextVitBlock$|\.TinyVitBlock$|VisionTransformerSAM\."
+    r"Swin|\.GlobalContextVitBlock$|\.TinyVitBlock$|VisionTransformerSAM\.|^VOLO\.|^Nest\."
+    r"|\.PartitionAttentionCl$"
 )
 """Networks and blocks, as "Network.Block", that return (sample, y, x, channel)."""
+ITEMS: Final = {"TNT.Block": (1,), "CrossVit.MultiScaleBlock": (0, 1)}
+"""Blocks that return several tensors, and which of these are images or patches."""
+ON_PATCHES: Final = "MobileVitBlock"
+"""Block inside of which patches of all samples lie along the first axis."""
 ACTIVATIONS: Final = (nn.ReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.ReLU6, nn.LeakyReLU, nn.ELU)
+HEADS: Final = re.compile(r"^(head|heads|fc|classifier|last_linear|aux_head|head_dist)$")
+"""Names of what follows the last block of a network."""
 
 
 def find_layers(
@@ -44,6 +54,8 @@ def find_layers(
     one_of("kind of layers", kind, get_args(Kind))
     found = {a: replace(x, token=token) for a, x in _of_kind(module, kind)}
     if layers is None:
+        if kind == "block":
+            told_of_few(module, what)
         return found or _refuse_kind(module, what, kind)
     named = _named(layers)
     return {alias: _explicit(x, found, module, token) for alias, x in named.items()}
@@ -52,25 +64,86 @@ def find_layers(
 def _of_kind(module: nn.Module, kind: Kind) -> Iterator[tuple[str, Layer]]:
     blocks = dict(_outermost_blocks(module))
     if kind == "block":
-        layouts = {name: _layout(module, block) for name, block in blocks.items()}
-        yield from ((name, Layer(name, layout=layout)) for name, layout in layouts.items())
+        for name, block in blocks.items():
+            yield from _of_block(module, name, block)
         if not blocks:
             yield from ((name, Layer(name)) for name in _rectified_features(module))
         return
+    if kind == "layer":
+        yield from ((name, Layer(name)) for name in _layers_inside(blocks))
+        return
     finder = {"mlp": _mlp, "attention": _attention, "heads": _heads}[kind]
     for name, block in blocks.items():
-        layer = finder(name, block)
-        if layer is not None:
-            layout = _layout(module, block)
-            yield f"{name}.{kind}", replace(layer, layout=layout) if layout else layer
+        for place, owner, layer in _inside(finder, name, block):
+            layout = None if layer.windows else _layout(module, owner)
+            found = _on_patches(layer) if type(block).__name__ == ON_PATCHES else layer
+            yield f"{place}.{kind}", replace(found, layout=layout) if layout else found
 
 
-def _outermost_blocks(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+def _of_block(module: nn.Module, name: str, block: nn.Module) -> Iterator[tuple[str, Layer]]:
+    """A block, or each of the images that it returns."""
+    layout = _layout(module, block)
+    items = ITEMS.get(f"{type(module).__name__}.{type(block).__name__}", (None,))
+    for item in items:
+        alias = name if len(items) == 1 else f"{name}.{item}"
+        yield alias, Layer(name, item=item, layout=layout)
+
+
+def _layers_inside(blocks: Mapping[str, nn.Module]) -> Iterator[str]:
+    """Layers of DenseNets, and of the blocks of VoVNets that are like them."""
+    for name, block in blocks.items():
+        dense = [n for n, part in block.named_children() if INNER.search(type(part).__name__)]
+        yield from (f"{name}.{n}" for n in dense)
+        several = getattr(block, "conv_mid", None)
+        if isinstance(several, nn.Sequential):
+            yield from (f"{name}.conv_mid.{n}" for n, _ in several.named_children())
+
+
+Finder: TypeAlias = Callable[[str, nn.Module], Layer | None]
+
+
+def _inside(finder: Finder, name: str, block: nn.Module) -> Iterator[tuple[str, nn.Module, Layer]]:
+    """Layers of a block, or of the outermost parts inside of it that have one."""
+    found = finder(name, block)
+    if found is not None:
+        yield name, block, found
+        return
+    for inner, child in block.named_children():
+        yield from _inside(finder, f"{name}.{inner}", child)
+
+
+def _on_patches(layer: Layer) -> Layer:
+    return replace(layer, windows=True, layout="tokens")
+
+
+def told_of_few(module: nn.Module, what: str) -> None:
+    """Warn where the blocks hold the smaller part of the parameters before the classifier."""
+    blocks = dict(_outermost_blocks(module))
+    if not blocks:
+        return
+    rest = [part for name, part in module.named_children() if not HEADS.search(name)]
+    whole = {id(p): p.numel() for part in rest for p in part.parameters()}
+    inside = {id(p): p.numel() for block in blocks.values() for p in block.parameters()}
+    share = sum(n for i, n in inside.items() if i in whole) / max(1, sum(whole.values()))
+    if share < 0.5:
+        warn(
+            f"the {len(blocks)} blocks found in {what!r} ({type(module).__name__}) hold"
+            f" {share:.0%} of the parameters before its classifier; layers= takes others"
+        )
+
+
+def _outermost_blocks(
+    module: nn.Module, prefix: str = "", network: str = ""
+) -> Iterator[tuple[str, nn.Module]]:
+    network = network or type(module).__name__
+    inner = f"{network}.{type(module).__name__}" == "ConvMixer.ConvMixer"
     for name, child in module.named_children():
-        if BLOCK.search(type(child).__name__):
+        if inner and name == "blocks":  # which are plain sequences
+            yield from ((f"{name}.{n}", block) for n, block in child.named_children())
+        elif BLOCK.search(f"{network}.{type(child).__name__}"):
             yield prefix + name, child
         else:
-            yield from _outermost_blocks(child, f"{prefix}{name}.")
+            yield from _outermost_blocks(child, f"{prefix}{name}.", network)
 
 
 def _layout(module: nn.Module, block: nn.Module | None = None) -> Layout | None:
@@ -90,10 +163,15 @@ def _rectified_features(module: nn.Module) -> Iterator[str]:
 
 def _mlp(name: str, block: nn.Module) -> Layer | None:
     """Neurons after the nonlinearity, in the MLPs of timm and of torchvision."""
+    if hasattr(block, "local_module") or {"pw1", "act", "pw2"} <= {*dict(block.named_children())}:
+        own = "local_module.main.depth_conv" if hasattr(block, "local_module") else "act"
+        return Layer(f"{name}.{own}", layout="maps")  # EfficientViT, of two kinds
     for part in ("mlp", "mlp_channels", "block"):
         mlp = getattr(block, part, None)
         if isinstance(mlp, nn.Sequential):
             return _sequential_mlp(f"{name}.{part}", mlp)
+        if isinstance(mlp, nn.Module) and {"ln1", "act", "ln2"} <= {*dict(mlp.named_children())}:
+            return Layer(f"{name}.{part}.act")
         if isinstance(mlp, nn.Module) and hasattr(mlp, "fc2"):
             layout: Layout = "tokens" if isinstance(mlp.fc2, nn.Linear) else "maps"
             if isinstance(getattr(mlp, "act", None), nn.Module) and not _gated(mlp):
@@ -120,13 +198,25 @@ def _sequential_mlp(name: str, mlp: nn.Sequential) -> Layer | None:
 def _attention(name: str, block: nn.Module) -> Layer | None:
     if isinstance(getattr(block, "self_attention", None), nn.Module):
         return Layer(f"{name}.self_attention", item=0)
-    attention = getattr(block, "attn", None)
+    for own in ("context_module.main", "mixer.m"):  # EfficientViT, of two kinds
+        if own in dict(block.named_modules()):
+            return Layer(f"{name}.{own}")
+    place, attention = _attention_of(block)
+    if type(attention).__name__ == "LinearSelfAttention":
+        return Layer(f"{name}.{place}", layout="maps")
     if not isinstance(attention, nn.Module) or _head_count(attention) is None:
         return None  # squeeze-excite and the like are called `attn` too
     if _windowed(block, attention):
         # it runs on windows, whose first axis is not the sample; what it is added through is not
         return Layer(f"{name}.drop_path1") if hasattr(block, "drop_path1") else None
-    return Layer(f"{name}.attn")
+    return Layer(f"{name}.{place}")
+
+
+def _attention_of(block: nn.Module) -> tuple[str, nn.Module | None]:
+    """Name of a block's attention among patches, and the module."""
+    place = "attn_out" if hasattr(block, "attn_out") else "attn"
+    found = getattr(block, place, None)
+    return place, found if isinstance(found, nn.Module) else None
 
 
 def _head_count(attention: nn.Module | None) -> int | None:
@@ -138,19 +228,21 @@ def _windowed(block: nn.Module, attention: nn.Module | None) -> bool:
     """Whether a block of timm cuts its tokens into windows before they come to its attention."""
     if "Shifted" in type(attention).__name__:  # torchvision's cuts them itself
         return False
-    return "Window" in type(attention).__name__ or bool(getattr(block, "window_size", None))
+    cut = getattr(block, "window_size", None) or getattr(block, "partition_size", None)
+    return "Window" in type(attention).__name__ or bool(cut)
 
 
 def _heads(name: str, block: nn.Module) -> Layer | None:
     explicit = getattr(block, "self_attention", None)
     if isinstance(explicit, ExplicitAttention):
         return _head_layer(f"{name}.self_attention.out_proj", explicit.num_heads)
-    attention = getattr(block, "attn", None)
-    heads = _head_count(attention)
-    projected = isinstance(getattr(attention, "proj", None), nn.Linear)
-    if heads is None or not projected or _windowed(block, attention):
-        return None
-    return _head_layer(f"{name}.attn.proj", heads)
+    place, attention = _attention_of(block)
+    heads, projection = _head_count(attention), getattr(attention, "proj", None)
+    kinds = {type(part) for part in projection.modules()} if projection is not None else set()
+    if heads is None or nn.Linear not in kinds or "Shifted" in type(attention).__name__:
+        return None  # torchvision's Swin calls no projection
+    layer = _head_layer(f"{name}.{place}.proj", heads)
+    return _on_patches(layer) if _windowed(block, attention) else layer
 
 
 def _head_layer(name: str, heads: int) -> Layer:

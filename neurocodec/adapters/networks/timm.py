@@ -44,7 +44,8 @@ def timm(
     layers
         Names of modules or `nc.Layer`s; all of `kind` where None.
     kind
-        ``"block"``, or of vision transformers also ``"mlp"`` (neurons after the nonlinearity),
+        ``"block"``, ``"layer"`` (of DenseNets and VoVNets, whose blocks are whole stages), or of
+        vision transformers also ``"mlp"`` (neurons after the nonlinearity),
         ``"attention"`` (output of the attention sublayer) or ``"heads"`` (one channel for each
         head).
     token

@@ -29,18 +29,21 @@ from neurocodec.attribution.contributions import contributions
 from neurocodec.attribution.plan import require_one
 from neurocodec.categories.hierarchies import Source
 from neurocodec.categories.masks import class_masks, group_masks
-from neurocodec.engine.respond import respond
 from neurocodec.errors import InputError, unknown_name
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.network import Network
 from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.attribution.targets import Entropy, Margin, Output, TopK
+from neurocodec.nn.attribution.targets import Entropy, Label, Margin, Output, TopK
 from neurocodec.statistics import dimensionality, hoyer, sign_correlation
 
 _TARGETS: Final[dict[str, Target]] = dict(
-    zip(TARGETS, (TopK(1, hold=True), TopK(5, hold=True), Entropy(), Margin()), strict=True)
+    zip(
+        TARGETS,
+        (TopK(1, hold=True), TopK(5, hold=True), Entropy(), Margin(), Label()),
+        strict=True,
+    )
 )
 """Targets by name.
 
@@ -53,6 +56,17 @@ _OF_MODES: Final = {
     "perturbation": "by which channels are ranked",
 }
 """Parts that need modes, and for what."""
+OF_NETWORK: Final = {
+    "model",
+    "module_sha256",
+    "outputs",
+    "select",
+    "perturbation",
+    "history",
+    "weights_sha256",
+    "state_sha256",
+}
+"""What the provenance of answers has of that of contributions."""
 SHOWN: Final = 5
 """Names that are written out of those that are left out."""
 HELD_OUT: Final = 0.5
@@ -172,7 +186,8 @@ def analyse_images(
     computing: dict[str, Any] = {"batch_size": batch_size, "device": device}
     computing |= {"workers": workers, "progress": progress}
     call: dict[str, Any] = {"target": chosen, "method": method, "layers": wanted, "client": client}
-    tree = contributions(net, images, out=_place(stages, client), **call, **computing)
+    place = _place(stages, client)
+    tree = contributions(net, images, out=place, outputs=True, **call, **computing)
     shown = _shown(images, tree)
     study = ImageStudy(net, shown, tree, Halves.of(shown, HELD_OUT, seed), stages, seed, computing)
     found: dict[str, Any] = {"responses": _responses(study)}
@@ -275,11 +290,16 @@ def _shown(images: xr.DataArray, tree: xr.DataTree) -> xr.DataArray:
 
 
 def _responses(study: ImageStudy) -> xr.DataArray:
-    facts = study.facts(what="responses")
-    computing = {k: x for k, x in study.computing.items() if x is not None}
-    return study.stages.keep(
-        RESPONSES, facts, lambda: respond(study.net, study.images, **computing)
-    )
+    """Answers to the images, which the pass of the contributions has kept."""
+    origin = labels.provenance(study.tree)
+
+    def make() -> xr.DataArray:
+        found = study.tree["response"]
+        coords = {str(k): c.variable for k, c in found.coords.items()}
+        named = labels.labelled(found.values, found.dims, coords, name="response")
+        return labels.stamp(named, "nc.respond", **{k: origin[k] for k in OF_NETWORK & {*origin}})
+
+    return study.stages.keep(RESPONSES, study.facts(what="responses"), make)
 
 
 def _statistics(study: ImageStudy) -> xr.DataTree:

@@ -183,6 +183,7 @@ def _along_input(
             values[:, place],
             {alias: difference[:, place].clone() for alias in passes.aliases},
             {alias: columns(total)[:, place] for alias, total in around.items()},
+            outputs=last.outputs,
         )
         for place in range(values.shape[1])
     ]

@@ -35,6 +35,8 @@ class Attribution:
         cannot give it; for layers that something goes around.
     windows
         Alias -> the part of the layer's maps that `values` are of, where they are 0 elsewhere.
+    outputs
+        Outputs of the network at the samples (sample, output), where a pass came that far.
     steps, converged
         Steps taken by every sample and whether it met the tolerance, where steps are adaptive.
 
@@ -54,6 +56,7 @@ class Attribution:
     windows: dict[str, Window] = field(default_factory=dict)
     steps: Tensor | None = None
     converged: Tensor | None = None
+    outputs: Tensor | None = None
 
     def whole(self, alias: str) -> Tensor:
         """Contributions of all units of a layer, those outside of its window too.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -68,7 +68,8 @@ class ActGrad(_AtSample):
         }
         values = by_layer(torch.mul, above, point.gradient)
         promise = passes.changes(point, batch.x)
-        return Attribution(values, hidden, point.target, promise, windows=point.windows)
+        found = Attribution(values, hidden, point.target, promise, windows=point.windows)
+        return replace(found, outputs=point.outputs)
 
 
 def _above_baseline(passes: Passes, hidden: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -97,7 +98,8 @@ class InputGrad(Method):
         tangent = tangents(passes.capture, passes.aliases, batch.x, direction)
         values = by_layer(torch.mul, tangent, point.gradient)
         promise = passes.changes(point, batch.x)
-        return Attribution(values, only(passes, point.hidden), point.target, promise)
+        found = Attribution(values, only(passes, point.hidden), point.target, promise)
+        return replace(found, outputs=point.outputs)
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,8 @@ class SmoothGrad(Method):
         point = passes.point(batch.x)
         values = {alias: total / self.samples for alias, total in sums.items()}
         promise = passes.changes(point, batch.x)
-        return Attribution(values, only(passes, point.hidden), point.target, promise)
+        found = Attribution(values, only(passes, point.hidden), point.target, promise)
+        return replace(found, outputs=point.outputs)
 
     def _generator(self, position: int) -> torch.Generator:
         return torch.Generator("cpu").manual_seed((self.seed << 40) + position)

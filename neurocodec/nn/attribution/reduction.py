@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from neurocodec.nn.device import widest
+
 Split = Literal["before", "after"]
 """Signs apart at each position, before the sum (CODEC sec. 3), or of the sum, after it (eq. 34)."""
 
@@ -54,7 +56,8 @@ def tension_of(values: Tensor) -> Tension:
     for one in (values[s] for s in slices(values)):
         positive, negative = one.clamp(min=0), (-one).clamp(min=0)
         maps = torch.stack([positive.sum(1), negative.sum(1)], 1)
-        plus, minus = (x.flatten(1).sum(1, dtype=torch.float64) for x in (positive, negative))
-        squares = one.flatten(1).double().square().sum(1)
+        kind = widest(one.device)
+        plus, minus = (x.flatten(1).sum(1, dtype=kind) for x in (positive, negative))
+        squares = one.flatten(1).to(kind).square().sum(1)
         parts.append(Tension(plus, minus, squares.sqrt(), maps))
     return Tension(*(torch.cat(x) for x in zip(*parts, strict=True)))

@@ -156,6 +156,7 @@ class Capture:
     _versions: dict[str, int] = field(default_factory=dict, repr=False)
     _replace: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
     _calls: Counter[str] = field(default_factory=Counter, repr=False)
+    _samples: int = field(default=1, repr=False)  # of the pass under way
 
     @contextmanager
     def attached(self) -> Iterator[Capture]:
@@ -195,7 +196,7 @@ class Capture:
 
     def _once(self, x: Tensor, replace: Mapping[str, Tensor] | None = None) -> Pass:
         self._forget()
-        self._replace = replace or {}
+        self._replace, self._samples = replace or {}, len(x)
         if self.recorder is not None:
             self.recorder.start(self.module, x)
         outputs = answer(self.module(x), self.select, len(x))
@@ -218,7 +219,7 @@ class Capture:
         """Answer of the module as it is; see what it changes in place: its input, activations."""
         self._forget()
         self._looked = self._off = True
-        own = x.clone()
+        self._samples, own = len(x), x.clone()
         version = own._version  # noqa: SLF001
         try:
             with torch.no_grad(), ChannelAxes(self.module) as axes:
@@ -246,6 +247,7 @@ class Capture:
         """Run the module as far as the last of some layers, and no further; `run` has seen it."""
         self._forget()
         self._until, self._replace = frozenset(aliases), replace or {}
+        self._samples = len(x)
         try:
             with suppress(_ReachedError):
                 self.module(x.clone() if self.changes_input else x)
@@ -291,14 +293,16 @@ class Capture:
                 expected="which of its calls is meant",
                 hint=f"nc.Layer({layer.module!r}, occurrence=0)",
             )
-        activation = pick(value, layer)
+        own = pick(value, layer)
+        activation = layer.gathered(own, self._samples)
         axes = ChannelAxes.active()
         if axes is not None:
             self.layers = {**self.layers, alias: layer.seen(activation, axes.of(activation))}
         if self._off:
             self._note(alias, activation)
             return None
-        return put(value, layer.item, self._take(alias, activation))
+        taken = self._take(alias, activation)
+        return put(value, layer.item, taken.reshape(own.shape) if layer.windows else taken)
 
     def _note(self, alias: str, tensor: Tensor) -> None:
         self._hidden[alias] = tensor

@@ -46,6 +46,10 @@ class Layer:
     heads
         Number of attention heads that lie side by side in the last axis of tokens; each head is
         then a channel, and its values are positions beside the tokens.
+    windows
+        Whether the module runs on windows, or patches, of all samples that lie one after the
+        other along the first axis, those of the first sample first, as inside of Swin and
+        MobileViT; the tokens of all windows of a sample are then its positions.
 
     Examples
     --------
@@ -60,6 +64,7 @@ class Layer:
     layout: Layout | None = None
     token: int | None = None
     heads: int | None = None
+    windows: bool = False
 
     def __post_init__(self) -> None:
         for what, value, known in (
@@ -73,6 +78,8 @@ class Layer:
             if value is not None:
                 object.__setattr__(self, what, whole(f"Layer({what}=...)", value, least))
         object.__setattr__(self, "item", as_item("item", self.item))
+        if self.windows and self.layout is None:
+            object.__setattr__(self, "layout", "tokens")
         if self.heads is not None and (self.layout in ("vector", "maps")):
             raise CaptureError(
                 came=f"heads={self.heads} with layout={self.layout!r} at {self.module!r}",
@@ -132,6 +139,26 @@ class Layer:
         """
         found = self.channels_first(values)
         return found if self.heads is None else found.sum(-1)
+
+    def gathered(self, activation: Tensor, samples: int) -> Tensor:
+        """View what a module runs on as (sample, ...): windows of a sample side by side.
+
+        Examples
+        --------
+        >>> import torch
+        >>> Layer("attn", windows=True).gathered(torch.zeros(8, 4, 3), 2).shape
+        torch.Size([2, 16, 3])
+        """
+        if not self.windows:
+            return activation
+        if self.layout != "tokens" or activation.ndim < 3 or len(activation) % max(samples, 1):
+            raise CaptureError(
+                came=f"an activation of shape {tuple(activation.shape)} at {self.module!r} for"
+                f" {samples} samples",
+                expected="windows (sample x window, token, channel), as many of each sample",
+                hint=f"nc.Layer({self.module!r})",
+            )
+        return activation.unflatten(0, (samples, -1)).flatten(1, 2)
 
     def seen(self, activation: Tensor, channels: int | None) -> Layer:
         """Layer with its layout, where it has none, by the axis that its channels are known at."""

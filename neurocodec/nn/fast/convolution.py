@@ -27,6 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neurocodec.nn.device import widest
+
 LARGE_KERNEL = 5
 """From this side on, the gradient is computed by a mirrored convolution."""
 
@@ -103,11 +105,13 @@ def _kernels(module: nn.Conv2d, norm: nn.Module | None) -> _Kernels:
 
 def _folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Fold in double precision, so that only the result is rounded."""
-    mean, variance = (cast("Tensor", s).double() for s in (norm.running_mean, norm.running_var))
+    known = [cast("Tensor", s) for s in (norm.running_mean, norm.running_var)]
+    kind = widest(known[0].device)
+    mean, variance = (s.to(kind) for s in known)
     scale = (variance + norm.eps).rsqrt()
-    scale = scale if norm.weight is None else scale * norm.weight.detach().double()
-    before = 0.0 if bias is None else bias.detach().double()
-    shift = 0.0 if norm.bias is None else norm.bias.detach().double()
+    scale = scale if norm.weight is None else scale * norm.weight.detach().to(kind)
+    before = 0.0 if bias is None else bias.detach().to(kind)
+    shift = 0.0 if norm.bias is None else norm.bias.detach().to(kind)
     # written in the wanted type and layout at once: no copy of the kernels in double precision
     new = torch.empty_like(weight, memory_format=torch.channels_last)
     torch.mul(weight, scale.reshape(-1, 1, 1, 1), out=new)

@@ -30,6 +30,7 @@ from neurocodec.nn.attribution.methods import ActGrad, InputGrad
 from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.tangents import differentiable_attention, tangents
 from neurocodec.nn.capture.prefix import Batch
+from neurocodec.nn.device import widest
 from neurocodec.nn.maps.ways_back import Front, Parts, WaysBack
 
 Decomposed = InputGrad | ActGrad | IntegratedGradients
@@ -49,7 +50,7 @@ class Mapped(NamedTuple):
     def error(self) -> Tensor:
         """Sum of each map over the input, minus the contribution; in double precision."""
         parts = self.maps.flatten(3).unbind(1)  # one by one: the sum makes a copy of its input
-        sums = torch.stack([part.sum(2, dtype=torch.float64) for part in parts], 1)
+        sums = torch.stack([part.sum(2, dtype=widest(part.device)) for part in parts], 1)
         return sums - self.contribution
 
     def misses(self, tolerance: float) -> Tensor:

@@ -15,6 +15,7 @@ from neurocodec.nn.attribution.reduction import split_sign
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import gradients
 from neurocodec.nn.capture.layer import Layer
+from neurocodec.nn.device import widest
 from neurocodec.vocabulary import Sign
 
 TOGETHER: Final = {"cpu": 1, "cuda": 16}
@@ -140,8 +141,9 @@ class WaysBack:
     def sums(self, contribution: Tensor) -> Tensor:
         """What the maps should sum to, (sample, part, sign), in double precision."""
         values = self.layer.split_first(contribution)
-        both = split_sign(values.double())
-        each = torch.einsum("nsc,psc->nps", both, self.parts.weights.double())
+        kind = widest(values.device)
+        both = split_sign(values.to(kind))
+        each = torch.einsum("nsc,psc->nps", both, self.parts.weights.to(kind))
         return torch.stack([each[:, :, list(s)].sum(2) for s in self.parts.signs], 2)
 
 

@@ -16,6 +16,7 @@ from neurocodec.nn.attribution.tangents import differentiable_attention
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import gradients
 from neurocodec.nn.capture.prefix import Batch
+from neurocodec.nn.device import widest
 from neurocodec.nn.maps.through_channels import (
     Mapped,
     Trial,
@@ -55,7 +56,7 @@ class Saliency:
         done = self.passes.look(batch.x)
         value = self.passes.value(done, self.passes.target)
         change = self.passes.change(Point(done.outputs, value, done.hidden, {}))
-        return Mapped(value.new_empty(0), change.double()[:, None, None], value)
+        return Mapped(value.new_empty(0), change.to(widest(change.device))[:, None, None], value)
 
     def _gradient(self, x: Tensor, target: Target) -> Tensor:
         with torch.enable_grad():

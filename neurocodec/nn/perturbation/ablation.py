@@ -136,6 +136,7 @@ class MaskHook:
         self.mask = mask
         self._calls = 0
         self._done = False
+        self._samples = 1
 
     def attach(self, module: nn.Module) -> None:
         """Hook the layer, and the start and the end of each pass."""
@@ -152,7 +153,7 @@ class MaskHook:
             with torch.no_grad(), ChannelAxes(module) as axes:
                 axes.start(args[0])
                 module(*args)
-        self._calls, self._done = 0, False
+        self._calls, self._done, self._samples = 0, False, len(args[0])
 
     def _end(self, _module: nn.Module, _args: Any, _output: Any) -> None:
         if not self._done:
@@ -184,11 +185,13 @@ class MaskHook:
                 hint=f"nc.Layer({layer.module!r}, occurrence=0)",
             )
         self._done = True
-        activation, axes = pick(value, layer), ChannelAxes.active()
+        own, axes = pick(value, layer), ChannelAxes.active()
+        activation = layer.gathered(own, self._samples)
         if axes is not None:
             layer = layer.seen(activation, axes.of(activation))
             self.mask = replace(self.mask, layer=layer)
-        return put(value, layer.item, self.mask(activation))
+        changed = self.mask(activation)
+        return put(value, layer.item, changed.reshape(own.shape) if layer.windows else changed)
 
 
 def masked(module: nn.Module, mask: Perturbation) -> nn.Module:

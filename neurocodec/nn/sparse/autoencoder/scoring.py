@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from neurocodec.kernels.scores import CONSTANT
+from neurocodec.nn.device import widest
 from neurocodec.nn.sparse.autoencoder.model import Autoencoder
 
 _LOADINGS: Final = 2**23
@@ -34,16 +35,18 @@ def reached(
 ) -> list[Reached]:
     """Score each fit of a stack in evaluation mode, over all rows of some blocks."""
     fits, modes, channels = model.dictionary.shape
-    sums = torch.zeros(3, fits, channels, dtype=torch.float64, device=model.dictionary.device)
-    scores = torch.zeros(2, fits, dtype=torch.float64, device=model.dictionary.device)
+    place = model.dictionary.device
+    kind = widest(place)
+    sums = torch.zeros(3, fits, channels, dtype=kind, device=place)
+    scores = torch.zeros(2, fits, dtype=kind, device=place)
     count = 0
     for block in blocks:
         for rows in torch.split(block, max(1, _LOADINGS // (fits * modes)), dim=1):
             loss, loadings = model.loss(rows, *penalties)
-            exact, left = rows.double(), (rows - model.decode(loadings)).double()
+            exact, left = rows.to(kind), (rows - model.decode(loadings)).to(kind)
             sums += torch.stack([exact.sum(1), exact.square().sum(1), left.square().sum(1)])
-            active = (loadings > 0).sum(dim=-1).double().sum(dim=-1)
-            scores += torch.stack([rows.shape[1] * loss.double(), active])
+            active = (loadings > 0).sum(dim=-1).to(kind).sum(dim=-1)
+            scores += torch.stack([rows.shape[1] * loss.to(kind), active])
             count += rows.shape[1]
     if not count:
         return [Reached(math.nan, math.nan, math.nan)] * fits

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from neurocodec.kernels import scores
+from neurocodec.nn.device import widest
 from neurocodec.nn.sparse.active import Codes
 from neurocodec.nn.sparse.archetypes import project, typical_rows
 from neurocodec.nn.sparse.coding import unit_rows
@@ -295,10 +296,11 @@ class _Hull:
 
 
 def _root_mean_square(source: Source) -> Tensor:
-    total = torch.zeros(source.fits, dtype=torch.float64, device=source.device)
+    kind = widest(source.device)
+    total = torch.zeros(source.fits, dtype=kind, device=source.device)
     for rows in source.blocks():
         for part in torch.split(rows, CHUNK, dim=1):
-            total += part.double().square().sum(dim=(1, 2))
+            total += part.to(kind).square().sum(dim=(1, 2))
     return (total / source.count).sqrt().float()[:, None, None]
 
 
