@@ -11,14 +11,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.analyses.images.findings import ImageAnalysis
+from neurocodec.analyses.images.findings import LEAST, ImageAnalysis
 from neurocodec.categories.top_samples import top_samples
 from neurocodec.kernels.class_correlation import Masks, chance_of_sizes
 from neurocodec.kernels.correlation import unit_columns
 from neurocodec.kernels.matching import cosine_similarity
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.modes.stability import COSINE
-from neurocodec.reports.image_explorer.held import LEAST, Held
+from neurocodec.reports.image_explorer.held import Held
 
 SHOWN: Final = 8
 """Images of a kind that a mode is shown with."""

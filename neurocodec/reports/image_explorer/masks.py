@@ -14,7 +14,7 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.samples import Samples
 from neurocodec.kernels import map_pictures
 from neurocodec.maps.examples import top_channels
-from neurocodec.maps.making import Asked, MapMaker, Making, map_maker
+from neurocodec.maps.making import Asked, Making, MapMaker, map_maker
 from neurocodec.network import Network
 from neurocodec.nn.attribution.methods import InputGrad
 from neurocodec.nn.attribution.target import Target

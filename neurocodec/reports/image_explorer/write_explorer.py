@@ -16,12 +16,12 @@ from tqdm.auto import tqdm
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.pictures import pictures
-from neurocodec.analyses.images.findings import ImageAnalysis
+from neurocodec.analyses.images.findings import LEAST, ImageAnalysis
 from neurocodec.errors import CaptureError, InputError, unknown_name
 from neurocodec.network import Network
 from neurocodec.plotting import style
 from neurocodec.reports.image_explorer.curves import class_curves, perturbed_by
-from neurocodec.reports.image_explorer.held import LEAST, Held
+from neurocodec.reports.image_explorer.held import Held
 from neurocodec.reports.image_explorer.layers import BARS, LEVEL, Layer, short
 from neurocodec.reports.image_explorer.masks import LayerMaps
 from neurocodec.reports.image_explorer.masks import Mapping as Maps
