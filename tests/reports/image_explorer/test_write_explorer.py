@@ -123,6 +123,22 @@ def test_modes_are_told_as_they_are(found, folder, number, layer):
         assert details["channels"][0] == [str(weights.argmax()), pytest.approx(weights.max(), 1e-3)]
 
 
+def test_similar_modes_are_those_of_numpy(found, folder):
+    early, late = (
+        modes.transform(rows).values.astype(float)
+        for rows, modes in (held_rows(found, layer) for layer in ("early", "late"))
+    )
+    one = script(folder, "modes-1-0")[0]
+    assert [*one["linked"]] == ["before"]
+    for m, r in one["linked"]["before"]:
+        assert r == pytest.approx(np.corrcoef(late[:, 0], early[:, m])[0, 1], abs=1e-3)
+    rows = found.modes["contribution"]["late"].dictionary.values.astype(float)
+    for m, cosine in one["alike"]:
+        assert m != 0
+        own = rows[0] @ rows[m] / np.linalg.norm(rows[0]) / np.linalg.norm(rows[m])
+        assert cosine == pytest.approx(own, abs=1e-3)
+
+
 def test_images_say_what_modes_add_and_what_is_left(found, folder):
     for number, layer in enumerate(("early", "late")):
         rows, modes = held_rows(found, layer)
@@ -211,6 +227,21 @@ def test_what_does_not_fit_is_refused(  # noqa: PLR0917 - fixtures
     with pytest.raises((InputError, UnknownNameError), match=message):
         nc.write_explorer(found, change(images), tmp_path / "no", progress=False, **options)
     assert not (tmp_path / "no").exists()
+
+
+def test_images_without_classes_have_modes_all_the_same(browser, net, images, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analyse, "SparseModes", partial(nc.SparseModes, epochs=2))
+        bare = images.drop_vars("label")
+        found = nc.analyse_images(
+            net, bare, layers=["late"], parts=["modes"], expansion=1, progress=False
+        )
+    nc.write_explorer(found, bare, tmp_path, maps=0, progress=False)
+    assert all(one["r"] is None and one["top"] for one in script(tmp_path, "layer-0"))
+    opened = View(browser, (tmp_path / "index.html").as_uri() + "#layer=late&mode=0").shows()
+    assert "The images have no classes." in opened.page.locator(".m-view").inner_text()
+    assert opened.errors == []
+    opened.context.close()
 
 
 def test_an_analysis_without_modes_has_none_to_show(net, images, tmp_path):
