@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from neurocodec.errors import StorageError
+from neurocodec.errors import InputError
 from neurocodec.storage.files import whole_file
 
 CALL: Final = "call.json"
 _NOT_KEPT: Final = {"run", "out", "quiet", "explorer"}
 _PLACES: Final = ("images", "labels", "weights", "hierarchy", "network")
 """Options that may be files, which are found from any folder."""
+
+_OPTIONS: Final = "the options of a run"
 
 
 def note_call(options: argparse.Namespace) -> None:
@@ -29,20 +31,24 @@ def noted_call(folder: Path) -> dict[str, Any]:
     path = folder / CALL
     hint = "neurocodec images ... --explorer, the command of that run once more; it goes on"
     if not path.is_file():
-        raise StorageError(
+        raise InputError(
             came=f"{str(folder)!r}, which has no {CALL}",
             expected="the folder of neurocodec images that is finished",
             hint=hint,
         )
     try:
         found = json.loads(path.read_text("utf-8"))
-        return {str(name): found[name] for name in found if found["network"]}
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise StorageError(
-            came=f"{str(path)!r}, which cannot be read: {error!r}",
-            expected="the options of a run",
-            hint=hint,
+    except (ValueError, OSError) as error:
+        raise InputError(
+            came=f"{str(path)!r}, which cannot be read: {error}", expected=_OPTIONS, hint=hint
         ) from error
+    if not isinstance(found, dict) or not {"network", "images"} <= {*found}:
+        raise InputError(
+            came=f"{str(path)!r}, which cannot be read: no network and images in it",
+            expected=_OPTIONS,
+            hint=hint,
+        )
+    return found
 
 
 def _absolute(text: str) -> str:

@@ -12,11 +12,14 @@ from neurocodec.cli.images import MAPS, add_images, analysed, explored
 from neurocodec.errors import InputError
 
 DESCRIPTION: Final = (
-    "Write a folder that opens in a browser from a disk: every mode of every layer, the images that "
-    "it is strongest on beside median and random ones, the part of them that acts through it, its "
-    "classes, channels and similar modes; every image and every class. Of a run of neurocodec images "
-    "that is finished, whose results are read, not computed again."
+    "Write a folder that opens in a browser from a disk: every mode of every layer, the images "
+    "that it is strongest on beside median and random ones, the part of them that acts through it, "
+    "its classes, channels and similar modes; every image and every class. Of a run of neurocodec "
+    "images that is finished, whose results are read, not computed again."
 )
+
+SHOWN: Final = ("modes", "perturbation")
+"""Parts of an analysis that an explorer has something of."""
 
 
 def add_explore(command: argparse.ArgumentParser) -> None:
@@ -40,6 +43,7 @@ def run_explore(options: argparse.Namespace) -> None:
     required = ["--network", "", "--images", ""]
     run = argparse.Namespace(**{**vars(blank.parse_args(required)), **noted_call(options.out)})
     run.out, run.quiet, run.explorer = options.out, options.quiet, True
+    run.pictures, run.parts = False, [part for part in run.parts if part in SHOWN]
     run.images, run.device = options.images or run.images, options.device or run.device
     explored(analysed(run), options.out, quiet=options.quiet, maps=options.maps)
     if not options.quiet:

@@ -66,13 +66,7 @@ def add_images(command: argparse.ArgumentParser) -> None:
     add("--perturb", nargs="+", metavar="LAYER", help="layers to perturb (all)")
     add("--categories", nargs="+", metavar="NAME", help="to perturb (all with enough images)")
     add("--superclasses", nargs="+", metavar="CONCEPT", default=[], help="to perturb as one class")
-    add(
-        "--per-class",
-        type=int,
-        default=PER_CLASS,
-        metavar="N",
-        help="images to perturb (%(default)s)",
-    )
+    add("--per-class", type=int, default=PER_CLASS, metavar="N", help="to perturb (%(default)s)")
     add("--pictures", action="store_true", help="synthetic pictures of what modes look for")
     add("--explorer", action="store_true", help="a folder to look at every mode in a browser")
     add("--out", type=Path, default=Path("neurocodec-images"), help="folder (%(default)s)")

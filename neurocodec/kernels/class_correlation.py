@@ -56,8 +56,8 @@ def bootstrap_medians(values: ArrayLike, draws: int, seed: int) -> NDArray[np.fl
 def chance_of_sizes(
     columns: NDArray[np.float64], sizes: ArrayLike, *, draws: int, level: float, seed: int
 ) -> NDArray[np.float64]:
-    """Correlation (columns, sizes) that as many rows at random stay below, with probability `level`."""
-    # of `unit_columns`; the first m rows of a random order are a random mask of m rows
+    """Correlation (columns, sizes) that as many rows at random stay below in part of the draws."""
+    # with `unit_columns`; the first m rows of a random order are a random mask of m rows
     wanted = np.asarray(sizes, dtype=np.int64)
     count, n = np.unique(wanted), len(columns)
     usable = count[(count > 0) & (count < n)]

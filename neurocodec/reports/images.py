@@ -22,7 +22,7 @@ from neurocodec.categories.scores import SUMMARY
 from neurocodec.nn.attribution.targets import Output, TopK
 from neurocodec.plotting.perturbation import group_of
 from neurocodec.reports.image_figures import clearest, image_figures, typical
-from neurocodec.reports.maps import image_maps_part
+from neurocodec.reports.maps import class_text, image_maps_part
 from neurocodec.reports.page import (
     Drawing,
     Part,
@@ -63,6 +63,7 @@ def render_images(
         versions=labels.versions(),
         completeness=completeness_rows(analysis),
         statistics=_statistics(analysis),
+        stepwise="steps" in labels.provenance(analysis.tree)["method"],
         modes=list(_modes(analysis)),
         concepts=_concepts(analysis),
         maps=image_maps_part(analysis, drawn),
@@ -106,25 +107,21 @@ def _statistics(analysis: ImageAnalysis) -> Part | None:
         for name in ("hoyer", "sign_correlation", "dimensionality")
     )
     points = CLASS_MEAN if CLASS_MEAN in dims[v.POINTS].values else SAMPLE
-    rows = []
+    rows: tuple[list[list[str]], ...] = ([], [])
     for layer in hoyer[v.LAYER].values.tolist():
         sparse, sign = (data.sel({v.LAYER: layer}) for data in (hoyer, signs))
         size = dims.sel({v.LAYER: layer, v.POINTS: points})
         sparse_of, size_of = ([x.sel({v.KIND: kind}) for kind in KINDS] for x in (sparse, size))
-        rows.append(
-            [
-                layer,
-                *(_with_ends(one, "hoyer") for one in sparse_of),
-                _with_ends(sparse, "difference"),
-                _with_ends(sign, "sign_correlation"),
-                *(f"{float(one['components']):.0f}" for one in size_of),
-                *(f"{float(one['participation_ratio']):.1f}" for one in size_of),
-            ]
-        )
+        told = [_with_ends(one, "hoyer") for one in sparse_of]
+        told += [_with_ends(sparse, "difference"), _with_ends(sign, "sign_correlation")]
+        rows[0].append([layer, *told])
+        counts = [f"{float(one['components']):.0f}" for one in size_of]
+        ratios = [f"{float(one['participation_ratio']):.1f}" for one in size_of]
+        rows[1].append([layer, *counts, *ratios])
     of = "class means" if points == CLASS_MEAN else "images"
-    columns = ["Hoyer, contributions", "Hoyer, activations", "difference"]
-    columns += ["signs", "components, contributions", "components, activations"]
-    columns += ["participation, contributions", "participation, activations"]
+    columns = ["Hoyer, contributions", "Hoyer, activations", "difference", "signs"]
+    sizes = ["components, contributions", "components, activations"]
+    sizes += ["participation, contributions", "participation, activations"]
     text = (
         "Hoyer sparsity: 0 where all channels are equally active, 1 where a single one is. "
         "Signs: correlation of a channel's excitatory with its inhibitory part (sizes), over the "
@@ -134,7 +131,10 @@ def _statistics(analysis: ImageAnalysis) -> Part | None:
     )
     return {
         "texts": [("layers", text)],
-        "tables": [table("In brackets, 95 % intervals.", columns, rows)],
+        "tables": [
+            table("Sparsity and signs; in brackets, 95 % intervals.", columns, rows[0]),
+            table(f"Dimensionality of {of}.", sizes, rows[1]),
+        ],
         "notes": list(_class_sizes(dims)),
     }
 
@@ -208,12 +208,17 @@ def _best_modes(concepts: xr.DataTree) -> Part:
         found = node["contribution_mode"].to_dataset()
         for mode in found[v.MODE].values:
             one = found.sel({v.MODE: mode})
-            named = zip(one["best_concept"].values, one["best_correlation"].values, strict=True)
-            shown = [f"{name} {r:.2f}" for name, r in named if name and r > 0]
+            ranked = (one.isel({v.RANK: i}) for i in range(one.sizes[v.RANK]))
+            named = (
+                (str(x["best_concept"].item()), float(x["best_correlation"]), x) for x in ranked
+            )
+            shown = [class_text(*each) for each in named if each[0] and each[1] > 0]
             rows.append((float(one["max_correlation"]), [layer, str(mode), ", ".join(shown)]))
     best = sorted((row for row in rows if np.isfinite(row[0])), key=lambda row: -row[0])[:BEST]
     return table(
-        f"The {len(best)} contribution modes that follow a class best:",
+        f"The {len(best)} contribution modes that follow a class best; in brackets the held-out "
+        "images of the class, and the correlation that as many random images stay below 95 times "
+        "of 100:",
         ["mode", "classes and correlations"],
         [row for _, row in best],
         text=True,

@@ -19,8 +19,8 @@ from neurocodec.reports.page import Drawing, Part, table
 
 _CLASSES: Final = ("class it follows best", "shown images of that class")
 _NO_CLASS: Final = "-"
-_EXACT: Final = "InputGrad"
-"""Whose maps add up but for rounding."""
+_STEPWISE: Final = ("ActGrad", "IntegratedGradients")
+"""Whose maps are sums over steps of a path; those of InputGrad add up but for rounding."""
 _FROM_BASELINE: Final = "ActGrad"
 _ROUNDING: Final = 1e-4
 """Part of a contribution that is not worth telling."""
@@ -91,7 +91,12 @@ def _rows(analysis: ImageAnalysis, layer: str) -> Iterator[list[str]]:
     dictionary = analysis.modes[v.CONTRIBUTION][layer].dictionary
     for mode in each[v.MODE].values.tolist():
         one = each.sel({v.MODE: mode})
-        yield [layer, str(mode), *_class_of(one), _channels(dictionary.sel({v.MODE: mode}), top)]
+        yield [
+            layer,
+            str(mode),
+            *_class_of(analysis, layer, one),
+            _channels(dictionary.sel({v.MODE: mode}), top),
+        ]
 
 
 def _channels(row: xr.DataArray, top: int) -> str:
@@ -101,14 +106,26 @@ def _channels(row: xr.DataArray, top: int) -> str:
     return ", ".join(map(str, names[order]))
 
 
-def _class_of(one: xr.Dataset) -> tuple[str, str]:
+def class_text(name: str, r: float, one: xr.Dataset) -> str:
+    """Class of a mode with its correlation, how many images it has, and what chance reaches."""
+    told = f"{name} {r:.2f}"
+    if "n_images" not in one:  # of an older run
+        return told
+    return f"{told} ({int(one['n_images'])} images, chance {float(one['chance_correlation']):.2f})"
+
+
+def _class_of(analysis: ImageAnalysis, layer: str, one: xr.Dataset) -> tuple[str, str]:
     """Class that a mode follows best, with the correlation, and how many of its images have it."""
     if v.CONCEPT not in one.coords:
         return _NO_CLASS, _NO_CLASS
     name = str(one[v.CONCEPT].item())
     found = labels.class_names(one[v.LABEL])[one["loading"].values > 0]
     share = f"{int((found == name).sum())} of {len(found)}"
-    return f"{name} {float(one['correlation']):.2f}", share
+    r = float(one["correlation"])
+    if analysis.concepts is None or layer not in analysis.concepts.children:
+        return f"{name} {r:.2f}", share
+    table = analysis.concepts[layer]["contribution_mode"].to_dataset()
+    return class_text(name, r, table.sel({v.MODE: one[v.MODE].item()}).isel({v.RANK: 0})), share
 
 
 def retina_maps_part(analysis: RetinaAnalysis, drawn: Mapping[str, Drawing]) -> Part | None:
@@ -159,7 +176,7 @@ def _completeness(
         )
     if kind == _FROM_BASELINE:
         told.append("Contributions of maps start at the activation at zero input, not at 0.")
-    if kind != _EXACT:
+    if kind in _STEPWISE:
         told.append("More steps make the difference smaller.")
     return " ".join(told)
 

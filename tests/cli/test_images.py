@@ -161,6 +161,51 @@ def test_pictures_are_made_where_they_are_asked_for_and_of_the_modes_with_maps(
 
 
 @pytest.mark.usefixtures("_undrawn")
+def test_a_finished_run_is_looked_at_without_computing_again(done, place, capsys, monkeypatch):
+    before = {p: p.stat().st_mtime_ns for p in done.rglob("*.nc")}
+    monkeypatch.chdir("/")  # where no path of the command leads anywhere
+    assert main(["explore", str(done), "--maps", "1"]) == 0
+    assert "explorer/index.html" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in done.rglob("*.nc")} == before
+    told = (done / "explorer/data/modes-1-0.js").read_text("utf-8")
+    assert '"masks":["' in told
+    shutil.rmtree(done / "explorer")
+    moved = place / "elsewhere"
+    (place / "images").rename(moved)
+    try:
+        assert main(["explore", str(done), "--quiet", "--maps", "0"]) == 2
+        assert str(place / "images") in capsys.readouterr().err
+        assert main(["explore", str(done), "--quiet", "--images", str(moved), "--maps", "0"]) == 0
+    finally:
+        moved.rename(place / "images")
+    assert (done / "explorer/index.html").exists()
+
+
+@pytest.mark.usefixtures("_undrawn")
+def test_an_explorer_is_written_where_it_is_asked_for(place):
+    options = ["--parts", "modes", "--layers", "late", "--explorer"]
+    assert main(command(place, "--quiet", *options, out="explored")) == 0
+    assert (place / "explored/explorer/index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda _: None, "which has no call.json"),
+        (lambda folder: (folder / "call.json").write_text("{"), "cannot be read"),
+        (lambda folder: (folder / "call.json").write_text("{}"), "cannot be read"),
+        (lambda folder: (folder / "call.json").write_text("[1]"), "cannot be read"),
+    ],
+)
+def test_what_is_no_finished_run_is_told(tmp_path, capsys, write, message):
+    write(tmp_path)
+    assert main(["explore", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert "--explorer" in told
+
+
+@pytest.mark.usefixtures("_undrawn")
 def test_another_seed_makes_modes_again_but_not_contributions(done, place):
     before = {p.name: p.stat().st_mtime_ns for p in done.rglob("*.nc")}
     assert main(command(place, "--quiet", "--seed", "1", "--parts", "modes")) == 0
@@ -233,6 +278,7 @@ def test_the_run_of_another_method_is_refused(done, place, capsys):
         (["--expansion", "0"], "expansion=0"),
         (["--parts", "perturbation"], "modes"),
         (["--parts", "maps"], "modes"),
+        (["--parts", "statistics", "--explorer"], "--parts modes --explorer"),
         (["--network", "torchvision:resnet_50"], "resnet50"),
         (["--network", "timm:resnet500"], "resnet50"),
         (["--images", "/nowhere"], "/nowhere"),

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from neurocodec.kernels.class_correlation import Masks, bootstrap_medians, largest
+from neurocodec.kernels.class_correlation import (
+    Masks,
+    bootstrap_medians,
+    chance_of_sizes,
+    largest,
+)
 from neurocodec.kernels.correlation import unit_columns
 
 MEMBER = np.array([[True, False], [True, False], [False, True], [False, False]])
@@ -20,3 +25,16 @@ def test_the_largest_correlation_is_no_nan_where_one_is_known():
 
 def test_medians_of_equal_values_are_their_value():
     assert bootstrap_medians([2.0, 2.0], 3, 0).tolist() == [2.0, 2.0, 2.0]
+
+
+def test_chance_of_a_size_is_that_of_random_masks():
+    columns = unit_columns(np.random.default_rng(0).gamma(1.0, size=(60, 3)), 0)
+    found = chance_of_sizes(columns, [5, 20, 0, 60], draws=400, level=0.95, seed=0)
+    random = np.random.default_rng(1)
+    for place, size in enumerate((5, 20)):
+        masks = np.zeros((400, 60))
+        for mask in masks:
+            mask[random.choice(60, size, replace=False)] = 1
+        r = [[np.corrcoef(mask, column)[0, 1] for mask in masks] for column in columns.T]
+        np.testing.assert_allclose(found[:, place], np.quantile(r, 0.95, axis=1), atol=0.06)
+    assert np.isnan(found[:, 2:]).all()

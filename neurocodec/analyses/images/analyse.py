@@ -10,18 +10,17 @@ import xarray as xr
 
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.images.findings import RESPONSES, STATISTICS, ImageAnalysis
+from neurocodec.analyses.images.findings import LEAST, RESPONSES, STATISTICS, ImageAnalysis
 from neurocodec.analyses.images.maps import map_modes
 from neurocodec.analyses.images.modes import fit_kinds, score_modes
 from neurocodec.analyses.images.perturbation import (
-    LEAST,
     Classes,
     Perturbations,
     perturb_layers,
     superclass_categories,
 )
 from neurocodec.analyses.images.pictures import picture_modes, require_maps
-from neurocodec.analyses.images.study import Halves, ImageStudy
+from neurocodec.analyses.images.study import Halves, ImageStudy, some_of
 from neurocodec.analyses.options import IMAGE_EXPANSION, IMAGE_STEPS, PARTS, PER_CLASS, TARGETS
 from neurocodec.analyses.stages import Stages
 from neurocodec.arguments import one_of, whole
@@ -345,7 +344,6 @@ def _enough(study: ImageStudy, classes: Classes, without: Sequence[str]) -> Clas
     enough = classes.enough(study.halves)
     few = [*without, *(name for name in classes.names if name not in enough.names)]
     if few:
-        shown = ", ".join(few[:SHOWN]) + (f" and {len(few) - SHOWN} more" if few[SHOWN:] else "")
         why = f"fewer than {LEAST} images to rank channels by, or to be judged on"
-        study.leave_out(classes.part, {shown: why})
+        study.leave_out(classes.part, {some_of(few): why})
     return enough if enough.names else None

@@ -27,6 +27,9 @@ EACH_MODE: Final = "modes"
 EACH_CHANNEL: Final = "channels"
 """Node with the maps of the channels of one mode, for one image."""
 
+LEAST: Final = 5
+"""Images of a class that must be held out, and as many that rankings see: fewer are no class."""
+
 Modes = Mapping[str, Mapping[str, SparseModes]]
 """Kind of rows -> layer -> modes."""
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
+import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.images.findings import CONCEPTS, KINDS, Modes
-from neurocodec.analyses.images.study import ImageStudy
+from neurocodec.analyses.images.findings import CONCEPTS, KINDS, LEAST, Modes
+from neurocodec.analyses.images.study import ImageStudy, some_of
 from neurocodec.categories.masks import class_masks
 from neurocodec.categories.scores import concept_scores
 from neurocodec.errors import InputError
+from neurocodec.kernels.class_correlation import chance_of_sizes
+from neurocodec.kernels.correlation import unit_columns
 from neurocodec.modes.sparse import SparseModes
+
+DRAWS: Final = 200
+LEVEL: Final = 0.95
+"""Part of the draws of as many random images that stay below what is called chance."""
 
 
 def fit_kinds(study: ImageStudy, settings: SparseModes) -> dict[str, dict[str, SparseModes]]:
@@ -45,23 +53,63 @@ def score_modes(study: ImageStudy, modes: Modes) -> xr.DataTree | None:
     if not study.has_classes or not layers:
         study.left_out["concepts"] = study.without_classes or "no layer has modes"
         return None
+    masks = _ranked(study)
+    if not masks.sizes[v.CATEGORY]:
+        return None
     made = [labels.fingerprint(modes[kind][layer].dictionary) for kind in KINDS for layer in layers]
-    facts = study.facts(layers=layers, dictionaries=made)
-    return study.stages.keep(CONCEPTS, facts, partial(_score, study, modes, layers))
+    facts = study.facts(layers=layers, dictionaries=made, least=LEAST, level=LEVEL, draws=DRAWS)
+    return study.stages.keep(CONCEPTS, facts, partial(_score, study, modes, layers, masks))
 
 
-def _score(study: ImageStudy, modes: Modes, layers: list[str]) -> xr.DataTree:
+def _ranked(study: ImageStudy) -> xr.DataArray:
+    """Masks (held-out image, class) of the classes with enough images; the others are noted."""
+    masks = study.halves.judged(class_masks(study.tree))
+    enough = masks.sum(v.STIMULUS).values >= LEAST
+    few = [str(name) for name in masks[v.CATEGORY].values[~enough]]
+    if few:
+        why = f"fewer than {LEAST} held-out images, of which no correlation says anything"
+        study.leave_out("concepts", {some_of(few): why})
+    return masks.isel({v.CATEGORY: np.flatnonzero(enough)})
+
+
+def _score(study: ImageStudy, modes: Modes, layers: list[str], masks: xr.DataArray) -> xr.DataTree:
     loadings = {
         kind: {layer: _loadings(study, modes[kind][layer], layer, kind) for layer in layers}
         for kind in KINDS
     }
-    return concept_scores(
+    found = concept_scores(
         _judged(study),
-        study.halves.judged(class_masks(study.tree)),
+        masks,
         modes=loadings[v.CONTRIBUTION],
         activation_modes=loadings[v.ACTIVATION],
         layers=layers,
         seed=study.seed,
+    )
+    for layer in layers:
+        node = found[f"{layer}/contribution_mode"]
+        table = node.to_dataset()
+        node.dataset = _with_chance(table, loadings[v.CONTRIBUTION][layer], masks, study.seed)
+    return found
+
+
+def _with_chance(
+    table: xr.Dataset, loadings: xr.DataArray, masks: xr.DataArray, seed: int
+) -> xr.Dataset:
+    """Beside each class of a mode, how many images it has and what as many random ones reach."""
+    sizes = masks.sum(v.STIMULUS).values
+    columns = unit_columns(loadings.transpose(v.STIMULUS, v.MODE).values, 0)
+    chance = chance_of_sizes(columns, sizes, draws=DRAWS, level=LEVEL, seed=seed)
+    names = masks[v.CATEGORY].values.astype(str)
+    best = table["best_concept"].values
+    order = np.argsort(names)
+    place = order[np.searchsorted(names, best, sorter=order).clip(max=len(names) - 1)]
+    known = best != ""
+    dims = (v.MODE, v.RANK)
+    reached = np.where(known, np.take_along_axis(chance, place, axis=1), np.nan)
+    count = np.where(known, sizes[place], 0)
+    return table.assign(
+        chance_correlation=labels.labelled(reached, dims, name="chance_correlation"),
+        n_images=labels.labelled(count, dims, name="n_images"),
     )
 
 

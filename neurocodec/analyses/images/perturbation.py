@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.images.findings import Modes
+from neurocodec.analyses.images.findings import LEAST, Modes
 from neurocodec.analyses.images.study import Halves, ImageStudy
 from neurocodec.attribution.contributions import contributions
 from neurocodec.categories.hierarchies import Source, read_hierarchy
@@ -27,8 +27,6 @@ from neurocodec.perturbation.curve import perturbation_curve
 FRACTIONS: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 DRAWS: Final = 3
 """Of images of other classes, and of random rankings."""
-LEAST: Final = 5
-"""Images of a class that must be held out, and as many that rankings see."""
 MODES: Final = "contribution modes"
 ACTIVATION_MODES: Final = "activation modes"
 CHANNELS: Final = "single channels"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -14,6 +15,9 @@ from neurocodec import vocabulary as v
 from neurocodec.analyses.stages import Stages
 from neurocodec.kernels.splits import held_out_of_each
 from neurocodec.network import Network
+
+SHOWN: Final = 5
+"""Names that are written out of those that are left out."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +100,9 @@ class ImageStudy:
         told += [f"{name}: {why}" for name, why in failed.items()]
         if told:
             self.left_out[part] = "; ".join(told)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Write out the first of some names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
+    return ", ".join(names[:SHOWN]) + more

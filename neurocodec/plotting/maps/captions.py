@@ -15,7 +15,7 @@ from neurocodec.plotting import style
 
 LARGE_ERROR: Final = 0.01
 """A map's sum is written where it misses the contribution by this part of it."""
-SMALL: Final = style.TEXT - 2
+SMALL: Final = style.TEXT - 1
 LINE: Final = 1.35 * SMALL / 72
 """Height of a line of text in inches."""
 

@@ -75,6 +75,7 @@ def _size(ax: Axes) -> float:
     """Of letters that fit above and below a panel, in points."""
     figure = ax.get_figure(root=True)
     grid = ax.get_gridspec()
-    columns = 1 if grid is None else grid.ncols
-    width = PANEL if figure is None else (figure.get_figwidth() - SIDE) / columns
+    ratios = [1.0] if grid is None else list(grid.get_width_ratios())
+    share = max(ratios) / sum(ratios)  # gaps between groups are columns, too
+    width = PANEL if figure is None else (figure.get_figwidth() - SIDE) * share
     return SMALL * min(1.0, max(0.65, width / (0.85 * PANEL)))

@@ -1,4 +1,4 @@
-"""What ablating and preserving channels does to a class, as the pages of classes and modes have it."""
+"""What ablating and preserving channels does to a class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neurocodec.reports.image_explorer.layers import short
 def class_curves(
     curves: Mapping[str, xr.Dataset], name: str, layers: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Accuracy with channels of each layer ablated and preserved, by ranking; empty where unknown."""
+    """Accuracy with channels of each layer ablated and preserved, by ranking."""
     found = []
     for layer, curve in curves.items():
         if layer not in layers or name not in curve.get(v.CATEGORY, ()):

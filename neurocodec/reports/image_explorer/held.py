@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,9 +13,6 @@ from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.analyses.images.findings import ImageAnalysis
 from neurocodec.errors import InputError
-
-LEAST: Final = 5
-"""Held-out images of a class that is ranked."""
 
 
 @dataclass(frozen=True)

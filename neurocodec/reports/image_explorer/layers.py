@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -11,14 +12,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
-from neurocodec.analyses.images.findings import ImageAnalysis
+from neurocodec.analyses.images.findings import LEAST, ImageAnalysis
 from neurocodec.categories.top_samples import top_samples
 from neurocodec.kernels.class_correlation import Masks, chance_of_sizes
 from neurocodec.kernels.correlation import unit_columns
 from neurocodec.kernels.matching import cosine_similarity
 from neurocodec.modes.sparse import SparseModes
 from neurocodec.modes.stability import COSINE
-from neurocodec.reports.image_explorer.held import LEAST, Held
+from neurocodec.reports.image_explorer.held import Held
 
 SHOWN: Final = 8
 """Images of a kind that a mode is shown with."""
@@ -30,6 +31,25 @@ BARS: Final = 24
 """Of the histogram of loadings."""
 DRAWS: Final = 200
 LEVEL: Final = 0.95
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Of each mode the few others that are most like it, the nearest first."""
+
+    place: NDArray[np.intp]  # (mode, rank)
+    value: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, similarity: NDArray[np.float32]) -> Nearest:
+        """Take the largest of each row."""
+        place = np.argsort(-similarity, axis=1, kind="stable")[:, :SIMILAR]
+        return cls(place, np.take_along_axis(similarity, place, axis=1))
+
+    def told(self, mode: int) -> list[list[Any]]:
+        """Number and similarity of each, where there is any."""
+        pairs = zip(self.place[mode].tolist(), self.value[mode], strict=True)
+        return [[m, short(x)] for m, x in pairs if x > 0]
 
 
 @dataclass(frozen=True)
@@ -91,9 +111,22 @@ class Layer:
         return np.asarray(self.loadings * self.atoms.sum(axis=1).astype(np.float32))
 
     @cached_property
-    def unit(self) -> NDArray[np.float64]:
+    def unit(self) -> NDArray[np.float32]:
         """Loadings as columns of mean 0 and norm 1; 0 where a mode does not vary."""
-        return np.nan_to_num(unit_columns(self.loadings.astype(np.float64), 0))
+        return np.nan_to_num(unit_columns(self.loadings, 0)).astype(np.float32)
+
+    @cached_property
+    def alike(self) -> Nearest:
+        """Other modes of the layer with the largest cosines of channels."""
+        norm = np.linalg.norm(self.atoms, axis=1, keepdims=True)
+        unit = (self.atoms / np.where(norm > 0, norm, 1.0)).astype(np.float32)
+        cosine = unit @ unit.T
+        np.fill_diagonal(cosine, -np.inf)
+        return Nearest.of(cosine)
+
+    def linked(self, other: Layer) -> Nearest:
+        """Modes of another layer whose loadings go with those of each mode."""
+        return Nearest.of(self.unit.T @ other.unit)
 
     def best(self, mode: int) -> list[int]:
         """Classes that a mode follows best, the best first."""
@@ -120,7 +153,7 @@ class Layer:
             rows.append({"name": name, "r": r, **one, **found, "top": _there(self.top[m, 0])[:4]})
         return rows
 
-    def one(self, mode: int, others: dict[str, Layer | None]) -> dict[str, Any]:
+    def one(self, mode: int, linked: Mapping[str, Nearest]) -> dict[str, Any]:
         """What the page of a mode has."""
         ranked = [_there(row) for row in self.top[mode]]
         column = self.loadings[:, mode]
@@ -137,8 +170,8 @@ class Layer:
             "counts": counts.tolist(),
             "classes": classes,
             "channels": self._channels(mode),
-            "alike": self._alike(mode),
-            "linked": {key: _linked(self, other, mode) for key, other in others.items() if other},
+            "alike": self.alike.told(mode),
+            "linked": {key: nearest.told(mode) for key, nearest in linked.items()},
         }
 
     def _channels(self, mode: int) -> list[list[Any]]:
@@ -148,22 +181,6 @@ class Layer:
         known = dictionary[v.CHANNEL].values if v.CHANNEL in dictionary.coords else None
         names = np.arange(len(weights)) if known is None or len(known) != len(weights) else known
         return [[str(names[i]), short(self.atoms[mode, i])] for i in order if weights[i] > 0]
-
-    def _alike(self, mode: int) -> list[list[Any]]:
-        """Other modes of the layer with the largest cosines."""
-        norm = np.linalg.norm(self.atoms, axis=1)
-        with_norm = np.where(norm > 0, norm, 1.0)
-        cosine = (self.atoms @ self.atoms[mode]) / (with_norm * with_norm[mode])
-        cosine[mode] = -np.inf
-        order = np.argsort(-cosine, kind="stable")[:SIMILAR]
-        return [[int(m), short(cosine[m])] for m in order if cosine[m] > 0]
-
-
-def _linked(layer: Layer, other: Layer, mode: int) -> list[list[Any]]:
-    """Modes of another layer whose loadings go with those of a mode."""
-    r = layer.unit[:, mode] @ other.unit
-    order = np.argsort(-r, kind="stable")[:SIMILAR]
-    return [[int(m), short(r[m])] for m in order if r[m] > 0]
 
 
 def _there(places: NDArray[np.int64]) -> list[int]:

@@ -16,12 +16,12 @@ from tqdm.auto import tqdm
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.pictures import pictures
-from neurocodec.analyses.images.findings import ImageAnalysis
+from neurocodec.analyses.images.findings import LEAST, ImageAnalysis
 from neurocodec.errors import CaptureError, InputError, unknown_name
 from neurocodec.network import Network
 from neurocodec.plotting import style
 from neurocodec.reports.image_explorer.curves import class_curves, perturbed_by
-from neurocodec.reports.image_explorer.held import LEAST, Held
+from neurocodec.reports.image_explorer.held import Held
 from neurocodec.reports.image_explorer.layers import BARS, LEVEL, Layer, short
 from neurocodec.reports.image_explorer.masks import LayerMaps
 from neurocodec.reports.image_explorer.masks import Mapping as Maps
@@ -197,13 +197,15 @@ class _Writing:
     def layer(self, number: int, layer: Layer, before: Layer | None, after: Layer | None) -> None:
         """Write a layer: its atlas, and the pages of its modes."""
         self.used[np.unique(layer.top[layer.top >= 0])] = True
+        beside = {"before": before, "after": after}
+        linked = {key: layer.linked(other) for key, other in beside.items() if other is not None}
         self.stable |= bool(np.isfinite(layer.stability).any())
         self.store.script(f"layer-{number}", layer.told())
         with self._hooked(layer) as maker:
             for start in range(0, len(layer.names), BLOCK):
                 modes = range(start, min(start + BLOCK, len(layer.names)))
                 told = [
-                    layer.one(m, {"before": before, "after": after})
+                    layer.one(m, linked)
                     | {"masks": self._masks(maker, layer, m), "ablated": self._ablated(layer, m)}
                     for m in modes
                 ]

@@ -84,7 +84,7 @@ const explorer = (() => {
 
   /* The atlas of a layer. */
   async function atlas(state) {
-    const n = Math.max(0, layerAt(state.layer || run.layers[run.layers.length - 1].name)), layer = run.layers[n];
+    const named = layerAt(state.layer), n = named < 0 ? run.layers.length - 1 : named, layer = run.layers[n];
     const modes = await load(`layer-${n}`), sort = SORTS[state.sort] ? state.sort : "r", [, key] = SORTS[sort];
     const wanted = (state.find || "").trim().toLowerCase();
     const fits = (one) => !wanted || one.classes.some(([c]) => className(c).toLowerCase().includes(wanted));

@@ -20,6 +20,7 @@ from neurocodec.analyses.images import analyse as image_analysis
 from neurocodec.analyses.images import maps as image_maps
 from neurocodec.errors import InputError
 from neurocodec.maps.examples import distinct
+from neurocodec.reports import images as image_pages
 from neurocodec.reports.image_figures import image_figures
 from neurocodec.reports.images import render_images
 from neurocodec.reports.maps import image_maps_part
@@ -282,13 +283,39 @@ def test_the_page_tells_modes_classes_channels_and_what_is_missed(found, drawn):
     for row, name in enumerate(each["concept"].values[:3].tolist()):
         mode, r = each["mode"].values[row], float(each["correlation"][row])
         weights = abs(found.modes["contribution"]["late"].dictionary.sel(mode=mode))
-        cells = ["late", mode, f"{name} {r:.2f}", "4 of 4", int(weights.values.argmax())]
+        count = int((found.tree["label"].values[found.held.values] == name).sum())
+        table = found.concepts["late/contribution_mode"]
+        chance = float(table["chance_correlation"].sel(mode=mode)[0])
+        told = f"{name} {r:.2f} ({count} images, chance {chance:.2f})"
+        cells = ["late", mode, told, "4 of 4", int(weights.values.argmax())]
         assert "".join(f"<td>{cell}</td>" for cell in cells) in text
     assert "every map is the contribution of its channels." in text
     assert "those that follow a class best" in text
     assert "acts through the channel of largest weight" in text
     for layer in ("early", "late"):
         assert f'nc.open("maps/{layer}.nc")["modes/contribution_map"]' in text
+
+
+def test_steps_are_advised_where_the_method_goes_a_path_in_steps(found, drawn):
+    def with_method(method):
+        tree = found.tree.copy()
+        tree.attrs["neurocodec"] = json.dumps({**nc.labels.provenance(tree), "method": method})
+        return page(dataclasses.replace(found, tree=tree), drawn)
+
+    advice = "ore steps"
+    assert advice not in with_method({"kind": "InputGrad"})
+    assert advice in with_method({"kind": "IntegratedGradients", "steps": 10})
+
+
+def test_r2_below_0_is_commented(found, drawn, monkeypatch):
+    assert "R² below 0" not in page(found, drawn)
+    rows = image_pages.mode_row
+
+    def poor(layer, modes):
+        return {**rows(layer, modes), "r2": -0.2 if layer == "early" else 0.5}
+
+    monkeypatch.setattr(image_pages, "mode_row", poor)
+    assert "R² below 0 (early, contributions; early, activations): on images" in page(found, drawn)
 
 
 def test_the_page_says_why_there_are_no_maps(found, drawn):

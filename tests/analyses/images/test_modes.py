@@ -6,7 +6,7 @@ import xarray as xr
 
 import neurocodec as nc
 from neurocodec.analyses.images.findings import KINDS
-from neurocodec.analyses.images.modes import fit_kinds
+from neurocodec.analyses.images.modes import fit_kinds, score_modes
 from neurocodec.analyses.images.study import Halves, ImageStudy
 from neurocodec.analyses.stages import Stages
 
@@ -22,3 +22,36 @@ def test_both_kinds_of_every_layer_are_fitted():
     assert [*found] == [*KINDS]
     assert found["activation"]["block"].dictionary.sizes["mode"] == 3
     assert found["contribution"]["block"].loadings.sizes["stimulus"] == 20
+
+
+def scored(label):
+    """Scores of the modes of one layer, of images with these labels."""
+    rows = np.abs(np.random.default_rng(0).normal(size=(len(label), 3)))
+    node = xr.Dataset(dict.fromkeys(KINDS, (("stimulus", "channel"), rows)))
+    root = xr.Dataset(coords={"label": ("stimulus", label), "stimulus": np.arange(len(label))})
+    tree = xr.DataTree.from_dict({"/": root, "/block": node})
+    halves = Halves.of(root["label"], 0.5, seed=0)
+    study = ImageStudy(
+        nc.Network(torch.nn.Identity(), []), root["label"], tree, halves, Stages(None)
+    )
+    settings = nc.SparseModes(expansion=1, progress=False, epochs=2)
+    return study, score_modes(study, fit_kinds(study, settings))
+
+
+def test_classes_of_a_few_images_are_not_ranked():
+    study, found = scored(["cat"] * 20 + ["dog"] * 10 + ["emu"] * 8 + ["fox"] * 2)
+    table = found["block/contribution_mode"].to_dataset()
+    assert {*table["best_concept"].values.ravel()} == {"cat", "dog"}
+    counts = {"cat": 10, "dog": 5}
+    names, told = table["best_concept"].values, table["n_images"].values
+    assert [counts[name] for name in names.ravel()] == told.ravel().tolist()
+    assert study.left_out["concepts"].startswith("emu, fox: fewer than 5 held-out images")
+    chance = table["chance_correlation"].values
+    assert ((chance > 0.1) & (chance < 0.7)).all()
+    assert chance[names == "dog"].mean() != chance[names == "cat"].mean()
+
+
+def test_where_no_class_has_enough_images_there_are_no_scores():
+    study, found = scored(["cat"] * 8 + ["dog"] * 8)
+    assert found is None
+    assert "cat, dog: fewer than 5" in study.left_out["concepts"]
