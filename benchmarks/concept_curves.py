@@ -6,7 +6,8 @@
     python benchmarks/concept_curves.py shares --network resnet18 --layer layer3.1 --images 16
 
 Needs the weights, CIFAR-10 and the photographs of `shared/weights-and-images.md`, as
-`benchmarks/tension.py` does. Concept vectors are of 1,000 training images, 8 positions of each, curves of test images.
+`benchmarks/tension.py` does. Concept vectors are of 1,000 training images, 8 positions of each,
+curves of test images.
 
 draw: vectors of training images, of all layers, drawn by their contribution.
 
@@ -86,9 +87,9 @@ def keep(options: argparse.Namespace, found: xr.Dataset, **facts: object) -> Non
             print(
                 f"{outcome} {kind}: {said(found, 'concept_curve_area', outcome=outcome, kind=kind)}"
             )
-        for name in ("separation", "lead"):
+        for name in ("advantage", "lead"):
             print(f"{outcome} {name}: {said(found, name, outcome=outcome)}", flush=True)
-        for name in ("separation", "lead"):
+        for name in ("advantage", "lead"):
             row[f"{outcome} {name}"] = {
                 str(r): [
                     float(found[name].sel(ranking=r, outcome=outcome)),

@@ -25,8 +25,8 @@ _WITHOUT_UNITS: Final = {
     "concept_curve": "outcome with a part of the concept vectors in the layer",
     "mean_concept_curve": "the same, mean over images",
     "concept_curve_area": "area under the curve of concept vectors put in or taken out",
-    "separation": "area of insertion minus that of deletion",
-    "lead": "separation by the first ranking minus that by another",
+    "advantage": "area of insertion minus that of deletion",
+    "lead": "advantage by the first ranking minus that by another",
     "accuracy_draw": "accuracy in one draw",
     "area": "area between off-target and target curves",
     "area_difference": "area minus that of the first ranking",
@@ -234,6 +234,7 @@ _WITHOUT_UNITS: Final = {
 
 _WITH_INTERVAL: Final = {
     "accuracy",
+    "advantage",
     "area",
     "area_difference",
     "bits_per_spike",
@@ -277,16 +278,6 @@ _WITH_INTERVAL: Final = {
     "through_concepts",
     "uniqueness",
 }
-_WITH_INTERVAL: Final = (
-    "accuracy area_difference area mean_normalized_accuracy chance_uniqueness pearson "
-    "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
-    "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
-    "mean_pointing localisation_difference mode_difference distance bits_per_spike "
-    "bits_per_spike_ln mean_concept_curve concept_curve_area separation lead "
-    "median_correlation"
-    "bits_per_spike_ln contribution edge_contribution influence edge_influence through_concepts "
-    "replacement median_correlation"
-)
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 
 _TERMS: Final = {

@@ -10,5 +10,3 @@
 """
 
 __all__ = ["contributions", "curve", "examples", "exports", "graph", "interventions", "tables"]
-__all__ = ["contributions", "curve", "interventions"]
-__all__ = ["contributions", "examples", "exports", "graph", "interventions", "tables"]

@@ -117,9 +117,9 @@ def concept_curve(
         - `concept_curve` (stimulus, rank, ranking, kind, fraction, outcome), and
           `mean_concept_curve` without stimulus and rank; `rank` are targets of an image,
         - `concept_curve_area` (ranking, kind, outcome),
-        - `separation` (ranking, outcome): area of insertion minus that of deletion, of both kinds,
-        - `lead` (ranking, outcome): separation by the first ranking minus that by another,
-        - each mean over images with its interval (..., bound): `separation_interval`, ...,
+        - `advantage` (ranking, outcome): area of insertion minus that of deletion, of both kinds,
+        - `lead` (ranking, outcome): advantage by the first ranking minus that by another,
+        - each mean over images with its interval (..., bound): `advantage_interval`, ...,
         - `active_count` (stimulus), `target_mode` (stimulus, rank).
 
     Raises
@@ -141,14 +141,12 @@ def concept_curve(
     >>> vectors = nc.ConceptVectors(vectors=6, active=2).fit(rows)
     >>> found = nc.concept_curve(net, images, source=vectors, target=nc.targets.TopK(1),
     ...                          points=4, progress=False)
-    >>> found.separation.dims, found.ranking.values.tolist()
+    >>> found.advantage.dims, found.ranking.values.tolist()
     (('ranking', 'outcome'), ['gig', 'actgrad', 'size', 'random'])
     """
     placed = require_network(net).on(device)
     size = arguments.batch_size(batch_size)
     draws, confidence = arguments.interval(bootstrap, confidence)
-    pair = Pair.of(source, _class_target(target) if isinstance(target, Target) else target, net)
-    of_class = isinstance(pair.target, Target)
     aim = _class_target(target) if isinstance(target, Target) else target
     pair = Pair.of(source, aim, net)
     curve = Curve(
@@ -160,7 +158,6 @@ def concept_curve(
     )
     count = arguments.whole("targets", targets, hint="targets=5")
     options = {"at": STRONGEST, "steps": steps, "residual": residual, "active": active}
-    options |= {"solver": solver, "targets": None if of_class else count}
     options |= {"solver": solver, "targets": None if isinstance(aim, Target) else count}
     plan = CurvePlan(
         net=placed,
@@ -232,7 +229,7 @@ def _summary(
     if {*KINDS} <= {*found[v.KIND].values.tolist()}:
         apart = areas.sel({v.KIND: "insert"}) - areas.sel({v.KIND: "delete"})
         apart = apart.drop_vars(v.KIND, errors="ignore")
-        parts[v.SEPARATION] = apart
+        parts[v.ADVANTAGE] = apart
         parts[v.LEAD] = apart.isel({v.RANKING: 0}, drop=True) - apart
     result = {}
     for name, values in parts.items():

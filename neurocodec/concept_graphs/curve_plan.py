@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
@@ -22,9 +22,6 @@ from neurocodec.engine.session import Session
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled, plain, stamp
 from neurocodec.nn.arrays import tensor_of
-from neurocodec.nn.attribution.between_layers import Part
-from neurocodec.nn.attribution.concepts import END, Line, contributions
-from neurocodec.nn.attribution.readings import Projections, Reading, strongest
 from neurocodec.nn.attribution.concepts import (
     END,
     Line,
@@ -88,13 +85,11 @@ class CurvePlan(ConceptPlan):
         own = {v.CONCEPT_CURVE, v.ACTIVE_COUNT, v.RANKING, v.KIND, v.FRACTION, v.OUTCOME}
         return {*own, v.TARGET_MODE, v.RANK}
 
-    def made(self, session: Session, part: Part, target: Vectors | Target) -> Curves:
-        """What computes a batch."""
-        return Curves(self.told(session), 0, session.capture, part, target, session.traced.done)
-
-    def bound(self, session: Session) -> Concepts:
+    def bound(self, session: Session) -> Curves:
         """Bind the concept vectors; refuse cosines of vectors of different layers' channels."""
-        found = super().bound(session)
+        base = super().bound(session)
+        own = {f.name: getattr(base, f.name) for f in fields(base)}
+        found = Curves(**own)
         if isinstance(self.target, Vectors) and "cosine" in self.curve.rankings:
             own, other = self.source.rows.shape[1], self.target.rows.shape[1]
             if own != other:

@@ -52,7 +52,7 @@ def plot_concept_curve(found: xr.Dataset, *, title: str = "") -> Figure:
             hint="nc.plot.concept_curve(nc.concept_curve(net, images, source=a, target=b))",
         )
     outcomes, kinds = (found[d].values.tolist() for d in (v.OUTCOME, v.KIND))
-    both = v.SEPARATION in found
+    both = v.ADVANTAGE in found
     figure = style.new_figure(0.3 + 2.4 * len(outcomes))
     grid = figure.subplots(len(outcomes), len(kinds) + both, squeeze=False)
     colors = dict(zip(found[v.RANKING].values.tolist(), style.CATEGORIES, strict=False))
@@ -60,11 +60,9 @@ def plot_concept_curve(found: xr.Dataset, *, title: str = "") -> Figure:
         own = found.sel({v.OUTCOME: outcome})
         for ax, kind in zip(axes, kinds, strict=False):
             _curves(ax, own.sel({v.KIND: kind}), colors, str(outcome))
-            style.tidy(
-                ax, TITLES[str(kind)], xlabel="part of the vectors", ylabel=str(outcome)
-            )
+            style.tidy(ax, TITLES[str(kind)], xlabel="part of the vectors", ylabel=str(outcome))
         if both:
-            _separations(axes[-1], own, colors)
+            _advantages(axes[-1], own, colors)
     style.legend_outside(figure, grid[0, 0])
     if title:
         figure.suptitle(style.plain(title), fontsize=style.TEXT + 1)
@@ -82,11 +80,11 @@ def _curves(ax: Axes, own: xr.Dataset, colors: dict[str, str], outcome: str) -> 
         ax.set_ylim(-0.02, 1.02)
 
 
-def _separations(ax: Axes, own: xr.Dataset, colors: dict[str, str]) -> None:
+def _advantages(ax: Axes, own: xr.Dataset, colors: dict[str, str]) -> None:
     """Bars of the area between insertion and deletion."""
     places = np.arange(len(colors))
-    middle = own[v.SEPARATION].values
-    low, high = own[f"{v.SEPARATION}_interval"].transpose(v.BOUND, ...).values
+    middle = own[v.ADVANTAGE].values
+    low, high = own[f"{v.ADVANTAGE}_interval"].transpose(v.BOUND, ...).values
     ends = np.maximum([middle - low, high - middle], 0)
     ax.barh(places, middle, color=[*colors.values()], xerr=ends, ecolor=style.INK)
     ax.axvline(0, color=style.MUTED, linewidth=0.8)

@@ -164,23 +164,23 @@ def test_batches_and_files_give_the_same(net, images, fitted, of_layer, tmp_path
     call = {"source": source, "target": target, "targets": 2, "points": 5, "steps": 4, **QUIET}
     other = nc.concept_curve(net, images, batch_size=4, out=tmp_path / "c.nc", **call)
     np.testing.assert_allclose(other.concept_curve, of_layer.concept_curve, atol=1e-5)
-    np.testing.assert_allclose(other.separation, of_layer.separation, atol=1e-5)
+    np.testing.assert_allclose(other.advantage, of_layer.advantage, atol=1e-5)
 
 
-def test_separation_and_lead_are_differences_of_areas(of_class):
+def test_advantage_and_lead_are_differences_of_areas(of_class):
     curve = of_class.concept_curve.astype(float)
     area = ((curve[..., 1:, :].values + curve[..., :-1, :].values) / 2).mean(3)
     apart = area[:, :, 0] - area[:, :, 1]
     np.testing.assert_allclose(of_class.concept_curve_area, area.mean(0), atol=1e-9)
-    np.testing.assert_allclose(of_class.separation, apart.mean(0), atol=1e-9)
+    np.testing.assert_allclose(of_class.advantage, apart.mean(0), atol=1e-9)
     np.testing.assert_allclose(of_class.lead, (apart[:, :1] - apart).mean(0), atol=1e-9)
-    low, high = of_class.separation_interval.transpose("bound", ...).values
-    assert (low <= of_class.separation.values + 1e-9).all()
-    assert (high >= of_class.separation.values - 1e-9).all()
+    low, high = of_class.advantage_interval.transpose("bound", ...).values
+    assert (low <= of_class.advantage.values + 1e-9).all()
+    assert (high >= of_class.advantage.values - 1e-9).all()
     assert of_class.lead.dims == ("ranking", "outcome")
 
 
-def test_one_kind_has_no_separation(net, images, fitted):
+def test_one_kind_has_no_advantage(net, images, fitted):
     found = nc.concept_curve(
         net,
         images,
@@ -193,7 +193,7 @@ def test_one_kind_has_no_separation(net, images, fitted):
         **QUIET,
     )
     assert found.kind.values.tolist() == ["insert"]
-    assert "separation" not in found
+    assert "advantage" not in found
     assert found.concept_curve_area_interval.isnull().all()
 
 

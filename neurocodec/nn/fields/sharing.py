@@ -34,36 +34,6 @@ from neurocodec.nn.capture.flow import Flow, Step
 from neurocodec.nn.capture.hooks import NONLINEARITIES, Capture, gradients
 from neurocodec.nn.capture.tracing import close
 
-ACTIVATIONS: Final = frozenset(
-    [
-        "_prelu_kernel",
-        "celu",
-        "clamp_min",
-        "elu",
-        "gelu",
-        "hardsigmoid",
-        "hardswish",
-        "hardtanh",
-        "leaky_relu",
-        "mish",
-        "relu",
-        "rrelu_with_noise",
-        "selu",
-        "sigmoid",
-        "silu",
-        "softplus",
-        "tanh",
-    ]
-)
-"""Operations of the functions that go back position by position."""
-POOLS: Final = frozenset(
-    [
-        "adaptive_max_pool2d",
-        "adaptive_max_pool3d",
-        "max_pool2d_with_indices",
-        "max_pool3d_with_indices",
-    ]
-)
 ACTIVATIONS: Final = {
     "_prelu_kernel",
     "celu",
