@@ -232,52 +232,18 @@ _WITHOUT_UNITS: Final = {
 }
 """Name -> long name."""
 
-_WITH_INTERVAL: Final = {
-    "accuracy",
-    "advantage",
-    "area",
-    "area_difference",
-    "bits_per_spike",
-    "bits_per_spike_glm",
-    "bits_per_spike_ln",
-    "ceiling",
-    "chance_uniqueness",
-    "components",
-    "concept_curve_area",
-    "contribution",
-    "difference",
-    "distance",
-    "edge_contribution",
-    "edge_influence",
-    "hoyer",
-    "influence",
-    "lead",
-    "localisation_difference",
-    "mean_accuracy",
-    "mean_concept_curve",
-    "mean_energy_inside",
-    "mean_label_change",
-    "mean_localisation",
-    "mean_normalized_accuracy",
-    "mean_pointing",
-    "median",
-    "median_correlation",
-    "mode_difference",
-    "off_target_ratio",
-    "participation_ratio",
-    "pearson",
-    "ranking_difference",
-    "replacement",
-    "separation",
-    "separation_difference",
-    "sign_correlation",
-    "signal_explained",
-    "signal_explained_glm",
-    "signal_explained_ln",
-    "spearman",
-    "through_concepts",
-    "uniqueness",
-}
+_WITH_INTERVAL: Final = frozenset(
+    """
+    accuracy advantage area area_difference bits_per_spike bits_per_spike_glm bits_per_spike_ln
+    ceiling chance_uniqueness components concept_curve_area contribution difference distance
+    edge_contribution edge_influence hoyer influence lead localisation_difference mean_accuracy
+    mean_concept_curve mean_energy_inside mean_label_change mean_localisation
+    mean_normalized_accuracy mean_pointing median median_correlation mode_difference
+    off_target_ratio participation_ratio pearson ranking_difference replacement separation
+    separation_difference sign_correlation signal_explained signal_explained_glm
+    signal_explained_ln spearman through_concepts uniqueness
+    """.split()
+)
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 
 _TERMS: Final = {
