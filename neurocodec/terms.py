@@ -232,8 +232,7 @@ _WITHOUT_UNITS: Final = {
 }
 """Name -> long name."""
 
-_WITH_INTERVAL: Final = frozenset(
-    """
+_WITH_INTERVAL: Final = """
     accuracy advantage area area_difference bits_per_spike bits_per_spike_glm bits_per_spike_ln
     ceiling chance_uniqueness components concept_curve_area contribution difference distance
     edge_contribution edge_influence hoyer influence lead localisation_difference mean_accuracy
@@ -242,8 +241,7 @@ _WITH_INTERVAL: Final = frozenset(
     off_target_ratio participation_ratio pearson ranking_difference replacement separation
     separation_difference sign_correlation signal_explained signal_explained_glm
     signal_explained_ln spearman through_concepts uniqueness
-    """.split()
-)
+"""
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 
 _TERMS: Final = {
@@ -333,6 +331,6 @@ VARIABLES: Final = {
     **{
         f"{name}_interval": Term(f"{name}_interval", f"{term.long_name}, interval", term.units)
         for name, term in _TERMS.items()
-        if name in _WITH_INTERVAL
+        if name in _WITH_INTERVAL.split()
     },
 }
