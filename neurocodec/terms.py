@@ -83,6 +83,9 @@ _WITHOUT_UNITS: Final = {
     "second_weight": "weight of a hidden unit in a feature",
     "loss_train": "loss on training rows",
     "matched_cosine": "cosine of a mode with that of all other fits",
+    "n_nodes": "number of concept vectors at some position of a sample",
+    "node": "concept vector that is scaled alone, -1 for none",
+    "median_correlation": "median over samples of a correlation",
     "n_clusters": "number of clusters",
     "nearest_cosine": "largest cosine with another alive mode",
     "pairwise_replicated": "part of the modes of a fit that another fit has",
@@ -107,6 +110,8 @@ _WITHOUT_UNITS: Final = {
     "steps": "steps along the path from baseline to sample",
     "top_channel": "channels with the largest weights in a mode",
     "top_sign": "signs of the channels with the largest weights in a mode",
+    "target_mode": "concept vector of the target",
+    "target_place": "place in the flattened maps where a target is read",
     "temporal": "temporal component of a receptive field, of norm 1",
     "polarity": "ON or OFF",
     "orientation_index": "orientation index: 0 round, 1 a grating",
@@ -188,6 +193,22 @@ _WITHOUT_UNITS: Final = {
     "row": "row of a place in the grid of an atlas",
     "column": "column of a place in the grid of an atlas",
     "picture": "image as people see it, from 0 (black) to 1",
+    "example_picture": "what the image of a vector shows around its effective field",
+    "cosine": "cosine of a vector with a concept vector",
+    "control_rank": "rank of a contribution among those of control vectors, 1 for the largest",
+    "n_controls": "number of control vectors",
+    "influence": "share of the answer that goes through a node, over all paths",
+    "edge_influence": "share of the answer that goes through an edge, over all paths",
+    "edge_completeness_error": "what sums of edges miss of the change of their targets",
+    "edge_share": "size of an edge over that of all edges into its target",
+    "carried": "whether a node is one of the few that carry most of a layer's influence",
+    "shown": "whether a node is one of a category's in the graph",
+    "shared": "whether a node is one that all categories have",
+    "active_images": "part of the images in which a node contributes",
+    "through_concepts": "part of what reaches a layer that goes through its concept vectors",
+    "followed_share": "part of what goes through concept vectors that is followed further back",
+    "shown_share": "part of what goes through concept vectors that is in the graph",
+    "replacement": "part of what is followed to its end that ends in the first layer's vectors",
 }
 """Name -> long name."""
 
@@ -196,7 +217,8 @@ _WITH_INTERVAL: Final = (
     "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
     "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
     "mean_pointing localisation_difference mode_difference distance bits_per_spike "
-    "bits_per_spike_ln"
+    "bits_per_spike_ln contribution edge_contribution influence edge_influence through_concepts "
+    "replacement median_correlation"
 )
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 
@@ -215,6 +237,8 @@ _TERMS: Final = {
             Term("converged", "whether the completeness error met the tolerance"),
             Term("dictionary", "channels of a contribution mode"),
             Term("distance", "mean distance of summed contributions from the target"),
+            Term("effective_field", "part of a vector that a pixel made", v.DIMENSIONLESS),
+            Term("field_box", "edges of the square around a field, in context", v.PIXEL),
             Term("excitation", "sum of the contributions of a layer that raise the target"),
             Term("excitation_map", "excitation by a position, summed over channels"),
             Term("firing_rate", "firing rate", v.HERTZ),
@@ -228,12 +252,15 @@ _TERMS: Final = {
             Term("inhibition", "size of the contributions of a layer that lower the target"),
             Term("inhibition_map", "inhibition by a position, summed over channels"),
             Term("irf", "instantaneous receptive field"),
+            Term("measured_change", "change of the target where loadings are scaled"),
+            Term("predicted_change", "change of the target that contributions add up to"),
             Term("mean_rate", "mean firing rate", v.HERTZ),
             Term("membrane_potential", "membrane potential"),
             Term("norm", "norm of the contributions of a layer"),
             Term("offset", "what is added to loadings times dictionary"),
             Term("rank_score", "number that stimuli are ranked by, the largest first"),
             Term("recorded_firing_rate", "recorded firing rate", v.HERTZ),
+            Term("residual_contribution", "contribution of what concept vectors leave of a layer"),
             Term("response", "output of the network"),
             Term("spatial", "spatial component of a receptive field"),
             Term("sta", "spike-triggered average"),
@@ -266,6 +293,8 @@ _TERMS: Final = {
             Term("random_target", "target with pixels replaced in random order"),
             Term("random_curve_area", "area under the curve of a random order"),
             Term("mode_contribution", "contribution of the channels of a mode"),
+            Term("concept_map", "loading of a concept vector at a position"),
+            Term("edge_contribution", "contribution of a concept vector to one of a later layer"),
         )
     },
 }

@@ -6,6 +6,7 @@
 - `cells`: figures of cells: which modes they go with, and their clusters
 - `combinations`: figures of combinations of modes: the fields of cells while they are active
   (CODEC fig. 8D)
+- `concept_graphs`: which concept vectors make which
 - `fields`: figures of receptive fields: a map in space and a time course, one field or a grid of
   them
 - `fitting`: how well fitted models predict held-out responses
@@ -36,6 +37,7 @@ from neurocodec.plotting.attribution import plot_completeness, plot_contribution
 from neurocodec.plotting.categories import plot_concept_scores
 from neurocodec.plotting.cells import plot_dendrogram, plot_mode_correlation, plot_silhouette
 from neurocodec.plotting.combinations import plot_combinations
+from neurocodec.plotting.concept_graphs import plot_concept_graph
 from neurocodec.plotting.fields import plot_field, plot_fields
 from neurocodec.plotting.fitting import plot_fit
 from neurocodec.plotting.interneurons import (
@@ -80,6 +82,7 @@ __all__ = [
     "plot_class_perturbation",
     "plot_combinations",
     "plot_completeness",
+    "plot_concept_graph",
     "plot_concept_scores",
     "plot_contributions",
     "plot_dendrogram",

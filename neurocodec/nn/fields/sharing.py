@@ -364,7 +364,7 @@ class _Back(torch.autograd.Function):
         axis = ctx.unit.axis
         relevance = (result * given[0]).sum(axis, keepdim=True)
         vector = value - ctx.unit.shift
-        size = vector.square().sum(axis, keepdim=True)
+        size = torch.linalg.vector_norm(vector, dim=axis, keepdim=True).square_()
         return vector.mul_(relevance.mul_(_inverse(size))), None, None
 
 
