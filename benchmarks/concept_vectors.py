@@ -295,7 +295,7 @@ def large(arguments: argparse.Namespace) -> None:
     told("directions", spent)
     centers, spent = seconds(partial(bisecting, units, arguments.vectors, seed=0, overwrite=True))
     told(f"{len(centers.centers)} vectors", spent)
-    some = (x - x.mean(0))[: arguments.scored]
+    some = x[: arguments.scored] - x.mean(0)
     _, spent = seconds(lambda: pursuit(some, centers.centers, 12))
     told(f"codes of {len(some)} rows", spent)
 
