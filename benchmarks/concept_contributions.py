@@ -3,7 +3,7 @@
     python benchmarks/concept_contributions.py complete [--images 16] [--network cifar]
     python benchmarks/concept_contributions.py speed --images 64
     python benchmarks/concept_contributions.py memory
-    python benchmarks/concept_contributions.py interventions --images 200 --draws 24 [--network cifar]
+    python benchmarks/concept_contributions.py interventions --images 200 [--network cifar]
 
 Needs the weights and images of `shared/weights-and-images.md`: `--weights` is the folder of its
 `get_networks.py`, `--photos` the folder of photographs, `--resnets` that of the CIFAR ResNets.
@@ -224,8 +224,8 @@ def interventions(options: argparse.Namespace) -> None:
     """Predicted and measured changes."""
     fits = Fits(options)
     net, shown = fits.net, fits.shown
-    for source, target in PAIRS[options.network]:
-        call = {**fits.call(source, target), "draws": options.draws}
+    for source, target in PAIRS[options.network][options.first :]:
+        call = {**fits.call(source, target), "draws": options.draws, "batch_size": 10}
         call["out"] = fits.folder / f"{source}-{target}-{len(shown)}-{options.draws}.nc"
         seconds, found = clocked(lambda call=call: nc.concept_interventions(net, shown, **call))
         print(f"{source} -> {target}, {len(shown)} images, {seconds:.0f} s", flush=True)
@@ -255,7 +255,8 @@ def main() -> None:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--network", choices=PAIRS, default="cifar")
     parser.add_argument("--images", type=int, default=16)
-    parser.add_argument("--draws", type=int, default=32)
+    parser.add_argument("--first", type=int, default=0, help="pair that interventions begin with")
+    parser.add_argument("--draws", type=int, default=16)
     parser.add_argument("--cache", type=Path, default=Path("concepts"))
     shared = Path("../shared/data")
     parser.add_argument("--weights", type=Path, default=Path("../networks"))
