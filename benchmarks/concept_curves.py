@@ -134,9 +134,10 @@ def between(options: argparse.Namespace) -> None:
     start = time.process_time()
     source = vectors_of(options, options.source, options.vectors)
     target = vectors_of(options, options.target, options.vectors)
-    names = (options.source, options.target, options.vectors, options.images)
+    rankings = options.rankings.split(",") if options.rankings else None
+    names = (options.source, options.target, options.vectors, options.images, *(rankings or ()))
     out = options.cache / f"layers-{'-'.join(map(str, names))}.nc"
-    call = {"source": source, "target": target, "batch_size": 10, "out": out}
+    call = {"source": source, "target": target, "batch_size": 10, "rankings": rankings, "out": out}
     found = nc.concept_curve(net, images, progress=False, **call)
     spent = time.process_time() - start
     facts = {"source": options.source, "target": options.target, "vectors": options.vectors}
@@ -194,6 +195,7 @@ def main() -> None:
     parser.add_argument("--source", default="layer3.1")
     parser.add_argument("--target", default="layer3.5")
     parser.add_argument("--vectors", default="bisecting", help="or kmeans, exemplars, random")
+    parser.add_argument("--rankings", default="", help="of layers, by commas; all where empty")
     parser.add_argument("--active", type=int, default=12, help="vectors of a position")
     parser.add_argument("--scale", default="logits", help="or probability, of the contributions")
     parser.add_argument("--network", default="resnet18")
