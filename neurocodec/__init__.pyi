@@ -73,6 +73,9 @@ from neurocodec.concept_graphs.contributions import (
     concept_contributions as concept_contributions,
 )
 from neurocodec.concept_graphs.curve import concept_curve as concept_curve
+from neurocodec.concept_graphs.interventions import (
+    concept_interventions as concept_interventions,
+)
 
 # What the network answers, and which hidden units made it answer so.
 from neurocodec.engine.respond import respond as respond

@@ -89,6 +89,9 @@ _WITHOUT_UNITS: Final = {
     "second_weight": "weight of a hidden unit in a feature",
     "loss_train": "loss on training rows",
     "matched_cosine": "cosine of a mode with that of all other fits",
+    "n_nodes": "number of concept vectors at some position of a sample",
+    "node": "concept vector that is scaled alone, -1 for none",
+    "median_correlation": "median over samples of a correlation",
     "n_clusters": "number of clusters",
     "nearest_cosine": "largest cosine with another alive mode",
     "pairwise_replicated": "part of the modes of a fit that another fit has",
@@ -204,7 +207,8 @@ _WITH_INTERVAL: Final = (
     "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
     "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
     "mean_pointing localisation_difference mode_difference distance bits_per_spike "
-    "bits_per_spike_ln mean_concept_curve concept_curve_area separation lead"
+    "bits_per_spike_ln mean_concept_curve concept_curve_area separation lead "
+    "median_correlation"
 )
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 
@@ -238,6 +242,8 @@ _TERMS: Final = {
             Term("inhibition", "size of the contributions of a layer that lower the target"),
             Term("inhibition_map", "inhibition by a position, summed over channels"),
             Term("irf", "instantaneous receptive field"),
+            Term("measured_change", "change of the target where loadings are scaled"),
+            Term("predicted_change", "change of the target that contributions add up to"),
             Term("mean_rate", "mean firing rate", v.HERTZ),
             Term("membrane_potential", "membrane potential"),
             Term("norm", "norm of the contributions of a layer"),

@@ -2,6 +2,7 @@
 
 - `contributions`: `nc.concept_contributions`
 - `curve`: `nc.concept_curve`
+- `interventions`: `nc.concept_interventions`
 """
 
-__all__ = ["contributions", "curve"]
+__all__ = ["contributions", "curve", "interventions"]

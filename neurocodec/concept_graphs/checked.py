@@ -20,11 +20,13 @@ from neurocodec.rows.origin import source_of
 class Vectors:
     """Concept vectors of a layer of a network."""
 
+    what: str  # source or target
     layer: str
     rows: NDArray[np.float32]  # (mode, channel), of length 1
     offset: NDArray[np.float32]
     modes: tuple[Any, ...]  # their labels
     coder: Any  # `ConceptVectors.coder`
+    weights: str  # fingerprint of the network that they were fitted to; empty where not known
 
     @classmethod
     def of(cls, what: str, given: Any, net: Network) -> Self:
@@ -41,16 +43,9 @@ class Vectors:
         if layer not in net.layers:
             raise unknown_name(f"layer of the {what}'s", layer, net.layers)
         origin = source_of(dict(provenance(dictionary).get("contributions") or {}))
-        here, there = net.weights_sha256, origin.get("weights_sha256", "")
-        if there and here != there:
-            raise InputError(
-                came=f"{what} of a network with the weights {there[:12]}, for one with {here[:12]}",
-                expected="concept vectors of the network that they are used with",
-                hint=f"{what}=nc.ConceptVectors().fit(nc.point_vectors(net, images, {layer!r}))",
-            )
         modes = tuple(np.asarray(dictionary[v.MODE]).tolist())
         rows, offset = np.asarray(dictionary), np.asarray(given.offset)
-        return cls(layer, rows, offset, modes, given.coder)
+        return cls(what, layer, rows, offset, modes, given.coder, origin.get("weights_sha256", ""))
 
     def __len__(self) -> int:
         return len(self.modes)
@@ -60,12 +55,19 @@ class Vectors:
         """What tells them from others."""
         return {"layer": self.layer, "sha256": fingerprint(self.rows, self.offset)}
 
-    def require_channels(self, what: str, channels: int) -> None:
-        """Refuse vectors that have another length than the layer."""
+    def require_of(self, weights: str, channels: int) -> None:
+        """Refuse vectors of a network with other weights, or of another length than the layer."""
+        hint = f"{self.what}=nc.ConceptVectors().fit(nc.point_vectors(net, images, {self.layer!r}))"
+        if self.weights and self.weights != weights:
+            raise InputError(
+                came=f"{self.what} of a network with the weights {self.weights[:12]}, for one with"
+                f" {weights[:12]}",
+                expected="concept vectors of the network that they are used with",
+                hint=hint,
+            )
         if self.rows.shape[1] != channels:
             raise InputError(
-                came=f"{what} of {self.rows.shape[1]} channels for layer {self.layer!r}",
+                came=f"{self.what} of {self.rows.shape[1]} channels for layer {self.layer!r}",
                 expected=f"one number for each of its {channels} channels",
-                hint=f"{what}=nc.ConceptVectors().fit(nc.point_vectors(net, images, "
-                f"{self.layer!r}))",
+                hint=hint,
             )

@@ -6,38 +6,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
 import xarray as xr
 
 from neurocodec import arguments
-from neurocodec.attribution.plan import require_one
-from neurocodec.concept_graphs.checked import Vectors
-from neurocodec.concept_graphs.plan import GIG, METHODS, STRONGEST, SUM, At, ConceptPlan, Settings
+from neurocodec.concept_graphs.plan import ConceptPlan
+from neurocodec.concept_graphs.settings import GIG, STRONGEST, TOLERANCE, Pair
 from neurocodec.engine.distributed import run_distributed
 from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples
-from neurocodec.errors import InputError, unknown_name, warn
+from neurocodec.errors import warn
+from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
-from neurocodec.nn.attribution.concepts import Steps
 from neurocodec.nn.attribution.target import Target
 
 if TYPE_CHECKING:
     from distributed import Client
 
-TOLERANCE: Final = 0.02
-"""Of the change of a target, that sums may miss with ``steps="auto"``."""
-MOST_STEPS: Final = 128
 MISSED_SHARE: Final = 0.05
 """Of the targets: from here on lines that were not fine enough are warned of."""
-SOLVERS: Final = ("omp", "lasso", "lasso_refit")
 
 
 def concept_contributions(
     net: Network,
     stimulus: xr.DataArray,
     *,
-    source: Any,
-    target: Any,
+    source: ConceptVectors,
+    target: ConceptVectors | Target,
     at: Literal["strongest", "sum"] | Sequence[int] | int = STRONGEST,
     method: Literal["gig", "actgrad"] = GIG,
     steps: int | Literal["auto"] = "auto",
@@ -107,7 +101,8 @@ def concept_contributions(
         - `target` (sample, ...): at the end of the line,
         - `completeness_error` (sample, ...): sum of the contributions minus the change of the
           target from the offset on,
-        - `steps`, `converged` (sample, ...): nodes, and whether that is at most 2 % of the change,
+        - `steps`, `converged` (sample, ...) of ``method="gig"``: nodes, and whether that error is
+          at most 2 % of the change,
         - `active` (sample, mode): whether a mode is at some position of the sample,
         - `target_mode` (sample, rank): which the strongest are; `target_place` (sample, ...):
           where in the flattened maps they are read.
@@ -126,32 +121,32 @@ def concept_contributions(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import torch
     >>> import neurocodec as nc
+    >>> conv, read = torch.nn.Conv2d(1, 4, 3), torch.nn.Linear(64, 3)
+    >>> module = torch.nn.Sequential(conv, torch.nn.ReLU(), torch.nn.Flatten(), read)
+    >>> net = nc.Network(module, layers={"maps": "0"})
+    >>> values = np.random.default_rng(0).normal(size=(8, 1, 6, 6)).astype("float32")
+    >>> images = xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
+    >>> rows = nc.point_vectors(net, images, "maps", per_image=4, progress=False)
+    >>> vectors = nc.ConceptVectors(vectors=6, active=2).fit(rows)
+    >>> found = nc.concept_contributions(net, images, source=vectors, target=nc.targets.Output(2),
+    ...                                  steps=16, progress=False)
+    >>> found.contribution.dims, found.residual_contribution.dims
+    (('stimulus', 'mode'), ('stimulus',))
     """
     placed = require_network(net).on(device if client is None else None)
     size = arguments.batch_size(batch_size)
-    chosen = Vectors.of("source", source, net)
-    aim = target if isinstance(target, Target) else Vectors.of("target", target, net)
-    require_one(aim)
-    require_later(chosen, aim)
-    settings = Settings(
-        method=arguments.one_of("method", method, METHODS),
-        at=_at(at),
-        steps=steps_of(steps),
-        tolerance=TOLERANCE,
-        most=MOST_STEPS,
-        residual=arguments.flag("residual", residual),
-        active=active_of(active, chosen),
-        solver=arguments.one_of("solver", solver, SOLVERS),
-        targets=targets_of(targets, aim),
-    )
+    pair = Pair.of(source, target, net)
+    options: dict[str, Any] = {"method": method, "at": at, "steps": steps, "residual": residual}
+    options |= {"targets": targets, "active": active, "solver": solver}
     plan = ConceptPlan(
         net=placed,
         samples=Samples.of(net, stimulus, stream=True),
-        layers=net.select_layers([chosen.layer]),
-        source=chosen,
-        target=aim,
-        settings=settings,
+        layers=net.select_layers([pair.source.layer]),
+        pair=pair,
+        settings=pair.settings(options),
     )
     if client is None:
         with Run.opened(plan, size, workers, progress=progress, out=out) as run:
@@ -159,87 +154,9 @@ def concept_contributions(
     else:
         tree = run_distributed(plan, out, client, batch_size=size, device=device, progress=progress)
     found = tree.to_dataset()
-    if settings.steps == "auto" and settings.method == GIG:
+    if steps == "auto" and method == GIG:
         _warn_of_steps(found)
     return found
-
-
-def require_later(source: Vectors, target: Vectors | Target) -> None:
-    """Refuse a target of the same layer."""
-    if source.layer == target.layer:
-        raise InputError(
-            came=f"source and target of the same layer {source.layer!r}",
-            expected="a target of a later layer, or of the outputs",
-            hint="target=nc.targets.Output(0)",
-        )
-
-
-def _at(value: Any) -> At:
-    if isinstance(value, str):
-        if value not in (STRONGEST, SUM):
-            raise unknown_name("position", value, (STRONGEST, SUM))
-        return value
-    several = [value] if arguments.is_whole(value) else value
-    try:
-        return tuple(arguments.whole("at", x, 0) for x in several)
-    except (TypeError, InputError):
-        raise InputError(
-            came=f"at={value!r}",
-            expected="'strongest', 'sum', or a position from 0",
-            hint="at='strongest'",
-        ) from None
-
-
-def steps_of(value: Any) -> Steps:
-    """Nodes of a line, or "auto"."""
-    if isinstance(value, str) and value == "auto":
-        return "auto"
-    return arguments.whole("steps", value, hint="steps='auto'")
-
-
-def active_of(value: Any, source: Vectors) -> int:
-    """Concept vectors of a position, at most."""
-    found = arguments.whole("active", source.coder.active if value is None else value)
-    most = min(source.rows.shape)
-    if found > most:
-        raise InputError(
-            came=f"active={found} of {len(source)} concept vectors of {source.rows.shape[1]}"
-            " channels",
-            expected=f"at most {most}: more do not make an activation better",
-            hint=f"active={most}",
-        )
-    return found
-
-
-def targets_of(value: Any, target: Vectors | Target) -> int | tuple[int, ...] | None:
-    """The strongest so many of each sample, places of some, or None for all."""
-    if value is None:
-        return None
-    if isinstance(target, Target):
-        raise InputError(
-            came=f"targets={value!r} of {type(target).__name__}, which is one number",
-            expected="None, or concept vectors as a target",
-            hint="targets=None",
-        )
-    if arguments.is_whole(value):
-        found = arguments.whole("targets", value, hint="targets=5")
-        if found > len(target):
-            raise InputError(
-                came=f"the {found} strongest of {len(target)} concept vectors",
-                expected="no more than there are",
-                hint=f"targets={len(target)}",
-            )
-        return found
-    wanted = arguments.several("targets", value, "modes of the target", hint="targets=5")
-    wanted = [x.item() if isinstance(x, np.generic) else x for x in wanted]
-    if not wanted or len({*wanted}) < len(wanted):
-        raise InputError(
-            came=f"targets={wanted}", expected="modes, each once, at least one", hint="targets=5"
-        )
-    for mode in wanted:
-        if mode not in target.modes:
-            raise unknown_name("mode of the target", mode, target.modes)
-    return tuple(target.modes.index(mode) for mode in wanted)
 
 
 def _warn_of_steps(found: xr.Dataset) -> None:

@@ -15,15 +15,6 @@ from scipy.integrate import trapezoid
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.concept_graphs.checked import Vectors
-from neurocodec.concept_graphs.contributions import (
-    MOST_STEPS,
-    SOLVERS,
-    TOLERANCE,
-    active_of,
-    require_later,
-    steps_of,
-    targets_of,
-)
 from neurocodec.concept_graphs.curve_plan import (
     KINDS,
     OF_LAYERS,
@@ -33,7 +24,7 @@ from neurocodec.concept_graphs.curve_plan import (
     Kind,
     Ranking,
 )
-from neurocodec.concept_graphs.plan import GIG, STRONGEST, Settings
+from neurocodec.concept_graphs.settings import STRONGEST, Pair
 from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError
@@ -156,35 +147,24 @@ def concept_curve(
     placed = require_network(net).on(device)
     size = arguments.batch_size(batch_size)
     draws, confidence = arguments.interval(bootstrap, confidence)
-    chosen = Vectors.of("source", source, net)
-    aim = _class_target(target) if isinstance(target, Target) else Vectors.of("target", target, net)
-    require_later(chosen, aim)
+    aim = _class_target(target) if isinstance(target, Target) else target
+    pair = Pair.of(source, aim, net)
     curve = Curve(
         kinds=_names("kind", kind, KINDS),
-        rankings=_rankings(rankings, chosen, aim),
+        rankings=_rankings(rankings, pair.source, pair.target),
         active=arguments.one_of("of", of, COUNTED) == "active",
         points=arguments.whole("points", points, 2, hint="points=20"),
         seed=arguments.whole("seed", seed, 0, hint="seed=0"),
     )
     count = arguments.whole("targets", targets, hint="targets=5")
-    settings = Settings(
-        method=GIG,
-        at=STRONGEST,
-        steps=steps_of(steps),
-        tolerance=TOLERANCE,
-        most=MOST_STEPS,
-        residual=arguments.flag("residual", residual, hint="residual=True"),
-        active=active_of(active, chosen),
-        solver=arguments.one_of("solver", solver, SOLVERS),
-        targets=None if isinstance(aim, Target) else targets_of(count, aim),
-    )
+    options = {"at": STRONGEST, "steps": steps, "residual": residual, "active": active}
+    options |= {"solver": solver, "targets": None if isinstance(aim, Target) else count}
     plan = CurvePlan(
         net=placed,
         samples=Samples.of(placed, images, stream=True),
-        layers=placed.select_layers([chosen.layer]),
-        source=chosen,
-        target=aim,
-        settings=settings,
+        layers=placed.select_layers([pair.source.layer]),
+        pair=pair,
+        settings=pair.settings(options),
         curve=curve,
     )
     with Run.opened(plan, size, workers, progress=progress, out=out) as run:

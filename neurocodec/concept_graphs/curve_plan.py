@@ -22,8 +22,14 @@ from neurocodec.engine.session import Session
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled, plain, stamp
 from neurocodec.nn.arrays import tensor_of
-from neurocodec.nn.attribution.concepts import END, Line, contributions
-from neurocodec.nn.attribution.readings import Projections, Reading, strongest
+from neurocodec.nn.attribution.concepts import (
+    END,
+    Line,
+    Projections,
+    Reading,
+    contributions,
+    strongest,
+)
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.targets import Output
 from neurocodec.nn.capture.prefix import Batch

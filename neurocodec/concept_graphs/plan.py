@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from neurocodec import vocabulary as v
 from neurocodec.attribution.plan import EXTRAS, require_finite_target, require_finite_values
 from neurocodec.concept_graphs.checked import Vectors
+from neurocodec.concept_graphs.settings import ACTGRAD, GIG, STRONGEST, SUM, At, Pair, Settings
 from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.session import Session, some_of
 from neurocodec.errors import InputError, warn
@@ -27,38 +28,22 @@ from neurocodec.nn.attribution.concepts import (
     Codes,
     Found,
     Line,
-    Steps,
+    Projections,
+    Reading,
+    Scalar,
     by_position,
     contributions,
     laid,
+    strongest,
+    summed,
 )
-from neurocodec.nn.attribution.readings import Projections, Reading, Scalar, strongest, summed
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch
 
-At: TypeAlias = str | tuple[int, ...]
-STRONGEST: Final = "strongest"
-SUM: Final = "sum"
-GIG: Final = "gig"
-ACTGRAD: Final = "actgrad"
-METHODS: Final = (GIG, ACTGRAD)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How contributions are computed."""
-
-    method: str
-    at: At
-    steps: Steps
-    tolerance: float
-    most: int  # steps
-    residual: bool
-    active: int
-    solver: str
-    targets: int | tuple[int, ...] | None  # the strongest so many of a sample; places; all
+UNITLESS: Final = {*EXTRAS, v.ACTIVE, v.TARGET_MODE, v.TARGET_PLACE}
+"""Variables that are not in units of the target."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +52,18 @@ class ConceptPlan(Plan):
 
     what: ClassVar[str] = "concepts"
 
-    source: Vectors
-    target: Vectors | Target
+    pair: Pair
     settings: Settings
+
+    @property
+    def source(self) -> Vectors:
+        """Whose contributions are computed."""
+        return self.pair.source
+
+    @property
+    def target(self) -> Vectors | Target:
+        """What they contribute to."""
+        return self.pair.target
 
     @property
     def read(self) -> str | None:
@@ -90,9 +84,14 @@ class ConceptPlan(Plan):
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What identifies the run, for its provenance and for the check before it is resumed."""
+        return plain(self.asked_for)
+
+    @property
+    def asked_for(self) -> dict[str, Any]:
+        """Network, concept vectors, settings and data."""
         target = self.target
         known = target.facts if isinstance(target, Vectors) else {"parameters": target}
-        facts = {
+        return {
             **self.of_network,
             "layers": self.layers,
             "source": self.source.facts,
@@ -100,7 +99,6 @@ class ConceptPlan(Plan):
             "settings": self.settings,
             "data_sha256": self.samples.sha256,
         }
-        return plain(facts)
 
     @property
     def asked(self) -> Mapping[str, Any]:
@@ -116,11 +114,12 @@ class ConceptPlan(Plan):
                 came=f"layer {source!r} as the source of {read or 'the outputs'!r}, which it does"
                 " not reach",
                 expected="a source before its target",
-                hint="nc.concept_contributions(net, images, source=target, target=source)",
+                hint="source=target, target=source",
             )
-        self.source.require_channels("source", session.channels(source))
-        if isinstance(self.target, Vectors):
-            self.target.require_channels("target", session.channels(self.target.layer))
+        for vectors in (self.source, self.target):
+            if isinstance(vectors, Vectors):
+                channels = session.channels(vectors.layer)
+                vectors.require_of(session.facts["weights_sha256"], channels)
         if flow.passes_by(source, read):
             warn(
                 f"something goes around layer {source!r} to the target: contributions explain what"
@@ -130,10 +129,14 @@ class ConceptPlan(Plan):
         target = self.target
         if isinstance(target, Target):
             target = target.bind(session.outputs)
-        concepts = Concepts(self.told(session), 0, session.capture, part, target, done)
+        concepts = self.made(session, part, target)
         concepts.answers()  # a place that the layer does not have, before anything long
         size = session.bytes_per_sample + concepts.held(done.hidden[source][:1])
-        return Concepts(concepts.plan, size, session.capture, part, target, done)
+        return replace(concepts, bytes_per_sample=size)
+
+    def made(self, session: Session, part: Part, target: Vectors | Target) -> Concepts:
+        """What computes a batch."""
+        return Concepts(self.told(session), 0, session.capture, part, target, session.traced.done)
 
 
 @dataclass(frozen=True)
@@ -177,19 +180,24 @@ class Concepts(Bound):
     def rows(self, batch: Batch, into: Arrays) -> Arrays:
         """Compute one batch; of every vector only its sum over positions leaves the device."""
         del into
-        with torch.no_grad():
-            done = self._reach(batch.x)
-            hidden, read = done.hidden[self.plan.source.layer], self._read(done)
-            reading, told = self._reading(read)
-            line = self._line(batch.x, hidden)
+        line, reading, told = self.prepared(batch)
         own = self.plan.settings
         nodes = END if own.method == ACTGRAD else own.steps
         found = contributions(line, reading, steps=nodes, tolerance=own.tolerance, most=own.most)
-        require_finite_target(found.target, batch.first)
-        require_finite_values(found.values, self.plan.source.layer, batch.first)
-        active = torch.zeros(len(hidden), line.codes.count, dtype=torch.bool, device=hidden.device)
-        active.scatter_(1, line.codes.modes, True)  # noqa: FBT003 - what is written
-        return {**self._named(found, active), **told}
+        self.require_finite(found, batch.first)
+        return {**self._named(found, line.codes.active), **told}
+
+    def prepared(self, batch: Batch) -> tuple[Line, Reading, Arrays]:
+        """Lines of a batch, what is read along them, and what the result tells of that."""
+        with torch.no_grad():
+            done = self._reach(batch.x)
+            reading, told = self._reading(self._read(done))
+            return self._line(batch.x, done.hidden[self.plan.source.layer]), reading, told
+
+    def require_finite(self, found: Found, first: int) -> None:
+        """Refuse numbers that are none, naming the sample."""
+        require_finite_target(found.target, first)
+        require_finite_values(found.values, self.plan.source.layer, first)
 
     def _reach(self, x: Tensor) -> Pass:
         if self.plan.read is None:
@@ -245,8 +253,9 @@ class Concepts(Bound):
             v.CONTRIBUTION: found.values[..., :-1].movedim(1, 2),
             v.TARGET: found.target,
             v.COMPLETENESS_ERROR: (found.total - found.change).to(kind),
-            **dict(zip(EXTRAS, (found.steps, found.converged), strict=True)),
         }
+        if self.plan.settings.method == GIG:
+            named |= zip(EXTRAS, (found.steps, found.converged), strict=True)
         if self.plan.settings.residual:
             named[v.RESIDUAL_CONTRIBUTION] = found.values[..., -1]
         if isinstance(self.target, Target):
@@ -267,18 +276,32 @@ class Concepts(Bound):
         dims: dict[str, Any] = {}
         if name in (v.CONTRIBUTION, v.ACTIVE):
             dims[v.MODE] = list(self.plan.source.modes)
+        if name != v.ACTIVE:
+            dims |= self.target_dims(values)
+        if name == v.TARGET_MODE:
+            values = self.target_labels[values]
+        units = None if name in UNITLESS else self.units
+        return labelled(values, (self.plan.samples.dim, *dims), dims, name=name, units=units)
+
+    @property
+    def units(self) -> str | None:
+        """Of the target."""
+        return self.target.units if isinstance(self.target, Target) else None
+
+    @property
+    def target_labels(self) -> NDArray[Any]:
+        """Modes of the target."""
+        return np.asarray(self.target.modes if isinstance(self.target, Vectors) else ())
+
+    def target_dims(self, values: NDArray[Any]) -> dict[str, Any]:
+        """The last dim of values of several targets."""
         asked = self.plan.settings.targets
-        if isinstance(self.target, Vectors) and name != v.ACTIVE:
-            labels = np.asarray(self.target.modes)
-            if name == v.TARGET_MODE:
-                values = labels[values]
-            if isinstance(asked, int):
-                dims[v.RANK] = np.arange(values.shape[-1])
-            else:
-                dims[v.TARGET_MODE] = labels if asked is None else labels[list(asked)]
-        units = self.target.units if isinstance(self.target, Target) else None
-        told = units if name in (v.CONTRIBUTION, v.RESIDUAL_CONTRIBUTION, v.TARGET) else None
-        return labelled(values, (self.plan.samples.dim, *dims), dims, name=name, units=told)
+        if isinstance(self.target, Target):
+            return {}
+        if isinstance(asked, int):
+            return {v.RANK: np.arange(values.shape[-1])}
+        labels = self.target_labels
+        return {v.TARGET_MODE: labels if asked is None else labels[list(asked)]}
 
 
 def _codes(source: Vectors, rows: Tensor, active: int, solver: str) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ __all__ = [
     "Mahalanobis",
     "Margin",
     "Output",
+    "Probability",
     "Sum",
     "Surprisal",
     "Target",
@@ -86,6 +87,36 @@ class Output(Target):
                 hint="target.bind(net.outputs)",
             )
         return outputs[..., self.which]
+
+
+@dataclass(frozen=True)
+class Probability(Target):
+    """Probability of one category, where the outputs are logits: exp y / sum exp y.
+
+    It saturates: where it is near 1, no hidden unit makes it larger. Its logit is `Output`.
+
+    Parameters
+    ----------
+    which
+        Its name, or its position from 0 (negative from the end).
+
+    Examples
+    --------
+    >>> Probability("b").bind(["a", "b"])(torch.zeros(1, 2))
+    tensor([0.5000])
+    """
+
+    units: ClassVar[str] = "1"
+
+    which: str | int
+
+    def bind(self, names: Sequence[str]) -> Probability:
+        """Turn the name into a position."""
+        return Probability(Output(self.which).bind(names).which)
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Softmax, at the output."""
+        return Output(self.which)(outputs.softmax(-1))
 
 
 @dataclass(frozen=True)

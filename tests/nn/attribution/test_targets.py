@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.special
 import torch
 import xarray as xr
 from scipy.stats import entropy, multivariate_normal
@@ -29,6 +30,15 @@ def test_top_k_of_probabilities_is_scipys_softmax():
     p = np.exp(OUTPUTS.numpy()) / np.exp(OUTPUTS.numpy()).sum(1, keepdims=True)
     found = targets.TopK(2, of="probability")(OUTPUTS)
     np.testing.assert_allclose(found, np.sort(p, axis=1)[:, 1:].sum(1), rtol=1e-6)
+
+
+def test_a_probability_is_scipys_softmax():
+    expected = scipy.special.softmax(OUTPUTS.numpy(), axis=1)[:, 1]
+    for which in ("b", 1, -2):
+        found = targets.Probability(which).bind(["a", "b", "c"])(OUTPUTS)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    with pytest.raises(UnknownNameError, match="no output 'd'"):
+        targets.Probability("d").bind(["a", "b", "c"])
 
 
 def test_entropy_is_that_of_scipy_in_bits():
