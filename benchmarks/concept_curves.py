@@ -2,11 +2,12 @@
 
     python benchmarks/concept_curves.py draw
     python benchmarks/concept_curves.py class --images 200 [--vectors exemplars] [--active 12]
-    python benchmarks/concept_curves.py layers --source layer3.1 --target layer3.5 --images 40
-    python benchmarks/concept_curves.py shares --network resnet18 --layer layer3.1 --images 16
+    python benchmarks/concept_curves.py layers --source layer3.1 --target layer3.5 --images 20
+    python benchmarks/concept_curves.py shares --network resnet18 --layer layer3.1 --images 8
 
 Needs the weights, CIFAR-10 and the photographs of `shared/weights-and-images.md`, as
-`benchmarks/tension.py` does. Concept vectors are of 1,000 training images, 8 positions of each, curves of test images.
+`benchmarks/tension.py` does. Concept vectors are of 1,000 training images, 8 positions of each,
+curves of test images.
 
 draw: vectors of training images, of all layers, drawn by their contribution.
 
