@@ -2,13 +2,14 @@
 
     python benchmarks/concept_curves.py draw
     python benchmarks/concept_curves.py class --images 200 [--vectors exemplars] [--active 12]
-    python benchmarks/concept_curves.py layers --source layer3.1 --target layer3.5 --images 40
-    python benchmarks/concept_curves.py shares --network resnet18 --layer layer3.1 --images 16
+    python benchmarks/concept_curves.py layers --source layer3.1 --target layer3.5 --images 20
+    python benchmarks/concept_curves.py shares --network resnet18 --layer layer3.1 --images 8
 
 Needs the weights, CIFAR-10 and the photographs of `shared/weights-and-images.md`, as
-`benchmarks/tension.py` does. Concept vectors are of 3,200 training images, curves of test images.
+`benchmarks/tension.py` does. Concept vectors are of 1,000 training images, 8 positions of each,
+curves of test images.
 
-draw: one vector of each training image, of all layers.
+draw: vectors of training images, of all layers, drawn by their contribution.
 
 class: ResNet-56 of CIFAR-10, vectors of `--source`, the class that the network finds; areas of
 accuracy and of probability, with 95 % intervals over images.
@@ -39,8 +40,8 @@ from neurocodec.engine.session import opened
 from neurocodec.nn.fields.sharing import Sharing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-FITTED = 3200
-"""Training images that vectors are of, one from each."""
+FITTED, EACH = 1000, 8
+"""Training images that vectors are of, and how many of each."""
 LAYERS = ("layer2.4", "layer3.1", "layer3.4", "layer3.5")
 
 
@@ -105,7 +106,8 @@ def draw(options: argparse.Namespace) -> None:
     """Vectors of training images, into a file; a run that was stopped goes on."""
     net, _ = cifar(options, *LAYERS)
     file, images = options.cache / "points.nc", training_images(options)
-    nc.point_vectors(net, images, [*LAYERS], out=file, batch_size=32, progress=False)
+    call = {"per_image": EACH, "batch_size": 25, "progress": False}
+    nc.point_vectors(net, images, [*LAYERS], out=file, **call)
 
 
 def of_class(options: argparse.Namespace) -> None:
@@ -133,9 +135,10 @@ def between(options: argparse.Namespace) -> None:
     start = time.process_time()
     source = vectors_of(options, options.source, options.vectors)
     target = vectors_of(options, options.target, options.vectors)
-    names = (options.source, options.target, options.vectors, options.images)
+    rankings = options.rankings.split(",") if options.rankings else None
+    names = (options.source, options.target, options.vectors, options.images, *(rankings or ()))
     out = options.cache / f"layers-{'-'.join(map(str, names))}.nc"
-    call = {"source": source, "target": target, "batch_size": 5, "out": out}
+    call = {"source": source, "target": target, "batch_size": 10, "rankings": rankings, "out": out}
     found = nc.concept_curve(net, images, progress=False, **call)
     spent = time.process_time() - start
     facts = {"source": options.source, "target": options.target, "vectors": options.vectors}
@@ -193,6 +196,7 @@ def main() -> None:
     parser.add_argument("--source", default="layer3.1")
     parser.add_argument("--target", default="layer3.5")
     parser.add_argument("--vectors", default="bisecting", help="or kmeans, exemplars, random")
+    parser.add_argument("--rankings", default="", help="of layers, by commas; all where empty")
     parser.add_argument("--active", type=int, default=12, help="vectors of a position")
     parser.add_argument("--scale", default="logits", help="or probability, of the contributions")
     parser.add_argument("--network", default="resnet18")

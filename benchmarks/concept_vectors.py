@@ -4,12 +4,12 @@
     python benchmarks/concept_vectors.py table --cache FOLDER --out table.jsonl --most 4096
     python benchmarks/concept_vectors.py codes --cache FOLDER --layer layer3.0
     python benchmarks/concept_vectors.py clusters --cache FOLDER --layer layer3.0
+    python benchmarks/concept_vectors.py stability --cache FOLDER --layer layer3.0
     python benchmarks/concept_vectors.py speed --channels 256 --vectors 2048
     python benchmarks/concept_vectors.py large
 
 Needs the weights and photographs of `shared/weights-and-images.md`: `--weights` is the folder of
-its `get_networks.py`, `--photos` the folder of photographs. Seconds are CPU seconds;
-`large` has those of a clock beside them.
+its `get_networks.py`, `--photos` the folder of photographs. Seconds are CPU seconds.
 
 draw: vectors of the sum before the last ReLU of eight blocks of ResNet-50 v1, drawn by their
 contribution to the top logit; of photographs that are fitted, and of others, of which positions
@@ -26,9 +26,11 @@ row (the path of least angles), and on average (one penalty for all rows, coordi
 
 clusters: mean 1 - cosine to the nearest of so many vectors, and seconds, against scikit-learn.
 
+stability: how many vectors come back from four other seeds, and from shuffled rows.
+
 speed: milliseconds a row of OMP against scikit-learn's, and of the Lasso, on made rows.
 
-large: 50,000 made rows of 2,048 channels, 16,384 vectors; seconds and peak memory.
+large: 50,000 made rows of 2,048 channels, 16,384 vectors; seconds and peak memory, by stage.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,7 @@ import neurocodec as nc
 from neurocodec.kernels.bisecting import bisecting
 from neurocodec.kernels.pursuit import pursuit
 from neurocodec.kernels.spherical import nearest_center, spherical_kmeans, unit_rows
+from neurocodec.modes.concept_vectors.finding import directions
 
 PAPER = {
     "layer1.1": (0.3651, 0.9947),
@@ -71,6 +75,7 @@ PAPER = {
 PER_CHANNEL = 8
 HELD = {"contribution": "held-contribution.nc", "uniform": "held-uniform.nc"}
 FITTED = "fitted.nc"
+WORDS = ("draw", "table", "codes", "clusters", "stability", "speed", "large")
 
 
 def resnet50(weights: Path) -> torch.nn.Module:
@@ -241,6 +246,19 @@ def clusterings(x: NDArray[Any], count: int, seed: int) -> Iterator[tuple[str, C
     yield "exemplars", lambda: x[place]
 
 
+def stability(arguments: argparse.Namespace) -> None:
+    """Vectors that come back, by method."""
+    fitted = rows(arguments.cache, FITTED, arguments.layer)
+    for method in arguments.methods:
+        vectors = nc.ConceptVectors(method, vectors=arguments.vectors, validation=0.0).fit(fitted)
+        for cosine in (0.7, 0.9):
+            told = nc.concept_stability(vectors, fitted, cosine=cosine, progress=False)
+            found = {n: round(float(told[n]), 4) for n in told if not told[n].ndim}
+            median = round(float(told.stability.median()), 4), round(float(told.chance.median()), 4)
+            line = {"layer": arguments.layer, "method": method, "cosine": cosine}
+            print(json.dumps({**line, **found, "median stability, chance": median}), flush=True)
+
+
 def made_rows(count: int, channels: int, parts: int) -> NDArray[np.float32]:
     """Sums of a few of many directions, and noise."""
     random = np.random.default_rng(0)
@@ -270,22 +288,32 @@ def speed(arguments: argparse.Namespace) -> None:
 
 
 def large(arguments: argparse.Namespace) -> None:
-    """Seconds and peak memory of the largest layer of the paper."""
+    """Seconds and peak memory of the largest layer of the paper, stage by stage."""
     x = made_rows(arguments.rows, arguments.channels, 1024)
-    data = xr.DataArray(x, dims=("vector", "channel"))
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    vectors = nc.ConceptVectors(vectors=arguments.vectors)
-    vectors, spent = seconds(lambda: vectors.fit(data))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    line = {"clock": time.perf_counter() - started, "seconds": spent, "r2": vectors.r2}
-    print(json.dumps({**line, "peak_gb": peak / 2**20, "before_gb": before / 2**20}))
+    told("rows", 0.0)
+    units, spent = seconds(lambda: directions(x - x.mean(0)))
+    told("directions", spent)
+    centers, spent = seconds(partial(bisecting, units, arguments.vectors, seed=0))
+    told(f"{len(centers.centers)} vectors", spent)
+    some = (x - x.mean(0))[: arguments.scored]
+    _, spent = seconds(lambda: pursuit(some, centers.centers, 12))
+    told(f"codes of {len(some)} rows", spent)
+
+
+def told(stage: str, spent: float) -> None:
+    """Print a stage with its CPU seconds and the peak memory so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        json.dumps({"stage": stage, "seconds": round(spent, 1), "peak_gb": round(peak, 2)}),
+        flush=True,
+    )
 
 
 def parser() -> argparse.ArgumentParser:
     """Words of the command line."""
     made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     shared = Path("../shared")
-    made.add_argument("what", choices=["draw", "table", "codes", "clusters", "speed", "large"])
+    made.add_argument("what", choices=WORDS)
     made.add_argument("--weights", type=Path, default=shared / "networks")
     made.add_argument("--photos", type=Path, default=shared / "data/photos-ccby")
     made.add_argument("--cache", type=Path, default=Path("concept-vectors"))

@@ -60,9 +60,7 @@ def plot_concept_curve(found: xr.Dataset, *, title: str = "") -> Figure:
         own = found.sel({v.OUTCOME: outcome})
         for ax, kind in zip(axes, kinds, strict=False):
             _curves(ax, own.sel({v.KIND: kind}), colors, str(outcome))
-            style.tidy(
-                ax, TITLES[str(kind)], xlabel="part of the active vectors", ylabel=str(outcome)
-            )
+            style.tidy(ax, TITLES[str(kind)], xlabel="part of the vectors", ylabel=str(outcome))
         if both:
             _separations(axes[-1], own, colors)
     style.legend_outside(figure, grid[0, 0])

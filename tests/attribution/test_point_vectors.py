@@ -4,6 +4,7 @@ import torch
 import xarray as xr
 from networks import Tokens, images, seeded
 from residual import residual, residual_network
+from stored_images import stored_images, write_images
 
 import neurocodec as nc
 from neurocodec.attribution.points import Points, drawn
@@ -133,6 +134,22 @@ def test_a_run_that_was_killed_gives_the_same(tmp_path, monkeypatch, end):
     xr.testing.assert_identical(again.load(), whole)
     with pytest.raises(StorageError, match="seed was 0, is 1"):
         nc.point_vectors(net, pictures(), ["one", "pre"], seed=1, out=out, **options)
+
+
+@pytest.mark.parametrize("out", [None, "run.nc", "run.zarr"])
+def test_broken_images_are_left_out_and_shift_nothing(tmp_path, out):
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 3)
+    )
+    net = nc.Network(module.eval(), layers={"pre": nc.Layer("1", at="input")})
+    options = {"per_image": 2, "batch_size": 2, "progress": False, "workers": 0}
+    files = write_images(tmp_path / "images", 5)
+    whole = nc.point_vectors(net, stored_images(files), "pre", **options)
+    files[1].write_bytes(b"no image")
+    place = None if out is None else tmp_path / out
+    found = nc.point_vectors(net, stored_images(files, "skip"), "pre", out=place, **options)
+    expected = whole[whole.stimulus != 1]
+    xr.testing.assert_allclose(found.load().drop_attrs(), expected.drop_attrs())
 
 
 def test_concept_vectors_know_their_layer_and_its_maps(tmp_path):

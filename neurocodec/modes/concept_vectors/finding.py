@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from hashlib import blake2b
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ _OF_ROWS: Final = ("bisecting", "kmeans", "exemplars")
 
 
 class Found(NamedTuple):
-    """Unit vectors, and the rows that are nearest to each."""
+    """Unit vectors, and the rows of each: of its cluster, or those that are nearest to it."""
 
     vectors: NDArray[np.float32]  # (mode, channel)
     size: NDArray[np.intp]  # (mode,), rows
@@ -40,7 +41,7 @@ def directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def found(rows: NDArray[np.float32], count: int, by: By, seed: int) -> Found:
     """So many unit vectors for rows of length 1."""
-    random = np.random.default_rng(seed)
+    random, clusters = np.random.default_rng(seed), None
     if by in _OF_ROWS:
         first = _different(rows)
         _require_enough(len(first), count, len(rows))
@@ -49,12 +50,13 @@ def found(rows: NDArray[np.float32], count: int, by: By, seed: int) -> Found:
         vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
     elif by == "exemplars":
         vectors = rows[np.sort(random.permutation(first)[:count])]
-    elif by == "kmeans":
-        vectors = np.asarray(spherical_kmeans(rows, count, seed=seed).centers, np.float32)
     else:
-        vectors = np.asarray(bisecting(rows, count, seed=seed).centers, np.float32)
+        split = bisecting if by == "bisecting" else spherical_kmeans
+        clusters = split(rows, count, seed=seed)
+        vectors = np.asarray(clusters.centers, np.float32)
         _require_enough(len(vectors), count, len(rows))
-    nearest, cosine = nearest_center(rows, vectors)
+    own = (clusters.nearest, clusters.cosine) if clusters else nearest_center(rows, vectors)
+    nearest, cosine = own
     size = np.bincount(nearest, minlength=len(vectors))
     mean = np.bincount(nearest, cosine, len(vectors)) / np.maximum(size, 1)
     return Found(vectors, size, np.where(size > 0, mean, np.nan))
@@ -62,9 +64,9 @@ def found(rows: NDArray[np.float32], count: int, by: By, seed: int) -> Found:
 
 def _different(rows: NDArray[np.float32]) -> NDArray[np.intp]:
     """Place of the first of all rows that are the same."""
-    known = dict[Any, int]()
-    for place, row in enumerate(rows):
-        known.setdefault(row.tobytes(), place)
+    known = dict[bytes, int]()
+    for place, row in enumerate(np.ascontiguousarray(rows)):
+        known.setdefault(blake2b(row.data, digest_size=16).digest(), place)
     return np.array([*known.values()], np.intp)
 
 

@@ -33,6 +33,17 @@ def given(data: Data, layer: str | None = None) -> Iterator[tuple[xr.DataArray, 
 
 
 def _array_of(data: Any, layer: str | None) -> tuple[xr.DataArray, dict[str, Any]]:
+    array, origin = _found(data, layer)
+    if origin.get("reduce") == "channel":
+        raise InputError(
+            came="activations that are summed over positions",
+            expected="those of each position",
+            hint="nc.contributions(..., reduce='none')",
+        )
+    return array, origin
+
+
+def _found(data: Any, layer: str | None) -> tuple[xr.DataArray, dict[str, Any]]:
     if isinstance(data, xr.DataTree) and v.ACTIVATION not in data.data_vars:
         data = _layer_of(data, layer)
     elif layer is not None and getattr(data, "name", None) != layer:
@@ -73,7 +84,7 @@ def _layer_of(tree: xr.DataTree, layer: str | None) -> xr.DataTree:
         raise InputError(
             came=f"a tree of the layers {names}",
             expected="one layer: vectors of two layers have no channels in common",
-            hint=f"fit(rows[{names[0]!r}])" if names else "nc.point_vectors(net, images, 'layer')",
+            hint=f"rows[{names[0]!r}]" if names else "nc.point_vectors(net, images, 'layer')",
         )
     if layer not in names:
         raise unknown_name("layer", layer, names)
@@ -105,9 +116,9 @@ def require_real(array: xr.DataArray) -> None:
         )
 
 
-def images_of(rows: xr.DataArray) -> Any:
-    """Number of the image of each vector; a vector of its own where they do not say."""
+def samples_of(rows: xr.DataArray) -> tuple[Any, bool]:
+    """Number of the sample of each vector, its own where they do not say; and if of a movie."""
     for name in v.SAMPLE_DIMS:
         if name in rows.coords and rows[name].dims == (v.VECTOR,):
-            return np.unique(rows[name].values, return_inverse=True)[1]
-    return np.arange(len(rows))
+            return np.unique(rows[name].values, return_inverse=True)[1], name == v.TIME
+    return np.arange(len(rows)), False

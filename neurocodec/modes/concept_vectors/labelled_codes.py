@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -63,12 +65,30 @@ class _Job:
 
     def __init__(self, vectors: Vectors, maps: xr.DataArray, solver: Solver, active: int) -> None:
         self.vectors, self.maps, self.solver, self.active = vectors, maps, solver, active
-        self.size = len(maps)
-        self.block = max(1, BLOCK // max(1, int(np.prod(maps.shape[1:-1]))))
+        self.dim = _sample_dim(maps)
+        self.places = [d for d in map(str, maps.dims) if d not in {self.dim, v.CHANNEL}]
+        self.size = maps.sizes[self.dim]
+        self.block = max(1, BLOCK // max(1, math.prod(maps.sizes[d] for d in self.places)))
+        self.mark = self._mark()
+
+    def part(self, start: int, stop: int) -> xr.DataArray:
+        """Some samples, in memory, their channels last."""
+        some = self.maps.isel({self.dim: slice(start, stop)})
+        return some.transpose(self.dim, *self.places, v.CHANNEL)
+
+    def _mark(self) -> str:
+        """Fingerprint of the maps, read block by block, so that those of a file need not fit."""
+        coords = [f"{n} {c.dims}" for n, c in self.maps.coords.items()]
+        values = [np.asarray(c.values) for c in self.maps.coords.values()]
+        digest = hashlib.sha256(labels.fingerprint(repr(coords), *values).encode())
+        for start in range(0, self.size, self.block):
+            some = self.part(start, min(start + self.block, self.size))
+            digest.update(np.ascontiguousarray(some.values).data.cast("B"))
+        return digest.hexdigest()
 
     def rows(self, start: int, stop: int) -> Arrays:
         """Codes of some samples."""
-        some = self.maps[start:stop]
+        some = self.part(start, stop)
         labels.require_finite(some, "maps", start)
         flat = np.asarray(some.values).reshape(-1, some.shape[-1])
         values, index = self.vectors.coder.codes(flat, self.active, self.solver)
@@ -79,12 +99,12 @@ class _Job:
             v.LOADING_MODE: index.astype(kind).reshape(shape),
         }
 
-    def facts(self, data: str) -> dict[str, Any]:
-        known = self.vectors.facts("transform", data=data)
+    def facts(self) -> dict[str, Any]:
+        known = self.vectors.facts("transform", data=self.mark)
         return {**known, "solver": self.solver, "active": self.active}
 
-    def label(self, arrays: Arrays, data: str) -> xr.Dataset:
-        dims = (*map(str, self.maps.dims[:-1]), v.SLOT)
+    def label(self, arrays: Arrays) -> xr.Dataset:
+        dims = (self.dim, *self.places, v.SLOT)
         coords = _coords_without(self.maps, v.CHANNEL)
         labels.require_free_names(coords, (v.LOADING, v.LOADING_MODE, v.SLOT), "the maps")
         coords[v.SLOT] = xr.Variable(v.SLOT, np.arange(self.active))
@@ -95,7 +115,7 @@ class _Job:
                 for name, x in arrays.items()
             }
         )
-        return labels.stamp(found, **self.facts(data))
+        return labels.stamp(found, **self.facts())
 
     def in_memory(self) -> xr.Dataset:
         """All codes."""
@@ -104,36 +124,27 @@ class _Job:
             for start in range(0, max(self.size, 1), self.block)
         ]
         arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-        return self.label(arrays, labels.fingerprint(self.maps))
+        return self.label(arrays)
 
     def streamed(self, out: str | PathLike[str]) -> xr.Dataset:
         """Codes in a file; goes on where an earlier call stopped."""
-        data = labels.fingerprint(self.maps)
         walk = Walk()
         walk.visit("modes", (self.vectors.coder.atoms, self.vectors.coder.start))
         with storage.RunWriter(
-            out, facts=labels.plain(self.facts(data)), size=self.size, identity=Identity(walk.data)
+            out, facts=labels.plain(self.facts()), size=self.size, identity=Identity(walk.data)
         ) as run:
             for part in run.missing(self.block):
                 run.write(part.start, self.rows(part.start, part.stop))
             one = self.rows(0, 1)
             empty = {n: np.broadcast_to(x[0], (self.size, *x.shape[1:])) for n, x in one.items()}
-            tree = run.finish(xr.DataTree(self.label(empty, data)))
+            tree = run.finish(xr.DataTree(self.label(empty)))
         return tree.to_dataset()
 
 
 def _require_maps(array: xr.DataArray, atoms: xr.DataArray) -> xr.DataArray:
-    """Maps with the channels last and the samples first, and the channels that were fitted."""
+    """Maps of samples, with the channels that were fitted."""
     require_real(array)
-    dims = tuple(map(str, array.dims))
-    samples = [d for d in (*v.SAMPLE_DIMS, v.VECTOR) if d in dims]
-    if v.CHANNEL not in dims or len(samples) != 1 or v.MODE in dims:
-        raise InputError(
-            came=f"maps with dims {dims} and shape {array.shape}",
-            expected="('stimulus', 'channel', 'y', 'x'), with tokens or without positions, or"
-            " ('vector', 'channel')",
-            hint="maps.rename(old_name='channel')",
-        )
+    _sample_dim(array)
     if array.sizes[v.CHANNEL] != atoms.sizes[v.CHANNEL]:
         raise InputError(
             came=f"maps of {array.sizes[v.CHANNEL]} channels, for vectors of"
@@ -148,7 +159,20 @@ def _require_maps(array: xr.DataArray, atoms: xr.DataArray) -> xr.DataArray:
             expected="the same 'channel' in the same order",
             hint="maps.sel(channel=vectors.dictionary.channel)",
         )
-    return array.transpose(samples[0], ..., v.CHANNEL)
+    return array
+
+
+def _sample_dim(array: xr.DataArray) -> str:
+    dims = tuple(map(str, array.dims))
+    samples = [d for d in (*v.SAMPLE_DIMS, v.VECTOR) if d in dims]
+    if v.CHANNEL not in dims or len(samples) != 1 or v.MODE in dims:
+        raise InputError(
+            came=f"maps with dims {dims} and shape {array.shape}",
+            expected="('stimulus', 'channel', 'y', 'x'), with tokens or without positions, or"
+            " ('vector', 'channel')",
+            hint="maps.rename(old_name='channel')",
+        )
+    return samples[0]
 
 
 def _coords_without(data: xr.DataArray | xr.Dataset, dim: str) -> dict[str, Any]:

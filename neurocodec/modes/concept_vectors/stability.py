@@ -59,9 +59,9 @@ def concept_stability(
         Per vector: `matched_cosine` (fit, mode), with the nearest vector of each further fit;
         `stability`, its median over fits; `chance`, the largest cosine with any vector of shuffled
         rows; `above_chance`, whether it is at least `cosine`, and above chance. In all
-        `replicated_share`, `found_in_shuffled_share` and `above_chance_share` of the vectors that
-        are nearest to more than one row, and `single_share`, the part that are not: a row that is
-        a vector by itself is found in each fit to the same rows, which says nothing.
+        `replicated_share`, `found_in_shuffled_share` and `above_chance_share` of the vectors of
+        clusters of more than one row, and `single_share`, the part of the others: a row that is a
+        vector by itself is found in each fit to the same rows, which says nothing.
 
     Raises
     ------

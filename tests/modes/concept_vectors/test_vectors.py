@@ -210,6 +210,33 @@ def test_the_summary_is_of_rows_that_were_held_out():
     np.testing.assert_allclose(measured, expected, rtol=1e-3, atol=1e-6)
 
 
+def test_maps_of_a_file_are_read_block_by_block(vectors, tmp_path, monkeypatch):
+    nc.save(maps_of(6), tmp_path / "maps.zarr")
+    monkeypatch.setattr(labelled_codes, "BLOCK", 40)
+    seen, part = [], labelled_codes._Job.part
+
+    def counted(self, start, stop):
+        seen.append(stop - start)
+        return part(self, start, stop)
+
+    monkeypatch.setattr(labelled_codes._Job, "part", counted)
+    xr.testing.assert_identical(vectors.transform(tmp_path / "maps.zarr"), whole_codes(vectors))
+    assert max(seen[:6]) <= 2
+
+
+def whole_codes(vectors):
+    return vectors.transform(maps_of(6))
+
+
+def test_pieces_of_a_movie_are_held_out():
+    rows = planted().rename(stimulus="time").assign_coords(time=("vector", np.arange(180) / 10))
+    found = nc.ConceptVectors("exemplars", vectors=90, active=2, validation=0.5).fit(rows)
+    left = (rows - found.offset).values
+    units = left / np.linalg.norm(left, axis=1, keepdims=True)
+    kept = (units @ found.dictionary.values.T).max(1) > 1 - 1e-6
+    assert np.abs(np.diff(kept.astype(int))).sum() < 30  # single rows would change sides 90 times
+
+
 def test_dense_loadings_make_rows_too(vectors):
     loads = np.zeros((2, 18))
     loads[0, 4], loads[1, 7] = 2, -1
@@ -227,6 +254,7 @@ def test_rows_that_are_the_offset_are_told_of():
 REPEATED = xr.DataArray(np.repeat(np.eye(4), 5, 0), dims=("vector", "channel"))
 
 
+@pytest.mark.filterwarnings("ignore:.*are the offset itself")
 @pytest.mark.parametrize(
     ("settings", "rows", "message"),
     [
@@ -249,6 +277,8 @@ REPEATED = xr.DataArray(np.repeat(np.eye(4), 5, 0), dims=("vector", "channel"))
         ({"center": "batch_norm"}, planted(), "without the network"),
         ({}, xr.DataTree.from_dict({"a": xr.Dataset(), "b": xr.Dataset()}), r"\['a', 'b'\]"),
         ({}, xr.Dataset({"other": 1}), r"\['other'\]"),
+        ({}, planted() * 0 + 3, "4 concept vectors of 0 vectors"),
+        ({}, nc.labels.stamp(planted(), "nc.contributions", reduce="channel"), "summed over"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(settings, rows, message):
