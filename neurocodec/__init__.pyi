@@ -74,6 +74,7 @@ from neurocodec.cells.tuning import tuning as tuning
 from neurocodec.concept_graphs.contributions import (
     concept_contributions as concept_contributions,
 )
+from neurocodec.concept_graphs.curve import concept_curve as concept_curve
 from neurocodec.concept_graphs.examples import concept_examples as concept_examples
 from neurocodec.concept_graphs.exports import export_graph as export_graph
 from neurocodec.concept_graphs.graph import concept_graph as concept_graph

@@ -21,6 +21,12 @@ _WITHOUT_UNITS: Final = {
     "above_chance": "whether a mode is stable, no accident, and unlike those of shuffled rows",
     "above_chance_share": "part of the consensus modes that are above chance",
     "accuracy": "part of the images that are classified rightly",
+    "active_count": "number of concept vectors with a loading at some position",
+    "concept_curve": "outcome with a part of the concept vectors in the layer",
+    "mean_concept_curve": "the same, mean over images",
+    "concept_curve_area": "area under the curve of concept vectors put in or taken out",
+    "separation": "area of insertion minus that of deletion",
+    "lead": "separation by the first ranking minus that by another",
     "accuracy_draw": "accuracy in one draw",
     "area": "area between off-target and target curves",
     "area_difference": "area minus that of the first ranking",
@@ -217,8 +223,8 @@ _WITH_INTERVAL: Final = (
     "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
     "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
     "mean_pointing localisation_difference mode_difference distance bits_per_spike "
-    "bits_per_spike_ln contribution edge_contribution influence edge_influence through_concepts "
-    "replacement median_correlation"
+    "bits_per_spike_ln mean_concept_curve concept_curve_area separation lead contribution "
+    "edge_contribution influence edge_influence through_concepts replacement median_correlation"
 )
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 

@@ -1,6 +1,7 @@
 """Which concept vectors of a layer make which of a later one, and whether that is true.
 
 - `contributions`: `nc.concept_contributions`
+- `curve`: `nc.concept_curve`
 - `examples`: what concept vectors stand for, in pictures
 - `exports`: a graph as CSV, GraphML and JSON
 - `graph`: `nc.concept_graph`
@@ -8,4 +9,12 @@
 - `tables`: what a graph holds
 """
 
-__all__ = ["contributions", "examples", "exports", "graph", "interventions", "tables"]
+__all__ = [
+    "contributions",
+    "curve",
+    "examples",
+    "exports",
+    "graph",
+    "interventions",
+    "tables",
+]

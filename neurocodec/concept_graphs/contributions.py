@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import xarray as xr
 
@@ -121,12 +121,25 @@ def concept_contributions(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import torch
     >>> import neurocodec as nc
+    >>> conv, read = torch.nn.Conv2d(1, 4, 3), torch.nn.Linear(64, 3)
+    >>> module = torch.nn.Sequential(conv, torch.nn.ReLU(), torch.nn.Flatten(), read)
+    >>> net = nc.Network(module, layers={"maps": "0"})
+    >>> values = np.random.default_rng(0).normal(size=(8, 1, 6, 6)).astype("float32")
+    >>> images = xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
+    >>> rows = nc.point_vectors(net, images, "maps", per_image=4, progress=False)
+    >>> vectors = nc.ConceptVectors(vectors=6, active=2).fit(rows)
+    >>> found = nc.concept_contributions(net, images, source=vectors, target=nc.targets.Output(2),
+    ...                                  steps=16, progress=False)
+    >>> found.contribution.dims, found.residual_contribution.dims
+    (('stimulus', 'mode'), ('stimulus',))
     """
     placed = require_network(net).on(device if client is None else None)
     size = arguments.batch_size(batch_size)
     pair = Pair.of(source, target, net)
-    options = {"method": method, "at": at, "steps": steps, "residual": residual}
+    options: dict[str, Any] = {"method": method, "at": at, "steps": steps, "residual": residual}
     options |= {"targets": targets, "active": active, "solver": solver}
     plan = ConceptPlan(
         net=placed,

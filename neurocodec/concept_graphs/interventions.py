@@ -21,7 +21,7 @@ from neurocodec.errors import InputError
 from neurocodec.kernels.correlation import unit_columns
 from neurocodec.kernels.intervals import interval
 from neurocodec.kernels.resampling import bootstrap_rows
-from neurocodec.labels import labelled
+from neurocodec.labels import labelled, provenance, stamp
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.target import Target
@@ -112,7 +112,19 @@ def concept_interventions(
 
     Examples
     --------
+    >>> import torch
     >>> import neurocodec as nc
+    >>> conv, read = torch.nn.Conv2d(1, 4, 3), torch.nn.Linear(64, 3)
+    >>> module = torch.nn.Sequential(conv, torch.nn.ReLU(), torch.nn.Flatten(), read)
+    >>> net = nc.Network(module, layers={"maps": "0"})
+    >>> values = np.random.default_rng(0).normal(size=(8, 1, 6, 6)).astype("float32")
+    >>> images = xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
+    >>> rows = nc.point_vectors(net, images, "maps", per_image=4, progress=False)
+    >>> vectors = nc.ConceptVectors(vectors=6, active=2).fit(rows)
+    >>> told = nc.concept_interventions(net, images, source=vectors, target=nc.targets.Output(2),
+    ...                                 fractions=0, draws=3, progress=False)
+    >>> told.median_correlation.dims, told.graph.values.tolist()
+    (('graph', 'fraction'), ['gig', 'actgrad', 'random'])
     """
     placed = require_network(net).on(device if client is None else None)
     size = arguments.batch_size(batch_size)
@@ -138,7 +150,10 @@ def concept_interventions(
             tree = run.result(out)
     else:
         tree = run_distributed(plan, out, client, batch_size=size, device=device, progress=progress)
-    return _with_correlations(tree.to_dataset(), bootstrap, confidence, drawn.seed)
+    found = _with_correlations(tree.to_dataset(), bootstrap, confidence, drawn.seed)
+    facts = {**provenance(found), "bootstrap": bootstrap, "confidence": confidence}
+    facts.pop("function")
+    return stamp(found, "nc.concept_interventions", **facts)
 
 
 def _numbers(name: str, given: Any, expected: str, fits: Any) -> tuple[float, ...]:
@@ -163,13 +178,12 @@ def _with_correlations(
     sample = str(measured.dims[0])
     each = each.mean([d for d in each.dims if d not in (sample, v.GRAPH, v.FRACTION)])
     dims = (v.GRAPH, v.FRACTION)
-    coords = {d: each[d] for d in dims}
+    coords: dict[str, Any] = {d: each[d] for d in dims}
     median, ends = medians(each.transpose(sample, *dims).values, bootstrap, confidence, seed)
     name = v.MEDIAN_CORRELATION
     found[name] = labelled(median, dims, coords, name=name)
-    coords = {**coords, v.BOUND: list(v.BOUNDS)}
-    name = f"{name}_interval"
-    found[name] = labelled(np.moveaxis(ends, 0, -1), (*dims, v.BOUND), coords, name=name)
+    name, known = f"{name}_interval", {**coords, v.BOUND: list(v.BOUNDS)}
+    found[name] = labelled(np.moveaxis(ends, 0, -1), (*dims, v.BOUND), known, name=name)
     return found
 
 
@@ -187,7 +201,7 @@ def _correlated(measured: xr.DataArray, predicted: xr.DataArray) -> xr.DataArray
         a, b = (np.where(there, x, np.where(there, x, 0).sum(0) / there.sum(0)) for x in (a, b))
         products = unit_columns(a, 0) * unit_columns(b, 0)
         values = np.where(there.sum(0) >= FEWEST, products.sum(0), np.nan)
-    coords = {d: predicted[d] for d in kept if d in predicted.coords}
+    coords = {str(d): predicted[d] for d in kept if d in predicted.coords}
     dims = tuple(map(str, kept))
     return labelled(values.reshape(shape), dims, coords, name=v.CORRELATION)
 

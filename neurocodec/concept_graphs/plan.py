@@ -28,11 +28,15 @@ from neurocodec.nn.attribution.concepts import (
     Codes,
     Found,
     Line,
+    Projections,
+    Reading,
+    Scalar,
     by_position,
     contributions,
     laid,
+    strongest,
+    summed,
 )
-from neurocodec.nn.attribution.readings import Projections, Reading, Scalar, strongest, summed
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.layer import Layer

@@ -20,8 +20,7 @@ from neurocodec.engine.plan import Arrays
 from neurocodec.engine.session import Session
 from neurocodec.labels import labelled, plain, stamp
 from neurocodec.nn.attribution.between_layers import Part
-from neurocodec.nn.attribution.concepts import END, Found, Line, contributions
-from neurocodec.nn.attribution.readings import Reading
+from neurocodec.nn.attribution.concepts import END, Found, Line, Reading, contributions
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.prefix import Batch
 
@@ -101,8 +100,10 @@ class Interventions(Concepts):
         del into
         line, reading, told = self.prepared(batch)
         own, drawn = self.plan.settings, self.plan.drawn
-        options = {"tolerance": own.tolerance, "most": own.most}
-        found = [contributions(line, reading, steps=n, **options) for n in (own.steps, END)]
+        found = [
+            contributions(line, reading, steps=nodes, tolerance=own.tolerance, most=own.most)
+            for nodes in (own.steps, END)
+        ]
         for one in found:
             self.require_finite(one, batch.first)
         active = line.codes.active.cpu().numpy()

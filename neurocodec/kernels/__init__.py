@@ -13,6 +13,7 @@
   principal axes
 - `explained`: what predicted rates explain of responses: of the variance that repeats share, of
   every spike
+- `field_boxes`: the box of pixels that holds most of a field, along each axis alone
 - `field_regression`: regression of fields on a few variables, from the inner products of the
   fields alone
 - `field_shape`: shape of receptive fields: centre, size, orientation, surround, and the time
@@ -54,6 +55,7 @@ __all__ = [
     "coverage",
     "dimensionality",
     "explained",
+    "field_boxes",
     "field_regression",
     "field_shape",
     "intervals",

@@ -175,7 +175,7 @@ def test_all_targets_by_channels_are_each_target_alone(at, monkeypatch):
 
 
 def test_a_place_with_many_targets_takes_no_more_passes_than_channels():
-    from neurocodec.nn.attribution.readings import Projections
+    from neurocodec.nn.attribution.concepts import Projections
 
     vectors = torch.randn(9, 4)
     wanted = torch.arange(9).expand(2, 9)

@@ -1,6 +1,8 @@
 """Which hidden units made a number: targets, methods, passes along a path.
 
 - `between_layers`: the part of a network between a layer and what a target reads
+- `concepts`: what concept vectors of a layer contribute to what comes later, on a line from their
+  offset
 - `features`: directions in a hidden layer, one or many, as targets
 - `integration`: integrated gradients in hidden layers: line integrals of dy/dh dh (CODEC eq.
   9-18)
@@ -16,6 +18,7 @@
 
 __all__ = [
     "between_layers",
+    "concepts",
     "features",
     "integration",
     "method",

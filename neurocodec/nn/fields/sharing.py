@@ -34,14 +34,32 @@ from neurocodec.nn.capture.flow import Flow, Step
 from neurocodec.nn.capture.hooks import NONLINEARITIES, Capture, gradients
 from neurocodec.nn.capture.tracing import close
 
-ACTIVATIONS: Final = frozenset(
-    "_prelu_kernel celu clamp_min elu gelu hardsigmoid hardswish hardtanh leaky_relu mish relu"
-    " rrelu_with_noise selu sigmoid silu softplus tanh".split()
-)
+ACTIVATIONS: Final = {
+    "_prelu_kernel",
+    "celu",
+    "clamp_min",
+    "elu",
+    "gelu",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "mish",
+    "relu",
+    "rrelu_with_noise",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "tanh",
+}
 """Operations of the functions that go back position by position."""
-POOLS: Final = frozenset(
-    "adaptive_max_pool2d adaptive_max_pool3d max_pool2d_with_indices max_pool3d_with_indices".split()
-)
+POOLS: Final = {
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "max_pool2d_with_indices",
+    "max_pool3d_with_indices",
+}
 """Operations that go back to the pixel that has won."""
 _POOLED: Final = frozenset(
     getattr(place, f"{kind}max_pool{n}d{end}")
@@ -87,9 +105,11 @@ class Sharing:
         require_known(flow, end)
         require_seen(capture, end, x[:1])
         found = _at_zero(capture, end, torch.zeros_like(x[:1]))
-        with torch.no_grad(), found._modified():
-            ends = _ends(capture, end, x)
-        if not all(close(value, _ends(capture, end, x)[name]) for name, value in ends.items()):
+        with torch.no_grad():
+            expected = _ends(capture, end, x)
+            with found.modified():
+                ends = _ends(capture, end, x)
+        if not all(close(value, expected[name]) for name, value in ends.items()):
             raise CaptureError(
                 came="a network that writes over what its activation functions read",
                 expected="numbers that only go on from what a function returns",
@@ -113,7 +133,7 @@ class Sharing:
 
         That is the largest of each sample where None.
         """
-        with torch.enable_grad(), self._modified():
+        with torch.enable_grad(), self.modified():
             done = self.capture.run(x)
         chosen = (done.outputs.argmax(1) if output is None else output)[:, None]
         value = (done.outputs.detach() - self.shifts[None]).gather(1, chosen)
@@ -135,7 +155,7 @@ class Sharing:
 
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The input, the layer, and the same with its channels first and without its graph."""
-        with torch.enable_grad(), self._modified():
+        with torch.enable_grad(), self.modified():
             return reached(self.capture, str(self.end), x)
 
     def _laid(self, start: Tensor, vector: Tensor) -> Tensor:
@@ -144,7 +164,8 @@ class Sharing:
         return laid
 
     @contextmanager
-    def _modified(self) -> Iterator[None]:
+    def modified(self) -> Iterator[None]:
+        """Let gradients go back by sharing ratios, for the length of a ``with`` block."""
         mode = _Modified(self.units)
         with mode:
             yield
@@ -347,7 +368,7 @@ def _same(value: Tensor) -> Tensor:
 
 
 class _Back(torch.autograd.Function):
-    """A function of single positions, back from the relevance of each to the vector that it read."""
+    """A function of single positions, back from the relevance of each to what it read."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, compute: Callable[[Tensor], Tensor], unit: Unit) -> Tensor:

@@ -4,6 +4,7 @@
   network is run
 - `replay`: the part of a network after one layer, run again and again with that layer's channels
   masked
+- `vectors`: concept vectors put into a layer, or taken out of it, one after the other
 """
 
-__all__ = ["ablation", "replay"]
+__all__ = ["ablation", "replay", "vectors"]

@@ -1,0 +1,216 @@
+"""Concept vectors put in and taken out in the order of rankings; effective fields and their cost.
+
+    python benchmarks/concept_curves.py draw
+    python benchmarks/concept_curves.py class --images 200 [--vectors exemplars] [--active 12]
+    python benchmarks/concept_curves.py layers --source layer3.1 --target layer3.5 --images 20
+    python benchmarks/concept_curves.py shares --network resnet18 --layer layer3.1 --images 8
+
+Needs the weights, CIFAR-10 and the photographs of `shared/weights-and-images.md`, as
+`benchmarks/tension.py` does. Concept vectors are of 1,000 training images, 8 positions of each,
+curves of test images.
+
+draw: vectors of training images, of all layers, drawn by their contribution.
+
+class: ResNet-56 of CIFAR-10, vectors of `--source`, the class that the network finds; areas of
+accuracy and of probability, with 95 % intervals over images.
+
+layers: the five strongest vectors of `--target` in each image, projection of the strongest position
+relative to that with all vectors.
+
+`draw`, `class` and `layers` write into `--cache` as they go; one that was stopped goes on there.
+
+shares: cost of effective fields in forward passes up to the layer, as far as shares of a vector
+miss 1, and how far the shares of its positions in the largest logit do. CPU seconds, one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from tension import network
+
+import neurocodec as nc
+from neurocodec.engine.session import opened
+from neurocodec.nn.fields.sharing import Sharing
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+FITTED, EACH = 1000, 8
+"""Training images that vectors are of, and how many of each."""
+LAYERS = ("layer2.4", "layer3.1", "layer3.4", "layer3.5")
+
+
+def training_images(options: argparse.Namespace) -> xr.DataArray:
+    """Training images of CIFAR-10, as the network takes them."""
+    x = np.load(options.weights / "cifar10.npz")["x_train"][:FITTED] / 255
+    x = ((x - MEAN) / STD).astype("float32").transpose(0, 3, 1, 2)
+    return xr.DataArray(x, dims=("stimulus", "color", "y", "x"))
+
+
+def cifar(options: argparse.Namespace, *names: str) -> tuple[nc.Network, xr.DataArray]:
+    """ResNet-56, sums of its blocks before their last ReLU, and test images."""
+    options.network = "cifar56"
+    module, images, _ = network(options)
+    blocks = nc.Network(module, {name: name for name in names})
+    return nc.Network(module, {name: blocks.pre_activation(name) for name in names}), images
+
+
+def vectors_of(
+    options: argparse.Namespace, layer: str, method: str = "bisecting"
+) -> nc.ConceptVectors:
+    """Concept vectors of a layer: eight for each channel."""
+    vectors = nc.ConceptVectors(method, active=options.active)
+    return vectors.fit(options.cache / "points.nc", layer=layer)
+
+
+def said(found: xr.Dataset, name: str, **where: str) -> str:
+    """A mean with its interval, by ranking."""
+    parts = []
+    for ranking in found.ranking.values:
+        here = {"ranking": ranking, **where}
+        low, high = found[f"{name}_interval"].sel(here).values.ravel()
+        parts.append(f"{ranking} {float(found[name].sel(here)):.3f} ({low:.3f} to {high:.3f})")
+    return "; ".join(parts)
+
+
+def keep(options: argparse.Namespace, found: xr.Dataset, **facts: object) -> None:
+    """Write down one run, and say it."""
+    row = {"task": options.task, "images": options.images, "active": options.active, **facts}
+    row["mean active"] = float(found.active_count.mean())
+    for outcome in found.outcome.values:
+        for kind in found.kind.values:
+            print(
+                f"{outcome} {kind}: {said(found, 'concept_curve_area', outcome=outcome, kind=kind)}"
+            )
+        for name in ("separation", "lead"):
+            print(f"{outcome} {name}: {said(found, name, outcome=outcome)}", flush=True)
+        for name in ("separation", "lead"):
+            row[f"{outcome} {name}"] = {
+                str(r): [
+                    float(found[name].sel(ranking=r, outcome=outcome)),
+                    *map(float, found[f"{name}_interval"].sel(ranking=r, outcome=outcome).values),
+                ]
+                for r in found.ranking.values
+            }
+    print(row["mean active"], "vectors active in an image")
+    with options.out.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Vectors of training images, into a file; a run that was stopped goes on."""
+    net, _ = cifar(options, *LAYERS)
+    file, images = options.cache / "points.nc", training_images(options)
+    call = {"per_image": EACH, "batch_size": 25, "progress": False}
+    nc.point_vectors(net, images, [*LAYERS], out=file, **call)
+
+
+def of_class(options: argparse.Namespace) -> None:
+    """Class curves with vectors of one layer."""
+    net, images = cifar(options, options.source)
+    start = time.process_time()
+    vectors = vectors_of(options, options.source, options.vectors)
+    target = nc.targets.TopK(1, of=options.scale)
+    out = options.cache / f"class-{options.source}-{options.vectors}-{options.images}.nc"
+    call = {"source": vectors, "target": target, "batch_size": 25, "out": out}
+    found = nc.concept_curve(net, images, progress=False, **call)
+    ends = found.concept_curve.sel(ranking="gig", kind="insert", outcome="accuracy")
+    kept, none = float(ends.isel(fraction=-1).mean()), float(ends.isel(fraction=0).mean())
+    print(f"all vectors keep the class of {kept:.3f}, none that of {none:.3f}")
+    spent = time.process_time() - start
+    facts = {"source": options.source, "vectors": options.vectors, "scale": options.scale}
+    keep(options, found, **facts, kept=kept, cpu_seconds=spent)
+    if options.figure:
+        nc.plot.concept_curve(found.sel(outcome=["accuracy"])).savefig(options.figure)
+
+
+def between(options: argparse.Namespace) -> None:
+    """Curves of vectors of a later layer."""
+    net, images = cifar(options, options.source, options.target)
+    start = time.process_time()
+    source = vectors_of(options, options.source, options.vectors)
+    target = vectors_of(options, options.target, options.vectors)
+    rankings = options.rankings.split(",") if options.rankings else None
+    names = (options.source, options.target, options.vectors, options.images, *(rankings or ()))
+    out = options.cache / f"layers-{'-'.join(map(str, names))}.nc"
+    call = {"source": source, "target": target, "batch_size": 10, "rankings": rankings, "out": out}
+    found = nc.concept_curve(net, images, progress=False, **call)
+    spent = time.process_time() - start
+    facts = {"source": options.source, "target": options.target, "vectors": options.vectors}
+    keep(options, found, **facts, cpu_seconds=spent)
+    if options.figure:
+        nc.plot.concept_curve(found).savefig(options.figure)
+
+
+def shares(options: argparse.Namespace) -> None:
+    """Cost of effective fields, and what they conserve."""
+    module, images, _ = network(options)
+    net = nc.Network(module, {"layer": options.layer})
+    x = torch.from_numpy(images.values)
+
+    def least(function, count: int = 5) -> float:
+        taken = []
+        for _ in range(count):
+            start = time.process_time()
+            function()
+            taken.append(time.process_time() - start)
+        return min(taken)
+
+    def forward() -> None:
+        with torch.no_grad():
+            session.capture.reach(x, ["layer"])
+
+    with opened(net, net.layers, x[:3]) as session:
+        flow, capture = session.traced.flow, session.capture
+        sharing = Sharing.of(capture, flow, "layer", x[:3])
+        size = capture.layers["layer"].channels_first(session.traced.done.hidden["layer"]).shape[2:]
+        places = [tuple(n // 2 for n in size)] * len(x)
+        one, back = least(forward), least(lambda: sharing.fields(x, places))
+        plain = least(lambda: sharing.gradients(x, places))
+        found = sharing.fields(x, places)
+        missed = float((found.shares.flatten(1).double().sum(1) - 1).abs().max())
+        top = Sharing.of(capture, flow, None, x[:3]).shares(x)["layer"]
+        logit = float((top.flatten(1).double().sum(1) - 1).abs().max())
+    print(
+        f"{options.network} {options.layer}, {len(x)} images: {back / one:.2f} forward passes"
+        f" (plain gradient {plain / one:.2f}); shares miss 1 by {missed:.1e} at most, those in the"
+        f" largest logit by {logit:.1e}"
+    )
+
+
+TASKS = {"draw": draw, "class": of_class, "layers": between, "shares": shares}
+
+
+def main() -> None:
+    """Run one of the tasks."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--source", default="layer3.1")
+    parser.add_argument("--target", default="layer3.5")
+    parser.add_argument("--vectors", default="bisecting", help="or kmeans, exemplars, random")
+    parser.add_argument("--rankings", default="", help="of layers, by commas; all where empty")
+    parser.add_argument("--active", type=int, default=12, help="vectors of a position")
+    parser.add_argument("--scale", default="logits", help="or probability, of the contributions")
+    parser.add_argument("--network", default="resnet18")
+    parser.add_argument("--layer", default="layer3.1")
+    parser.add_argument("--cache", type=Path, default=Path())
+    parser.add_argument("--figure", default="")
+    parser.add_argument("--out", type=Path, default=Path("curves.jsonl"))
+    shared = Path("../shared/data")
+    parser.add_argument("--weights", type=Path, default=Path("../networks"))
+    parser.add_argument("--photos", type=Path, default=shared / "photos-ccby")
+    parser.add_argument("--resnets", type=Path, default=shared / "cifar10-resnets")
+    options = parser.parse_args()
+    TASKS[options.task](options)
+
+
+if __name__ == "__main__":
+    main()
