@@ -2,8 +2,8 @@
 
     python benchmarks/concept_curves.py draw
     python benchmarks/concept_curves.py class --images 200 [--vectors exemplars] [--active 12]
-    python benchmarks/concept_curves.py layers --source layer3.1 --target layer3.5 --images 40
-    python benchmarks/concept_curves.py shares --network resnet18 --layer layer3.1 --images 16
+    python benchmarks/concept_curves.py layers --source layer3.1 --target layer3.5 --images 20
+    python benchmarks/concept_curves.py shares --network resnet18 --layer layer3.1 --images 8
 
 Needs the weights, CIFAR-10 and the photographs of `shared/weights-and-images.md`, as
 `benchmarks/tension.py` does. Concept vectors are of 1,000 training images, 8 positions of each,
@@ -135,9 +135,10 @@ def between(options: argparse.Namespace) -> None:
     start = time.process_time()
     source = vectors_of(options, options.source, options.vectors)
     target = vectors_of(options, options.target, options.vectors)
-    names = (options.source, options.target, options.vectors, options.images)
+    rankings = options.rankings.split(",") if options.rankings else None
+    names = (options.source, options.target, options.vectors, options.images, *(rankings or ()))
     out = options.cache / f"layers-{'-'.join(map(str, names))}.nc"
-    call = {"source": source, "target": target, "batch_size": 10, "out": out}
+    call = {"source": source, "target": target, "batch_size": 10, "rankings": rankings, "out": out}
     found = nc.concept_curve(net, images, progress=False, **call)
     spent = time.process_time() - start
     facts = {"source": options.source, "target": options.target, "vectors": options.vectors}
@@ -195,6 +196,7 @@ def main() -> None:
     parser.add_argument("--source", default="layer3.1")
     parser.add_argument("--target", default="layer3.5")
     parser.add_argument("--vectors", default="bisecting", help="or kmeans, exemplars, random")
+    parser.add_argument("--rankings", default="", help="of layers, by commas; all where empty")
     parser.add_argument("--active", type=int, default=12, help="vectors of a position")
     parser.add_argument("--scale", default="logits", help="or probability, of the contributions")
     parser.add_argument("--network", default="resnet18")

@@ -10,3 +10,12 @@
 """
 
 __all__ = ["contributions", "curve", "examples", "exports", "graph", "interventions", "tables"]
+__all__ = [
+    "contributions",
+    "curve",
+    "examples",
+    "exports",
+    "graph",
+    "interventions",
+    "tables",
+]

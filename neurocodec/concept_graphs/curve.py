@@ -32,7 +32,7 @@ from neurocodec.kernels.intervals import mean_intervals
 from neurocodec.labels import labelled, provenance, stamp
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.attribution.targets import Output, TopK
+from neurocodec.nn.attribution.targets import Output, Probability, TopK
 
 COUNTED: Final = ("active", "all")
 
@@ -78,8 +78,8 @@ def concept_curve(
     source
         `nc.ConceptVectors` of a layer of the network.
     target
-        ``nc.targets.TopK(1)`` (the class that the network finds), ``nc.targets.Output("junco")``;
-        or `nc.ConceptVectors` of a later layer.
+        ``nc.targets.TopK(1)`` (the class that the network finds), ``nc.targets.Output("junco")``,
+        ``nc.targets.Probability("junco")``; or `nc.ConceptVectors` of a later layer.
     kind
         ``"insert"``, ``"delete"``, or both.
     rankings
@@ -179,7 +179,7 @@ def _class_target(target: Target) -> Target:
     """A target that is one output, which stays the same output along all curves."""
     if isinstance(target, TopK) and target.k == 1:
         return replace(target, hold=True)
-    if not isinstance(target, Output):
+    if not isinstance(target, Output | Probability):
         raise InputError(
             came=f"target={target!r}",
             expected="a class, or concept vectors of a later layer",

@@ -31,7 +31,7 @@ from neurocodec.nn.attribution.concepts import (
     strongest,
 )
 from neurocodec.nn.attribution.target import Target
-from neurocodec.nn.attribution.targets import Output
+from neurocodec.nn.attribution.targets import Output, Probability
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.perturbation.vectors import Written, places, sizes
 
@@ -269,6 +269,6 @@ class _Aim:
 
 def classes(target: Target | Vectors, outputs: Tensor) -> Tensor:
     """Class of every sample that a target is of: its output, or the largest."""
-    if isinstance(target, Output):
+    if isinstance(target, Output | Probability):
         return torch.full_like(outputs[:, 0], int(target.which), dtype=torch.long) % len(outputs[0])
     return outputs.argmax(1)

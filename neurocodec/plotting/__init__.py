@@ -8,6 +8,7 @@
   (CODEC fig. 8D)
 - `concept_curves`: curves of concept vectors that are put into a layer, and taken out (GIG fig. 4
   and 5)
+- `concept_graphs`: which concept vectors make which
 - `effective_fields`: effective fields in their context: what the nearest vectors of a concept
   vector saw
 - `concept_graphs`: which concept vectors make which

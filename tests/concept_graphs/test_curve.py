@@ -197,6 +197,19 @@ def test_one_kind_has_no_advantage(net, images, fitted):
     assert found.concept_curve_area_interval.isnull().all()
 
 
+def test_a_class_may_be_given_by_its_probability(net, images, fitted):
+    call = {"source": fitted[0], "points": 2, "rankings": "size", **QUIET}
+    logit, probability = (
+        nc.concept_curve(net, images, target=kind(1), **call)
+        for kind in (nc.targets.Output, nc.targets.Probability)
+    )
+    np.testing.assert_array_equal(logit.concept_curve, probability.concept_curve)
+    answers = torch.from_numpy(nc.respond(net, images, **QUIET).values).argmax(1) == 1
+    end = nc.concept_curve(net, images, target=nc.targets.Output(1), residual=True, **call)
+    right = end.concept_curve.sel(kind="delete", outcome="accuracy")[:, 0, 0]
+    assert right.values.tolist() == answers.tolist()
+
+
 def test_seeds_change_random_orders_alone(net, images, fitted):
     call = {"source": fitted[0], "target": TOP, "rankings": ["size", "random"], "points": 4}
     one, other = (nc.concept_curve(net, images, seed=s, **call, **QUIET) for s in (0, 1))
