@@ -128,8 +128,9 @@ def check(node, seen, slope, heads):
         "contribution": (node.contribution.sum("sign").values, seen * slope),
     }
     agreeing = []
-    for found, values in pairs.values():
-        scale = np.abs(found).max() + 1e-12
+    sizes = [np.abs(pairs["activation"][0]), np.abs(node.contribution).sum("sign").values]
+    for size, (found, values) in zip(sizes, pairs.values(), strict=True):
+        scale = size.max() + 1e-12  # parts that cancel have the digits of their sizes
         ways = sums(values, heads, channels)
         same = {w for w, x in ways.items() if np.abs(x - found).max() <= 2e-3 * scale + 1e-5}
         agreeing.append(same)
