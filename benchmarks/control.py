@@ -43,7 +43,6 @@ CAPTURED = (13, 16, 18, 20, 22, 24, 26)
 BLOCKS = (22, 26, 18)
 """Of these, what is judged unless others are asked for."""
 OURS = "contribution contrast"
-ACTIVATIONS = ("activation contrast", "activation modes, all", "activation mode", "activation r")
 FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
 
@@ -105,7 +104,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, nargs="+", choices=CAPTURED, default=BLOCKS)
     parser.add_argument("--repeats", type=int, default=2, help="halves and seeds")
     parser.add_argument("--per-class", type=int, default=15)
-    parser.add_argument("--expansion", type=float, default=0.5)
+    parser.add_argument("--expansion", type=float, default=0.5, help="0: no rankings by modes")
     parser.add_argument("--steering", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -144,18 +143,17 @@ def rankings(study: Study, block: str, repeat: int) -> dict[str, xr.DataArray]:
     contribution, activation = (
         study.rows(block, kind, repeat) for kind in ("contribution", "activation")
     )
-    own, other = (study.modes(block, k, repeat) for k in ("contribution", "activation"))
-    every = {"top": "all", "weights": "contrast"}
     found = {
         OURS: nc.rankings.from_contrast(contribution, masks),
-        "contribution modes, all": nc.rankings.from_modes(own, masks, **every),
-        "contribution mode": nc.rankings.from_modes(own, masks),
         "contribution r": nc.rankings.from_correlation(contribution, masks),
         "activation contrast": nc.rankings.from_contrast(activation, masks),
-        "activation modes, all": nc.rankings.from_modes(other, masks, **every),
-        "activation mode": nc.rankings.from_modes(other, masks),
         "activation r": nc.rankings.from_correlation(activation, masks),
     }
+    every = {"top": "all", "weights": "contrast"}
+    for kind in ("contribution", "activation") if study.options.expansion else ():
+        modes = study.modes(block, kind, repeat)
+        found[f"{kind} modes, all"] = nc.rankings.from_modes(modes, masks, **every)
+        found[f"{kind} mode"] = nc.rankings.from_modes(modes, masks)
     return {**found, "random": nc.rankings.at_random(found[OURS])}
 
 
