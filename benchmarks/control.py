@@ -204,20 +204,25 @@ def doses(study: Study, block: str, repeat: int) -> dict[str, xr.DataArray]:
     contribution, activation = (
         study.rows(block, kind, repeat) for kind in ("contribution", "activation")
     )
-    own, other = (study.modes(block, k, repeat) for k in ("contribution", "activation"))
-    mode = nc.steering.from_modes(own, contribution, masks)
     contrast = nc.steering.from_contrast(contribution, masks)
     correlated = nc.rankings.from_correlation(contribution, masks)
-    return {
-        "mode": mode,
-        "modes, 3": nc.steering.from_modes(own, contribution, masks, top=3),
+    found = {
         "contrast": contrast,
-        "activation mode": nc.steering.from_modes(other, activation, masks),
         "activation contrast": nc.steering.from_contrast(activation, masks),
-        "single channels": nc.steering.from_scores(correlated, mode),
-        "random mode": nc.steering.at_random(mode),
+        "single channels": nc.steering.from_scores(correlated, contrast),
         "random contrast": nc.steering.at_random(contrast),
     }
+    if not study.options.expansion:
+        return found
+    own, other = (study.modes(block, k, repeat) for k in ("contribution", "activation"))
+    mode = nc.steering.from_modes(own, contribution, masks)
+    found |= {
+        "mode": mode,
+        "modes, 3": nc.steering.from_modes(own, contribution, masks, top=3),
+        "activation mode": nc.steering.from_modes(other, activation, masks),
+        "random mode": nc.steering.at_random(mode),
+    }
+    return found
 
 
 def steering(study: Study) -> Iterator[str]:
