@@ -38,10 +38,11 @@ CLASSES = (
     "ship",
     "truck",
 )
-BLOCKS = (13, 16, 18, 20, 22, 24, 26)
-"""Counted from 0 over the 27."""
+CAPTURED = (13, 16, 18, 20, 22, 24, 26)
+"""Blocks whose contributions are kept, counted from 0 over the 27."""
+BLOCKS = (22, 26, 18)
+"""Of these, what is judged unless others are asked for."""
 OURS = "contribution contrast"
-ACTIVATIONS = ("activation contrast", "activation modes, all", "activation mode", "activation r")
 FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
 
@@ -100,10 +101,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--count", type=int, default=2000, help="images, the first of the test set")
     parser.add_argument("--steps", type=int, default=10, help="of integrated gradients")
-    parser.add_argument("--blocks", type=int, nargs="+", default=BLOCKS)
+    parser.add_argument("--blocks", type=int, nargs="+", choices=CAPTURED, default=BLOCKS)
     parser.add_argument("--repeats", type=int, default=2, help="halves and seeds")
-    parser.add_argument("--per-class", type=int, default=30)
-    parser.add_argument("--expansion", type=float, default=0.5)
+    parser.add_argument("--per-class", type=int, default=15)
+    parser.add_argument("--expansion", type=float, default=0.5, help="0: no rankings by modes")
     parser.add_argument("--steering", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -118,7 +119,7 @@ def opened(options: argparse.Namespace) -> Study:
     module = ResNet56().eval()
     weights = SHARED / "data" / "cifar10-resnets" / "cifar10_resnet56.pth"
     module.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    layers = {f"block{i}": f"layer{i // 9 + 1}.{i % 9}" for i in options.blocks}
+    layers = {f"block{i}": f"layer{i // 9 + 1}.{i % 9}" for i in CAPTURED}
     net = nc.Network(module, layers, outputs=CLASSES, name="CIFAR ResNet-56")
     with np.load(options.images) as stored:
         pixels, label = stored["x_test"][: options.count], stored["y_test"][: options.count].ravel()
@@ -142,18 +143,17 @@ def rankings(study: Study, block: str, repeat: int) -> dict[str, xr.DataArray]:
     contribution, activation = (
         study.rows(block, kind, repeat) for kind in ("contribution", "activation")
     )
-    own, other = (study.modes(block, k, repeat) for k in ("contribution", "activation"))
-    every = {"top": "all", "weights": "contrast"}
     found = {
         OURS: nc.rankings.from_contrast(contribution, masks),
-        "contribution modes, all": nc.rankings.from_modes(own, masks, **every),
-        "contribution mode": nc.rankings.from_modes(own, masks),
         "contribution r": nc.rankings.from_correlation(contribution, masks),
         "activation contrast": nc.rankings.from_contrast(activation, masks),
-        "activation modes, all": nc.rankings.from_modes(other, masks, **every),
-        "activation mode": nc.rankings.from_modes(other, masks),
         "activation r": nc.rankings.from_correlation(activation, masks),
     }
+    every = {"top": "all", "weights": "contrast"}
+    for kind in ("contribution", "activation") if study.options.expansion else ():
+        modes = study.modes(block, kind, repeat)
+        found[f"{kind} modes, all"] = nc.rankings.from_modes(modes, masks, **every)
+        found[f"{kind} mode"] = nc.rankings.from_modes(modes, masks)
     return {**found, "random": nc.rankings.at_random(found[OURS])}
 
 
@@ -167,7 +167,7 @@ def curves(study: Study, block: str) -> list[xr.Dataset]:
 
         def make(images: xr.DataArray = images, scores: Any = scores, seed: int = repeat) -> Any:
             return nc.perturbation_curve(
-                study.net, images, block, scores, seed=seed, n_off=10, progress=False
+                study.net, images, block, scores, seed=seed, n_off=5, progress=False
             )
 
         found.append(study.kept(name, make))
@@ -204,20 +204,25 @@ def doses(study: Study, block: str, repeat: int) -> dict[str, xr.DataArray]:
     contribution, activation = (
         study.rows(block, kind, repeat) for kind in ("contribution", "activation")
     )
-    own, other = (study.modes(block, k, repeat) for k in ("contribution", "activation"))
-    mode = nc.steering.from_modes(own, contribution, masks)
     contrast = nc.steering.from_contrast(contribution, masks)
     correlated = nc.rankings.from_correlation(contribution, masks)
-    return {
-        "mode": mode,
-        "modes, 3": nc.steering.from_modes(own, contribution, masks, top=3),
+    found = {
         "contrast": contrast,
-        "activation mode": nc.steering.from_modes(other, activation, masks),
         "activation contrast": nc.steering.from_contrast(activation, masks),
-        "single channels": nc.steering.from_scores(correlated, mode),
-        "random mode": nc.steering.at_random(mode),
+        "single channels": nc.steering.from_scores(correlated, contrast),
         "random contrast": nc.steering.at_random(contrast),
     }
+    if not study.options.expansion:
+        return found
+    own, other = (study.modes(block, k, repeat) for k in ("contribution", "activation"))
+    mode = nc.steering.from_modes(own, contribution, masks)
+    found |= {
+        "mode": mode,
+        "modes, 3": nc.steering.from_modes(own, contribution, masks, top=3),
+        "activation mode": nc.steering.from_modes(other, activation, masks),
+        "random mode": nc.steering.at_random(mode),
+    }
+    return found
 
 
 def steering(study: Study) -> Iterator[str]:

@@ -51,7 +51,11 @@ def add_images(command: argparse.ArgumentParser) -> None:
     add("--broken", choices=("raise", "skip"), default="raise", help="broken images (%(default)s)")
     add("--limit", type=int, metavar="N", help="only every so-manieth image, N in all")
     add("--layers", nargs="+", metavar="LAYER", help="names of modules (all of --kind)")
-    add("--kind", default="block", help="of layers: block, mlp, attention, heads (%(default)s)")
+    add(
+        "--kind",
+        default="block",
+        help="of layers: block, layer, mlp, attention, heads (%(default)s)",
+    )
     add("--target", default="top1", help=f"{', '.join(TARGETS)} or a category (%(default)s)")
     add("--method", choices=METHODS, default=METHODS[0], help="(%(default)s)")
     add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({IMAGE_STEPS})")

@@ -17,7 +17,7 @@ import neurocodec as nc
 pytest.importorskip("timm")
 
 LIST = Path(__file__).parent / "architectures.txt"
-SAMPLED = 3
+SAMPLED, SEED = 3, 2845
 
 
 def architectures():
@@ -30,7 +30,7 @@ def pytest_generate_tests(metafunc):
         return
     every = architectures()
     if metafunc.config.getoption("--architectures", default="few") != "all":
-        every = random.Random(21).sample(every, SAMPLED)  # noqa: S311
+        every = random.Random(SEED).sample(every, SAMPLED)  # noqa: S311
     metafunc.parametrize("architecture", every, ids=["-".join(one[:4]) for one in every])
 
 
@@ -90,9 +90,10 @@ def build(library, name, kind, size, options=""):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nc.errors.NeurocodecWarning)  # of few parameters
         net = getattr(nc.adapters, library)(name, kind=kind, **settings(options))
+    net.module.double()  # in single precision a unit within rounding of 0 opens in one of two ways
     names = [*net.layers]
     chosen = [names[i] for i in sorted({0, len(names) // 2, len(names) - 1})]
-    values = np.random.default_rng(0).normal(size=(2, 3, int(size), int(size))).astype("float32")
+    values = np.random.default_rng(0).normal(size=(2, 3, int(size), int(size)))
     return net, chosen, xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
 
 
@@ -116,7 +117,7 @@ def test_layers_are_those_that_plain_hooks_see(architecture):
         finally:
             for handle in handles:
                 handle.remove()
-        assert tree.target.values[n] == pytest.approx(y.item(), rel=1e-3, abs=1e-4)
+        assert tree.target.values[n] == pytest.approx(y.item(), rel=1e-6, abs=1e-9)
         for alias, slope in zip(chosen, slopes, strict=True):
             check(tree[alias].isel(stimulus=n), witness.seen[alias], slope, layers[alias].heads)
 
@@ -128,9 +129,10 @@ def check(node, seen, slope, heads):
         "contribution": (node.contribution.sum("sign").values, seen * slope),
     }
     agreeing = []
-    for found, values in pairs.values():
-        scale = np.abs(found).max() + 1e-12
+    sizes = [np.abs(pairs["activation"][0]), np.abs(node.contribution).sum("sign").values]
+    for size, (found, values) in zip(sizes, pairs.values(), strict=True):
+        scale = size.max() + 1e-12  # parts that cancel have the digits of their sizes
         ways = sums(values, heads, channels)
-        same = {w for w, x in ways.items() if np.abs(x - found).max() <= 2e-3 * scale + 1e-5}
+        same = {w for w, x in ways.items() if np.abs(x - found).max() <= 1e-6 * scale}
         agreeing.append(same)
     assert agreeing[0] & agreeing[1], "neither with channels first nor last"

@@ -104,8 +104,8 @@ def test_gated_and_windowed_layers():
         "img_size": 56,
         "num_classes": 4,
     }
-    with pytest.raises(nc.errors.InputError, match="kind='heads'.*none is found"):
-        nc.adapters.timm("swin_tiny_patch4_window7_224", kind="heads", **swin)
+    heads = nc.adapters.timm("swin_tiny_patch4_window7_224", kind="heads", **swin)
+    assert [(x.windows, x.heads) for x in heads.layers.values()] == [(True, 3), (True, 6)]
     net = nc.adapters.timm("swin_tiny_patch4_window7_224", kind="attention", **swin)
     kept = []
     with torch.no_grad():

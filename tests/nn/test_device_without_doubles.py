@@ -69,7 +69,12 @@ def calls():
             net(), images(2), layer="hidden", method=nc.methods.InputGrad(), **options
         ),
         "tension": lambda: nc.tension(
-            net(), images(2), target=nc.targets.Output("a"), layer="hidden", progress=False
+            net(),
+            images(2),
+            target=nc.targets.Output("a"),
+            layer="hidden",
+            method=nc.methods.ActGrad(),
+            progress=False,
         ),
         "responses": lambda: nc.respond(net(), images(3)),
         "tokens": lambda: nc.contributions(

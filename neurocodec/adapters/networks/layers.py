@@ -35,7 +35,7 @@ ITEMS: Final = {"TNT.Block": (1,), "CrossVit.MultiScaleBlock": (0, 1)}
 ON_PATCHES: Final = "MobileVitBlock"
 """Block inside of which patches of all samples lie along the first axis."""
 ACTIVATIONS: Final = (nn.ReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.ReLU6, nn.LeakyReLU, nn.ELU)
-HEADS: Final = re.compile(r"^(head|heads|fc|classifier|last_linear|aux_head|head_dist)$")
+HEADS: Final = re.compile(r"head|^fc$|classifier|last_linear|(final|last)_conv")
 """Names of what follows the last block of a network."""
 
 

@@ -98,8 +98,8 @@ class InputGrad(Method):
         tangent = tangents(passes.capture, passes.aliases, batch.x, direction)
         values = by_layer(torch.mul, tangent, point.gradient)
         promise = passes.changes(point, batch.x)
-        found = Attribution(values, only(passes, point.hidden), point.target, promise)
-        return replace(found, outputs=point.outputs)
+        made = Attribution(values, only(passes, point.hidden), point.target, promise)
+        return replace(made, outputs=point.outputs)
 
 
 @dataclass(frozen=True)
@@ -213,8 +213,8 @@ class SmoothGrad(Method):
         point = passes.point(batch.x)
         values = {alias: total / self.samples for alias, total in sums.items()}
         promise = passes.changes(point, batch.x)
-        found = Attribution(values, only(passes, point.hidden), point.target, promise)
-        return replace(found, outputs=point.outputs)
+        made = Attribution(values, only(passes, point.hidden), point.target, promise)
+        return replace(made, outputs=point.outputs)
 
     def _generator(self, position: int) -> torch.Generator:
         return torch.Generator("cpu").manual_seed((self.seed << 40) + position)

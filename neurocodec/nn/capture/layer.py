@@ -158,7 +158,7 @@ class Layer:
                 expected="windows (sample x window, token, channel), as many of each sample",
                 hint=f"nc.Layer({self.module!r})",
             )
-        return activation.unflatten(0, (samples, -1)).flatten(1, 2)
+        return activation.reshape(samples, -1, *activation.shape[2:])
 
     def seen(self, activation: Tensor, channels: int | None) -> Layer:
         """Layer with its layout, where it has none, by the axis that its channels are known at."""
