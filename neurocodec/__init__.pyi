@@ -20,6 +20,8 @@ from neurocodec import vocabulary as vocabulary
 from neurocodec.adapters.images.images import images as images
 from neurocodec.adapters.recordings.read_recording import read_recording as read_recording
 from neurocodec.adapters.recordings.recording import recording as recording
+from neurocodec.analyses.concepts import analyse_concepts as analyse_concepts
+from neurocodec.analyses.concepts import estimate_concepts as estimate_concepts
 from neurocodec.analyses.images.analyse import analyse_images as analyse_images
 
 # Whole analyses in one call.
@@ -73,6 +75,9 @@ from neurocodec.concept_graphs.contributions import (
     concept_contributions as concept_contributions,
 )
 from neurocodec.concept_graphs.curve import concept_curve as concept_curve
+from neurocodec.concept_graphs.examples import concept_examples as concept_examples
+from neurocodec.concept_graphs.exports import export_graph as export_graph
+from neurocodec.concept_graphs.graph import concept_graph as concept_graph
 from neurocodec.concept_graphs.interventions import (
     concept_interventions as concept_interventions,
 )
@@ -122,6 +127,7 @@ from neurocodec.perturbation.ablation import ablate as ablate
 from neurocodec.perturbation.ablation import preserve as preserve
 from neurocodec.perturbation.curve import perturbation_curve as perturbation_curve
 from neurocodec.reports.atlas import atlas_page as atlas_page
+from neurocodec.reports.concepts import concept_page as concept_page
 from neurocodec.simulation import simulate_retina as simulate_retina
 from neurocodec.simulation import superposition as superposition
 from neurocodec.storage import open as open  # noqa: A004

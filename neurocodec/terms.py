@@ -199,6 +199,22 @@ _WITHOUT_UNITS: Final = {
     "row": "row of a place in the grid of an atlas",
     "column": "column of a place in the grid of an atlas",
     "picture": "image as people see it, from 0 (black) to 1",
+    "example_picture": "what the image of a vector shows around its effective field",
+    "cosine": "cosine of a vector with a concept vector",
+    "control_rank": "rank of a contribution among those of control vectors, 1 for the largest",
+    "n_controls": "number of control vectors",
+    "influence": "share of the answer that goes through a node, over all paths",
+    "edge_influence": "share of the answer that goes through an edge, over all paths",
+    "edge_completeness_error": "what sums of edges miss of the change of their targets",
+    "edge_share": "size of an edge over that of all edges into its target",
+    "carried": "whether a node is one of the few that carry most of a layer's influence",
+    "shown": "whether a node is one of a category's in the graph",
+    "shared": "whether a node is one that all categories have",
+    "active_images": "part of the images in which a node contributes",
+    "through_concepts": "part of what reaches a layer that goes through its concept vectors",
+    "followed_share": "part of what goes through concept vectors that is followed further back",
+    "shown_share": "part of what goes through concept vectors that is in the graph",
+    "replacement": "part of what is followed to its end that ends in the first layer's vectors",
 }
 """Name -> long name."""
 
@@ -207,8 +223,13 @@ _WITH_INTERVAL: Final = (
     "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
     "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
     "mean_pointing localisation_difference mode_difference distance bits_per_spike "
+<<<<<<< HEAD
     "bits_per_spike_ln mean_concept_curve concept_curve_area separation lead "
     "median_correlation"
+=======
+    "bits_per_spike_ln contribution edge_contribution influence edge_influence through_concepts "
+    "replacement median_correlation"
+>>>>>>> g20a
 )
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 
@@ -283,6 +304,8 @@ _TERMS: Final = {
             Term("random_target", "target with pixels replaced in random order"),
             Term("random_curve_area", "area under the curve of a random order"),
             Term("mode_contribution", "contribution of the channels of a mode"),
+            Term("concept_map", "loading of a concept vector at a position"),
+            Term("edge_contribution", "contribution of a concept vector to one of a later layer"),
         )
     },
 }

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import neurocodec
+from neurocodec.cli.concepts import DESCRIPTION as CONCEPTS
+from neurocodec.cli.concepts import add_concepts
 from neurocodec.cli.fit_retina import DESCRIPTION as FIT_RETINA
 from neurocodec.cli.fit_retina import add_fit_retina
 from neurocodec.cli.images import DESCRIPTION as IMAGES
@@ -69,6 +71,10 @@ def parser() -> argparse.ArgumentParser:
         "tension", help="find images that excite and inhibit at once", description=TENSION
     )
     add_tension(tense)
+    concepts = commands.add_parser(
+        "concepts", help="find concept vectors and what they make", description=CONCEPTS
+    )
+    add_concepts(concepts)
     toys = commands.add_parser(
         "superposition", help="train toy models of superposition", description=SUPERPOSITION
     )

@@ -1,0 +1,153 @@
+"""`neurocodec concepts` from the shell: a small network, small images, stopped and gone on with."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import neurocodec as nc
+from neurocodec.cli.parser import main
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*concept vectors in place of")
+
+NETWORK = """
+import numpy as np
+import torch
+from torch import nn
+import neurocodec as nc
+
+def pixels(image):
+    return torch.from_numpy(np.asarray(image, "float32") / 255 - 0.5).permute(2, 0, 1)
+
+def network(weights=None):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 5, 3), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2),
+        )
+    return nc.Network(module.eval(), layers={"early": "1", "late": "3"}, input_shape=(3, 12, 12),
+                      outputs=["cat", "dog"], preprocessing=pixels, name="small")
+"""
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("concepts")
+    (folder / "net.py").write_text(NETWORK)
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        (folder / "images" / ("cat", "dog")[i % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (12, 12, 3)).astype("uint8")
+        Image.fromarray(pixels).save(folder / "images" / ("cat", "dog")[i % 2] / f"{i}.png")
+    options = f"--network {folder}/net.py:network --images {folder}/images --workers 0"
+    sizes = "--per-channel 2 --active 3 --top 2 --shared 1 --per-category 3 --shown 1"
+    return ["concepts", *options.split(), *sizes.split(), "--layers", "early,late"]
+
+
+@pytest.fixture(scope="module")
+def page(arguments, tmp_path_factory):
+    out = tmp_path_factory.mktemp("page")
+    assert main([*arguments, "--quiet", "--categories", "cat,dog", "--out", str(out)]) == 0
+    return out
+
+
+def test_a_folder_has_the_graph_its_page_and_its_tables(page):
+    with nc.open(page / "graph.nc") as graph:
+        assert graph["nodes"].category.values.tolist() == ["all", "cat", "dog"]
+        assert graph["images"].sizes["stimulus"] == 6
+        edges = graph["edges"].to_dataset().load()
+    text = (page / "concepts.html").read_text("utf-8")
+    assert "Concept vectors of small: cat, dog" in text
+    assert "--categories cat,dog" in text
+    with (page / "graph" / "edges.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * edges.sizes["edge"]
+    given = [float(r["edge_contribution"] or "nan") for r in rows if r["category"] == "cat"]
+    np.testing.assert_array_equal(np.float32(given), edges.edge_contribution.sel(category="cat"))
+    data = json.loads((page / "graph" / "cat" / "graph.json").read_text())
+    assert {link["target"] for link in data["links"]} >= {"cat"}
+
+
+def test_cards_have_examples_scores_and_places(page):
+    with nc.open(page / "cards-late.nc") as cards:
+        assert cards.example_picture.dims[:3] == ("mode", "rank", "color")
+        assert (cards.cosine.values <= 1 + 1e-6).all()
+        assert (np.diff(cards.cosine.values, axis=1) <= 1e-6).all()
+        assert cards.concept_map.sizes["stimulus"] == 2
+        assert (cards.control_rank.values >= 1).all()
+        assert (cards.stability.values <= 1 + 1e-5).all()
+
+
+STAGES = (
+    ("concept_graphs.graph", "concept_contributions"),
+    ("analyses.concepts", "concept_graph"),
+    ("analyses.concepts", "pictures"),
+    ("analyses.concepts", "concept_examples"),
+    ("analyses.concepts", "concept_maps"),
+)
+
+
+def test_killed_five_times_it_goes_on_to_the_same_values(page, arguments, tmp_path, monkeypatch):
+    import importlib
+
+    out = ["--quiet", "--categories", "cat,dog", "--out", str(tmp_path)]
+
+    def stop(*_args, **_options):
+        raise KeyboardInterrupt
+
+    for module, name in STAGES:
+        with monkeypatch.context() as patch:
+            patch.setattr(importlib.import_module(f"neurocodec.{module}"), name, stop)
+            assert main([*arguments, *out]) == 130
+    assert main([*arguments, *out]) == 0
+    assert same_values(page, tmp_path) >= 8
+    before = (tmp_path / "concepts.html").read_text("utf-8")
+    for name in ("concept_graph", "concept_examples", "concept_contributions"):
+        monkeypatch.setattr(importlib.import_module("neurocodec.analyses.concepts"), name, stop)
+    assert main([*arguments, *out]) == 0
+    assert (tmp_path / "concepts.html").read_text("utf-8") == before
+
+
+def same_values(one, other):
+    """Results of two folders that are equal; fails where one is not."""
+    count = 0
+    for path in sorted(one.rglob("*.nc")):
+        a, b = (nc.open(root / path.relative_to(one)) for root in (one, other))
+        trees = [x.to_tree() if isinstance(x, nc.ConceptVectors) else x for x in (a, b)]
+        left, right = (
+            x.to_dict() if hasattr(x, "to_dict") and hasattr(x, "children") else {"/": x}
+            for x in trees
+        )
+        for name in left:
+            assert left[name].equals(right[name]), path
+        count += 1
+    return count
+
+
+def test_a_dry_run_says_what_it_takes_and_writes_nothing(arguments, tmp_path, capsys):
+    out = tmp_path / "none"
+    assert main([*arguments, "--dry-run", "--out", str(out)]) == 0
+    assert "about 12 samples, 2 layers" in capsys.readouterr().out
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (["--categories", "cat,fish"], "no category 'fish'"),
+        (["--layers", "early,deep"], "no layer 'deep'"),
+        (["--layers", "late,early"], "'late' does not reach 'early'"),
+        (["--top", "0"], "top=0"),
+        (["--keep", "0"], "keep=0"),
+        (["--per-image", "500"], "per_image=500"),
+        (["--per-channel", "0"], "per_channel=0"),
+        (["--shown", "-1"], "shown=-1"),
+        (["--limit", "0"], "--limit 0"),
+    ],
+)
+def test_what_does_not_fit_is_told(arguments, changed, message, tmp_path, capsys):
+    assert main([*arguments, *changed, "--quiet", "--out", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
