@@ -6,14 +6,11 @@
 - `cells`: figures of cells: which modes they go with, and their clusters
 - `combinations`: figures of combinations of modes: the fields of cells while they are active
   (CODEC fig. 8D)
-<<<<<<< HEAD
 - `concept_curves`: curves of concept vectors that are put into a layer, and taken out (GIG fig. 4
   and 5)
+- `concept_graphs`: which concept vectors make which
 - `effective_fields`: effective fields in their context: what the nearest vectors of a concept
   vector saw
-=======
-- `concept_graphs`: which concept vectors make which
->>>>>>> g20a
 - `fields`: figures of receptive fields: a map in space and a time course, one field or a grid of
   them
 - `fitting`: how well fitted models predict held-out responses
@@ -44,12 +41,9 @@ from neurocodec.plotting.attribution import plot_completeness, plot_contribution
 from neurocodec.plotting.categories import plot_concept_scores
 from neurocodec.plotting.cells import plot_dendrogram, plot_mode_correlation, plot_silhouette
 from neurocodec.plotting.combinations import plot_combinations
-<<<<<<< HEAD
 from neurocodec.plotting.concept_curves import plot_concept_curve
-from neurocodec.plotting.effective_fields import plot_effective_fields
-=======
 from neurocodec.plotting.concept_graphs import plot_concept_graph
->>>>>>> g20a
+from neurocodec.plotting.effective_fields import plot_effective_fields
 from neurocodec.plotting.fields import plot_field, plot_fields
 from neurocodec.plotting.fitting import plot_fit
 from neurocodec.plotting.interneurons import (
@@ -94,11 +88,8 @@ __all__ = [
     "plot_class_perturbation",
     "plot_combinations",
     "plot_completeness",
-<<<<<<< HEAD
     "plot_concept_curve",
-=======
     "plot_concept_graph",
->>>>>>> g20a
     "plot_concept_scores",
     "plot_contributions",
     "plot_dendrogram",
