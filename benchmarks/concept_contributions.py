@@ -1,9 +1,9 @@
 """Completeness, speed, memory and truth of contributions of concept vectors.
 
-    python benchmarks/concept_contributions.py complete [--images 32] [--network cifar]
-    python benchmarks/concept_contributions.py speed [--images 16]
+    python benchmarks/concept_contributions.py complete [--images 16] [--network cifar]
+    python benchmarks/concept_contributions.py speed --images 64
     python benchmarks/concept_contributions.py memory
-    python benchmarks/concept_contributions.py interventions [--images 200] [--network cifar]
+    python benchmarks/concept_contributions.py interventions --images 200 [--network cifar]
 
 Needs the weights and images of `shared/weights-and-images.md`: `--weights` is the folder of its
 `get_networks.py`, `--photos` the folder of photographs, `--resnets` that of the CIFAR ResNets.
@@ -176,25 +176,22 @@ def speed(options: argparse.Namespace) -> None:
     one = {**call, "targets": [0]}
     nc.concept_contributions(net, shown[:2], **one)
     seconds, found = clocked(lambda: nc.concept_contributions(net, shown, **one))
-    every, _ = clocked(lambda: nc.concept_contributions(net, shown, **call))
-    strongest, _ = clocked(
-        lambda: nc.concept_contributions(net, shown, **{**call, "at": "strongest"})
-    )
+    every, _ = clocked(lambda: nc.concept_contributions(net, shown[:8], **call))
     count, targets = float(found.active.sum("mode").mean()), len(target.dictionary)
     for parameter in net.module.parameters():
         parameter.requires_grad = False
     h = torch.randn(1, 64, 8, 8)
     vector = torch.as_tensor(np.asarray(target.dictionary[0]))
     a_pass = one_by_one(net.module, h, torch.randn_like(h), vector)
-    seconds, every, strongest = (x / len(shown) for x in (seconds, every, strongest))
+    seconds, every = seconds / len(shown), every / len(shown[:8])
     print(f"{count:.0f} active concept vectors of an image, {targets} targets, 8 steps")
+    print(f"{len(shown)} images for one target, {len(shown[:8])} for all")
     print(f"one forward and backward pass: {a_pass * 1e3:.2f} ms")
     alone, apart = 8 * count * a_pass, 8 * targets * a_pass
     told = [
         ("one target", seconds, "concept vector", alone),
         ("all targets", every, "target", apart),
         ("all targets", every, "pair", alone * targets),
-        ("all targets at their strongest positions", strongest, "target", apart),
     ]
     for what, own, of, other in told:
         print(
@@ -227,11 +224,9 @@ def interventions(options: argparse.Namespace) -> None:
     """Predicted and measured changes."""
     fits = Fits(options)
     net, shown = fits.net, fits.shown
-    for source, target in PAIRS[options.network]:
-        call = {**fits.call(source, target), "draws": options.draws}
-        call |= (
-            {"out": options.out / f"{options.network}-{source}-{target}.nc"} if options.out else {}
-        )
+    for source, target in PAIRS[options.network][options.first :]:
+        call = {**fits.call(source, target), "draws": options.draws, "batch_size": 10}
+        call["out"] = fits.folder / f"{source}-{target}-{len(shown)}-{options.draws}.nc"
         seconds, found = clocked(lambda call=call: nc.concept_interventions(net, shown, **call))
         print(f"{source} -> {target}, {len(shown)} images, {seconds:.0f} s", flush=True)
         for method in found.graph.values:
@@ -260,7 +255,8 @@ def main() -> None:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--network", choices=PAIRS, default="cifar")
     parser.add_argument("--images", type=int, default=16)
-    parser.add_argument("--draws", type=int, default=32)
+    parser.add_argument("--first", type=int, default=0, help="pair that interventions begin with")
+    parser.add_argument("--draws", type=int, default=16)
     parser.add_argument("--cache", type=Path, default=Path("concepts"))
     shared = Path("../shared/data")
     parser.add_argument("--weights", type=Path, default=Path("../networks"))

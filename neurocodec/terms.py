@@ -223,8 +223,8 @@ _WITH_INTERVAL: Final = (
     "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
     "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
     "mean_pointing localisation_difference mode_difference distance bits_per_spike "
-    "bits_per_spike_ln contribution edge_contribution influence edge_influence through_concepts "
-    "replacement median_correlation mean_concept_curve concept_curve_area separation lead"
+    "bits_per_spike_ln mean_concept_curve concept_curve_area separation lead contribution "
+    "edge_contribution influence edge_influence through_concepts replacement median_correlation"
 )
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 

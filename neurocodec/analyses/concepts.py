@@ -22,7 +22,7 @@ from neurocodec.analyses.stages import Stages
 from neurocodec.attribution.point_vectors import point_vectors
 from neurocodec.concept_graphs.contributions import concept_contributions
 from neurocodec.concept_graphs.examples import concept_examples, concept_maps
-from neurocodec.concept_graphs.graph import STEPS, concept_graph, of_categories
+from neurocodec.concept_graphs.graph import ANSWER_STEPS, STEPS, concept_graph, of_categories
 from neurocodec.concept_graphs.tables import CONCEPT, name_of
 from neurocodec.engine.estimate import Estimate, peak_memory
 from neurocodec.errors import InputError, collected, warn
@@ -420,7 +420,7 @@ class _Study:
                     some,
                     source=vectors,
                     target=Output(str(name)),
-                    steps=STEPS,
+                    steps=ANSWER_STEPS,
                     **self.settings,
                 )
             total += found[v.CONTRIBUTION].sum(v.STIMULUS).values
@@ -442,14 +442,18 @@ class _Study:
         many = min(2 * self.chosen["top"] * len(names) + self.chosen["shared"], 200)
         layers = [*made]
         for i, name in enumerate(layers):
-            call = {"source": made[name], "steps": STEPS, **quiet}
+            call = {"source": made[name], **quiet}
             at_random.read()
-            found = concept_contributions(self.net, few, target=Output(str(names[0])), **call)
+            found = concept_contributions(
+                self.net, few, target=Output(str(names[0])), steps=ANSWER_STEPS, **call
+            )
             seconds += 2 * at_random.read() / some * count  # the controls too
             if i + 1 < len(layers):
                 then = made[layers[i + 1]]
                 asked = list(range(min(many, then.dictionary.sizes[v.MODE])))
-                found = concept_contributions(self.net, few, target=then, targets=asked, **call)
+                found = concept_contributions(
+                    self.net, few, target=then, targets=asked, steps=STEPS, **call
+                )
                 seconds += at_random.read() / some * count
             size += found.nbytes / some * count
         size += (

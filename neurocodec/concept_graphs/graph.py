@@ -32,7 +32,9 @@ At = Literal["strongest", "sum"] | tuple[int, int]
 FOLLOWED: Final = 2
 """Nodes of each category and layer that are followed further back, in multiples of `top`."""
 STEPS: Final = 8
-"""Nodes of each line: adaptive ones would take up to thirty times as many passes."""
+"""Nodes of lines between layers: adaptive ones would take up to thirty times as many passes."""
+ANSWER_STEPS: Final = 32
+"""Nodes of lines to the answer, which is one target and farther."""
 
 
 def concept_graph(
@@ -47,7 +49,7 @@ def concept_graph(
     follow: int | None = None,
     of: Any = None,
     at: At = "strongest",
-    steps: int | Literal["auto"] = STEPS,
+    steps: int | Literal["auto"] | None = None,
     active: int | None = None,
     solver: str = "omp",
     bootstrap: int = 1000,
@@ -90,8 +92,10 @@ def concept_graph(
     of
         Category of each image. None: the coordinate ``label``, where a category stands in it, else
         the largest output.
-    at, steps, active, solver
+    at, active, solver
         As for `nc.concept_contributions`.
+    steps
+        The same; None takes 8 between layers and 32 to the answers.
     bootstrap, confidence, seed
         Draws of images for intervals of means over them (0 for none).
     batch_size, device, workers, progress
@@ -375,7 +379,7 @@ class _Study:
         for i, name in enumerate(self.groups.names):
             places = np.flatnonzero(self.groups.category == i)
             file = f"{layer}-to-answer-{i}.nc"
-            found, missed = self._asked(layer, Output(name), file, places)
+            found, missed = self._asked(layer, Output(name), file, places, steps=ANSWER_STEPS)
             rows = np.zeros((len(self.groups.category), found.shape[2])) if rows is None else rows
             rows[places] = found[:, 0]
             self.missed.setdefault(layer, np.zeros(len(rows)))[places] = missed
@@ -390,7 +394,14 @@ class _Study:
         return found
 
     def _asked(
-        self, source: str, target: Any, file: str, places: Ints, modes: Any = None
+        self,
+        source: str,
+        target: Any,
+        file: str,
+        places: Ints,
+        modes: Any = None,
+        *,
+        steps: int = STEPS,
     ) -> tuple[Floats, Floats]:
         """Contributions (image, target, source), the residual last, and what they miss."""
         with collected() as said:
@@ -402,7 +413,7 @@ class _Study:
                 targets=modes,
                 residual=True,
                 out=None if self.folder is None else self.folder / file,
-                **self.call,
+                **{**self.call, "steps": self.call["steps"] or steps},
             )
         self.said += said
         if found.sizes[v.STIMULUS] != len(places):

@@ -21,7 +21,7 @@ from neurocodec.errors import InputError
 from neurocodec.kernels.correlation import unit_columns
 from neurocodec.kernels.intervals import interval
 from neurocodec.kernels.resampling import bootstrap_rows
-from neurocodec.labels import labelled
+from neurocodec.labels import labelled, provenance, stamp
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.target import Target
@@ -150,7 +150,10 @@ def concept_interventions(
             tree = run.result(out)
     else:
         tree = run_distributed(plan, out, client, batch_size=size, device=device, progress=progress)
-    return _with_correlations(tree.to_dataset(), bootstrap, confidence, drawn.seed)
+    found = _with_correlations(tree.to_dataset(), bootstrap, confidence, drawn.seed)
+    facts = {**provenance(found), "bootstrap": bootstrap, "confidence": confidence}
+    facts.pop("function")
+    return stamp(found, "nc.concept_interventions", **facts)
 
 
 def _numbers(name: str, given: Any, expected: str, fits: Any) -> tuple[float, ...]:

@@ -16,7 +16,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Line
 
 from neurocodec import vocabulary as v
-from neurocodec.concept_graphs.tables import ANSWER, FROM, RESIDUAL, TO, require_graph
+from neurocodec.concept_graphs.tables import ANSWER, CONCEPT, FROM, RESIDUAL, TO, require_graph
 from neurocodec.errors import unknown_name
 from neurocodec.plotting import style
 
@@ -46,7 +46,7 @@ def plot_concept_graph(
     -------
     matplotlib.figure.Figure
         Nodes are as wide as their contribution to the answer is large, red where they raise it;
-        edges as thick as their share. Hatched: the residual.
+        edges as thick as their share. Hatched: the residual, no wider than any concept vector.
 
     Examples
     --------
@@ -101,15 +101,15 @@ def _places(one: xr.Dataset) -> dict[str, tuple[float, int]]:
 
 
 def _limit(one: xr.Dataset) -> float:
-    """Largest size of a contribution of what is no answer."""
-    values = one[v.CONTRIBUTION].values[one[v.KIND].values != ANSWER]
+    """Largest size of a contribution of a concept vector: a residual's may be far larger."""
+    values = one[v.CONTRIBUTION].values[one[v.KIND].values == CONCEPT]
     return float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
 
 
 def _node(ax: Axes, node: xr.Dataset, x: float, row: int, limit: float) -> None:
     value, kind = float(node[v.CONTRIBUTION]), str(node[v.KIND].values)
     answer = kind == ANSWER
-    wide = WIDE if answer else max(0.06, WIDE * abs(value) / limit)
+    wide = WIDE if answer else min(WIDE, max(0.06, WIDE * abs(value) / limit))
     shade = mpl.colormaps[style.CONTRIBUTIONS](Normalize(-limit, limit)(np.nan_to_num(value)))
     more: dict[str, Any] = {"hatch": "////"} if kind == RESIDUAL else {}
     if "shared" in node and bool(node["shared"]):

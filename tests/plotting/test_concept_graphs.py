@@ -21,8 +21,8 @@ def test_nodes_are_as_wide_as_they_contribute_and_edges_as_thick_as_their_share(
     widths = sorted(p.get_width() for p in patches(figure, Rectangle))
     inner = shown & (nodes.kind.values != "answer")
     size = np.abs(nodes.contribution.values)
-    limit = np.nanmax(size[nodes.kind.values != "answer"])
-    wanted = [*np.maximum(0.06, 0.86 * size[inner] / limit), 0.86]
+    limit = np.nanmax(size[nodes.kind.values == "concept"])
+    wanted = [*np.clip(0.86 * size[inner] / limit, 0.06, 0.86), 0.86]
     np.testing.assert_allclose(widths, sorted(wanted), rtol=1e-6)
     names = {*nodes.node.values[shown]}
     edges = found["edges"].sel(category="cat")

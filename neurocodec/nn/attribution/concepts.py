@@ -190,14 +190,15 @@ def _flat(read: Tensor) -> Tensor:
 
 def strongest(read: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """(sample, vector) of each sample: the largest projection over positions, and its place."""
-    flat = _flat(read)
-    found = [torch.einsum("cp,vc->vp", one, vectors) for one in flat]
-    # of equal ones the first, as `max` does not promise
-    places = torch.stack([one.argsort(dim=1, descending=True, stable=True)[:, 0] for one in found])
-    values = torch.stack(
-        [o.gather(1, p[:, None])[:, 0] for o, p in zip(found, places, strict=True)]
-    )
-    return values, places
+    values, places = [], []
+    for one in _flat(read):
+        found = vectors @ one
+        largest = found.amax(1, keepdim=True)
+        # of equal ones the first, as `max` does not promise
+        every = torch.arange(found.shape[1], device=found.device)
+        places.append(torch.where(found == largest, every, len(every) - 1).amin(1))
+        values.append(largest[:, 0])
+    return torch.stack(values), torch.stack(places)
 
 
 def summed(read: Tensor, vectors: Tensor, place: int | None) -> Tensor:

@@ -5,7 +5,7 @@
   const find = (name) => root.querySelector(".k-" + name);
   const data = JSON.parse(document.querySelector(".k-data").textContent);
   const graph = find("graph"), panel = find("panel"), SVG = "http://www.w3.org/2000/svg";
-  const ROW = 138, SPAN = 58, THUMB = 40, TOP = 30, BAR = 46, FIRST = 0.03, TENTH = 10;
+  const ROW = 138, SPAN = 48, THUMB = 38, TOP = 30, BAR = 46, FIRST = 0.03, TENTH = 10;
 
   /* one graph, one of its choices (all, a class, an image), a node of it, the least share of an edge */
   const state = { set: 0, key: "", node: -1, least: FIRST };
@@ -66,19 +66,20 @@
     const own = entry(), layers = rows(), { nodes, edges } = set();
     const most = Math.max(...layers.map(({ row }) => row.length));
     const width = Math.max(find("wide").clientWidth - 2, most * SPAN + 12), height = layers.length * ROW;
-    const values = layers.flatMap(({ row }) => row.filter((i) => nodes.kind[i] !== "answer").map((i) => Math.abs(own.c[i] || 0)));
-    const limit = Math.max(...values, 0);
+    /* of concept vectors: a residual may be far larger */
+    const sizes = (kind) => layers.flatMap(({ row }) => row.filter((i) => nodes.kind[i] === kind).map((i) => Math.abs(own.c[i] || 0)));
+    const limit = Math.max(...sizes("concept"), 0) || Math.max(...sizes("residual"), 0);
     const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "presentation" });
     shown = new Map();
     layers.forEach(({ name, row }, k) => {
       const span = Math.min(110, (width - 12) / row.length), left = (width - span * row.length) / 2;
       row.forEach((i, at) => shown.set(i, { x: left + span * (at + 0.5), y: k * ROW, row: k, at, span }));
       if (k % 2) svg.append(draw("rect", { class: "k-band", x: 0, y: k * ROW, width, height: ROW }));
-      svg.append(...label(name, k));
     });
     const paths = edges[0].map((from, e) => [e, from, edges[1][e]]).filter(([e, from, to]) => shown.has(from) && shown.has(to) && visible(e, from, to));
     paths.sort((a, b) => (own.share ? own.share[a[0]] - own.share[b[0]] : 0));
     svg.append(...paths.map(([e, from, to]) => line(e, shown.get(from), shown.get(to))));
+    layers.forEach(({ name }, k) => svg.append(...label(name, k)));
     graph.style.width = `${width}px`;
     graph.style.height = `${height}px`;
     graph.classList.toggle("k-chosen", state.node >= 0);
@@ -126,7 +127,7 @@
 
   function button(i, at, limit) {
     const { nodes } = set(), own = entry(), value = own.c[i], kind = nodes.kind[i], cards = data.cards[nodes.name[i]];
-    const room = at.span - 8, wide = kind === "answer" ? room : limit > 0 ? Math.max(3, room * Math.abs(value || 0) / limit) : 3;
+    const room = at.span - 8, wide = kind === "answer" ? room : limit > 0 ? Math.min(room, Math.max(3, room * Math.abs(value || 0) / limit)) : 3;
     const bar = make("i");
     bar.style.width = `${wide}px`;
     bar.style.background = color(value || 0, kind === "answer" ? Math.abs(value || 1) : limit);

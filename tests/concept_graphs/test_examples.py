@@ -1,0 +1,109 @@
+"""Examples of concept vectors are the nearest rows, and their pictures the fields of these."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import nn
+
+import neurocodec as nc
+from neurocodec.concept_graphs.examples import concept_maps, in_context
+from neurocodec.errors import InputError, UnknownNameError
+
+
+@pytest.fixture(scope="module")
+def world():
+    """A network, images with labels, rows of a layer, and concept vectors of these."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+        )
+    net = nc.Network(module.eval(), layers={"maps": nc.Layer("0")})
+    values = np.random.default_rng(0).normal(size=(6, 3, 10, 10)).astype("float32")
+    images = xr.DataArray(values, {"stimulus": list("abcdef")}, ("stimulus", "color", "y", "x"))
+    rows = nc.point_vectors(net, images, "maps", per_image=5, progress=False)
+    return net, images, rows, nc.ConceptVectors(per_channel=2, active=2).fit(rows)
+
+
+@pytest.fixture(scope="module")
+def found(world):
+    net, images, rows, vectors = world
+    return nc.concept_examples(net, images, vectors, rows, [1, 4], count=3, side=16, progress=False)
+
+
+def test_examples_are_the_nearest_rows_one_of_each_image(found, world):
+    _, _, rows, vectors = world
+    left = rows.values - vectors.offset.values
+    cosine = left @ vectors.dictionary.sel(mode=4).values / np.linalg.norm(left, axis=1)
+    best = {}
+    for value, image, y, x in zip(
+        cosine, rows.stimulus.values, rows.y.values, rows.x.values, strict=True
+    ):
+        if value > best.get(image, (-2,))[0]:
+            best[image] = (value, int(y), int(x))
+    wanted = sorted(best.items(), key=lambda item: -item[1][0])[:3]
+    own = found.sel(mode=4)
+    # the mean of two rows is as near to the one as to the other: their order is rounding
+    places = zip(own.source.values, own.y.values, own.x.values, strict=True)
+    assert {*places} == {(image, *value[1:]) for image, value in wanted}
+    np.testing.assert_allclose(own.cosine, [value[0] for _, value in wanted], rtol=1e-5)
+
+
+def test_pictures_do_not_depend_on_the_order_of_the_images(found, world):
+    net, images, rows, vectors = world
+    assert found.example_picture.dims == ("mode", "rank", "color", "picture_y", "picture_x")
+    assert found.example_picture.dtype == np.uint8
+    again = nc.concept_examples(
+        net, images[::-1], vectors, rows, [1], count=3, side=16, progress=False
+    )
+    np.testing.assert_array_equal(again.example_picture[0], found.example_picture[0])
+
+
+def test_what_is_not_in_the_field_is_dark():
+    field = np.zeros((12, 12))
+    field[4:8, 4:8] = 1.0
+    made = in_context(np.ones((3, 12, 12)), field, np.array([0, 12, 0, 12]), 12)
+    assert made.shape == (3, 12, 12)
+    assert made[0, 6, 6] > 240
+    assert abs(int(made[0, 0, 0]) - 0.35 * 255) < 2
+    none = in_context(np.ones((1, 12, 12)), 0 * field, np.array([2, 8, 2, 8]), 6)
+    assert none.shape == (1, 6, 6)
+
+
+def test_maps_are_the_codes_of_the_layer(world):
+    net, images, _, vectors = world
+    with torch.no_grad():
+        hidden = net.module[0](torch.from_numpy(images.values))
+    maps = xr.DataArray(hidden.numpy(), dims=("stimulus", "channel", "y", "x"))
+    codes = vectors.transform(maps)
+    for mode in (0, 3):
+        wanted = codes.loading.where(codes.loading_mode == mode, 0.0).sum("slot")
+        own = concept_maps(net, images, vectors, [0, 3]).sel(mode=mode)
+        np.testing.assert_allclose(own, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_images_without_labels_are_found_by_their_order(world):
+    net, images, _, _ = world
+    plain = images.drop_vars("stimulus")
+    rows = nc.point_vectors(net, plain, "maps", per_image=5, progress=False)
+    vectors = nc.ConceptVectors(per_channel=1, active=2).fit(rows)
+    found = nc.concept_examples(net, plain, vectors, rows, [0], count=2, progress=False)
+    assert {*found.source.values.ravel().tolist()} <= {*map(str, range(6))}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (lambda x, r: (x, r, [99]), UnknownNameError, "no concept vector '99'"),
+        (lambda x, r: (x, r, []), InputError, "at least one mode"),
+        (lambda x, r: (x, r.drop_vars("y"), [0]), InputError, "without their positions y"),
+        (lambda x, r: (x[:3], r, [0]), InputError, "not among those given"),
+        (lambda x, r: (x, r.values, [0]), InputError, "as nc.point_vectors returns them"),
+    ],
+)
+def test_what_does_not_fit_is_refused(world, change, kind, message):
+    net, images, rows, vectors = world
+    given, own, modes = change(images, rows)
+    with pytest.raises(kind, match=message):
+        nc.concept_examples(net, given, vectors, own, modes, progress=False)
