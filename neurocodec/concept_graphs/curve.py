@@ -231,7 +231,7 @@ def _summary(
         apart = apart.drop_vars(v.KIND, errors="ignore")
         parts[v.ADVANTAGE] = apart
         parts[v.LEAD] = apart.isel({v.RANKING: 0}, drop=True) - apart
-    result = {}
+    result: dict[str, xr.DataArray] = {}
     for name, values in parts.items():
         ordered = values.transpose(*(d for d in curves.dims if d in values.dims))
         result |= _with_interval(name, ordered, draws, confidence, seed)

@@ -243,7 +243,8 @@ def _ends(capture: Capture, end: str | None, x: Tensor) -> dict[str | None, Tens
     if end is not None:
         return {end: capture.reach(x, [end])[end]}
     done = capture.look(x)
-    return {None: done.outputs, **done.hidden}
+    named: list[tuple[str | None, Tensor]] = [(None, done.outputs), *done.hidden.items()]
+    return dict(named)
 
 
 class _Functions(TorchFunctionMode):
@@ -397,7 +398,8 @@ def _inverse(size: Tensor) -> Tensor:
 def _starts(maps: Tensor, places: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
     """Relevance 1 of one vector (sample, channel, positions...), and whether it is not 0."""
     start = torch.zeros_like(maps)
-    index = (torch.arange(len(maps)), slice(None), *zip(*places, strict=True))
+    axes = [torch.tensor(axis, device=maps.device) for axis in zip(*places, strict=True)]
+    index: Any = (torch.arange(len(maps), device=maps.device), slice(None), *axes)
     vectors = maps[index]
     size = vectors.square().sum(1, keepdim=True)
     start[index] = vectors * _inverse(size)

@@ -162,7 +162,7 @@ def test_a_pool_of_what_has_a_shift_conserves(activation):
 
 def test_channels_may_be_last():
     x = images(2, 4, 3)
-    m = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2), nn.Flatten()).double()
+    m = nn.Sequential(nn.Linear(3, 64), nn.ReLU(), nn.Linear(64, 2), nn.Flatten()).double()
     layers = {"end": nc.Layer("2", layout="tokens")}
     found = sharing(m, layers, "end", x, lambda s: s.fields(x, [(1,), (3,)]))
     shares = found.shares.sum(2)
@@ -218,7 +218,7 @@ def test_what_has_no_sharing_ratio_is_refused_by_name(part, named):
 
 
 def test_what_comes_after_the_layer_may_be_anything():
-    m = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), Softmax(), nn.Flatten())
+    m = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), Softmax(), nn.Flatten())
     x = images(2, 3, 5, 5).float()
     found = sharing(m, {"end": "1"}, "end", x, lambda s: s.fields(x, [(1, 1), (0, 2)]))
     torch.testing.assert_close(found.shares.flatten(1).sum(1), torch.ones(2))
