@@ -105,13 +105,11 @@ def plot_gallery(
     places, used = _places(found, images)
     images = images.isel({v.STIMULUS: used}).load()
     masks = None
-    if wanted:
-        own = isinstance(maps, bool | np.bool_)
-        masks = (
-            _made(modes, _Asked(net, target, method), found, images, places)
-            if own
-            else _taken(maps, found, images, places)
-        )
+    if isinstance(maps, bool | np.bool_):
+        asked = _Asked(net, target, method)
+        masks = _made(modes, asked, found, images, places) if maps else None
+    else:
+        masks = _taken(maps, found, images, places)
     preprocessing = preprocessing or (None if net is None else net.preprocessing)
     pictures, how = displayable(images, preprocessing)
     look = panels.look_of(
@@ -221,7 +219,7 @@ def _layer(modes: Any) -> str | None:
     if not isinstance(modes, Decomposition):
         return None
     origin = labels.provenance(modes.dictionary).get("contributions") or {}
-    return origin.get("layer")
+    return str(origin["layer"]) if "layer" in origin else None
 
 
 def _taken(
