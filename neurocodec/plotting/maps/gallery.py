@@ -167,8 +167,8 @@ def _places(found: xr.Dataset, images: xr.DataArray) -> tuple[NDArray[Any], NDAr
     there, count = own >= 0, images.sizes[v.STIMULUS]
     if v.STIMULUS in images.coords and v.STIMULUS in found.coords:
         index = images.get_index(v.STIMULUS)
-        names = found[v.STIMULUS].values
-        own = np.where(there, index.get_indexer(names.ravel()).reshape(own.shape), -1)
+        names = xr.DataArray(found[v.STIMULUS].values.ravel(), dims=v.STIMULUS).to_index()
+        own = np.where(there, index.get_indexer(names).reshape(own.shape), -1)
     missing = there & ((own < 0) | (own >= count))
     if missing.any():
         raise InputError(
