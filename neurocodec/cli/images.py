@@ -126,8 +126,8 @@ def analysed(options: argparse.Namespace) -> Analysed:
     stimulus = thinned(stimulus, options.limit)
     further = "; then pictures of modes by ascent" * options.pictures
     say(f"network {net.name}, {stimulus.sizes['stimulus']} images of {options.images}{further}")
-    names = ("target", "parts", "expansion", "hierarchy", "perturb", "categories", "superclasses")
-    names += ("per_class", "pictures", "batch_size", "workers", "seed", "out")
+    names = ["target", "parts", "expansion", "hierarchy", "perturb", "categories", "superclasses"]
+    names += ["per_class", "pictures", "batch_size", "workers", "seed", "out"]
     asked = {name: getattr(options, name) for name in names}
     with _client(options) as client:
         analysis = analyse_images(

@@ -26,7 +26,7 @@ NAMELESS = {
     *("plot_field", "plot_localisation", "plot_modes", "plot_movie_maps"),
     *("plot_mode_images", "plot_pixel_curves", "plot_silhouette", "plot_stability"),
     *("plot_stimulus", "plot_sweep", "plot_tension", "plot_tension_maps", "plot_toys"),
-    *("plot_atlas", "plot_gallery", "plot_inversions", "plot_pictures"),
+    *("plot_atlas", "plot_inversions", "plot_pictures"),
 }
 """Figures that say nothing of what a user has named."""
 FIRST = {"set_title", "set_xlabel", "set_ylabel", "suptitle", "supxlabel", "supylabel", "set_label"}

@@ -63,7 +63,7 @@ def score_modes(study: ImageStudy, modes: Modes) -> xr.DataTree | None:
 
 def _ranked(study: ImageStudy) -> xr.DataArray:
     """Masks (held-out image, class) of the classes with enough images; the others are noted."""
-    masks = study.halves.judged(class_masks(study.tree))
+    masks: xr.DataArray = study.halves.judged(class_masks(study.tree))
     enough = masks.sum(v.STIMULUS).values >= LEAST
     few = [str(name) for name in masks[v.CATEGORY].values[~enough]]
     if few:

@@ -105,13 +105,11 @@ def plot_gallery(
     places, used = _places(found, images)
     images = images.isel({v.STIMULUS: used}).load()
     masks = None
-    if wanted:
-        own = isinstance(maps, bool | np.bool_)
-        masks = (
-            _made(modes, _Asked(net, target, method), found, images, places)
-            if own
-            else _taken(maps, found, images, places)
-        )
+    if isinstance(maps, bool | np.bool_):
+        asked = _Asked(net, target, method)
+        masks = _made(modes, asked, found, images, places) if maps else None
+    else:
+        masks = _taken(maps, found, images, places)
     preprocessing = preprocessing or (None if net is None else net.preprocessing)
     pictures, how = displayable(images, preprocessing)
     look = panels.look_of(
@@ -169,8 +167,8 @@ def _places(found: xr.Dataset, images: xr.DataArray) -> tuple[NDArray[Any], NDAr
     there, count = own >= 0, images.sizes[v.STIMULUS]
     if v.STIMULUS in images.coords and v.STIMULUS in found.coords:
         index = images.get_index(v.STIMULUS)
-        names = found[v.STIMULUS].values
-        own = np.where(there, index.get_indexer(names.ravel()).reshape(own.shape), -1)
+        names = xr.DataArray(found[v.STIMULUS].values.ravel(), dims=v.STIMULUS).to_index()
+        own = np.where(there, index.get_indexer(names).reshape(own.shape), -1)
     missing = there & ((own < 0) | (own >= count))
     if missing.any():
         raise InputError(
@@ -221,7 +219,7 @@ def _layer(modes: Any) -> str | None:
     if not isinstance(modes, Decomposition):
         return None
     origin = labels.provenance(modes.dictionary).get("contributions") or {}
-    return origin.get("layer")
+    return str(origin["layer"]) if "layer" in origin else None
 
 
 def _taken(

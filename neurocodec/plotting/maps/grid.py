@@ -75,7 +75,7 @@ def _size(ax: Axes) -> float:
     """Of letters that fit above and below a panel, in points."""
     figure = ax.get_figure(root=True)
     grid = ax.get_gridspec()
-    ratios = [1.0] if grid is None else list(grid.get_width_ratios())
-    share = max(ratios) / sum(ratios)  # gaps between groups are columns, too
+    ratios = np.asarray([1.0] if grid is None else grid.get_width_ratios(), dtype=float)
+    share = float(ratios.max() / ratios.sum())  # gaps between groups are columns, too
     width = PANEL if figure is None else (figure.get_figwidth() - SIDE) * share
     return SMALL * min(1.0, max(0.65, width / (0.85 * PANEL)))

@@ -21,7 +21,7 @@ class Held:
 
     places: NDArray[np.intp]  # among all images of the analysis
     names: list[str]
-    label: NDArray[np.intp]  # place among the classes; -1 where there is none
+    class_of: NDArray[np.intp]  # place among the classes; -1 where there is none
     answer: list[str]  # category with the largest output; "" where outputs have no names
     target: NDArray[np.float64]
     classes: list[str]
@@ -37,18 +37,20 @@ class Held:
             )
         known = v.LABEL in tree.coords
         own = (
-            labels.class_names(tree[v.LABEL].values[places]) if known else np.full(len(places), "")
+            labels.class_names(tree.coords[v.LABEL].values[places])
+            if known
+            else np.full(len(places), "")
         )
         classes = sorted({*own.tolist()} - {""})
         index = {name: i for i, name in enumerate(classes)}
-        label = np.array([index.get(name, -1) for name in own.tolist()], dtype=np.intp)
+        class_of = np.array([index.get(name, -1) for name in own.tolist()], dtype=np.intp)
         named = v.SOURCE if v.SOURCE in tree.coords else v.STIMULUS
         return cls(
             places=places,
-            names=[str(name) for name in tree[named].values[places]],
-            label=label,
+            names=[str(name) for name in tree.coords[named].values[places]],
+            class_of=class_of,
             answer=_answers(analysis.responses, places),
-            target=np.asarray(tree[v.TARGET].values[places], dtype=np.float64),
+            target=np.asarray(tree.data_vars[v.TARGET].values[places], dtype=np.float64),
             classes=classes,
         )
 
@@ -58,7 +60,7 @@ class Held:
     @property
     def members(self) -> NDArray[np.bool_]:
         """(image, class)."""
-        return np.asarray(self.label[:, None] == np.arange(len(self.classes)))
+        return np.asarray(self.class_of[:, None] == np.arange(len(self.classes)))
 
     @property
     def sizes(self) -> NDArray[np.int64]:

@@ -155,7 +155,7 @@ def _matched(analysis: ImageAnalysis, held: Held, images: xr.DataArray) -> xr.Da
             expected="images (stimulus, color, y, x), as the analysis was given them",
             hint="images = nc.images(folder, net)",
         )
-    wanted = analysis.tree[v.STIMULUS].values[held.places]
+    wanted = analysis.tree.coords[v.STIMULUS].values[held.places]
     known = v.STIMULUS in images.coords
     index = images.get_index(v.STIMULUS) if known else range(images.sizes[v.STIMULUS])
     at = {name: place for place, name in enumerate(index)}
@@ -275,13 +275,13 @@ class _Writing:
             pairs = zip(one["order"][i].tolist(), one["made"][i], strict=True)
             modes = [[m, short(x)] for m, x in pairs if x > 0]
             layers.append([[short(x) for x in one["sums"][i]], modes])
-        known = {"name": held.names[i], "label": int(held.label[i]), "answer": held.answer[i]}
+        known = {"name": held.names[i], "label": int(held.class_of[i]), "answer": held.answer[i]}
         return {**known, "target": short(held.target[i]), "layers": layers}
 
     def classes(self, names: Sequence[str]) -> None:
         """Write what is told of each class."""
         for c, rows in enumerate(self.of_classes):
-            members = np.flatnonzero((self.held.label == c) & self.used)[:OF_CLASS]
+            members = np.flatnonzero((self.held.class_of == c) & self.used)[:OF_CLASS]
             curves = class_curves(self.analysis.perturbation, self.held.classes[c], names)
             told = {"modes": rows, "images": members.tolist(), "curves": curves}
             self.store.script(f"class-{c}", told)

@@ -70,6 +70,9 @@ def test_a_place_without_an_image_is_empty():
 @pytest.fixture(scope="module")
 def fitted():
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
+    random = np.random.default_rng(1)
+    for parameter in module.parameters():
+        parameter.data = parameter.data.new_tensor(random.normal(size=parameter.shape) * 0.3)
     net = nc.Network(module, {"conv": "1"}, outputs=["cat", "dog"])
     target = nc.targets.Output("cat")
     tree = nc.contributions(net, IMAGES, target=target, method=nc.methods.InputGrad())
