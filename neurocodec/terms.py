@@ -242,14 +242,6 @@ _WITH_INTERVAL: Final = """
     separation_difference sign_correlation signal_explained signal_explained_glm
     signal_explained_ln spearman through_concepts uniqueness
 """
-_WITH_INTERVAL: Final = (
-    "accuracy area_difference area mean_normalized_accuracy chance_uniqueness pearson "
-    "spearman uniqueness ceiling signal_explained signal_explained_ln components difference "
-    "hoyer median participation_ratio sign_correlation mean_energy_inside mean_localisation "
-    "mean_pointing localisation_difference mode_difference distance bits_per_spike "
-    "bits_per_spike_ln mean_concept_curve concept_curve_area separation lead contribution "
-    "edge_contribution influence edge_influence through_concepts replacement median_correlation"
-)
 """Variables that come with an interval, `NAME_interval`, of the same units."""
 
 _TERMS: Final = {

@@ -9,7 +9,6 @@
 - `tables`: what a graph holds
 """
 
-__all__ = ["contributions", "curve", "examples", "exports", "graph", "interventions", "tables"]
 __all__ = [
     "contributions",
     "curve",
