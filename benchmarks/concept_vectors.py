@@ -267,8 +267,8 @@ def made_rows(count: int, channels: int, parts: int) -> NDArray[np.float32]:
     for start in range(0, count, 4096):
         size = len(found[start : start + 4096])
         loads = np.maximum(random.normal(size=(size, parts)) - 1.5, 0).astype(np.float32)
-        found[start : start + size] = loads @ base
-    found += 0.3 * random.standard_normal(found.shape, np.float32)
+        noise = 0.3 * random.standard_normal((size, channels), np.float32)
+        found[start : start + size] = loads @ base + noise
     return found
 
 
@@ -293,9 +293,9 @@ def large(arguments: argparse.Namespace) -> None:
     told("rows", 0.0)
     units, spent = seconds(lambda: directions(x - x.mean(0)))
     told("directions", spent)
-    centers, spent = seconds(partial(bisecting, units, arguments.vectors, seed=0))
+    centers, spent = seconds(partial(bisecting, units, arguments.vectors, seed=0, overwrite=True))
     told(f"{len(centers.centers)} vectors", spent)
-    some = (x - x.mean(0))[: arguments.scored]
+    some = x[: arguments.scored] - x.mean(0)
     _, spent = seconds(lambda: pursuit(some, centers.centers, 12))
     told(f"codes of {len(some)} rows", spent)
 

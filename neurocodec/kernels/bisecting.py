@@ -12,18 +12,24 @@ from neurocodec.kernels.spherical import Clusters, Values
 
 ROUNDS: Final = 50
 """In which the two halves of a cluster settle, at most."""
+AT_ONCE: Final = 2**23
+"""Numbers that are held once more, at most, while rows are put into another order."""
 _SAME: Final = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-13}
 """Distances (1 - cosine) that rounding makes between copies."""
 
 
-def bisecting(rows: Values, clusters: int, *, seed: int) -> Clusters:
+def bisecting(rows: Values, clusters: int, *, seed: int, overwrite: bool = False) -> Clusters:
     """Split the cluster of most rows of length 1 by spherical 2-means, again and again.
 
     Fewer clusters come back where all that are left hold copies of one direction. `nearest` is the
-    cluster that a row came into by the splits, which another centre may be nearer to.
+    cluster that a row came into by the splits, which another centre may be nearer to. The rows are
+    copied, unless they may be put into another order.
     """
     random = np.random.default_rng(seed)
-    rows, place = rows.copy(), np.arange(len(rows))  # rows of a cluster lie together
+    rows, place = (
+        rows if overwrite else rows.copy(),
+        np.arange(len(rows)),
+    )  # rows of a cluster lie together
     waiting = [(-len(rows), 0, len(rows))]  # (-size, start, stop), the largest first
     done = list[tuple[int, int]]()
     rounds = 0
@@ -36,7 +42,8 @@ def bisecting(rows: Values, clusters: int, *, seed: int) -> Clusters:
             done.append((start, stop))
             continue
         order = np.argsort(side, kind="stable")
-        rows[some], place[some] = rows[some][order], place[some][order]
+        place[some] = place[some][order]
+        _arrange(rows[some], order)
         middle = stop - int(side.sum())
         for part in ((start, middle), (middle, stop)):
             heapq.heappush(waiting, (part[0] - part[1], *part))
@@ -64,6 +71,14 @@ def _halves(rows: Values, random: np.random.Generator) -> tuple[NDArray[np.bool_
         if np.array_equal(before, side):
             break
     return side, taken
+
+
+def _arrange(rows: Values, order: NDArray[np.intp]) -> None:
+    """Put rows into an order, some channels after the other where they are many."""
+    step = max(1, AT_ONCE // len(rows))
+    for start in range(0, rows.shape[1], step):
+        some = slice(start, start + step)
+        rows[:, some] = rows[order, some]
 
 
 def _unit(row: Values) -> Values:

@@ -61,6 +61,16 @@ def test_copies_are_never_parted():
     np.testing.assert_array_equal(np.sort(np.bincount(found.nearest)), 20)
 
 
+def test_rows_may_be_put_into_another_order(monkeypatch):
+    rows = rows_of()
+    expected = bisecting(rows, 20, seed=0)
+    monkeypatch.setattr("neurocodec.kernels.bisecting.AT_ONCE", 1800)
+    found = bisecting(rows, 20, seed=0, overwrite=True)
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(rows, rows_of())
+
+
 def test_rows_are_left_as_they_were_and_a_seed_repeats():
     rows = rows_of()
     before = rows.copy()

@@ -27,7 +27,7 @@ class Found(NamedTuple):
 
 def directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of length 1, written over the rows that came; those that are 0 are left out."""
-    size = np.linalg.norm(rows, axis=1)
+    size = np.sqrt(np.einsum("rc,rc->r", rows, rows))  # with no copy of the rows
     if not size.all():
         alive = size > 0
         warn(
@@ -40,7 +40,7 @@ def directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def found(rows: NDArray[np.float32], count: int, by: By, seed: int) -> Found:
-    """So many unit vectors for rows of length 1."""
+    """So many unit vectors for rows of length 1, which may be put into another order."""
     random, clusters = np.random.default_rng(seed), None
     if by in _OF_ROWS:
         first = _different(rows)
@@ -51,8 +51,11 @@ def found(rows: NDArray[np.float32], count: int, by: By, seed: int) -> Found:
     elif by == "exemplars":
         vectors = rows[np.sort(random.permutation(first)[:count])]
     else:
-        split = bisecting if by == "bisecting" else spherical_kmeans
-        clusters = split(rows, count, seed=seed)
+        clusters = (
+            spherical_kmeans(rows, count, seed=seed)
+            if by == "kmeans"
+            else bisecting(rows, count, seed=seed, overwrite=True)
+        )
         vectors = np.asarray(clusters.centers, np.float32)
         _require_enough(len(vectors), count, len(rows))
     own = (clusters.nearest, clusters.cosine) if clusters else nearest_center(rows, vectors)

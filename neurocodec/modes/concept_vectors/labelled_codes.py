@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from neurocodec import labels, storage
+from neurocodec import arguments, labels, storage
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.identity.marks import Identity
@@ -50,6 +51,7 @@ def codes_of(
 ) -> xr.Dataset:
     """Codes of maps, a block of samples after the other."""
     atoms = vectors.dictionary
+    place = None if out is None else arguments.path("out", out, hint="out='codes.nc'")
     asked = vectors.coder.active if by[1] is None else by[1]
     most = {"concept vectors": len(atoms), "channels": atoms.sizes[v.CHANNEL]}
     solver, count = checked(by[0], asked, most)
@@ -57,7 +59,7 @@ def codes_of(
         maps = _require_maps(array, atoms)
         require_same_origin(origin, vectors.origin, "maps")
         job = _Job(vectors, maps, solver, count)
-        return job.in_memory() if out is None else job.streamed(out)
+        return job.in_memory() if place is None else job.streamed(place)
 
 
 class _Job:
@@ -126,7 +128,7 @@ class _Job:
         arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
         return self.label(arrays)
 
-    def streamed(self, out: str | PathLike[str]) -> xr.Dataset:
+    def streamed(self, out: Path) -> xr.Dataset:
         """Codes in a file; goes on where an earlier call stopped."""
         walk = Walk()
         walk.visit("modes", (self.vectors.coder.atoms, self.vectors.coder.start))

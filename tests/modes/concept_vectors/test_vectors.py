@@ -291,6 +291,9 @@ def test_what_cannot_be_fitted_is_refused(settings, rows, message):
     [
         (maps_of(), {"active": 7}, "active=7 of 6 channels"),
         (maps_of(), {"active": 0}, "active=0"),
+        (maps_of(), {"active": 2.5}, "active=2.5"),
+        (maps_of(), {"out": 3}, "out=3"),
+        (maps_of().rename(stimulus="mode"), {}, "maps with dims"),
         (maps_of(), {"solver": "ista"}, "ista"),
         (maps_of()[:, :4], {}, "maps of 4 channels, for vectors of 6"),
         (maps_of() * np.inf, {}, "NaN or infinite"),
@@ -302,6 +305,14 @@ def test_what_cannot_be_fitted_is_refused(settings, rows, message):
 def test_maps_that_cannot_be_coded_are_refused(vectors, data, options, message):
     with pytest.raises(InputError, match=message):
         vectors.transform(data, **options)
+
+
+def test_channels_in_another_order_are_refused():
+    rows = planted().assign_coords(channel=list("abcdef"))
+    found = nc.ConceptVectors(vectors=9, active=2).fit(rows)
+    found.transform(rows)
+    with pytest.raises(InputError, match="other channels"):
+        found.transform(rows.isel(channel=[1, 0, 2, 3, 4, 5]))
 
 
 def test_codes_of_other_vectors_are_refused(vectors):
