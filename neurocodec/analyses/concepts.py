@@ -420,7 +420,7 @@ class _Study:
                     some,
                     source=vectors,
                     target=Output(str(name)),
-                    steps=ANSWER_STEPS,
+                    steps=STEPS,  # enough for a rank
                     **self.settings,
                 )
             total += found[v.CONTRIBUTION].sum(v.STIMULUS).values
@@ -447,7 +447,7 @@ class _Study:
             found = concept_contributions(
                 self.net, few, target=Output(str(names[0])), steps=ANSWER_STEPS, **call
             )
-            seconds += 2 * at_random.read() / some * count  # the controls too
+            seconds += 1.25 * at_random.read() / some * count  # the controls too
             if i + 1 < len(layers):
                 then = made[layers[i + 1]]
                 asked = list(range(min(many, then.dictionary.sizes[v.MODE])))
