@@ -287,7 +287,7 @@ class _Study:
         """Vectors at single positions, into a file that is gone on with."""
         path = None if stages.folder is None else stages.folder / ROWS
         stages.files.append(ROWS)
-        return point_vectors(
+        found: Any = point_vectors(  # of a list of layers, a tree
             self.net,
             self.stimulus,
             list(self.net.layers),
@@ -296,11 +296,14 @@ class _Study:
             out=path,
             **self.settings,
         )
+        made: xr.DataTree = found
+        return made
 
     def vectors(self, layer: str, rows: xr.DataTree, stages: Stages) -> ConceptVectors:
         """Concept vectors of a layer, kept when they are fitted."""
         own = rows[layer].to_dataset()[v.ACTIVATION]
-        facts = {"rows": labels.provenance(rows), "layer": layer, "sizes": self.sizes}
+        sizes = {n: getattr(self.sizes, n) for n in ("per_channel", "active", "seed")}
+        facts = {"rows": labels.provenance(rows), "layer": layer, **sizes}
         make = partial(self.fitted, own, "bisecting", self.sizes.seed)
         return stages.keep(f"vectors-{layer}.nc", facts, make)
 
