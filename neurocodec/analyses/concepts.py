@@ -208,7 +208,7 @@ def estimate_concepts(
     ...                              torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
     ...                              torch.nn.Linear(4, 2))
     >>> net = Network(module, layers={"maps": "1"}, outputs=["cat", "dog"])
-    >>> images = xr.DataArray(np.ones((20, 3, 8, 8), "float32"),
+    >>> images = xr.DataArray(np.random.default_rng(0).normal(size=(20, 3, 8, 8)).astype("float32"),
     ...                       {"label": ("stimulus", ["cat", "dog"] * 10)},
     ...                       ("stimulus", "color", "y", "x"))
     >>> estimate_concepts(net, images, layers=["maps"], per_channel=2, active=3).samples
