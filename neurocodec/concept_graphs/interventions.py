@@ -65,7 +65,8 @@ def concept_interventions(
 
     Small changes are what a gradient predicts: of one vector alone ``"actgrad"``, the loading times
     the gradient at the sample, is nearly exact by Taylor's theorem. Contributions along a line
-    explain the whole of the change from the offset, and are better where much of it is undone.
+    explain the whole of the change from the offset; the more is undone at once, the less the
+    gradient at the sample knows of it.
 
     Parameters
     ----------
