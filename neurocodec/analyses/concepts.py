@@ -208,7 +208,7 @@ def estimate_concepts(
     ...                              torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
     ...                              torch.nn.Linear(4, 2))
     >>> net = Network(module, layers={"maps": "1"}, outputs=["cat", "dog"])
-    >>> images = xr.DataArray(np.ones((20, 3, 8, 8), "float32"),
+    >>> images = xr.DataArray(np.random.default_rng(0).normal(size=(20, 3, 8, 8)).astype("float32"),
     ...                       {"label": ("stimulus", ["cat", "dog"] * 10)},
     ...                       ("stimulus", "color", "y", "x"))
     >>> estimate_concepts(net, images, layers=["maps"], per_channel=2, active=3).samples
@@ -287,7 +287,7 @@ class _Study:
         """Vectors at single positions, into a file that is gone on with."""
         path = None if stages.folder is None else stages.folder / ROWS
         stages.files.append(ROWS)
-        return point_vectors(
+        found: Any = point_vectors(  # of a list of layers, a tree
             self.net,
             self.stimulus,
             list(self.net.layers),
@@ -296,11 +296,14 @@ class _Study:
             out=path,
             **self.settings,
         )
+        made: xr.DataTree = found
+        return made
 
     def vectors(self, layer: str, rows: xr.DataTree, stages: Stages) -> ConceptVectors:
         """Concept vectors of a layer, kept when they are fitted."""
         own = rows[layer].to_dataset()[v.ACTIVATION]
-        facts = {"rows": labels.provenance(rows), "layer": layer, "sizes": self.sizes}
+        sizes = {n: getattr(self.sizes, n) for n in ("per_channel", "active", "seed")}
+        facts = {"rows": labels.provenance(rows), "layer": layer, **sizes}
         make = partial(self.fitted, own, "bisecting", self.sizes.seed)
         return stages.keep(f"vectors-{layer}.nc", facts, make)
 
@@ -420,7 +423,7 @@ class _Study:
                     some,
                     source=vectors,
                     target=Output(str(name)),
-                    steps=ANSWER_STEPS,
+                    steps=STEPS,  # enough for a rank
                     **self.settings,
                 )
             total += found[v.CONTRIBUTION].sum(v.STIMULUS).values
@@ -447,7 +450,7 @@ class _Study:
             found = concept_contributions(
                 self.net, few, target=Output(str(names[0])), steps=ANSWER_STEPS, **call
             )
-            seconds += 2 * at_random.read() / some * count  # the controls too
+            seconds += 1.25 * at_random.read() / some * count  # the controls too
             if i + 1 < len(layers):
                 then = made[layers[i + 1]]
                 asked = list(range(min(many, then.dictionary.sizes[v.MODE])))

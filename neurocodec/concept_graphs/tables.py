@@ -201,11 +201,11 @@ def _nodes(of: Followed, parts: Sequence[_Layer]) -> tuple[_Rows, dict[str, xr.D
     rows, coords = list[tuple[Floats, Floats]](), list[tuple[str, int, str]]()
     shown, carried, shared = (list[NDArray[np.bool_]]() for _ in range(3))
     for place in range(last, -1, -1):
-        part, layer = parts[place], of.layers[last - place]
-        coords += [(layer, int(mode), CONCEPT) for mode in part.modes]
-        coords += [(layer, NONE, RESIDUAL)]
-        numbers = (of.direct[place], of.influence.nodes[place])
-        rows.append(tuple(np.asarray(x, np.float64)[:, part.sources] for x in numbers))  # type: ignore[arg-type]
+        part, own_layer = parts[place], of.layers[last - place]
+        coords += [(own_layer, int(mode), CONCEPT) for mode in part.modes]
+        coords += [(own_layer, NONE, RESIDUAL)]
+        both = (of.direct[place], of.influence.nodes[place])
+        rows.append(tuple(np.asarray(x, np.float64)[:, part.sources] for x in both))  # type: ignore[arg-type]
         always = np.ones((count, 1), dtype=bool)
         shown += [part.shown, always]
         carried += [part.carried, always]
@@ -260,9 +260,9 @@ def _edges(of: Followed, parts: Sequence[_Layer]) -> _Rows:
             rows.append(tuple(x[:, sources] for x in (signed, share, flow)))
             ends += [(source, name) for source in names]
     signed, share, flow = (np.hstack(x) for x in zip(*rows, strict=True))
-    sources, targets = zip(*ends, strict=True)
+    starts, stops = zip(*ends, strict=True)
     numbers = {"edge_contribution": signed, "edge_share": share, "edge_influence": flow}
-    coords = {v.EDGE: [ARROW.join(pair) for pair in ends], FROM: [*sources], TO: [*targets]}
+    coords = {v.EDGE: [ARROW.join(pair) for pair in ends], FROM: [*starts], TO: [*stops]}
     return _Rows(coords, numbers)
 
 

@@ -119,7 +119,7 @@ def _node(ax: Axes, node: xr.Dataset, x: float, row: int, limit: float) -> None:
     name = str(node[v.NODE].values) if answer else kind
     text = str(int(node[v.MODE])) if not answer and kind != RESIDUAL else name
     place = row + HIGH if answer else row - HIGH
-    options = {"ha": "center", "va": "bottom" if answer else "top", "zorder": 4}
+    options: dict[str, Any] = {"ha": "center", "va": "bottom" if answer else "top", "zorder": 4}
     ax.text(x, place, style.plain(text), fontsize=style.TEXT - 2, color=style.INK, **options)
 
 

@@ -93,8 +93,8 @@ def concept_page(
     ...     nc.concept_page(found, folder).name
     'concepts.html'
     """
-    graphs = found if isinstance(found, Mapping) and not isinstance(found, xr.DataTree) else None
-    named = {"": found} if graphs is None else dict(graphs)
+    several = isinstance(found, Mapping) and not isinstance(found, xr.DataTree)  # which is one too
+    named: dict[str, Any] = dict(found) if several else {"": found}
     if not named:
         raise InputError(came="no graph", expected="at least one", hint="{'photographs': graph}")
     shown = title or "Concept vectors and what they make"
@@ -141,16 +141,20 @@ def write_concept_report(
         "images are of a category by": str(run.get("images_by", "")),
         **(settings or {}),
     }
-    known = [str(name) for name in analysis.graph["nodes"][v.CATEGORY].values]
+    nodes, _ = require_graph(analysis.graph)
+    known = nodes[v.CATEGORY].values.astype(str).tolist()
     place = Path(folder) / "graph"
     export_graph(analysis.graph, place)
-    for category in known[1:]:
-        own = place / re.sub(r"\W+", "-", category)  # a name may hold what no folder's may
+    for i, category in enumerate(known[1:], start=1):
+        # a name may hold what no folder's may, and two be the same without it
+        plain = re.sub(r"\W+", "-", category)
+        own = place / f"{i}-{plain}"
         export_graph(analysis.graph, own, category=category)
     names = [name for name in known if name != ALL]
     title = f"Concept vectors of {analysis.model}: {', '.join(names[:4])}"
-    shown = {"cards": analysis.cards, "images": analysis.pictures}
-    return _written({"": analysis.graph}, folder, **shown, title=title, facts=facts)
+    cards, images = analysis.cards, analysis.pictures
+    named = {"": analysis.graph}
+    return _written(named, folder, cards=cards, images=images, title=title, facts=facts)
 
 
 def page_data(
@@ -279,8 +283,9 @@ def _cards(graphs: Mapping[str, xr.DataTree], cards: xr.DataTree, quality: int) 
         nodes, _ = require_graph(tree)
         for i in np.flatnonzero(nodes[v.KIND].values.astype(str) == CONCEPT):
             layer, mode = str(nodes[v.LAYER].values[i]), int(nodes[v.MODE].values[i])
-            if layer in cards.children and mode in cards[layer][v.MODE].values:
-                own = cards[layer].to_dataset().sel({v.MODE: mode})
+            own = cards.children[layer].to_dataset() if layer in cards.children else None
+            if own is not None and mode in own.get_index(v.MODE):
+                own = own.sel({v.MODE: mode})
                 found[str(nodes[v.NODE].values[i])] = _card(own, quality)
     return found
 

@@ -67,7 +67,7 @@ def test_a_folder_has_the_graph_its_page_and_its_tables(page):
     assert len(rows) == 3 * edges.sizes["edge"]
     given = [float(r["edge_contribution"] or "nan") for r in rows if r["category"] == "cat"]
     np.testing.assert_array_equal(np.float32(given), edges.edge_contribution.sel(category="cat"))
-    data = json.loads((page / "graph" / "cat" / "graph.json").read_text())
+    data = json.loads((page / "graph" / "1-cat" / "graph.json").read_text())
     assert {link["target"] for link in data["links"]} >= {"cat"}
 
 
