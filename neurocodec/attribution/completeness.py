@@ -70,7 +70,7 @@ def told_of_poles(tree: xr.DataTree, method: Method, *, given: bool) -> None:
     target = np.abs(np.asarray(tree[v.TARGET].values, dtype=np.float64))
     limit = BLOWN * (target + np.median(target, axis=0))
     blown = {
-        str(name): int((np.abs(node[v.COMPLETENESS_ERROR].values) > limit).sum())
+        str(name): int((np.abs(node.dataset[v.COMPLETENESS_ERROR].values) > limit).sum())
         for name, node in tree.children.items()
         if v.COMPLETENESS_ERROR in node
     }

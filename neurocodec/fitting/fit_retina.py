@@ -262,7 +262,8 @@ def _fit(
     network = _network(module.cpu().eval(), data, name)
     reached = data.predicted(lambda frames: predict(module, torch.from_numpy(frames)).numpy())
     judged = data.predicted(linear.predict)
-    scores = score_cells(data, reached, judged, model.history, spiking and spiking.given)
+    given_spikes = spiking.given if spiking else None
+    scores = score_cells(data, reached, judged, model.history, given_spikes)
     scores.attrs |= {"glm": spiking.said} if spiking else {}
     facts = {"model": model.to_dict(), "training": config, "segments": data.segments}
     scores = labels.stamp(scores, "nc.fit_retina", weights=network.weights_sha256, **facts)

@@ -42,7 +42,7 @@ def trials_of(
         if not is_counted(part):
             return f"what is {what} are firing rates, not spike counts of single trials"
     widths = [_width_of(part) for part in (training, judged)]
-    if not np.isclose(*widths):
+    if not np.isclose(widths[0], widths[1]):
         return f"bins are of {widths[0]:g} and {widths[1]:g} s"
     counts, others = (
         checked(part[SPIKE_COUNT], "the spike counts").sel({v.CELL: cells}).values.astype(float)

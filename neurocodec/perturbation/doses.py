@@ -319,7 +319,8 @@ class _Summary:
 def _ratio(off: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
     """Size of one change over that of another; NaN where nothing changes, as at a factor of 1."""
     size = np.abs(own)
-    return np.divide(np.abs(off), size, out=np.full(own.shape, np.nan), where=size > 0)
+    ratio: NDArray[np.float64] = np.full(own.shape, np.nan)
+    return np.divide(np.abs(off), size, out=ratio, where=size > 0)
 
 
 def _labelled(summary: _Summary, used: xr.DataArray) -> xr.Dataset:

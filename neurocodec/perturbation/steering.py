@@ -344,7 +344,7 @@ def at_random(like: xr.DataArray, *, draws: int = 3, seed: int = 0) -> xr.DataAr
 def _like(
     values: NDArray[Any], like: xr.DataArray, dims: tuple[str, ...], function: str, **facts: Any
 ) -> xr.DataArray:
-    coords: dict[str, Any] = {d: like[d].variable for d in like.dims if d in like.coords}
+    coords: dict[str, Any] = {str(d): like[d].variable for d in like.dims if d in like.coords}
     coords |= {v.DRAW: np.arange(values.shape[2])} if v.DRAW in dims else {}
     made = labelled(values, dims, coords, name="carried_share")
     origin = provenance(like)

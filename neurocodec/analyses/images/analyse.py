@@ -293,9 +293,10 @@ def _responses(study: ImageStudy) -> xr.DataArray:
     origin = labels.provenance(study.tree)
 
     def make() -> xr.DataArray:
-        found = study.tree["response"]
+        found = study.tree.dataset["response"]
         coords = {str(k): c.variable for k, c in found.coords.items()}
-        named = labels.labelled(found.values, found.dims, coords, name="response")
+        dims = tuple(map(str, found.dims))
+        named = labels.labelled(found.values, dims, coords, name="response")
         return labels.stamp(named, "nc.respond", **{k: origin[k] for k in OF_NETWORK & {*origin}})
 
     return study.stages.keep(RESPONSES, study.facts(what="responses"), make)
