@@ -483,8 +483,7 @@ def _plain(value: object) -> object:
     if isinstance(value, type):
         return value.__name__
     if dataclasses.is_dataclass(value):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return {"kind": type(value).__name__, **fields}
+        return {"kind": type(value).__name__, **_told(value)}
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     text, kind = str(value), type(value)
@@ -493,6 +492,14 @@ def _plain(value: object) -> object:
         name = without_addresses(getattr(value, "__qualname__", kind.__name__))
         return {"kind": name, "sha256": digest(value)}
     return text
+
+
+def _told(value: Any) -> dict[str, Any]:
+    """Fields of a dataclass; those that came later only where they say something."""
+    found = {f: getattr(value, f.name) for f in dataclasses.fields(value)}
+    # else runs that a release before began would be refused, and results would not be equal
+    later = {f for f, x in found.items() if f.metadata.get("later") and x == f.default}
+    return {f.name: x for f, x in found.items() if f not in later}
 
 
 def fingerprint(*parts: NDArray[Any] | xr.DataArray | str | bytes) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,17 @@ def test_every_variable_is_made_with_its_units(name: str) -> None:
 
 def test_names_of_terms_are_keys() -> None:
     assert all(key == term.name for key, term in terms.VARIABLES.items())
+
+
+@dataclass(frozen=True)
+class Extended:
+    old: int
+    new: int = field(default=0, metadata={"later": True})
+
+
+def test_a_field_that_came_later_is_told_where_it_says_something() -> None:
+    assert labels.plain({"x": Extended(1)}) == {"x": {"kind": "Extended", "old": 1}}
+    assert labels.plain({"x": Extended(1, 2)})["x"]["new"] == 2
 
 
 def test_unknown_variable_is_refused() -> None:

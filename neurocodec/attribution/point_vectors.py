@@ -84,6 +84,7 @@ def point_vectors(
 
     Examples
     --------
+    >>> import torch
     >>> module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten())
     >>> net = Network(module, layers={"maps": "0"})
     >>> images = xr.DataArray(np.ones((4, 1, 5, 5), "float32"),

@@ -91,8 +91,8 @@ def effective_fields(
     Examples
     --------
     >>> import torch
-    >>> module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1), torch.nn.ReLU())
-    >>> net = Network(torch.nn.Sequential(module, torch.nn.Flatten()), layers={"maps": "0"})
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1), torch.nn.Flatten())
+    >>> net = Network(module, layers={"maps": "0"})
     >>> values = np.random.default_rng(0).normal(size=(2, 1, 5, 5)).astype("float32")
     >>> images = xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
     >>> found = effective_fields(net, images, "maps", (0, 0), progress=False)

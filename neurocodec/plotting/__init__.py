@@ -28,6 +28,7 @@
 - `silence`: when cells are silent, and why: excitation and inhibition over time
 - `stability`: stability of modes across fits, and grids of settings
 - `statistics`: sparsity, signs, dimensionality by layer (fig. 3)
+- `steering`: figures of networks that are steered: dose and response
 - `stimulus`: figures of stimuli
 - `style`: one look for all figures: colours, sizes, and the parts that every figure is made of
 - `superposition`: figures of toy models of superposition (Tense Images fig. 7 and 15)
@@ -52,6 +53,7 @@ from neurocodec.plotting.interneurons import (
     plot_interneurons,
 )
 from neurocodec.plotting.inversions import plot_inversions
+from neurocodec.plotting.maps.gallery import plot_gallery
 from neurocodec.plotting.maps.images import plot_maps, plot_mode_images
 from neurocodec.plotting.maps.localisation import plot_localisation, plot_pixel_curves
 from neurocodec.plotting.maps.movies import plot_movie_maps
@@ -70,6 +72,7 @@ from neurocodec.plotting.responses import plot_responses
 from neurocodec.plotting.silence import plot_silence
 from neurocodec.plotting.stability import plot_stability, plot_sweep
 from neurocodec.plotting.statistics import plot_layer_statistics
+from neurocodec.plotting.steering import plot_steering
 from neurocodec.plotting.stimulus import plot_stimulus
 from neurocodec.plotting.superposition import plot_toys
 from neurocodec.plotting.tension import (
@@ -97,6 +100,7 @@ __all__ = [
     "plot_field",
     "plot_fields",
     "plot_fit",
+    "plot_gallery",
     "plot_interneuron_maps",
     "plot_interneuron_matrix",
     "plot_interneurons",
@@ -119,6 +123,7 @@ __all__ = [
     "plot_silence",
     "plot_silhouette",
     "plot_stability",
+    "plot_steering",
     "plot_stimulus",
     "plot_sweep",
     "plot_tension",

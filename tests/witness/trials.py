@@ -201,8 +201,9 @@ def _rows(case: Case, alias: str, one: Any) -> dict[str, Any]:
     elif case.options["split"] == "after":
         total = _sum(values)
         reduced = torch.stack([total.clamp(min=0), total.clamp(max=0)])
-    else:
-        reduced = torch.stack([_sum(values.clamp(min=0)), _sum(values.clamp(max=0))])
+    else:  # of a head its features at a token together: their basis is not the network's
+        apart = values if place.heads is None else values.sum(-1, keepdim=True)
+        reduced = torch.stack([_sum(apart.clamp(min=0)), _sum(apart.clamp(max=0))])
     rows[f"{alias}/{name}"] = reduced
     total = whole or case.options["split"] == "before"
     size = float(values.abs().max() if total else values.abs().sum())

@@ -35,8 +35,8 @@ ITEMS: Final = {"TNT.Block": (1,), "CrossVit.MultiScaleBlock": (0, 1)}
 ON_PATCHES: Final = "MobileVitBlock"
 """Block inside of which patches of all samples lie along the first axis."""
 ACTIVATIONS: Final = (nn.ReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.ReLU6, nn.LeakyReLU, nn.ELU)
-HEADS: Final = re.compile(r"head|^fc$|classifier|last_linear|(final|last)_conv")
-"""Names of what follows the last block of a network."""
+HEADS: Final = re.compile(r"head|^fc$|^aux|classifier|last_linear|(final|last)_conv")
+"""Names of what follows the last block of a network, or helped to train it."""
 
 
 def find_layers(

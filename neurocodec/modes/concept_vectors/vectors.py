@@ -82,7 +82,7 @@ class ConceptVectors(Decomposition):
     >>> vectors = ConceptVectors(per_channel=2, active=3).fit(rows)
     >>> vectors.dictionary.shape, vectors.offset.dims
     ((8, 4), ('channel',))
-    >>> dict(vectors.transform(rows, active=2).sizes)
+    >>> dict(vectors.transform(rows, active=2).loading.sizes)
     {'vector': 200, 'slot': 2}
     """
 

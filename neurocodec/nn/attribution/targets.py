@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -367,7 +367,7 @@ class Margin(Target):
     tensor([-2.])
     """
 
-    above: Above = "second"
+    above: Above = field(default="second", metadata={"later": True})
 
     def __post_init__(self) -> None:
         one_of("margin", self.above, get_args(Above))

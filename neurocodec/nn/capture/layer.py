@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -64,7 +64,7 @@ class Layer:
     layout: Layout | None = None
     token: int | None = None
     heads: int | None = None
-    windows: bool = False
+    windows: bool = field(default=False, metadata={"later": True})
 
     def __post_init__(self) -> None:
         for what, value, known in (
