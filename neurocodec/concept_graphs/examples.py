@@ -226,10 +226,7 @@ def _told(
 def concept_maps(
     net: Network, stimulus: xr.DataArray, vectors: ConceptVectors, modes: Iterable[int]
 ) -> xr.DataArray:
-    """`concept_map` (stimulus, mode, y, x): how much of each concept vector is where in images.
-
-    Images that cannot be read are left out.
-    """
+    """`concept_map` (stimulus, mode, y, x): loadings, of images that can be read alone."""
     known = Vectors.of("vectors", vectors, require_network(net))
     chosen = np.array([known.modes.index(mode) for mode in _chosen(known, modes)])
     samples = Samples.of(net, stimulus, stream=True)
