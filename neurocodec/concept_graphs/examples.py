@@ -226,23 +226,26 @@ def _told(
 def concept_maps(
     net: Network, stimulus: xr.DataArray, vectors: ConceptVectors, modes: Iterable[int]
 ) -> xr.DataArray:
-    """`concept_map` (stimulus, mode, y, x): how much of each concept vector is where in images."""
+    """`concept_map` (stimulus, mode, y, x): loadings, of images that can be read alone."""
     known = Vectors.of("vectors", vectors, require_network(net))
     chosen = np.array([known.modes.index(mode) for mode in _chosen(known, modes)])
     samples = Samples.of(net, stimulus, stream=True)
     layers, maps = net.select_layers([known.layer]), list[NDArray[np.float32]]()
+    kept = np.ones(len(samples), bool)
     with hooked(net, layers, samples.few(net.device)) as session, torch.no_grad():
         hidden = session.capture.layers[known.layer]
         for start in range(0, len(samples), BATCH):
-            batch = samples.batch(start, min(start + BATCH, len(samples)), net.device)
+            block = samples.block(start, min(start + BATCH, len(samples)))
+            kept[start : block.stop] = block.kept
+            batch = samples.place(block, start, block.stop, net.device)
             done = hidden.channels_first(session.capture.run(batch.x).hidden[known.layer])
             maps.append(_map_of(done.movedim(1, -1).cpu().numpy(), known, chosen))
     dims = (v.STIMULUS, v.MODE, v.Y, v.X)
     coords: Mapping[str, Any] = {
-        v.STIMULUS: stimulus.get_index(v.STIMULUS).values,
+        v.STIMULUS: stimulus.get_index(v.STIMULUS).values[kept],
         v.MODE: [known.modes[i] for i in chosen],
     }
-    return labels.labelled(np.concatenate(maps), dims, coords, name="concept_map")
+    return labels.labelled(np.concatenate(maps)[kept], dims, coords, name="concept_map")
 
 
 def _map_of(rows: NDArray[Any], known: Vectors, chosen: NDArray[np.intp]) -> NDArray[np.float32]:

@@ -311,11 +311,22 @@ def _own(
         if {*given.tolist()} & {*(names or known or ())}:
             return given, "the coordinate 'label'"
     answers = respond(net, stimulus, **settings)
+    _require_all_read(stimulus.sizes[v.STIMULUS] - answers.sizes[v.STIMULUS])
     own = answers[v.CATEGORY].values.astype(str)
     for name in names or ():
         if name not in own:
             raise unknown_name("category", name, own.tolist())
     return own[np.asarray(answers.values).argmax(1)], "the largest output"
+
+
+def _require_all_read(missing: int) -> None:
+    """Refuse images that were left out: those after them would have the numbers of others."""
+    if missing:
+        raise InputError(
+            came=f"{missing} images that cannot be read",
+            expected="images that can all be read",
+            hint="nc.images(folder, net, broken='skip'), which leaves them out before",
+        )
 
 
 @dataclass
@@ -416,12 +427,7 @@ class _Study:
                 **{**self.call, "steps": self.call["steps"] or steps},
             )
         self.said += said
-        if found.sizes[v.STIMULUS] != len(places):
-            raise InputError(
-                came=f"{len(places) - found.sizes[v.STIMULUS]} images that cannot be read",
-                expected="images that can all be read",
-                hint="nc.images(folder, net, broken='skip') and its values, .load()",
-            )
+        _require_all_read(len(places) - found.sizes[v.STIMULUS])
         own = labels.provenance(found)
         self.origin = {k: own[k] for k in ("model", "weights_sha256", "data_sha256") if k in own}
         both = [_by_target(found[v.CONTRIBUTION], v.MODE)]

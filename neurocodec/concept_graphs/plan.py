@@ -234,7 +234,11 @@ class Concepts(Bound):
         asked, count = self.plan.settings.targets, len(self.target)
         if isinstance(asked, int):
             offset = tensor_of(self.target.rows @ self.target.offset, read.dtype, read.device)
-            wanted = (values - offset).argsort(dim=1, descending=True, stable=True)[:, :asked]
+            # a sum over positions has the offset once for each of them
+            many = read[0, 0].numel() if self.plan.settings.at == SUM else 1
+            wanted = (values - many * offset).argsort(dim=1, descending=True, stable=True)[
+                :, :asked
+            ]
         else:
             every = torch.arange(count) if asked is None else torch.tensor(asked)
             wanted = every.to(read.device).expand(len(read), -1)

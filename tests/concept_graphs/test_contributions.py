@@ -306,3 +306,9 @@ def test_malformed_input_is_named(name):
     options, message = MALFORMED[name]
     with pytest.raises((InputError, UnknownNameError, CaptureError), match=message):
         found(**options)
+
+
+def test_the_strongest_of_sums_are_the_largest_sums():
+    every = found(at="sum").target.values
+    largest = -np.sort(-every, axis=1)[:, :4]
+    np.testing.assert_allclose(found(at="sum", targets=4).target.values, largest, **CLOSE)

@@ -9,6 +9,7 @@ from torch import nn
 import neurocodec as nc
 from neurocodec.concept_graphs.examples import concept_maps, in_context
 from neurocodec.errors import InputError, UnknownNameError
+from neurocodec.labels import stamp
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,14 @@ def test_maps_are_the_codes_of_the_layer(world):
         wanted = codes.loading.where(codes.loading_mode == mode, 0.0).sum("slot")
         own = concept_maps(net, images, vectors, [0, 3]).sel(mode=mode)
         np.testing.assert_allclose(own, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_that_cannot_be_read_has_no_map(world):
+    net, images, _, vectors = world
+    whole = concept_maps(net, images, vectors, [0])
+    read = xr.DataArray(np.arange(images.sizes["stimulus"]) != 1, dims="stimulus")
+    found = concept_maps(net, stamp(images.where(read), "nc.images", broken="skip"), vectors, [0])
+    xr.testing.assert_allclose(found, whole.isel(stimulus=read.values))
 
 
 def test_images_without_labels_are_found_by_their_order(world):

@@ -7,8 +7,10 @@ import xarray as xr
 from torch import nn
 
 import neurocodec as nc
+from neurocodec.concept_graphs.graph import of_categories
 from neurocodec.concept_graphs.influence import shares
 from neurocodec.errors import InputError
+from neurocodec.labels import stamp
 
 CLASSES = ["cat", "dog"]
 OF = ["cat", "dog", "cat", "dog", "cat", "bird"]
@@ -224,6 +226,15 @@ def test_without_labels_the_network_says(call, net, images):
 def test_what_does_not_fit_is_refused(call, options, message):
     with pytest.raises(InputError, match=message):
         call(**options)
+
+
+def test_an_image_that_cannot_be_read_moves_no_other():
+    net = nc.Network(nn.Sequential(nn.Identity()), {"all": "0"}, outputs=["cat", "dog"])
+    values = [[1.0, 0.0], [np.nan, np.nan], [1.0, 0.0], [0.0, 1.0]]
+    shown = xr.DataArray(np.float32(values), dims=("stimulus", "feature"))
+    shown = stamp(shown, "nc.images", broken="skip")
+    with pytest.raises(InputError, match="1 images that cannot be read"):
+        of_categories(net, shown, ["dog"], {"progress": False})
 
 
 def test_layers_are_those_of_their_vectors_in_the_order_of_the_network(call, vectors):

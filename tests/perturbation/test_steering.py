@@ -78,6 +78,15 @@ def test_a_factor_of_1_changes_nothing_and_0_of_a_whole_channel_is_an_ablation()
         assert without.perturbation != ablated.perturbation
 
 
+def test_a_factor_of_1_leaves_every_bit_whatever_the_fill(modes):
+    fitted, rows = modes
+    net = nc.Network(nn.Sequential(nn.Identity()), {"hidden": "0"})
+    values = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    stimulus = xr.DataArray(values, dims=("stimulus", "feature"))
+    with nc.steer(net, "hidden", {0: 1.0}, modes=fitted, rows=rows, fill=0.37) as steered:
+        np.testing.assert_array_equal(nc.respond(steered, stimulus), values)
+
+
 def test_gradients_flow_through_a_steered_layer(modes):
     fitted, rows = modes
     net = nc.Network(nn.Sequential(nn.Identity(), linear(np.ones((1, 3)))), {"hidden": "0"})

@@ -102,7 +102,7 @@ class ChannelGain:
         ChannelMask(self.layer, (0,))  # which refuses what no module takes or returns
 
     def __call__(self, activation: Tensor) -> Tensor:
-        """Return a new tensor: fill + gain (activation - fill), channel by channel."""
+        """Return a new tensor: gain activation + (1 - gain) fill, channel by channel."""
         gain, fill = torch.ones_like(activation[:1]), torch.zeros_like(activation[:1])
         view = self.layer.channels_first(gain)
         if len(self.gains) != view.shape[1]:
@@ -117,7 +117,8 @@ class ChannelGain:
         if self.fill == 0:
             return activation * gain
         self.layer.channels_first(fill).copy_(_along_channels(self.fill, view))
-        return fill + gain * (activation - fill)
+        # in this form a gain of 1 leaves every bit as it is
+        return activation * gain + fill * (1 - gain)
 
 
 def _along_channels(values: float | Sequence[float], view: Tensor) -> Tensor:
