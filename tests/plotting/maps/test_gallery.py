@@ -122,4 +122,5 @@ def test_what_stands_below_is_inside_of_the_figure():
     figure = nc.plot.gallery(LOADINGS, IMAGES, k=3, note="wide words as many as there are " * 20)
     figure.canvas.draw()
     below = figure._supxlabel.get_window_extent()
-    assert below.x0 >= 0 and below.x1 <= figure.bbox.x1
+    assert below.x0 >= 0
+    assert below.x1 <= figure.bbox.x1
