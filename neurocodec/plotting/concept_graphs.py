@@ -22,6 +22,8 @@ from neurocodec.plotting import style
 
 HIGH: Final = 0.16
 """Height of a node, in rows."""
+LOW: Final = 0.29
+"""How far below the middle of a node edges end: below its number."""
 WIDE: Final = 0.86
 """Width of the widest node, in places."""
 
@@ -82,7 +84,8 @@ def plot_concept_graph(
     ax.tick_params(length=0)
     scale = ScalarMappable(Normalize(-limit, limit), style.CONTRIBUTIONS)
     figure.colorbar(scale, ax=ax, shrink=0.4, label="contribution to the answer")
-    figure.suptitle(style.plain(title or chosen), fontsize=style.TEXT + 1)
+    count = f", mean of {int(one['n_images'])} images" if "n_images" in one.coords else ""
+    figure.suptitle(style.plain(title or chosen + count), fontsize=style.TEXT + 1)
     return figure
 
 
@@ -129,7 +132,7 @@ def _edge(ax: Axes, edge: xr.Dataset, places: dict[str, tuple[float, int]], leas
     share = float(edge["edge_share"]) if "edge_share" in edge else least
     if source is None or target is None or not np.isfinite(value) or not share >= least:
         return
-    (x0, y0), (x1, y1) = (source[0], source[1] + HIGH / 2), (target[0], target[1] - HIGH)
+    (x0, y0), (x1, y1) = (source[0], source[1] + HIGH / 2), (target[0], target[1] - LOW)
     middle = (y0 + y1) / 2
     codes = [Line.MOVETO, Line.CURVE4, Line.CURVE4, Line.CURVE4]
     line = Line([(x0, y0), (x0, middle), (x1, middle), (x1, y1)], codes)

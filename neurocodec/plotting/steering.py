@@ -63,15 +63,15 @@ def plot_steering(curve: xr.Dataset, *, note: str = "", figure: Figure | None = 
     axes = list(figure.subplots(1, 2, squeeze=False)[0])
     names = [str(name) for name in curve[v.RANKING].values]
     known = ranking_colors([n for n in names if not n.startswith(_RANDOM)])
+    group = v.CONCEPT if v.CONCEPT in curve.dims else v.CATEGORY
     for ax, (variable, label) in zip(axes, panels.items(), strict=True):
         for name in names:
             one = curve.sel({v.RANKING: name})
             _draw(ax, one, variable, name, known.get(name, style.MUTED))
         ax.axvline(1.0, color=style.MUTED, linestyle="--", linewidth=0.7)
-        style.tidy(ax, "", xlabel="factor", ylabel=label)
+        title = f"mean of {curve.sizes[group]} classes{note}" if ax is axes[0] else ""
+        style.tidy(ax, title, xlabel="factor", ylabel=label)
     axes[0].axhline(0.0, color=style.MUTED, linewidth=0.7)
-    group = v.CONCEPT if v.CONCEPT in curve.dims else v.CATEGORY
-    axes[0].set_title(style.plain(f"mean of {curve.sizes[group]} classes{note}"))
     axes[-1].plot([], [], ":", color=style.MUTED, label="other images")
     style.legend_outside(figure, axes[-1])
     return figure

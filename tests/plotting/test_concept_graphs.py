@@ -45,3 +45,13 @@ def test_weak_edges_are_left_out_and_unknown_categories_refused():
     assert 0 < len(patches(nc.plot.concept_graph(found, least=0.25), PathPatch)) < many
     with pytest.raises(UnknownNameError, match="no category 'fish'"):
         nc.plot.concept_graph(found, "fish")
+
+
+def test_edges_end_below_the_numbers_of_nodes():
+    figure = nc.plot.concept_graph(drawn(), "cat", least=0.0)
+    figure.canvas.draw()
+    (ax, _) = figure.axes
+    boxes = [t.get_window_extent() for t in ax.texts]
+    for edge in patches(figure, PathPatch):
+        (_, *_, end) = ax.transData.transform(edge.get_path().vertices)
+        assert not any(box.contains(*end) for box in boxes)

@@ -27,7 +27,7 @@ def test_lines_are_the_means_of_both_groups(curve):
         one = curve[name].sel(ranking="modes")
         np.testing.assert_allclose(lines["-"].get_ydata(), one.sel(group="target"))
         np.testing.assert_allclose(lines[":"].get_ydata(), one.sel(group="off_target"))
-    assert change.get_title() == "mean of 2 classes, layer 1"
+    assert change.get_title("left") == "mean of 2 classes, layer 1"
     assert change.lines[0].get_color() != change.lines[2].get_color()
 
 

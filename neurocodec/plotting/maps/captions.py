@@ -80,7 +80,7 @@ def captioned(figure: Figure, *parts: str, title: str = "") -> Figure:
         figure.suptitle(
             style.plain(title), fontsize=style.TEXT, fontweight="bold", x=0.01, ha="left"
         )
-    lines = textwrap.wrap(" ".join(p for p in parts if p), int(figure.get_figwidth() * 17))
+    lines = textwrap.wrap(" ".join(p for p in parts if p), int(figure.get_figwidth() * 15))
     if lines:
         figure.supxlabel(
             style.plain("\n".join(lines)), fontsize=SMALL, x=0.01, ha="left", color=style.INK

@@ -160,7 +160,7 @@
     if (own.active) found.push(["images with it", percent(own.active[i])]);
     if (nodes.shared[i]) found.push(["shared", "by all classes"]);
     if (known.stability !== undefined) found.push(["stability (cosine)", number(known.stability) + (known.chance !== undefined ? `, chance ${number(known.chance)}` : "")]);
-    if (known.control_rank !== undefined) found.push(["rank among controls", `${number(known.control_rank)} of ${number(known.n_controls)}`]);
+    if (known.control_rank !== undefined) found.push(["rank among controls", `${number(known.control_rank)} of ${known.n_controls + 1}`]);
     if (known.active_share !== undefined) found.push(["positions with it", percent(known.active_share)]);
     return make("dl", {}, ...found.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   }

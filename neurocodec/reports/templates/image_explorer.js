@@ -113,7 +113,7 @@ const explorer = (() => {
     const bars = one.counts.map((count, i) => draw("rect", { x: 8 + i * wide, width: wide - 1, y: 104 - (96 * count) / most, height: (96 * count) / most }, draw("title", {}, String(count))));
     return draw("svg", { class: "m-chart", viewBox: "0 0 360 124", role: "img", "aria-label": `loadings above 0, up to ${number(one.high)}` },
       ...bars, draw("line", { x1: 8, x2: 348, y1: 104.5, y2: 104.5 }), draw("text", { x: 8, y: 119 }, "0"),
-      draw("text", { x: 348, y: 119, "text-anchor": "end" }, `loading ${number(one.high)}`), draw("text", { x: 348, y: 12, "text-anchor": "end" }, `${most} images`));
+      draw("text", { x: 348, y: 119, "text-anchor": "end" }, `loading ${number(one.high)}`), draw("text", { x: 348, y: 12, "text-anchor": "end" }, most === 1 ? "1 image" : `${most} images`));
   }
 
   async function mode(state) {
@@ -126,7 +126,7 @@ const explorer = (() => {
     const parts = one.images.map((row, k) => {
       const items = row.map(item(k)), pairs = k ? 0 : one.masks.length;
       const lists = [[" m-wide", items.slice(0, pairs)], ["", items.slice(pairs)]].filter(([, some]) => some.length);
-      return [make("h2", {}, `${row.length ? "" : "no image: "}${KINDS[k]}`), ...lists.map(([wide, some]) => make("ul", { class: `m-row${wide}` }, ...some))];
+      return [make("h2", {}, KINDS[k]), row.length ? "" : make("p", {}, "none: the mode is active on no image"), ...lists.map(([wide, some]) => make("ul", { class: `m-row${wide}` }, ...some))];
     });
     const linked = [["in this layer, cosine of channels", one.alike, n], ["layer before, r of loadings", one.linked.before, n - 1], ["layer after, r of loadings", one.linked.after, n + 1]];
     const alike = linked.filter(([, found]) => found && found.length).map(([name, found, at]) => [name, joined(found.map(([other, x]) => make("span", {}, link(ofMode(at, other), `mode ${run.layers[at].modes[other]}`), ` ${r(x)}`)))]);
@@ -134,7 +134,7 @@ const explorer = (() => {
       : make("p", {}, run.classes.length ? "It follows no class." : "The images have no classes.");
     const side = make("aside", {}, facts([["active on", `${percent(known.share)} of images`], ["R\u00b2 lost without it", number(known.lost)], ["sparsity of channels", r(known.hoyer)],
       ["nearest mode", known.nearest === null ? null : `cosine ${r(known.nearest)}`], ["stability", known.stability === null ? "not computed" : r(known.stability)]]),
-    make("h2", {}, "classes"), classes, make("h2", {}, "loadings above 0"), histogram(one),
+    make("h2", {}, "classes"), classes, make("h2", {}, "loadings above 0"), one.counts.some((count) => count > 0) ? histogram(one) : make("p", {}, "none"),
     make("h2", {}, "channels"), table([["channel"], ["weight", 1]], one.channels.map(([name, x]) => [name, number(x)])),
     make("h2", {}, "similar modes"), alike.length ? facts(alike) : make("p", {}, "none"));
     const effect = make("div", {});

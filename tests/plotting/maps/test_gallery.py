@@ -116,3 +116,11 @@ def test_maps_made_here_are_those_of_contribution_maps(fitted):
 def test_what_does_not_fit_is_refused(given, options, error, message):
     with pytest.raises(error, match=message):
         nc.plot.gallery(*given, **options)
+
+
+def test_what_stands_below_is_inside_of_the_figure():
+    figure = nc.plot.gallery(LOADINGS, IMAGES, k=3, note="wide words as many as there are " * 20)
+    figure.canvas.draw()
+    below = figure._supxlabel.get_window_extent()
+    assert below.x0 >= 0
+    assert below.x1 <= figure.bbox.x1
