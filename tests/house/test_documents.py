@@ -73,13 +73,3 @@ def test_the_readme_names_every_page_for_users():
     told = (ROOT / "README.md").read_text("utf-8")
     pages = {page.name for page in DOCS.glob("*.md")} - {"architecture.md"}  # for who works on it
     assert {name for name in pages if f"(docs/{name}" not in told} == set()
-
-
-@pytest.mark.slow
-def test_concept_vectors_run_as_written(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    for block in BLOCK.findall((DOCS / "concept_vectors.md").read_text("utf-8")):
-        exec(compile(block, "concept_vectors.md", "exec"), names)  # noqa: S102 - what the page says
-    assert (tmp_path / "page" / "concepts.html").exists()
-    assert names["graph"]["nodes"].category.values.tolist() == ["all", "0", "1"]
