@@ -56,7 +56,7 @@ def names(given: Sequence[str]) -> list[str]:
 def run_concepts(options: argparse.Namespace) -> None:
     """Find concept vectors and their graph, and write everything to a folder."""
     from neurocodec.adapters.images.images import images  # noqa: PLC0415
-    from neurocodec.analyses.concepts import analyse_concepts  # noqa: PLC0415 - torch only if needed
+    from neurocodec.analyses.concepts import GRAPH, analyse_concepts  # noqa: PLC0415 - torch only if needed
     from neurocodec.cli.images import thinned  # noqa: PLC0415
     from neurocodec.cli.networks import load_network  # noqa: PLC0415
     from neurocodec.nn.device import device_named  # noqa: PLC0415
@@ -86,7 +86,8 @@ def run_concepts(options: argparse.Namespace) -> None:
     )
     command = command_line(options, "concepts", add_concepts)
     page = write_concept_report(analysis, options.out, settings={"command": command})
-    say(farewell(page, list(analysis.files), time.monotonic() - start))
+    files = sorted(analysis.files, key=lambda name: name != GRAPH)  # the one to open first
+    say(farewell(page, files, time.monotonic() - start))
 
 
 def _asked(options: argparse.Namespace, layers: Sequence[str]) -> dict[str, Any]:
