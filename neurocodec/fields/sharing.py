@@ -17,7 +17,7 @@ from neurocodec import vocabulary as v
 from neurocodec.engine.plan import Arrays, Bound, Plan
 from neurocodec.engine.session import Session
 from neurocodec.errors import InputError
-from neurocodec.kernels.field_boxes import field_boxes, with_context
+from neurocodec.kernels.boxes import field_boxes, with_context
 from neurocodec.labels import fingerprint, labelled, plain, stamp
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.fields.sharing import Shared, Sharing, input_gradients

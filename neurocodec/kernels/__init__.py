@@ -2,6 +2,7 @@
 
 - `averaging`: averages over cells of another grid, which keep the integral
 - `bisecting`: clusters of directions by splitting the largest in two
+- `boxes`: the box of pixels that holds most of a field, along each axis alone
 - `ceiling`: how well the mean of repeated responses can be predicted at all
 - `class_correlation`: correlation of columns with masks of few members, and what of it chance
   makes
@@ -13,7 +14,6 @@
   principal axes
 - `explained`: what predicted rates explain of responses: of the variance that repeats share, of
   every spike
-- `field_boxes`: the box of pixels that holds most of a field, along each axis alone
 - `field_regression`: regression of fields on a few variables, from the inner products of the
   fields alone
 - `field_shape`: shape of receptive fields: centre, size, orientation, surround, and the time
@@ -48,6 +48,7 @@
 __all__ = [
     "averaging",
     "bisecting",
+    "boxes",
     "ceiling",
     "class_correlation",
     "class_means",
@@ -55,7 +56,6 @@ __all__ = [
     "coverage",
     "dimensionality",
     "explained",
-    "field_boxes",
     "field_regression",
     "field_shape",
     "intervals",

@@ -22,6 +22,7 @@ from neurocodec.perturbation.ablation import Fill, finite_fill
 from neurocodec.perturbation.answers import OpenedLayer, label_answers, opened_layer
 from neurocodec.perturbation.curve import category_names, label_positions, require_classifier
 from neurocodec.perturbation.images import Concepts, group_members
+from neurocodec.perturbation.masks import ByGroup
 from neurocodec.perturbation.summary import GROUPS
 from neurocodec.rows.origin import require_layer
 
@@ -150,7 +151,7 @@ def steering_curve(
 
 
 @dataclass(frozen=True)
-class Doses:
+class Doses(ByGroup):
     """Shares of the channels, and by how much they are scaled."""
 
     shares: Mapping[str, xr.DataArray]  # by name, each (group, channel, draw)
@@ -172,24 +173,9 @@ class Doses:
         return cls(found, _factors(factors))
 
     @property
-    def first(self) -> xr.DataArray:
-        """Shares of the first kind."""
-        return next(iter(self.shares.values()))
-
-    @property
-    def group(self) -> str:
-        """`category` or `concept`."""
-        return str(self.first.dims[0])
-
-    @property
-    def groups(self) -> list[str]:
-        """Names of the categories or concepts."""
-        return [str(name) for name in self.first[self.group].values.tolist()]
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return self.first.sizes[v.CHANNEL]
+    def tables(self) -> Mapping[str, xr.DataArray]:
+        """Shares, by name."""
+        return self.shares
 
     @property
     def sizes(self) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -46,8 +47,37 @@ def keep_masks(
     return np.asarray(~first if ablated else first)
 
 
+class ByGroup(ABC):
+    """Tables (group, channel, draw) by name, of the same classes and channels."""
+
+    @property
+    @abstractmethod
+    def tables(self) -> Mapping[str, xr.DataArray]:
+        """Each by its name."""
+
+    @property
+    def first(self) -> xr.DataArray:
+        """The first of them."""
+        return next(iter(self.tables.values()))
+
+    @property
+    def group(self) -> str:
+        """`category` or `concept`."""
+        return str(self.first.dims[0])
+
+    @property
+    def groups(self) -> list[str]:
+        """Names of the categories or concepts."""
+        return [str(name) for name in self.first[self.group].values.tolist()]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return self.first.sizes[v.CHANNEL]
+
+
 @dataclass(frozen=True)
-class Rankings:
+class Rankings(ByGroup):
     """Scores of one layer's channels, and what is done with them."""
 
     scores: Mapping[str, xr.DataArray]  # by name, each (group, channel, draw)
@@ -81,24 +111,9 @@ class Rankings:
         return cls(found, kinds, fractions, arguments.whole("draws", draws, most, hint=hint), seed)
 
     @property
-    def first(self) -> xr.DataArray:
-        """Scores of the first ranking."""
-        return next(iter(self.scores.values()))
-
-    @property
-    def group(self) -> str:
-        """`category` or `concept`."""
-        return str(self.first.dims[0])
-
-    @property
-    def groups(self) -> list[str]:
-        """Names of the categories or concepts."""
-        return [str(name) for name in self.first[self.group].values.tolist()]
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return self.first.sizes[v.CHANNEL]
+    def tables(self) -> Mapping[str, xr.DataArray]:
+        """Scores, by name."""
+        return self.scores
 
     @property
     def counts(self) -> NDArray[np.intp]:

@@ -9,7 +9,7 @@ from torch import nn
 
 import neurocodec as nc
 from neurocodec.errors import CaptureError, InputError, UnknownNameError
-from neurocodec.kernels.field_boxes import field_boxes, with_context
+from neurocodec.kernels.boxes import field_boxes, with_context
 
 QUIET = {"progress": False}
 
