@@ -435,7 +435,8 @@ def _labelled_rows(
 def position_dims(layer: Layer, count: int) -> tuple[str, ...]:
     """Names of so many positions in the maps of a layer."""
     if layer.heads is not None and count:
-        return (v.TOKEN, v.FEATURE)[-count:]
+        across = (v.Y, v.X) if layer.layout == "maps" and not layer.windows else (v.TOKEN,)
+        return (*across, v.FEATURE)[-count:]
     if count in (0, 2):
         return (v.Y, v.X)[:count]
     if count == 3:
