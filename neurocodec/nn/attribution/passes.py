@@ -112,7 +112,7 @@ class Passes:
         return self.capture.look(x)
 
     def seen(self, batch: Batch) -> Pass:
-        """Outputs and layers of a batch, without gradients: by one pass over its movie if it can."""
+        """Outputs and layers of a batch, without gradients: by one pass over its movie, if so."""
         found = None if self.whole is None else self.whole.seen(batch)
         return self.look(batch.x) if found is None else found
 
@@ -246,7 +246,7 @@ class Passes:
             return self.reach(batch.x, {self.shared.layer: first})
 
     def _first(self, batch: Batch, alpha: float = 1) -> Tensor | None:
-        """Make the first layer of all windows by one pass over their movie, where that is shared."""
+        """Make the first layer of all windows by one pass over their movie, where it is shared."""
         frames = batch.frames
         if self.shared is None or frames is None or (alpha != 1 and not self.is_still):
             return None
