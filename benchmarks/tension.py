@@ -32,6 +32,7 @@ For `vgg16` (no batch norm): random read-outs of the pooled last layer, at every
 
 cuts: the same for the table of docs/paper.md, a few cuts of every network, few images each; each
 line is kept in `--out`, and what is there is not done again: it may be stopped at any time.
+`--only resnet18 --layers layer4.0,layer3.0 --cut-images 32` takes a part of them.
 
 units: uniqueness of images that each rule ranks first, with its chance level.
 """
@@ -327,10 +328,13 @@ def cuts(options: argparse.Namespace) -> None:
     if options.out.exists():
         rows = map(json.loads, options.out.read_text("utf-8").splitlines())
         done = {(row["network"], row["layer"], row["method"]) for row in rows}
-    for options.network, (options.images, logits, names) in CUTS.items():
+    for options.network, (images, logits, names) in CUTS.items():
+        if options.only and options.network not in options.only.split(","):
+            continue
+        options.images = options.cut_images or images
         wanted = [
             (layer, name)
-            for layer in names.split()
+            for layer in (options.layers.split(",") if options.layers else names.split())
             for name in ("ActGrad", "line")
             if (options.network, layer, name) not in done
         ]
@@ -445,6 +449,8 @@ def main() -> None:
     parser.add_argument("--full", type=int, default=3, help="calls of contributions that are timed")
     parser.add_argument("--network", default="resnet18")
     parser.add_argument("--layers", default="")
+    parser.add_argument("--only", default="", help="networks of cuts, with commas")
+    parser.add_argument("--cut-images", type=int, default=0, help="0: what each network has")
     parser.add_argument("--out", type=Path, default=Path("cuts.jsonl"))
     shared = Path("../shared/data")
     parser.add_argument("--weights", type=Path, default=Path("../networks"))

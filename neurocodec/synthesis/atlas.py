@@ -25,6 +25,7 @@ from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.storage.files import existing_folder
+from neurocodec.synthesis.gathering import Keep, kept_array
 from neurocodec.synthesis.invert import Asked, inverted
 from neurocodec.synthesis.like import like as pictures_like
 from neurocodec.synthesis.making import Options, studio
@@ -96,7 +97,8 @@ def attribution_atlas(
     device, workers, progress
         As for `nc.contributions`.
     out
-        A folder: the passes over the images are kept in it and go on where they stopped.
+        A folder: passes over the images, and icons as they are made, are kept in it. A call that
+        was stopped goes on there when it is made again, to the same numbers.
 
     Returns
     -------
@@ -155,10 +157,14 @@ def attribution_atlas(
     rows = contributions(placed, shown, layers=[layer], out=_file(folder, "channels"), **call)
     where = _places(_sums(rows[layer].to_dataset()[v.CONTRIBUTION]), asked)
     icons = _icons(where, asked)
-    sums = _means(placed, shown, layer, icons, {**call, "progress": False})
-    shaped = Asked(layer, sums, target, [v.EXCITATORY], 2.0)
+    keep = None if folder is None else Keep(folder / "means.zarr", _facts(whole, asked))
+    call["progress"] = False
+    means = kept_array(keep, len(icons.row), lambda: _means(placed, shown, layer, icons, call))
+    shaped = Asked(layer, means, target, [v.EXCITATORY], 2.0)
     with studio(placed, every if like is None else like, target, layers, options) as place:
-        pictures = inverted(place, shaped, "noise", size, progress=progress)
+        pictures = inverted(
+            place, shaped, "noise", size, out=_file(folder, "icons"), progress=progress
+        )
     return _labelled(whole, where, icons, pictures, asked)
 
 
@@ -207,6 +213,12 @@ class _Asked(NamedTuple):
 
 def _file(folder: Path | None, name: str) -> Path | None:
     return None if folder is None else folder / f"{name}.zarr"
+
+
+def _facts(found: xr.Dataset, asked: _Asked) -> dict[str, Any]:
+    """What the mean attributions of places depend on."""
+    known = provenance(found)
+    return {"tension": {k: known[k] for k in known if k != "versions"}, "atlas": asked._asdict()}
 
 
 def _largest(found: xr.Dataset, count: int) -> NDArray[np.intp]:

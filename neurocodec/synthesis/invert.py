@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.synthesis.ascent import Seen
 from neurocodec.nn.synthesis.objectives import along
+from neurocodec.synthesis.gathering import Keep
 from neurocodec.synthesis.making import (
     Judged,
     Kind,
@@ -153,9 +155,10 @@ def inverted(
     start: xr.DataArray | str,
     batch_size: int,
     *,
+    out: Path | None = None,
     progress: bool,
 ) -> xr.Dataset:
-    """Pictures of an attribution, in a network that is hooked."""
+    """Pictures of an attribution, in a network that is hooked; `out` keeps them as they come."""
     layer, given, target, signs, power = asked
     outer, goals = _goals(place, layer, given, signs)
     begun = _started(place, start, given, len(signs))
@@ -170,10 +173,6 @@ def inverted(
         with torch.no_grad():
             return Seen(objective, place.told(read[place.place], features[some]))
 
-    made = climb(place, outer, aim, begun, batch_size, progress=progress)
-    told, score = judged(place, made, features)
-    confirmed = score * torch.tensor([1.0 if s == v.EXCITATORY else -1.0 for s in signs]) > 0
-    result = dataset(place, outer, made, Judged(told, score), confirmed)
     facts: dict[str, Any] = {
         **place.facts,
         "layer": layer,
@@ -181,6 +180,11 @@ def inverted(
         "attribution_sha256": fingerprint(given),
         "start_sha256": None if begun is None else fingerprint(begun.numpy()),
     }
+    keep = None if out is None else Keep(out, {**facts, "sign": signs})
+    made = climb(place, outer, aim, begun, batch_size, keep=keep, progress=progress)
+    told, score = judged(place, made, features)
+    confirmed = score * torch.tensor([1.0 if s == v.EXCITATORY else -1.0 for s in signs]) > 0
+    result = dataset(place, outer, made, Judged(told, score), confirmed)
     return stamp(result, "nc.invert", **facts)
 
 

@@ -17,7 +17,6 @@ from torch import Tensor
 from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.attribution.plan import feature_dim, with_layer_of
-from neurocodec.engine.samples import bar, batches
 from neurocodec.engine.session import Session, opened
 from neurocodec.errors import InputError, warn
 from neurocodec.labels import labelled
@@ -27,6 +26,7 @@ from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.synthesis.ascent import Climbed, Seen, ascend, unmoved
 from neurocodec.nn.synthesis.parametrisation import KINDS, Parametrisation
 from neurocodec.nn.synthesis.transforms import Transforms
+from neurocodec.synthesis.gathering import Batches, Keep, gathered
 from neurocodec.synthesis.like import Like, like
 
 Kind: TypeAlias = Literal["phase", "fourier", "pixels"]
@@ -213,17 +213,21 @@ def climb(
     start: Tensor | None,
     batch_size: int,
     *,
+    keep: Keep | None = None,
     progress: bool,
 ) -> Climbed:
     """Make all pictures, so many at once; `start` has the picture that each begins with."""
     sizes = [len(x) for x in outer.values()]
-    count, steps = int(np.prod(sizes)), place.options.steps
-    done: list[Climbed] = []
-    with bar(count * steps, "pictures", progress=progress) as shown:
-        for first, stop in batches(count, batch_size, progress=False, what=""):
-            found = _climb(place, np.arange(first, stop), aim, start, shown.update)
-            done.append(Climbed(*(x.cpu() for x in found)))
-    whole = [torch.cat(parts) for parts in zip(*done, strict=True)]
+    natural, steps = place.kind.natural, place.options.steps
+
+    def some(first: int, stop: int, told: Callable[[int], object]) -> Climbed:
+        found = _climb(place, np.arange(first, stop), aim, start, told)
+        return Climbed(*(x.cpu() for x in found))
+
+    shapes = (len(natural.mean), *natural.size), natural.size, (steps,), (steps,)
+    empty = Climbed(*(torch.empty(0, *shape, dtype=place.net.dtype) for shape in shapes))
+    plan = Batches(int(np.prod(sizes)), batch_size, empty)
+    whole = gathered(plan, some, keep, progress=progress)
     return Climbed(*(x.reshape(*sizes, *x.shape[1:]) for x in whole))
 
 

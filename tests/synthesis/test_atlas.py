@@ -1,5 +1,7 @@
 """Maps of attributions of images in which the reasons are planted."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,8 @@ import xarray as xr
 from PIL import Image
 
 import neurocodec as nc
-from neurocodec.errors import InputError
-from neurocodec.synthesis import atlas
+from neurocodec.errors import InputError, StorageError
+from neurocodec.synthesis import atlas, invert
 
 QUIET = {"progress": False}
 COUNT, SIDE = 60, 6
@@ -120,9 +122,55 @@ def test_the_same_seed_is_the_same_map_also_after_a_stop(
         with pytest.raises(KeyboardInterrupt):
             nc.attribution_atlas(network, images, "hidden", **call)
     again = nc.attribution_atlas(network, images, "hidden", **call)
+    assert_same(found, again)
+
+
+def assert_same(found: xr.DataTree, again: xr.DataTree) -> None:
     for node in found.subtree:
         for name, values in node.data_vars.items():
             assert again[node.path][name].equals(values), name
+
+
+@pytest.mark.filterwarnings("ignore:.*have no attribution")
+@pytest.mark.parametrize("step", [0, 31])
+def test_icons_go_on_after_a_stop_in_their_middle(network, images, options, tmp_path, step) -> None:
+    call = {"layout": "pca", "count": 50, "batch_size": 1, **options, "grid": 5, "least": 2}
+    whole = nc.attribution_atlas(network, images, "hidden", **call)
+    assert whole["icons"].sizes["icon"] > 2
+    seen = []
+    along = invert.along
+
+    def stopping(*arguments):
+        if len(seen) == step:
+            raise KeyboardInterrupt
+        seen.append(None)
+        return along(*arguments)
+
+    call["out"] = tmp_path / "atlas"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(invert, "along", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            nc.attribution_atlas(network, images, "hidden", **call)
+        seen.clear()
+        patched.setattr(invert, "along", lambda *a: (seen.append(None), along(*a))[1])
+        again = nc.attribution_atlas(network, images, "hidden", **call)
+        first = len(seen)
+        third = nc.attribution_atlas(network, images, "hidden", **call)
+    assert_same(whole, again)
+    assert_same(whole, third)
+    icons = whole["icons"].sizes["icon"]
+    passes = 26  # and one that looks whether the noise moves
+    assert first == passes * (icons - (step > passes))
+    assert len(seen) == first
+
+
+def test_icons_of_other_steps_are_not_taken_for_these(network, images, options, tmp_path) -> None:
+    call = {"layout": "pca", "out": tmp_path / "atlas", **options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nc.attribution_atlas(network, images, "hidden", **call)
+        with pytest.raises(StorageError, match="steps"):
+            nc.attribution_atlas(network, images, "hidden", **{**call, "steps": 3})
 
 
 @pytest.mark.filterwarnings("ignore:.*have no attribution")

@@ -30,7 +30,12 @@ CHANNELS_LAST: Final = re.compile(
     r"|\.PartitionAttentionCl$"
 )
 """Networks and blocks, as "Network.Block", that return (sample, y, x, channel)."""
-ITEMS: Final = {"TNT.Block": (1,), "CrossVit.MultiScaleBlock": (0, 1)}
+ITEMS: Final = {
+    "TNT.Block": (1,),
+    "CrossVit.MultiScaleBlock": (0, 1),
+    "MultiScaleVit.MultiScaleBlock": (0,),
+    "SelecSls.SelecSlsBlock": (0,),
+}
 """Blocks that return several tensors, and which of these are images or patches."""
 ON_PATCHES: Final = "MobileVitBlock"
 """Block inside of which patches of all samples lie along the first axis."""
