@@ -43,6 +43,12 @@ MEANINGS: Final = {
 }
 """What an array is -> how it may be called, in small letters and without underscores."""
 KNOWN: Final = {name: what for what, names in MEANINGS.items() for name in names}
+PADDED: Final = (
+    "spike_times={i: row[row > 0] for i, row in enumerate(matrix)}, where rows are the times of"
+    " cells, padded with NaN or 0; in MATLAB cellfun(@(x) x(x > 0), num2cell(spike_times, 2),"
+    " 'UniformOutput', false)"
+)
+"""What to type for a matrix of times."""
 TIMES: Final = ("times", "time", "timestamps", *MEANINGS[SPIKES])
 """Fields of a struct a cell that may hold its spike times."""
 NAMES: Final = ("name", "id", "cell", "unit", "cluster", "label")
@@ -137,7 +143,7 @@ def _times(found: Mapping[str, Any], where: str) -> tuple[dict[Any, Any], dict[s
     raise InputError(
         came=f"'spike_times' of shape {np.shape(spikes)} in {where}",
         expected="a list of times a cell, or all times beside 'spike_cell'",
-        hint="spike_cell= an array as long as spike_times",
+        hint=PADDED,
     )
 
 
