@@ -40,7 +40,17 @@ def _holds_spikes(group: h5py.Group) -> bool:
     if RESPONSES & {*group}:
         return False
     deep = group.name != "/" and {"stimulus", "time"} <= {*group}  # as of torch-deep-retina
-    return any(meaning(name) == SPIKES and not (deep and name == "spikes") for name in group)
+    if any(meaning(name) == SPIKES and not (deep and name == "spikes") for name in group):
+        return True
+    return any(map(_is_of_cells, group.values()))
+
+
+def _is_of_cells(item: Any) -> bool:
+    """Whether it is a group of a group a cell, each with spike times."""
+    cells = [*item.values()] if isinstance(item, h5py.Group) else []
+    return bool(cells) and all(
+        isinstance(cell, h5py.Group) and SPIKES in map(meaning, cell) for cell in cells
+    )
 
 
 def _value(item: Any, name: str, path: Path) -> Any:

@@ -86,8 +86,8 @@ def rising(values: Any, what: str) -> Times:
             came=f"{what} of {found.size} numbers of which only {levels.size} differ, as a digital"
             " trace has",
             expected="times in seconds",
-            hint=f"{what}=np.flatnonzero(np.diff(({what} > {float(levels.mean()):g}).astype(int))"
-            " == 1) / sample_rate",
+            hint=f"{what}=(1 + np.flatnonzero(np.diff(({what} > {float(levels.mean()):g})"
+            ".astype(int)) == 1)) / sample_rate",
         )
     return clock.rising(found, where=what)
 

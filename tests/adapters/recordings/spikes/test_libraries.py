@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from laboratory import COUNTS, FRAMES, MOVIE, SAMPLES, SPIKES, TIMES, pairs, spikeinterface_folder
+from scipy.io import savemat
 
 import neurocodec as nc
 from neurocodec.errors import InputError, NeurocodecError
@@ -64,6 +65,23 @@ def in_ms(path):
     return path / "s.h5"
 
 
+def structs(path, name="units", fields=("id", "spike_times")):
+    """MATLAB's struct array of units, as `units(k).spike_times`."""
+    made = np.zeros(2, [(field, object) for field in fields])
+    for k, (cell, times) in enumerate(SPIKES.items()):
+        made[k] = (cell, times)
+    savemat(path / "s.mat", {name: made, "note": "x"})
+    return path / "s.mat"
+
+
+def group_a_cell(path):
+    with h5py.File(path / "s.h5", "w") as file:
+        for name, times in SPIKES.items():
+            file[f"units/{name}/spike_times"] = times
+            file[f"units/{name}/quality"] = "good"
+    return path / "s.h5"
+
+
 def in_json(path):
     (path / "s.json").write_text(json.dumps({k: x.tolist() for k, x in SPIKES.items()}))
     return path / "s.json"
@@ -99,6 +117,9 @@ READ = {
     "a segment of neo": lambda _: segment(),
     "HDF5, a dataset a cell": a_dataset_a_cell,
     "HDF5 that says ms": in_ms,
+    "structs of units in MATLAB": structs,
+    "structs of cells in MATLAB": lambda p: structs(p, "cells", ("name", "spikes")),
+    "a group of HDF5 a cell": group_a_cell,
     "JSON": in_json,
     "ALF": of_alf,
     "a folder of npz": sorting_npz,
@@ -119,7 +140,7 @@ def test_templates_of_spyking_circus_are_cells(tmp_path):
     assert "arrays: amplitudes" in found.attrs["reading"]
 
 
-@pytest.mark.filterwarnings("ignore:The extractor is not serializable", "ignore:The .npz_folder.")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 def test_sortings_of_spikeinterface_itself(tmp_path):
     core = pytest.importorskip("spikeinterface.core")
     samples = {k: np.round(x * SAMPLES).astype(int) for k, x in SPIKES.items()}
@@ -165,6 +186,11 @@ def by_cell(file):
         file[f"spike_times/{name}"] = times
 
 
+def a_group_a_cell(file):
+    for name, times in SPIKES.items():
+        file[f"units/{name}/spike_times"] = times
+
+
 def all_in_ms(file):
     by_cell(file)
     del file["frame_times"]
@@ -172,7 +198,7 @@ def all_in_ms(file):
     file["frame_times"].attrs["units"] = "ms"
 
 
-@pytest.mark.parametrize("change", [lists, of_all, by_cell, all_in_ms])
+@pytest.mark.parametrize("change", [lists, of_all, by_cell, a_group_a_cell, all_in_ms])
 def test_whole_recordings_in_hdf5(change, tmp_path):
     found = nc.read_recording(whole(tmp_path, change))["recording"]
     require_counts(found)
@@ -224,6 +250,18 @@ PADDED = np.array([[0.13, 0.71, np.nan, np.nan], [0.25, 0.31, 0.38, 1.15]])
 REFUSED = {
     "an array a cell": (npz("s.npz", **SPIKES), r"dict\(np.load"),
     "lists that were pickled": (npz("s.npz", spike_times=ragged()), "spike_cell=np.repeat"),
+    "two columns": (npz("s.npz", spike_times=np.stack(pairs(), 1)), r"matrix\[:, 1\]"),
+    "a raster of samples": (npz("s.npz", spike_times=np.eye(2, 90)), "flatnonzero"),
+    "counts in MATLAB": (
+        lambda p: savemat(p / "s.mat", {"spike_count": COUNTS}) or p / "s.mat",
+        r"np.savez\('recording.npz', spike_count",
+    ),
+    "two kinds of units": (
+        lambda p: (
+            savemat(p / "s.mat", {k: {"a": {"spikes": [0.1]}} for k in ("x", "y")}) or p / "s.mat"
+        ),
+        r"with \['x', 'y'\]",
+    ),
     "a padded matrix": (npz("s.npz", spike_times=PADDED), "row > 0"),
     "a dictionary that was pickled": (npy, "allow_pickle=True"),
     "a raster": (lambda _: COUNTS, "'spike_count'"),
@@ -273,4 +311,20 @@ def test_a_digital_trace_is_no_list_of_triggers():
         nc.recording(MOVIE, SPIKES, triggers=trace)
     code = raised.value.hint.removeprefix("triggers=")
     found = eval(code, {"np": np, "triggers": trace, "sample_rate": SAMPLES})  # noqa: S307
-    np.testing.assert_allclose(found, TIMES + 0.009)
+    np.testing.assert_allclose(found, TIMES + 0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("m.tif", "tifffile"), ("m.mp4", "imiter"), ("m.mat", "loadmat")]
+)
+def test_files_of_frames_are_refused_with_what_reads_them(name, told, tmp_path):
+    (tmp_path / name).write_bytes(b"no frames")
+    with pytest.raises(InputError) as raised:
+        nc.recording(tmp_path / name, SPIKES, frame_times=TIMES)
+    assert told in raised.value.hint
+
+
+def test_of_a_response_with_cells_first_its_axes_are_turned(tmp_path):
+    np.savez(tmp_path / "r.npz", spike_count=COUNTS.T[None], stimulus=MOVIE, frame_rate=10.0)
+    with pytest.raises(InputError, match=r"np.transpose\(spike_count\)"):
+        nc.read_recording(tmp_path / "r.npz")
