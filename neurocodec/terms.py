@@ -269,6 +269,7 @@ _TERMS: Final = {
             Term("image", "image made by ascent"),
             Term("opacity", "size of the gradient at a position, summed over steps"),
             Term("mean_target", "mean target of the images of a place"),
+            Term("standard_error", "standard error of a mean"),
             Term("objective", "what an ascent climbs, through its transforms"),
             Term("target_by_step", "target on the way, through the transforms"),
             Term("inhibition", "size of the contributions of a layer that lower the target"),

@@ -26,7 +26,7 @@ from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.storage.files import existing_folder
 from neurocodec.synthesis.gathering import Keep, kept_array
-from neurocodec.synthesis.invert import Asked, inverted
+from neurocodec.synthesis.invert import ATTRIBUTION, BOTH, Asked, inverted
 from neurocodec.synthesis.like import like as pictures_like
 from neurocodec.synthesis.making import Options, studio
 
@@ -67,7 +67,8 @@ def attribution_atlas(
     Of all images those with the largest attribution (Euclidean norm) are laid out by the cosine of
     their attributions, summed over positions; a grid is put over the map, and the attributions of
     the images in one place are averaged, excitation and inhibition apart, as their mean would
-    cancel. Every place gets an icon: the picture that `nc.invert` makes of both together. The icon
+    cancel. Every place gets an icon: a picture made as by `nc.invert`, in which the layer
+    contributes what it does on average in these images, both signs together. The icon
     runs through the network once more: the target of the icon is what colours its border (Hamblin
     et al., Understanding Inhibition Through Maximally Tense Images, sec. 5).
 
@@ -106,8 +107,9 @@ def attribution_atlas(
         The root has, by image of the map: `excitation`, `inhibition`, `target`, `atlas_x`,
         `atlas_y` (from 0 to 1), and `icon_of_image` (the number of its icon, -1 for none). The
         node `icons` has, by `icon`: `image`, `opacity`, `target` of the icon, `mean_target` of its
-        images, `n_images`, `row` and `column` in the grid, and `confirmed`: whether both targets
-        have the same sign.
+        images with its `standard_error`, `n_images`, `row` and `column` in the grid, and
+        `confirmed`: whether both targets have the same sign. Where `mean_target` is within two
+        standard errors of 0, the images of the place do not agree on one.
 
     Raises
     ------
@@ -160,7 +162,7 @@ def attribution_atlas(
     keep = None if folder is None else Keep(folder / "means.zarr", _facts(whole, asked))
     call["progress"] = False
     means = kept_array(keep, len(icons.row), lambda: _means(placed, shown, layer, icons, call))
-    shaped = Asked(layer, means, target, [v.EXCITATORY], 2.0)
+    shaped = Asked(layer, means, target, [BOTH], 2.0, ATTRIBUTION)
     with studio(placed, every if like is None else like, target, layers, options) as place:
         pictures = inverted(
             place, shaped, "noise", size, out=_file(folder, "icons"), progress=progress
@@ -325,8 +327,9 @@ def _means(
         used = own >= 0
         np.add.at(total[:, 0], own[used], values[used].clip(min=0))
         np.add.at(total[:, 1], own[used], (-values[used]).clip(min=0))
-    sums = np.zeros(0) if total is None else total.sum(1)
-    return xr.DataArray(sums / icons.images.reshape(-1, *(1,) * (sums.ndim - 1)), dims=dims)
+    sums = np.zeros((0, 2)) if total is None else total
+    means = sums / icons.images.reshape(-1, *(1,) * (sums.ndim - 1))
+    return xr.DataArray(means, {v.SIGN: [*v.SIGNS]}, (dims[0], v.SIGN, *dims[1:]))
 
 
 def _labelled(
@@ -339,10 +342,14 @@ def _labelled(
     target = np.asarray(found[v.TARGET], dtype=np.float64)
     every = range(len(icons.row))
     mean = np.array([target[icons.of_image == i].mean() for i in every])
+    spread = np.array(
+        [target[icons.of_image == i].std(ddof=int(n > 1)) for i, n in enumerate(icons.images)]
+    )
     made = pictures.isel({v.SIGN: 0}, drop=True).rename({v.STIMULUS: v.ICON})
     units = found[v.TARGET].attrs.get("units", "")
     numbers = {
         "mean_target": (mean, units),
+        "standard_error": (spread / np.sqrt(icons.images), units),
         "n_images": (icons.images, None),
         "row": (icons.row, None),
         "column": (icons.column, None),

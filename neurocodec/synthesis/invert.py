@@ -19,8 +19,8 @@ from neurocodec.errors import InputError, unknown_name
 from neurocodec.labels import fingerprint, stamp
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.target import Target
+from neurocodec.nn.synthesis import objectives
 from neurocodec.nn.synthesis.ascent import Seen
-from neurocodec.nn.synthesis.objectives import along
 from neurocodec.synthesis.gathering import Keep
 from neurocodec.synthesis.making import (
     Judged,
@@ -35,6 +35,11 @@ from neurocodec.synthesis.making import (
 )
 from neurocodec.synthesis.starting import started
 
+ATTRIBUTION: Final = "attribution"
+ACTIVATION: Final = "activation"
+OBJECTIVES: Final = (ATTRIBUTION, ACTIVATION)
+BOTH: Final = "both"
+"""Sign of a picture of what excites and of what inhibits together, as of an atlas's icons."""
 OUTER: Final = (v.STIMULUS, v.TIME, v.FEATURE)
 """Dims of attributions that may stand beside those of the layer."""
 
@@ -48,6 +53,7 @@ def invert(
     sign: str | Iterable[str] = v.SIGNS,
     like: xr.DataArray | None = None,
     start: xr.DataArray | Literal["noise"] = "noise",
+    objective: Literal["attribution", "activation"] | None = None,
     power: float = 2.0,
     kind: Kind | None = None,
     steps: int = 64,
@@ -62,10 +68,13 @@ def invert(
 ) -> xr.Dataset:
     """Pictures of an attribution: what excites a feature in an image, and what inhibits it, apart.
 
-    The layer's activation h is moved towards the excitatory part of the attribution S, or towards
-    the size of its inhibitory part: the picture then shows what these hidden units look for. What
-    is climbed is ``(h . S / |S|) max(cos(h, S), 0.1)^power`` (Hamblin et al., Understanding
-    Inhibition Through Maximally Tense Images, eq. 4-5), by ascent as in `nc.visualise`.
+    The excitatory part of the attribution S, or the size of its inhibitory part, is what the
+    picture is moved towards: it then shows what these hidden units look for. What is climbed is
+    ``(a . S / |S|) max(cos(a, S), 0.1)^power``, by ascent as in `nc.visualise`. In Hamblin et al.,
+    Understanding Inhibition Through Maximally Tense Images, eq. 4-5, a is the layer's activation
+    h. A unit that inhibits in an image may excite in the picture, where other ReLUs are open; so
+    with a target a is what h contributes in the picture itself (h times the gradient of the
+    target), of the sign that is asked for.
 
     Parameters
     ----------
@@ -85,6 +94,9 @@ def invert(
         As for `nc.visualise`.
     start
         ``"noise"`` (inversion), or the images of the attribution (accentuation), in its order.
+    objective
+        ``"attribution"`` (what the layer contributes in the picture; needs a target; the default
+        where there is one), or ``"activation"`` (as in the paper).
     power
         Of the cosine: the larger, the more the direction counts.
 
@@ -131,7 +143,14 @@ def invert(
     size = arguments.whole("batch_size", batch_size)
     given = _attribution(attribution)
     _require_features(given, target)
-    asked = Asked(layer, given, target, _signs(sign), arguments.at_least("power", power, 0))
+    asked = Asked(
+        layer,
+        given,
+        target,
+        _signs(sign),
+        arguments.at_least("power", power, 0),
+        _objective(objective, target),
+    )
     with studio(placed, like, target, placed.select_layers([layer]), options) as place:
         found = inverted(place, asked, start, size, progress=progress)
     if target is not None:
@@ -147,6 +166,7 @@ class Asked(NamedTuple):
     target: Target | None
     signs: list[str]
     power: float
+    objective: str
 
 
 def inverted(
@@ -159,33 +179,61 @@ def inverted(
     progress: bool,
 ) -> xr.Dataset:
     """Pictures of an attribution, in a network that is hooked; `out` keeps them as they come."""
-    layer, given, target, signs, power = asked
-    outer, goals = _goals(place, layer, given, signs)
+    layer, given, target, signs, power, objective = asked
+    outer, goals, largest = _goals(place, layer, given, signs)
+    turns = torch.tensor([-1.0 if s == v.INHIBITORY else 1.0 for s in signs])
+    scale = turns.to(goals).repeat(len(goals) // len(signs))
+    scale = scale / largest if signs == [BOTH] else scale  # else only the direction counts
     begun = _started(place, start, given, len(signs))
     features = _features(given, len(signs))
 
-    def aim(pictures: Tensor, which: NDArray[np.intp]) -> Seen:
+    def by_own(pictures: Tensor, which: NDArray[np.intp]) -> Seen:
+        some = torch.from_numpy(which)
+        own = place.attributions(pictures, layer, features[some])
+        scaled = scale[some].to(pictures).reshape(-1, *(1,) * (goals.ndim - 2))
+        aims = goals[some].to(pictures)
+        return Seen(
+            objectives.by_own(own.attribution * scaled, own.activation, aims, power), own.told
+        )
+
+    def by_activation(pictures: Tensor, which: NDArray[np.intp]) -> Seen:
         read = place.reads(pictures, sorted({layer, place.place}) if target else [layer])
         some = torch.from_numpy(which)
-        objective = along(read[layer], goals[some].to(pictures), power)
+        climbed = objectives.along(read[layer], goals[some].to(pictures).sum(1), power)
         if target is None:
-            return Seen(objective, objective * torch.nan)
+            return Seen(climbed, climbed * torch.nan)
         with torch.no_grad():
-            return Seen(objective, place.told(read[place.place], features[some]))
+            return Seen(climbed, place.told(read[place.place], features[some]))
+
+    aim = by_own if objective == ATTRIBUTION else by_activation
 
     facts: dict[str, Any] = {
         **place.facts,
         "layer": layer,
         "power": power,
+        "objective": objective,
         "attribution_sha256": fingerprint(given),
         "start_sha256": None if begun is None else fingerprint(begun.numpy()),
     }
     keep = None if out is None else Keep(out, {**facts, "sign": signs})
     made = climb(place, outer, aim, begun, batch_size, keep=keep, progress=progress)
     told, score = judged(place, made, features)
-    confirmed = score * torch.tensor([1.0 if s == v.EXCITATORY else -1.0 for s in signs]) > 0
+    confirmed = score * turns > 0
     result = dataset(place, outer, made, Judged(told, score), confirmed)
     return stamp(result, "nc.invert", **facts)
+
+
+def _objective(objective: str | None, target: Target | None) -> str:
+    if objective is None:
+        return ACTIVATION if target is None else ATTRIBUTION
+    arguments.one_of("objective", objective, OBJECTIVES)
+    if target is None and objective == ATTRIBUTION:
+        raise InputError(
+            came="objective='attribution' without a target",
+            expected="the target that the attribution explains",
+            hint="target=..., or objective='activation'",
+        )
+    return objective
 
 
 def _signs(sign: str | Iterable[str]) -> list[str]:
@@ -241,8 +289,28 @@ def _require_features(given: xr.DataArray, target: Target | None) -> None:
 
 def _goals(
     place: Studio, layer: str, given: xr.DataArray, signs: list[str]
-) -> tuple[dict[str, Any], Tensor]:
-    """Outer dims with their labels, and (picture, channel, positions...) to move towards."""
+) -> tuple[dict[str, Any], Tensor, Tensor]:
+    """Outer dims with labels, (picture, part, channel, ...) to move towards, and their units.
+
+    There is one part, but where both signs, then a dim of what is given, are to be in one picture.
+    """
+    if signs == [BOTH]:
+        halves = [given.sel({v.SIGN: s}, drop=True) for s in v.SIGNS]
+        (outer, plus), (_, minus) = (_values(place, layer, x) for x in halves)
+        goals = torch.stack([plus, minus], 1)
+    else:
+        outer, flat = _values(place, layer, given)
+        parts = [flat.clamp(min=0) if s == v.EXCITATORY else (-flat).clamp(min=0) for s in signs]
+        _require_parts(parts, signs)
+        goals = torch.stack(parts, 1).flatten(0, 1)[:, None]
+    largest = goals.flatten(1).amax(1)
+    # squares of small numbers would be 0
+    goals = (goals / largest.reshape(-1, *(1,) * (goals.ndim - 1))).to(place.net.dtype)
+    return {**outer, v.SIGN: signs}, goals, largest.to(place.net.dtype)
+
+
+def _values(place: Studio, layer: str, given: xr.DataArray) -> tuple[dict[str, Any], Tensor]:
+    """Outer dims with their labels, and values (sample, channel, positions...)."""
     hidden = place.session.traced.done.hidden[layer]
     shape = tuple(place.session.capture.layers[layer].channels_first(hidden).shape[1:])
     count = sum(d in OUTER for d in given.dims)
@@ -264,8 +332,14 @@ def _goals(
     values = torch.from_numpy(np.asarray(given.values, dtype=np.float64))
     if not bool(values.isfinite().all()):
         raise InputError(came="an attribution with NaN or infinity", expected="numbers")
-    flat = values.reshape(-1, *shape)
-    parts = [flat.clamp(min=0) if s == v.EXCITATORY else (-flat).clamp(min=0) for s in signs]
+    outer = {
+        str(d): given[d].values if d in given.coords else np.arange(given.sizes[d])
+        for d in given.dims[:count]
+    }
+    return outer, values.reshape(-1, *shape)
+
+
+def _require_parts(parts: list[Tensor], signs: list[str]) -> None:
     for name, part in zip(signs, parts, strict=True):
         empty = (part.flatten(1) == 0).all(1)
         if bool(empty.any()):
@@ -275,14 +349,6 @@ def _goals(
                 expected="attributions with both signs, or the other sign alone",
                 hint=f"sign={next(s for s in v.SIGNS if s != name)!r}",
             )
-    outer = {
-        str(d): given[d].values if d in given.coords else np.arange(given.sizes[d])
-        for d in given.dims[:count]
-    }
-    goals = torch.stack(parts, 1).flatten(0, 1)
-    largest = goals.flatten(1).amax(1).reshape(-1, *(1,) * len(shape))
-    goals = (goals / largest).to(place.net.dtype)  # squares of small numbers would be 0
-    return {**outer, v.SIGN: signs}, goals
 
 
 def _features(given: xr.DataArray, signs: int) -> Tensor:

@@ -106,6 +106,14 @@ def _crop(crop: Any, *, still: bool) -> tuple[float, float] | None:
     return low, high
 
 
+class Own(NamedTuple):
+    """What a layer contributes in pictures, its activation (both channels first), the target."""
+
+    attribution: Tensor
+    activation: Tensor
+    told: Tensor  # (picture)
+
+
 @dataclass(frozen=True)
 class Studio:
     """A hooked network, and how pictures for it are made."""
@@ -133,15 +141,33 @@ class Studio:
 
     def reads(self, pictures: Tensor, layers: list[str]) -> dict[str, Tensor]:
         """Activations (picture, channel, positions...) of some layers, "" for the outputs."""
-        x = self.like.samples_of(pictures)
-        capture = self.session.capture
+        found = self._run(pictures, layers)
+        return {a: self._channels_first(a, found[a]) for a in layers}
+
+    def attributions(self, pictures: Tensor, layer: str, features: Tensor) -> Own:
+        """What a layer contributes to the target of each picture: activation times gradient."""
+        found = self._run(pictures, sorted({layer, self.place}))
+        told = self.told(self._channels_first(self.place, found[self.place]), features)
+        hidden = found[layer]
+        total = told.sum()
+        into = (
+            torch.autograd.grad(total, [hidden], retain_graph=True, allow_unused=True)[0]
+            if total.requires_grad
+            else None
+        )
+        gradient = torch.zeros_like(hidden) if into is None else into.detach()
+        own = self._channels_first(layer, hidden * gradient)
+        return Own(own, self._channels_first(layer, hidden), told.detach())
+
+    def _run(self, pictures: Tensor, layers: list[str]) -> dict[str, Tensor]:
+        x, capture = self.like.samples_of(pictures), self.session.capture
         if "" in layers:
             done = capture.run(x)
-            found = {**done.hidden, "": done.outputs}
-        else:
-            found = capture.reach(x, layers)
-        known = capture.layers
-        return {a: found[a] if a == "" else known[a].channels_first(found[a]) for a in layers}
+            return {**done.hidden, "": done.outputs}
+        return capture.reach(x, layers)
+
+    def _channels_first(self, alias: str, values: Tensor) -> Tensor:
+        return values if alias == "" else self.session.capture.layers[alias].channels_first(values)
 
     def values(self, read: Tensor) -> Tensor:
         """Target (picture, feature) of what it reads."""

@@ -10,7 +10,8 @@ from PIL import Image
 
 import neurocodec as nc
 from neurocodec.errors import InputError, StorageError
-from neurocodec.synthesis import atlas, invert
+from neurocodec.nn.synthesis import objectives
+from neurocodec.synthesis import atlas
 
 QUIET = {"progress": False}
 COUNT, SIDE = 60, 6
@@ -138,21 +139,21 @@ def test_icons_go_on_after_a_stop_in_their_middle(network, images, options, tmp_
     whole = nc.attribution_atlas(network, images, "hidden", **call)
     assert whole["icons"].sizes["icon"] > 2
     seen = []
-    along = invert.along
+    by_own = objectives.by_own
 
     def stopping(*arguments):
         if len(seen) == step:
             raise KeyboardInterrupt
         seen.append(None)
-        return along(*arguments)
+        return by_own(*arguments)
 
     call["out"] = tmp_path / "atlas"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(invert, "along", stopping)
+        patched.setattr(objectives, "by_own", stopping)
         with pytest.raises(KeyboardInterrupt):
             nc.attribution_atlas(network, images, "hidden", **call)
         seen.clear()
-        patched.setattr(invert, "along", lambda *a: (seen.append(None), along(*a))[1])
+        patched.setattr(objectives, "by_own", lambda *a: (seen.append(None), by_own(*a))[1])
         again = nc.attribution_atlas(network, images, "hidden", **call)
         first = len(seen)
         third = nc.attribution_atlas(network, images, "hidden", **call)

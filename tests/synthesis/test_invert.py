@@ -75,7 +75,33 @@ def test_one_sign_is_that_of_both(network, images, target, attribution) -> None:
     xr.testing.assert_allclose(both, again, rtol=1e-4, atol=1e-4)
     without = nc.invert(network, "hidden", attribution, **options)
     assert "confirmed" not in without
-    xr.testing.assert_allclose(without.image, both.image, rtol=1e-5, atol=1e-5)
+    call = {"target": target, "objective": "activation"}
+    told = nc.invert(network, "hidden", attribution, **call, **options)
+    xr.testing.assert_allclose(without.image, told.image, rtol=1e-5, atol=1e-5)
+
+
+def test_a_unit_that_inhibits_may_excite_in_its_picture(images) -> None:
+    """3 relu(h - 2) - relu(h): where h is 1 it inhibits, and much more of it excites."""
+    parts = torch.nn.Conv2d(1, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(2, 1, 1, bias=False)
+    module = torch.nn.Sequential(torch.nn.ReLU(), *parts, torch.nn.Flatten())
+    with torch.no_grad():
+        module[1].weight.fill_(1)
+        module[1].bias.copy_(torch.tensor([-2.0, 0.0]))
+        module[3].weight.copy_(torch.tensor([3.0, -1.0])[None, :, None, None])
+    net = nc.Network(module, layers={"hidden": "0", "answer": "3"})
+    target = nc.targets.Feature("answer", [1.0], (3, 4))
+    given = xr.DataArray(np.zeros((1, 1, 8, 8)), dims=("stimulus", "channel", "y", "x"))
+    given[0, 0, 3, 4] = -1
+    shown = 2 * images[:, :1]
+    call = {"target": target, "sign": "inhibitory", "like": shown, "steps": 40, "kind": "pixels"}
+    call |= {"crop": None, "noise": 0, **QUIET}
+    own = nc.invert(net, "hidden", given, **call)
+    assert bool(own.confirmed)
+    with pytest.warns(match="1 of 1 pictures do not move"):
+        paper = nc.invert(net, "hidden", given, objective="activation", **call)
+    assert (paper.image[..., 3, 4] > 3).all()
+    assert (paper.target > 0).all()
+    assert (own.target < -0.9).all()
 
 
 def test_accentuation(network, images, lit, target, attribution) -> None:
@@ -121,6 +147,8 @@ WRONG = [
     (lambda s: s[:0], {}, "at least one sample"),
     (lambda s: s.isel(channel=[1, 0]), {}, "the channels \\[1, 0\\]"),
     (lambda s: s, {"layer": "none"}, "none"),
+    (lambda s: s, {"objective": "size"}, "size"),
+    (lambda s: s, {"objective": "attribution", "target": None}, "without a target"),
 ]
 
 
@@ -149,8 +177,11 @@ def test_features_and_start_are_in_the_order_of_the_attribution(network, images,
     assert found.stimulus.values.tolist() == ["a", "b"]
 
 
-def test_only_the_direction_of_an_attribution_counts(network, images, attribution) -> None:
-    options = {"like": images, "steps": 3, **QUIET}
+@pytest.mark.parametrize("own", [False, True])
+def test_only_the_direction_of_an_attribution_counts(
+    network, images, target, attribution, own
+) -> None:
+    options = {"like": images, "steps": 3, "target": target if own else None, **QUIET}
     found = nc.invert(network, "hidden", attribution, **options)
     for size in (1e-30, 1e30):
         other = nc.invert(network, "hidden", size * attribution.astype(float), **options)
