@@ -190,6 +190,7 @@ def test_icons_of_other_steps_are_not_taken_for_these(network, images, options, 
         ({"batch_size": 0}, "batch_size=0"),
         ({"out": 3}, "out=3"),
         ({"like": 15}, "like= of 15 images"),
+        ({"smaller": 5}, "the shape of the images, \\(3, 6, 6\\)"),
         ({"layer": ["hidden"]}, "layer='layer1'"),
         ({"layer": "hiden"}, "'hidden'"),
         ({"rename": "atlas_x"}, "a coordinate 'atlas_x' of the images"),
@@ -207,6 +208,8 @@ def test_malformed(network, images, options, case, monkeypatch) -> None:
     change = {**change}
     if "like" in change:
         change["like"] = images[: change["like"]]
+    if "smaller" in change:
+        change["like"] = images[..., : change.pop("smaller")]
     if "rename" in change:
         images = images.assign_coords({change.pop("rename"): ("stimulus", range(COUNT))})
     layer = change.pop("layer", "hidden")
