@@ -112,9 +112,9 @@ def signs(options: argparse.Namespace) -> None:
     every = []
     for late, net in list(nets.items())[-options.layers :]:
         width = width_of(net)
-        channels = np.random.default_rng(0).permutation(width)[: options.units].tolist()
+        drawn = np.random.default_rng(0).permutation(width)[: options.units].tolist()
         rows = []
-        for one, attribution in tense(net, shown, channels, options.tense, method):
+        for one, attribution in tense(net, shown, options.channels or drawn, options.tense, method):
             call = {"target": one, "like": shown, "steps": options.steps, **QUIET}
             call["objective"] = options.objective
             found = nc.invert(net, "early", attribution, **call)
@@ -258,7 +258,7 @@ def icons(options: argparse.Namespace) -> None:
     method = ACT_GRAD if options.method == "actgrad" else LINE
     counts = np.zeros(5, int)
     call = {"method": method, "like": shown[:64], "steps": options.steps, **QUIET}
-    for channel in options.channels:
+    for channel in options.channels or [5]:
         unit = nc.targets.Feature("pre", eye[channel], "center")
         found = nc.attribution_atlas(net, shown, "early", target=unit, grid=options.grid, **call)
         own = found["icons"].to_dataset()
@@ -310,7 +310,7 @@ def main() -> None:
     parser.add_argument("--method", choices=("actgrad", "line"), default="actgrad")
     parser.add_argument("--objective", choices=("attribution", "activation"))
     parser.add_argument("--late", help="block whose channels have atlases (the last)")
-    parser.add_argument("--channels", type=int, nargs="+", default=[5])
+    parser.add_argument("--channels", type=int, nargs="+", help="in place of some drawn")
     parser.add_argument("--grid", type=int, default=6)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--photos", type=Path)

@@ -355,7 +355,7 @@ def _labelled(
     units = found[v.TARGET].attrs.get("units", "")
     numbers = {
         "mean_target": (mean, units),
-        "standard_error": (spread / np.sqrt(icons.images), units),
+        v.STANDARD_ERROR: (spread / np.sqrt(icons.images), units),
         "n_images": (icons.images, None),
         "row": (icons.row, None),
         "column": (icons.column, None),

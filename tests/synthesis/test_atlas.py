@@ -94,7 +94,10 @@ def test_icons_are_of_the_images_in_their_place(found) -> None:
         inside = (steps[0] == int(icons.row[i])) & (steps[1] == int(icons.column[i]))
         assert inside.sum() == icons.n_images[i] >= 4
         assert (found.icon_of_image.values[inside] == i).all()
-        np.testing.assert_allclose(icons.mean_target[i], found.target[inside].mean(), rtol=1e-6)
+        own = found.target[inside].values
+        np.testing.assert_allclose(icons.mean_target[i], own.mean(), rtol=1e-6)
+        error = own.std(ddof=1) / np.sqrt(len(own))
+        np.testing.assert_allclose(icons.standard_error[i], error, rtol=1e-5)
     outside = found.icon_of_image == -1
     assert outside.sum() + icons.n_images.sum() == 50
 
