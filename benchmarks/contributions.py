@@ -1,6 +1,6 @@
 """Time and memory of `nc.contributions` against a floor, Captum, and the per-step copying approach.
 
-    python benchmarks/contributions.py [retina] [resnet50] [--repeats 5] [--device cpu]
+    python benchmarks/contributions.py [retina] [resnet18] [resnet50] [--repeats 5] [--device cpu]
 
 Every row is measured in this run, each in a fresh process: the median time per sample over repeats
 after one to warm up, and the peak memory above what the process held before. `integrated` works on
@@ -9,7 +9,7 @@ both include all set-up.
 
 - floor: one forward pass and one backward pass to the first captured layer, parameters frozen.
 - Captum: `LayerConductance`, once per layer, as it works on one layer at a time; all steps at
-  once, its default, for the retina, four steps at once for ResNet-50 (its default there needs
+  once, its default, for the retina, four steps at once for the ResNets (its default there needs
   more memory than the machine has).
 - copying: a re-creation of what scripts for this analysis do: forward hooks and tensor hooks, every
   step's activations and gradients kept, `.backward()` through the parameters too, the sum taken
@@ -74,18 +74,25 @@ def retina(device: str) -> Case:
     return Case("retina", net, stimulus, windows[:16].contiguous().to(device), target, 20, 16)
 
 
+def resnet18(device: str) -> Case:
+    """Untrained ResNet-18, its 8 blocks, largest logit, batch 8."""
+    return _resnet("resnet18", (2, 2, 2, 2), device)
+
+
 def resnet50(device: str) -> Case:
     """Untrained ResNet-50, its 16 blocks, largest logit, batch 8."""
+    return _resnet("resnet50", (3, 4, 6, 3), device)
+
+
+def _resnet(name: str, blocks: tuple[int, ...], device: str) -> Case:
     torch.manual_seed(0)
-    module = torchvision.models.resnet50().eval().to(device)
-    names = [f"layer{s}.{b}" for s, n in enumerate((3, 4, 6, 3), 1) for b in range(n)]
+    module = torchvision.models.get_model(name).eval().to(device)
+    names = [f"layer{s}.{b}" for s, n in enumerate(blocks, 1) for b in range(n)]
     net = nc.Network(module, layers=names)
     values = np.random.default_rng(0).normal(size=(64, 3, 224, 224)).astype("float32")
     stimulus = xr.DataArray(values, dims=("stimulus", "color", "y", "x"))
     x = torch.from_numpy(values[:8]).to(device)
-    return Case(
-        "resnet50", net, stimulus, x, targets.TopK(1), 10, 8, path_samples=16, captum_batch=32
-    )
+    return Case(name, net, stimulus, x, targets.TopK(1), 10, 8, path_samples=16, captum_batch=32)
 
 
 class Figures(NamedTuple):
@@ -95,7 +102,7 @@ class Figures(NamedTuple):
     memory: float
 
 
-CASES = {"retina": retina, "resnet50": resnet50}
+CASES = {"retina": retina, "resnet18": resnet18, "resnet50": resnet50}
 
 
 def ours(case: Case, method: methods.Method) -> float:
@@ -262,7 +269,7 @@ def report(name: str, device: str, repeats: int) -> None:
 def main() -> None:
     """Run the cases that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("cases", nargs="*", default=list(CASES), help="retina, resnet50")
+    parser.add_argument("cases", nargs="*", default=list(CASES), help=", ".join(CASES))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()

@@ -5,7 +5,8 @@
 Prints CPU seconds on one thread, and the largest difference relative to the largest number,
 against windows of the frames that answers need, and against windows of the module as it stands.
 With `--openretina` the model is open-retina's own (`pip install openretina`), with its default
-padding and the 30 frames that its core cuts off; else the same made of torch's layers.
+padding and the 30 frames that its core cuts off; else the same made of torch's layers. Of fields,
+which go by windows, it prints how much of the time is the ways back, one for each.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import xarray as xr
 from torch import nn
 
 import neurocodec as nc
+from neurocodec.nn.fields import passes
 
 SIZES = {"channels": (2, 16, 16), "temporal": (21, 11), "spatial": (11, 5)}
 CUT = 30
@@ -124,6 +126,23 @@ def timed(compute):
     return found, time.process_time() - start
 
 
+def fields(net: nc.Network, movie: xr.DataArray) -> None:
+    """Seconds of fields of all cells at some times, and of the ways back among them."""
+    back, way = 0.0, passes._gradient  # noqa: SLF001
+
+    def timed_way(*args):
+        nonlocal back
+        found, seconds = timed(lambda: way(*args))
+        back += seconds
+        return found
+
+    with mock.patch.object(passes, "_gradient", timed_way):
+        options = {"times": movie.time[100:164], "rank": 1, "progress": False}
+        found, seconds = timed(lambda: nc.receptive_fields(net, movie, **options))
+    text = f"fields of {found.sizes['cell']} cells at {found.sizes['time']} times: {seconds:.2f} s"
+    sys.stdout.write(f"{text}, of which {back:.2f} s ({back / seconds:.0%}) on the ways back\n")
+
+
 def main() -> None:
     """Measure."""
     torch.set_num_threads(1)
@@ -157,6 +176,7 @@ def main() -> None:
             text = f"  {by_windows:.2f} s by windows {words} ({by_windows / seconds:.1f}x)"
             sys.stdout.write(f"{text}, {difference:.1e}\n")
             sys.stdout.flush()
+    fields(ours, movie)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ MODE_SEEDS: Final = 2
 """Fits of the modes that say which of them come back."""
 PARTS: Final = ("statistics", "modes", "maps", "perturbation")
 """Parts of the analysis of images, of which maps and perturbation need modes."""
+STABILITY: Final = "stability"
+"""A further part, of modes, which is left out where it is not asked for: it takes seven fits."""
 PER_CLASS: Final = 100
 """Images of each class that a perturbed network is shown, at most."""
 TARGETS: Final = ("top1", "top5", "entropy", "margin", "label")

@@ -144,7 +144,7 @@ class Contributions(Bound):
         if self.plan.outputs:
             known = found.outputs
             if known is None or not known.shape[1]:  # the pass went no further than the layers
-                known = self.passes.look(batch.x).outputs
+                known = self.passes.seen(batch).outputs
             rows[response_name(self.plan.net)] = known.cpu().numpy()
         for alias in self.plan.layers:
             reduced = self._reduced(found, alias, batch.first)
@@ -346,7 +346,8 @@ def _window(passes: Passes, session: Session, part: Part) -> Window | None:
 
 def with_prefix(passes: Passes, session: Session, method: Method, samples: Samples) -> Passes:
     """Skip an affine prefix, where there is one and a replay agrees with a full pass."""
-    passes = replace(passes, shared=_shared(passes, session, samples))
+    whole = session.one_pass(samples)
+    passes = replace(passes, whole=whole, shared=_shared(passes, session, samples))
     if not isinstance(method, IntegratedGradients) or method.path != "input":
         return passes
     if not session.prefixes:
@@ -435,7 +436,8 @@ def _labelled_rows(
 def position_dims(layer: Layer, count: int) -> tuple[str, ...]:
     """Names of so many positions in the maps of a layer."""
     if layer.heads is not None and count:
-        return (v.TOKEN, v.FEATURE)[-count:]
+        across = (v.Y, v.X) if layer.layout == "maps" and not layer.windows else (v.TOKEN,)
+        return (*across, v.FEATURE)[-count:]
     if count in (0, 2):
         return (v.Y, v.X)[:count]
     if count == 3:

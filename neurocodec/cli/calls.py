@@ -30,6 +30,12 @@ def noted_call(folder: Path) -> dict[str, Any]:
     """Read the options of a finished run."""
     path = folder / CALL
     hint = "neurocodec images ... --explorer, the command of that run once more; it goes on"
+    if (folder / "concepts.html").is_file():
+        raise InputError(
+            came=f"{str(folder)!r}, which neurocodec concepts wrote",
+            expected="the folder of neurocodec images that is finished",
+            hint=f"open {str(folder / 'concepts.html')!r}, its own page, in a browser",
+        )
     if not path.is_file():
         raise InputError(
             came=f"{str(folder)!r}, which has no {CALL}",

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from neurocodec.analyses.options import STABILITY
 from neurocodec.cli.calls import noted_call
 from neurocodec.cli.images import MAPS, add_images, analysed, explored
 from neurocodec.errors import InputError
@@ -18,7 +19,7 @@ DESCRIPTION: Final = (
     "images that is finished, whose results are read, not computed again."
 )
 
-SHOWN: Final = ("modes", "perturbation")
+SHOWN: Final = ("modes", "perturbation", STABILITY)
 """Parts of an analysis that an explorer has something of."""
 
 
@@ -28,6 +29,7 @@ def add_explore(command: argparse.ArgumentParser) -> None:
     add("out", metavar="RUN", type=Path, help="folder that neurocodec images wrote")
     add("--images", metavar="FOLDER", help="images, where they have moved")
     add("--maps", type=int, default=MAPS, metavar="N", help="images of each mode (%(default)s)")
+    add("--stability", action="store_true", help="which modes come back: seven fits of each layer")
     add("--device", help="cpu, cuda, cuda:1, ... (that of the run)")
     add("--quiet", action="store_true", help="print nothing but errors")
     command.set_defaults(run=run_explore)
@@ -44,6 +46,8 @@ def run_explore(options: argparse.Namespace) -> None:
     run = argparse.Namespace(**{**vars(blank.parse_args(required)), **noted_call(options.out)})
     run.out, run.quiet, run.explorer = options.out, options.quiet, True
     run.pictures, run.parts = False, [part for part in run.parts if part in SHOWN]
+    if options.stability and STABILITY not in run.parts:
+        run.parts.append(STABILITY)
     run.images, run.device = options.images or run.images, options.device or run.device
     explored(analysed(run), options.out, quiet=options.quiet, maps=options.maps)
     if not options.quiet:

@@ -15,6 +15,7 @@ from neurocodec.analyses.options import (
     METHODS,
     PARTS,
     PER_CLASS,
+    STABILITY,
     TARGETS,
 )
 from neurocodec.cli.calls import note_call
@@ -59,7 +60,13 @@ def add_images(command: argparse.ArgumentParser) -> None:
     add("--target", default="top1", help=f"{', '.join(TARGETS)} or a category (%(default)s)")
     add("--method", choices=METHODS, default=METHODS[0], help="(%(default)s)")
     add("--steps", type=steps, help=f"of integrated-gradients: a number or auto ({IMAGE_STEPS})")
-    add("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="of the analysis (all)")
+    add(
+        "--parts",
+        nargs="+",
+        choices=(*PARTS, STABILITY),
+        default=list(PARTS),
+        help="of the analysis (all but stability, which takes seven fits of each layer)",
+    )
     add(
         "--expansion",
         type=expansion,

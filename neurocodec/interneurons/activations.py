@@ -37,9 +37,11 @@ def activations(net: Network, samples: Samples, layers: Mapping[str, Layer]) -> 
     with opened(net, layers, samples.few(device)) as session:
         capture = session.capture
         prefix = first_convolution(session, samples.batch(0, min(4, len(samples)), device))
+        whole = session.one_pass(samples)
 
         def read(batch: Batch) -> dict[str, NDArray[np.float32]]:
-            hidden = look(capture, prefix, batch).hidden
+            found = None if whole is None else whole.seen(batch)
+            hidden = (look(capture, prefix, batch) if found is None else found).hidden
             return {a: _rows(capture.layers[a], hidden[a]) for a in layers}
 
         yield read

@@ -80,6 +80,22 @@ class ChannelChoice:
         dim = v.CHANNEL if chosen.ndim else None
         return Chosen(np.stack([rows, rows], 1), dim, {v.CHANNEL: chosen})
 
+    def alone(self, count: int) -> Chosen:
+        """The same of a later layer of a chain, which all maps pass: one set of channels."""
+        if self.channels is not None and not _is_each(self.channels):
+            several = np.atleast_1d(_positions(self.channels))
+            _require_channels(self.channels, several, count)
+            rows = np.isin(np.arange(count), several).astype(float)
+            return Chosen(np.stack([rows, rows])[None], None, {})
+        found = self.among(count)
+        if len(found.weights) == 1:
+            return found
+        raise InputError(
+            came=f"{len(found.weights)} {found.dim}s of layer {self.layer!r}, behind another",
+            expected="one mode, or some channels together, of every layer but the first",
+            hint=f"modes={{..., {self.layer!r}: modes.dictionary.sel(mode=0)}}",
+        )
+
     def _modes(self, dictionary: xr.DataArray, count: int) -> Chosen:
         rows = _signed_rows(dictionary)
         if rows.shape[2] != count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -33,8 +34,8 @@ def contribution_maps(
     layer: str | None = None,
     *,
     target: Target,
-    channels: Channels = None,
-    modes: Modes | None = None,
+    channels: Channels | Mapping[str, Channels] = None,
+    modes: Modes | Mapping[str, Modes] | None = None,
     method: Method | None = None,
     sign: Sign = "both",
     weights: Weights = "equal",
@@ -61,6 +62,10 @@ def contribution_maps(
     - `IntegratedGradients`: (x_i - x'_i) times the mean of sum_p dy/dh_cp dh_cp/dx_i along that
       path (eq. 10-12); with ``path="hidden"`` dy/dh_cp is its mean along the line in the layer.
 
+    Modes of several layers make a chain, which traces a mode down: with `InputGrad` the map keeps
+    the ways that pass channels of each, and its sum is what of the target acts through all of them,
+    (x_i - x'_i) sum_pq dy/dk_q dk_q/dh_p dh_p/dx_i, with k in the later layer.
+
     Parameters
     ----------
     net
@@ -72,14 +77,18 @@ def contribution_maps(
     target
         The scalar that is explained, one of `nc.targets`.
     channels
-        A channel, several (a map each) or ``"each"``; all together where None.
+        A channel, several (a map each) or ``"each"``; all together where None. Or a chain, as of
+        `modes`: ``{"layer3": [2, 5], "layer4": 7}``.
     modes
         Fitted modes (a map each), or rows of their dictionary, such as
-        ``modes.dictionary.sel(mode=[3, 5])``.
+        ``modes.dictionary.sel(mode=[3, 5])``. Or a chain from input to output without `layer`,
+        ``{"layer3": modes3.dictionary, "layer4": modes4.dictionary.sel(mode=7)}``: a map for each
+        mode of the first layer, through one mode (or some channels together) of each later one.
     method
         `InputGrad` (None), `ActGrad` or `IntegratedGradients` of `nc.methods`.
     sign
-        A channel at a position is excitatory or inhibitory by the sign of its own contribution.
+        A channel at a position is excitatory or inhibitory by the sign of its own contribution
+        (of a chain: in its first layer, of what passes the later ones).
         ``"both"`` gives a map each along the dim `sign`, ``"excitatory"`` or ``"inhibitory"`` one
         of them, ``"net"`` their sum.
     weights
@@ -128,7 +137,7 @@ def contribution_maps(
         Where stimuli, target, channels, modes, method or times do not fit the network, or where
         the result is larger than the memory that is free.
     CaptureError
-        Where the target does not depend on the layer.
+        Where the target does not depend on the layer, or layers of a chain are out of order.
     StorageError
         Where `out` holds another run.
 

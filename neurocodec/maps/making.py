@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -43,24 +43,51 @@ class Asked:
     """Channels that are asked for; with none of the first three, the whole network."""
 
     layer: str | None = None
-    channels: Channels = None
-    modes: Modes | None = None
+    channels: Channels | Mapping[str, Channels] = None
+    modes: Modes | Mapping[str, Modes] | None = None
     weights: Weights = "equal"
     top: int = TOP
 
-    def choice(self, net: Network) -> ChannelChoice | None:
-        """Themselves, checked against the network; None for the whole network."""
+    def choices(self, net: Network) -> tuple[ChannelChoice, ...]:
+        """Themselves, layer by layer, checked against the network; none for the whole network."""
         if not isinstance(self.layer, str | None):
             raise InputError(
                 came=f"layer={self.layer!r}",
                 expected="the alias of one layer",
                 hint=f"layer={next(iter(net.layers), 'layer1')!r}",
             )
-        found = ChannelChoice(str(self.layer), self.channels, self.modes, self.weights, self.top)
         if self.layer is None and self.channels is None and self.modes is None:
-            return None
-        require_layer(net, self.layer)
-        return found
+            ChannelChoice("", None, None, self.weights, self.top)  # which refuses wrong options
+            return ()
+        return tuple(self._of(net, *each) for each in self._chain())
+
+    def _of(
+        self, net: Network, layer: str, channels: Channels, modes: Modes | None
+    ) -> ChannelChoice:
+        require_layer(net, layer)
+        return ChannelChoice(layer, channels, modes, self.weights, self.top)
+
+    def _chain(self) -> list[tuple[Any, Any, Any]]:
+        """Layer, channels and modes, from input to output."""
+        named = [x for x in (self.channels, self.modes) if isinstance(x, Mapping)]
+        if not named:
+            return [(self.layer, self.channels, self.modes)]
+        alone = self.layer is None and (self.channels is None or self.modes is None)
+        if not alone or not named[0]:
+            raise InputError(
+                came=f"layer={self.layer!r}, channels={_told(self.channels)} and"
+                f" modes={_told(self.modes)}",
+                expected="a chain as channels= or as modes=, which names its layers itself",
+                hint="modes={'layer3': modes3.dictionary, 'layer4': modes4.dictionary[7]}",
+            )
+        in_modes = self.modes is not None
+        return [(a, None, x) if in_modes else (a, x, None) for a, x in named[0].items()]
+
+
+def _told(chosen: object) -> str:
+    if isinstance(chosen, Mapping):
+        return f"{{{', '.join(map(repr, chosen))}}}"
+    return "None" if chosen is None else "..."
 
 
 def plan_of(
@@ -74,7 +101,7 @@ def plan_of(
     known: Known | None = None,
 ) -> MapPlan:
     """Maps of a stimulus, as they are asked for; all that does not fit is refused here."""
-    choice = asked.choice(net)
+    choices = asked.choices(net)
     steps = arguments.whole("steps", making.steps)
     stimuli = stimuli if net.history is None else movie_of(stimuli)
     require_space(checked_dims(net, stimuli)[1:])
@@ -83,12 +110,13 @@ def plan_of(
     return MapPlan(
         net=net,
         samples=samples,
-        layers={} if choice is None else net.select_layers([choice.layer]),
+        layers=net.select_layers([choice.layer for choice in choices]) if choices else {},
         target=target,
         method=making.method,
         baseline=complete.baseline(making.baseline),
         given=making.baseline is not None,
-        choice=choice,
+        choice=choices[0] if choices else None,
+        behind=choices[1:],
         sign=making.sign,
         steps=steps,
         stimuli=stimuli,

@@ -31,14 +31,14 @@ from neurocodec.labels import fingerprint, labelled, lag_coordinate, plain, stam
 from neurocodec.maps.channels import ChannelChoice, Chosen
 from neurocodec.nn.arrays import tensor_of
 from neurocodec.nn.attribution.method import Method
-from neurocodec.nn.attribution.methods import ActGrad
+from neurocodec.nn.attribution.methods import ActGrad, InputGrad
 from neurocodec.nn.attribution.passes import Passes
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.maps.through_channels import Decomposed, MapPasses, Mapped, not_decomposed
-from neurocodec.nn.maps.ways_back import Parts
+from neurocodec.nn.maps.ways_back import Gate, Parts
 from neurocodec.nn.maps.whole_network import Saliency
 from neurocodec.vocabulary import Sign
 
@@ -54,6 +54,7 @@ class MapPlan(Plan):
     baseline: Tensor
     given: bool  # whether the baseline was asked for
     choice: ChannelChoice | None  # channels of the layer; None for the whole network
+    behind: tuple[ChannelChoice, ...]  # of later layers, that all maps pass as well
     sign: Sign  # which signs have a map each
     steps: int  # of the path integral of `ActGrad`
     stimuli: xr.DataArray  # what the samples were made from, for the labels of its pixels
@@ -70,6 +71,12 @@ class MapPlan(Plan):
             )
         if not isinstance(self.method, get_args(Decomposed)):
             raise not_decomposed(self.method)
+        if self.behind and not isinstance(self.method, InputGrad):
+            raise InputError(
+                came=f"method={self.method!r} of a chain of layers",
+                expected="InputGrad, by which what passes several layers adds up exactly",
+                hint="method=nc.methods.InputGrad(), or one layer at a time",
+            )
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -84,6 +91,8 @@ class MapPlan(Plan):
         }
         if self.choice is not None:
             facts |= {"layer": self.choice.layer, "sign": self.sign, **self.choice.facts}
+        if self.behind:
+            facts["behind"] = [{"layer": c.layer, **c.facts} for c in self.behind]
         if isinstance(self.method, ActGrad):
             facts["steps"] = self.steps
         return plain(facts)
@@ -98,8 +107,9 @@ class MapPlan(Plan):
     def asked(self) -> Mapping[str, Any]:
         """Target, method and channels, and the labels of pixels."""
         choice = None if self.choice is None else self.choice.facts
+        behind = [(c.layer, c.facts) for c in self.behind]
         labels = {d: self.stimuli[d].values for d in self.pixel_dims if d in self.stimuli.coords}
-        return {"target": self.target, "method": self.method, "maps": (choice, labels)}
+        return {"target": self.target, "method": self.method, "maps": (choice, behind, labels)}
 
     def captured(self) -> dict[str, Layer]:
         """Layers to hook: the one that is mapped, and the one that the target reads."""
@@ -110,12 +120,13 @@ class MapPlan(Plan):
         passes = passes_for(session, self.target, self.baseline, self.samples, given=self.given)
         if self.choice is None:
             return Maps(
-                self.told(session), session.bytes_per_sample, passes, None, session.traced.done
+                self.told(session), session.bytes_per_sample, passes, None, (), session.traced.done
             )
         passes = with_prefix(passes, session, self.method, self.samples)
         chosen = self.choice.among(session.channels(self.choice.layer))
         each = session.bytes_per_sample + 2 * self.maps_of(chosen) * self.map_bytes
-        return Maps(self.told(session), each, passes, chosen, session.traced.done)
+        gates = tuple(c.alone(session.channels(c.layer)) for c in self.behind)
+        return Maps(self.told(session), each, passes, chosen, gates, session.traced.done)
 
     def maps_of(self, chosen: Chosen | None) -> int:
         """Maps that are made of one sample."""
@@ -145,6 +156,7 @@ class Maps(Bound):
     plan: MapPlan
     passes: Passes
     chosen: Chosen | None  # weights of the channels; None for the whole network
+    gates: tuple[Chosen, ...]  # the same of later layers, one map each
     few: Pass
 
     def answers(self) -> list[list[float]]:
@@ -180,7 +192,11 @@ class Maps(Bound):
         if plan.choice is None or self.chosen is None:
             return Saliency(self.passes.of(batch)).mapped(plan.method, batch)
         weights = tensor_of(self.chosen.weights, batch.x.dtype, batch.x.device)
-        parts = Parts(plan.choice.layer, weights, plan.sign)
+        gates = tuple(
+            Gate(c.layer, tensor_of(g.weights[0], batch.x.dtype, batch.x.device))
+            for c, g in zip(plan.behind, self.gates, strict=True)
+        )
+        parts = Parts(plan.choice.layer, weights, plan.sign, gates)
         return MapPasses(self.passes.of(batch), parts, plan.steps).mapped(plan.method, batch)
 
     @property

@@ -12,10 +12,10 @@ from neurocodec.plotting import style, timeline
 from neurocodec.plotting.attribution import draw_contributions
 from neurocodec.plotting.modes import draw_most_used
 from neurocodec.plotting.responses import draw_rate, lively_cells
-from neurocodec.plotting.stimulus import plot_stimulus
+from neurocodec.plotting.stimulus import plot_stimulus, strip_height
 
 FRAMES = 8
-HEIGHTS = (1.25, 0.9, 2.0, 1.5)
+HEIGHTS = (0.9, 2.0, 1.5)
 
 
 def plot_overview(
@@ -69,7 +69,7 @@ def plot_overview(
     time = time or timeline.excerpt(analysis.tree.data_vars[v.TARGET])
     rates = timeline.within(analysis.rates, time)
     loadings = timeline.within(analysis.modes[layer].loadings, time)
-    heights = (HEIGHTS[0] * analysis.stimulus.sizes.get(v.COLOR, 1), *HEIGHTS[1:])
+    heights = (strip_height(analysis.stimulus, FRAMES), *HEIGHTS)
     figure = figure or style.new_figure(sum(heights) + 1.4)
     grid = figure.add_gridspec(4, 1, height_ratios=heights)
     frames, rate, parts, modes = (figure.add_subplot(grid[i]) for i in range(4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -13,6 +14,18 @@ from neurocodec import clock, labels
 from neurocodec import vocabulary as v
 from neurocodec.plotting import style, timeline
 from neurocodec.plotting.fields import is_light
+
+TALLEST: Final = 5.0
+"""Of all strips together, in inches; of taller ones the frames are narrower."""
+
+
+def strip_height(stimulus: xr.DataArray, count: int) -> float:
+    """Inches of so many frames beside each other, in a strip of each colour; of light, a line."""
+    if is_light(stimulus):
+        return style.WIDTH / count
+    height, across = (stimulus.sizes[d] for d in (v.Y, v.X))
+    whole = style.WIDTH / count * height / across * stimulus.sizes.get(v.COLOR, 1)
+    return min(max(whole, 0.3), TALLEST)
 
 
 def plot_stimulus(
@@ -58,7 +71,7 @@ def plot_stimulus(
     if times is None:
         edges = np.linspace(start, stop, count + 1)
         times = list((edges[:-1] + edges[1:]) / 2)
-    ax = style.new_axes(ax, style.WIDTH / len(times) + 0.6)
+    ax = style.new_axes(ax, strip_height(stimulus, len(times)) + 0.6)
     width = 0.95 * (np.diff(times).min() if len(times) > 1 else stop - start)
     shown = [stimulus] if not colors else [*stimulus.transpose(v.COLOR, ...)]
     if is_light(stimulus) and not colors:

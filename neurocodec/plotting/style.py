@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, Final, cast
 
 import numpy as np
@@ -36,6 +39,21 @@ HUES: Final = {
     "red": "#b2182b",
 }
 """Part of the name of a stimulus' colour -> how it is drawn."""
+WORDS: Final = {
+    **HUES,
+    "s": HUES["blue"],
+    "m": HUES["green"],
+    "l": HUES["red"],  # cones of primates
+    "cyan": "#007f8c",
+    "orange": "#c65102",
+    "magenta": "#b0288b",
+    **dict.fromkeys(("white", "grey", "gray", "luminance"), "#5c6670"),
+}
+"""Word of such a name -> how it is drawn."""
+BANDS: Final = {420: "uv", 490: "blue", 560: "green", 590: "yellow", 780: "red"}
+"""Wavelength in nm up to which light is called so."""
+LONG_NAME: Final = 6
+"""Letters of a colour's name up to which it stands upright beside a strip."""
 CONTRIBUTIONS: Final = "RdBu_r"
 MODES: Final = "Oranges"
 CORRELATION: Final = "PuOr_r"
@@ -173,9 +191,12 @@ def robust_limit(values: NDArray[Any], quantile: float = 0.995) -> float:
 def hue(color: str) -> str:
     """How a stimulus' colour is drawn, by its name; one that is unknown has one of the hues too."""
     name = color.lower()
-    known = next((h for part, h in HUES.items() if part in name), None)
+    words = (WORDS[word] for word in re.findall(r"[a-z]+", name) if word in WORDS)
+    waves = map(int, re.findall(r"(?<!\d)([3-7]\d\d) ?nm", name))
+    bands = (HUES[band] for wave in waves for end, band in BANDS.items() if wave <= end)
+    parts = (h for part, h in HUES.items() if part in name)
     every = list(dict.fromkeys(HUES.values()))
-    return known or every[sum(map(ord, name)) % len(every)]
+    return next(chain(words, bands, parts), every[sum(map(ord, name)) % len(every)])
 
 
 def hues(color: str) -> Colormap:
@@ -190,7 +211,9 @@ def lights(color: str) -> Colormap:
 
 def hue_ticks(ax: Axes, places: Sequence[float], colors: Sequence[str]) -> None:
     """Name a stimulus' colours along y, each in its hue."""
-    ax.set_yticks(places, [plain(name) for name in colors], rotation=90, va="center")
+    upright = max(map(len, colors)) <= LONG_NAME
+    shown = [plain(name if upright else textwrap.fill(name, 2 * LONG_NAME)) for name in colors]
+    ax.set_yticks(places, shown, rotation=90 if upright else 0, va="center")
     ax.tick_params(axis="y", length=0, pad=1, labelsize=TEXT - 2.5)
     for text, name in zip(ax.get_yticklabels(), colors, strict=True):
         text.set_color(hue(name))

@@ -65,6 +65,7 @@ def render_images(
         statistics=_statistics(analysis),
         stepwise="steps" in labels.provenance(analysis.tree)["method"],
         modes=list(_modes(analysis)),
+        again=list(_found_again(analysis)),
         concepts=_concepts(analysis),
         maps=image_maps_part(analysis, drawn),
         perturbation=_perturbation(analysis),
@@ -164,6 +165,18 @@ def _modes(analysis: ImageAnalysis) -> Iterator[Part]:
             modes = analysis.modes.get(kind, {}).get(layer)
             if modes is not None:
                 yield {"kind": f"{kind}s", **mode_row(layer, modes)}
+
+
+def _found_again(analysis: ImageAnalysis) -> Iterator[Part]:
+    for layer, found in analysis.mode_stability.items():
+        yield {
+            "layer": layer,
+            "seeds": int((found[v.KIND] == "seed").sum()),
+            "modes": found.sizes[v.MODE],
+            "above": int(found["above_chance"].sum()),
+            "replicated": float(found["replicated_share"]),
+            "chance": float(found["found_in_shuffled_share"]),
+        }
 
 
 def _concepts(analysis: ImageAnalysis) -> Part | None:

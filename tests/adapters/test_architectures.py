@@ -71,9 +71,14 @@ class Witness:
 
 def sums(values, heads, channels):
     """Sums over all positions of one sample, with the channels first, or last, or as heads."""
-    if heads:
-        return {"last": values.reshape(-1, heads, values.shape[-1] // heads).sum((0, 2)).numpy()}
     found = {}
+    if heads:
+        if values.shape[-1] % heads == 0:
+            each = values.reshape(-1, heads, values.shape[-1] // heads)
+            found["last"] = each.sum((0, 2)).numpy()
+        if values.ndim == 4 and values.shape[1] % heads == 0:
+            found["first"] = values.reshape(len(values), heads, -1).sum((0, 2)).numpy()
+        return found
     if values.shape[-1] == channels:
         found["last"] = values.reshape(-1, channels).sum(0).numpy()
     if values.ndim > 1 and values.shape[1] == channels:

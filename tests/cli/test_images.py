@@ -195,6 +195,10 @@ def test_an_explorer_is_written_where_it_is_asked_for(place):
         (lambda folder: (folder / "call.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "call.json").write_text("{}"), "cannot be read"),
         (lambda folder: (folder / "call.json").write_text("[1]"), "cannot be read"),
+        (
+            lambda folder: (folder / "concepts.html").touch(),
+            "neurocodec concepts wrote",
+        ),
     ],
 )
 def test_what_is_no_finished_run_is_told(tmp_path, capsys, write, message):
@@ -202,7 +206,26 @@ def test_what_is_no_finished_run_is_told(tmp_path, capsys, write, message):
     assert main(["explore", str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert message in told
-    assert "--explorer" in told
+    assert "--explorer" in told or "its own page" in told
+
+
+@pytest.mark.usefixtures("_undrawn")
+def test_an_explorer_tells_which_modes_come_back(place):
+    options = ["--parts", "modes", "--layers", "late", "--expansion", "1"]
+    assert main(command(place, "--quiet", *options, out="again")) == 0
+    folder = place / "again"
+    assert main(["explore", str(folder), "--quiet", "--maps", "0", "--stability"]) == 0
+    kept = nc.open(folder / "stability/late.nc")
+    text = (folder / "explorer/data/layer-0.js").read_text("utf-8")
+    told = [float(x) for x in re.findall(r'"stability":([0-9.]+)', text)]
+    assert told
+    assert np.isin(told, [float(f"{x:.4g}") for x in kept["stability"].values]).all()
+    before = (folder / "stability/late.nc").stat().st_mtime_ns
+    options[1:2] = ["modes", "stability"]
+    assert main(command(place, "--quiet", *options, out="again")) == 0
+    assert (folder / "stability/late.nc").stat().st_mtime_ns == before
+    above = f'<td class="n">{int(kept["above_chance"].sum())} of {kept.sizes["mode"]}</td>'
+    assert above in (folder / "report.html").read_text("utf-8")
 
 
 @pytest.mark.usefixtures("_undrawn")

@@ -217,6 +217,7 @@ METHODS = [
     nc.methods.ActGrad(),
     nc.methods.InputGrad(),
     nc.methods.Gradient(),
+    nc.methods.Activation(),
 ]
 
 

@@ -1,8 +1,11 @@
 """Figures of fields in colours."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 import neurocodec as nc
@@ -57,6 +60,66 @@ def test_names_that_say_no_hue_have_one_all_the_same():
     assert style.hue("green LED") == style.HUES["green"]
     assert style.hue("channel 3") in style.HUES.values()
     assert style.hue("0") != style.hue("1")
+
+
+HUES = {
+    "filtered UV": "uv",
+    "infrared": "red",  # a part of a word, where no word is known
+    "510 nm": "green",
+    "LED 385nm": "uv",
+    "M": "green",
+    "L": "red",
+    "M cone": "green",
+}
+
+
+def test_words_and_wavelengths_tell_a_hue_before_parts_of_words_do():
+    assert {name: style.hue(name) for name in HUES} == {n: style.HUES[h] for n, h in HUES.items()}
+    assert len({*map(style.hue, ["S", "M", "L", "white"])}) == 4
+
+
+def drawn(figure):
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return canvas.get_renderer()
+
+
+@pytest.mark.parametrize("names", [["UV", "green"], ["mouse green LED 510 nm", "mouse UV LED"]])
+def test_frames_fill_the_width_and_names_of_colours_stay_apart(names):
+    movie = xr.DataArray(
+        np.random.default_rng(0).standard_normal((20, 2, 6, 9)),
+        {"time": np.arange(20) / 10, "color": names},
+        ("time", "color", "y", "x"),
+    )
+    ax = nc.plotting.plot_stimulus(movie)
+    renderer = drawn(ax.figure)
+    assert ax.get_window_extent(renderer).width > 0.8 * ax.figure.bbox.width
+    above, below = (t.get_window_extent(renderer) for t in ax.get_yticklabels())
+    assert above.y0 > below.y1
+    assert above.y1 < ax.get_window_extent(renderer).y1 + 5
+
+
+@pytest.mark.parametrize(("count", "name"), [(8, "a long name of a transient cell"), (60, "unit")])
+def test_names_of_fitted_cells_stay_apart_and_leave_the_axis_its_height(count, name):
+    row = ("cell", np.linspace(0.9, 0.2, count))
+    names = {"cell": [f"{name} {i}" for i in range(count)]}
+    known = ("correlation", "correlation_ln", "correlation_glm", "ceiling")
+    ax = nc.plotting.plot_fit(xr.Dataset(dict.fromkeys(known, row), names)).axes[0]
+    renderer = drawn(ax.figure)
+    boxes = [t.get_window_extent(renderer) for t in ax.get_xticklabels()]
+    assert len(boxes) == count
+    assert all(a.x1 <= b.x0 for a, b in pairwise(boxes))
+    assert min(b.y0 for b in boxes) >= 0
+    assert ax.get_window_extent(renderer).height > 130
+
+
+def test_of_hundreds_of_cells_their_number_is_told():
+    row = ("cell", np.linspace(0.9, 0.2, 300))
+    known = ("correlation", "correlation_ln", "ceiling")
+    names = {"cell": [f"unit {i}" for i in range(300)]}
+    ax = nc.plotting.plot_fit(xr.Dataset(dict.fromkeys(known, row), names)).axes[0]
+    assert ax.get_xlabel() == "300 cells, in falling order of the CNN"
+    assert not ax.get_xticklabels()
 
 
 def test_a_movie_has_a_strip_of_each_colour():

@@ -13,6 +13,19 @@ from neurocodec.errors import InputError
 IMAGENET: Final = 1000
 
 
+def require_name(name: object, library: str, example: str) -> None:
+    """Refuse a module, or anything else, where the name of a network is meant."""
+    if isinstance(name, str):
+        return
+    known = getattr(name, "pretrained_cfg", None) or {}
+    called = known.get("architecture", example) if isinstance(known, dict) else example
+    raise InputError(
+        came=f"a {type(name).__name__} in place of the name of a network",
+        expected="a name; a module that you have is put in the place of the one that is built",
+        hint=f"nc.adapters.{library}({called!r}, adjust=lambda _: module)",
+    )
+
+
 def require(library: str) -> Any:
     """Import a library of image networks, or say how to install it."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from torch import nn
 
@@ -30,7 +30,12 @@ CHANNELS_LAST: Final = re.compile(
     r"|\.PartitionAttentionCl$"
 )
 """Networks and blocks, as "Network.Block", that return (sample, y, x, channel)."""
-ITEMS: Final = {"TNT.Block": (1,), "CrossVit.MultiScaleBlock": (0, 1)}
+ITEMS: Final = {
+    "TNT.Block": (1,),
+    "CrossVit.MultiScaleBlock": (0, 1),
+    "MultiScaleVit.MultiScaleBlock": (0,),
+    "SelecSls.SelecSlsBlock": (0,),
+}
 """Blocks that return several tensors, and which of these are images or patches."""
 ON_PATCHES: Final = "MobileVitBlock"
 """Block inside of which patches of all samples lie along the first axis."""
@@ -236,13 +241,28 @@ def _heads(name: str, block: nn.Module) -> Layer | None:
     explicit = getattr(block, "self_attention", None)
     if isinstance(explicit, ExplicitAttention):
         return _head_layer(f"{name}.self_attention.out_proj", explicit.num_heads)
+    grouped = "mixer.m.attn" in dict(block.named_modules())  # EfficientViT of MSRA, on windows
+    if grouped or hasattr(block, "context_module"):
+        return _heads_of_maps(name, block, "mixer.m.attn" if grouped else "context_module.main")
     place, attention = _attention_of(block)
     heads, projection = _head_count(attention), getattr(attention, "proj", None)
+    if heads is not None and isinstance(projection, nn.Conv2d):  # CoatNet
+        return Layer(f"{name}.{place}.proj", at="input", layout="maps", heads=heads)
     kinds = {type(part) for part in projection.modules()} if projection is not None else set()
     if heads is None or nn.Linear not in kinds or "Shifted" in type(attention).__name__:
         return None  # torchvision's Swin calls no projection
     layer = _head_layer(f"{name}.{place}.proj", heads)
     return _on_patches(layer) if _windowed(block, attention) else layer
+
+
+def _heads_of_maps(name: str, block: nn.Module, place: str) -> Layer | None:
+    attention: Any = block.get_submodule(place)
+    if not hasattr(attention, "proj"):
+        return None
+    layer = Layer(f"{name}.{place}.proj", at="input", layout="maps")
+    if hasattr(attention, "aggreg"):  # the heads of each scale side by side
+        return replace(layer, heads=attention.proj.conv.in_channels // attention.dim)
+    return replace(layer, heads=attention.num_heads, windows=True)
 
 
 def _head_layer(name: str, heads: int) -> Layer:

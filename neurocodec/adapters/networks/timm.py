@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from neurocodec import arguments
-from neurocodec.adapters.networks.categories import imagenet_labels, require
+from neurocodec.adapters.networks.categories import imagenet_labels, require, require_name
 from neurocodec.adapters.networks.layers import Kind, Layers, find_layers
 from neurocodec.adapters.networks.weights import State, is_weight_file, load_weights
 from neurocodec.errors import StorageError, unknown_name
@@ -85,6 +85,7 @@ def timm(
     """
     seed = arguments.whole("seed", seed, 0, hint="seed=0")
     library = require("timm")
+    require_name(name, "timm", "resnet50")
     name, tag = _known(library, name, weights)
     module = _build(library, name, tag, seed, options)
     changed = None if adjust is None else adjust(module)
@@ -100,7 +101,7 @@ def timm(
         outputs=names if outputs is None else outputs,
         output_coords=coords if outputs is None else None,
         input_shape=config["input_size"] if fixed else None,
-        name=f"{name} ({_origin(tag, weights, seed)})",
+        name=f"{name} ({_origin(tag, weights, seed, own=changed is not None)})",
         preprocessing=preprocessing or library.data.create_transform(**config, is_training=False),
     )
 
@@ -149,7 +150,7 @@ def _converter(module: nn.Module) -> Callable[[State, nn.Module], State] | None:
     return getattr(sys.modules[type(module).__module__], "checkpoint_filter_fn", None)
 
 
-def _origin(tag: str | None, weights: Any, seed: int) -> str:
+def _origin(tag: str | None, weights: Any, seed: int, *, own: bool) -> str:
     if weights is None:
-        return f"random weights, seed {seed}"
+        return "a module of its own" if own else f"random weights, seed {seed}"
     return tag or Path(weights).name

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from neurocodec import arguments
-from neurocodec.adapters.networks.categories import imagenet_labels, require
+from neurocodec.adapters.networks.categories import imagenet_labels, require, require_name
 from neurocodec.adapters.networks.layers import Kind, Layers, find_layers
 from neurocodec.adapters.networks.weights import is_weight_file, load_weights
 from neurocodec.arguments import one_of
@@ -98,6 +98,7 @@ def torchvision(
     """
     seed = arguments.whole("seed", seed, 0, hint="seed=0")
     models = require("torchvision.models")
+    require_name(name, "torchvision", "resnet50")
     one_of("network in torchvision", name, models.list_models(module=models))
     entry = _entry(models, name, weights)
     if name in RESCALING and entry is None and weights is not None:
@@ -118,7 +119,7 @@ def torchvision(
         outputs=names if outputs is None else outputs,
         output_coords=coords if outputs is None else None,
         input_shape=None if size is None else (3, size, size),
-        name=f"{name} ({_origin(entry, weights, seed)})",
+        name=f"{name} ({_origin(entry, weights, seed, own=changed is not None)})",
         preprocessing=_preprocessing(models, name, preprocessing, default, size),
     )
 
@@ -161,9 +162,9 @@ def _output_count(module: nn.Module) -> int:
     return last.out_features if isinstance(last, nn.Linear) else last.out_channels
 
 
-def _origin(entry: Any, weights: Any, seed: int) -> str:
+def _origin(entry: Any, weights: Any, seed: int, *, own: bool) -> str:
     if weights is None:
-        return f"random weights, seed {seed}"
+        return "a module of its own" if own else f"random weights, seed {seed}"
     return Path(weights).name if entry is None else str(entry.name)
 
 

@@ -89,6 +89,10 @@ def read_recording(
     - MAT files (5 and 7.3) and `.npz` with `spike_times` (a list a cell, or of all spikes beside
       `spike_cell`), `stimulus`, and `frame_times`, `triggers` or `frame_rate`, as `nc.recording`
       takes them;
+    - MAT files with counts of running frames and of frozen ones that come again in every block:
+      `runningbin`, `frozenbin` (cell, frame, block), `runningstim` (y, x, frame, block),
+      `frozenstim` (y, x, frame), and `frame_rate`, `bin_width` or `refresh_rate` and `Nblinks`.
+      They become `train`, with a segment a block, and `test`, with its repeats;
     - `.npz`, netCDF, HDF5 and Zarr with arrays called `stimulus`, `time` or `frame_rate`,
       `firing_rate`, `spike_count`, `membrane_potential`, `fluorescence`, `intensity`, `cell`,
       `interneuron`, ..., at the root or in groups;

@@ -12,7 +12,7 @@ from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.analyses.images.findings import LEAST, RESPONSES, STATISTICS, ImageAnalysis
 from neurocodec.analyses.images.maps import map_modes
-from neurocodec.analyses.images.modes import fit_kinds, score_modes
+from neurocodec.analyses.images.modes import find_again, fit_kinds, score_modes
 from neurocodec.analyses.images.perturbation import (
     Classes,
     Perturbations,
@@ -21,7 +21,14 @@ from neurocodec.analyses.images.perturbation import (
 )
 from neurocodec.analyses.images.pictures import picture_modes, require_maps
 from neurocodec.analyses.images.study import Halves, ImageStudy, some_of
-from neurocodec.analyses.options import IMAGE_EXPANSION, IMAGE_STEPS, PARTS, PER_CLASS, TARGETS
+from neurocodec.analyses.options import (
+    IMAGE_EXPANSION,
+    IMAGE_STEPS,
+    PARTS,
+    PER_CLASS,
+    STABILITY,
+    TARGETS,
+)
 from neurocodec.analyses.stages import Stages
 from neurocodec.arguments import one_of, whole
 from neurocodec.attribution.contributions import contributions
@@ -53,6 +60,7 @@ contributions misses 8 % of the change of the target in place of 68 %).
 _OF_MODES: Final = {
     "maps": "of which they are",
     "perturbation": "by which channels are ranked",
+    STABILITY: "of which it tells which come back",
 }
 """Parts that need modes, and for what."""
 OF_NETWORK: Final = {
@@ -117,7 +125,9 @@ def analyse_images(
     method
         One of `nc.methods`; ``IntegratedGradients(steps=10)`` where None.
     parts
-        Of the analysis: "statistics", "modes", "maps" and "perturbation" (which need modes).
+        Of the analysis: "statistics", "modes", "maps" and "perturbation" (which need modes). And,
+        where it is asked for, "stability": which modes of contributions come back in other fits
+        (`nc.mode_stability`), seven of each layer.
     expansion
         Modes per channel, or "auto", as `nc.SparseModes` takes it.
     hierarchy
@@ -195,6 +205,8 @@ def analyse_images(
     if "modes" in parts:
         found["modes"] = fit_kinds(study, settings)
         found["concepts"] = score_modes(study, found["modes"])
+    if STABILITY in parts:
+        found["mode_stability"] = find_again(study, found["modes"][v.CONTRIBUTION])
     if "maps" in parts:
         found["maps"] = map_modes(study, found["modes"], found["concepts"], chosen, method)
     found["pictures"] = picture_modes(study, found) if pictures else {}
@@ -226,7 +238,7 @@ def _target(target: str | Target, net: Network) -> Target:
 
 def _require_parts(parts: Sequence[str]) -> None:
     for part in parts:
-        one_of("part of the analysis", part, PARTS)
+        one_of("part of the analysis", part, (*PARTS, STABILITY))
     for part, why in _OF_MODES.items():
         if part in parts and "modes" not in parts:
             raise InputError(

@@ -62,6 +62,9 @@ class ImageAnalysis:
     pictures
         Layer -> the picture that each mode with maps answers most to, as `nc.visualise` returns
         it, where wanted.
+    mode_stability
+        Layer -> which modes of contributions come back, as `nc.mode_stability` returns it, where
+        wanted.
     perturbation
         Layer -> as `nc.perturbation_curve` returns it, on the held-out images.
     superclasses
@@ -85,12 +88,14 @@ class ImageAnalysis:
     superclasses: Mapping[str, xr.Dataset] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     pictures: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    mode_stability: Mapping[str, xr.Dataset] = field(default_factory=dict)
     files: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         parts = {
             "statistics": self.statistics is not None,
             "modes": bool(self.modes),
+            "mode_stability": bool(self.mode_stability),
             "concepts": self.concepts is not None,
             "maps": bool(self.maps),
             "pictures": bool(self.pictures),

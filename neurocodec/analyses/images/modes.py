@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -19,6 +20,7 @@ from neurocodec.errors import InputError
 from neurocodec.kernels.class_correlation import chance_of_sizes
 from neurocodec.kernels.correlation import unit_columns
 from neurocodec.modes.sparse import SparseModes
+from neurocodec.modes.stability import mode_stability
 
 DRAWS: Final = 200
 LEVEL: Final = 0.95
@@ -40,6 +42,23 @@ def fit_kinds(study: ImageStudy, settings: SparseModes) -> dict[str, dict[str, S
         except InputError as error:  # a layer that never varies: all others are worth having
             failed[f"{layer}, {kind}"] = error.came
     study.leave_out("modes", failed)
+    return found
+
+
+def find_again(study: ImageStudy, modes: Mapping[str, SparseModes]) -> dict[str, xr.Dataset]:
+    """Layer -> which of its modes come back, on the images that they were fitted to."""
+    found: dict[str, xr.Dataset] = {}
+    failed: dict[str, str] = {}
+    progress = study.computing.get("progress", False)
+    for layer, own in tqdm(modes.items(), desc="stability", unit="layer", disable=not progress):
+        facts = study.facts(what="stability", layer=layer, config=own.config)
+        rows = study.halves.fitted(study.rows(layer, v.CONTRIBUTION))
+        make = partial(mode_stability, rows, own, progress=False)
+        try:
+            found[layer] = study.stages.keep(f"stability/{layer}.nc", facts, make)
+        except InputError as error:  # the modes themselves are still worth having
+            failed[layer] = error.came
+    study.leave_out("stability", failed)
     return found
 
 

@@ -121,7 +121,7 @@ def fixed_target(passes: Passes, batch: Batch) -> Target:
     """Target with what it holds along the path, such as the class found at the sample."""
     if not getattr(passes.target, "hold", False):
         return passes.target
-    return passes.fixed(passes.look(batch.x))
+    return passes.fixed(passes.seen(batch))
 
 
 def incomplete(found: Attribution, tolerance: float) -> dict[str, Tensor]:
@@ -194,7 +194,7 @@ def _along_hidden(
 ) -> list[Attribution]:
     """Integrals for some of the target's features along the straight line in each layer."""
     with torch.no_grad():
-        end = passes.reach(batch.x)
+        end = passes.end(batch)
         target = passes.fixed(end)
         values = columns(passes.value(end, target))[:, some]
     line = _Line(passes, batch.x, target, some, steps, rule)

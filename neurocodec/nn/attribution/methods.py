@@ -40,7 +40,7 @@ class _AtSample(Method):
 
     def attribute_each(self, passes: Passes, batch: Batch) -> Iterator[Attribution]:
         """One forward pass, and one backward pass for each feature."""
-        for one, point in passes.points(batch.x):
+        for one, point in passes.points(batch):
             yield self._found(one, point, batch)
 
     @abstractmethod
@@ -159,7 +159,7 @@ class Activation(Method):
 
     def attribute(self, passes: Passes, batch: Batch) -> Attribution:
         """One forward pass."""
-        done = passes.look(batch.x)
+        done = passes.seen(batch)
         with torch.no_grad():
             target = passes.value(done, passes.target)
         return Attribution({}, only(passes, done.hidden), target, {})

@@ -17,6 +17,8 @@ from neurocodec.nn.attribution.window import Window
 from neurocodec.nn.capture.hooks import Capture, Pass, gradients
 from neurocodec.nn.capture.prefix import Batch, Prefix
 from neurocodec.nn.capture.tracing import agree, same_slopes
+from neurocodec.nn.video.one_pass import OnePass
+from neurocodec.nn.video.windowed import laid
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Passes:
     baseline: Tensor  # one input (1, ...), that all samples share
     given: bool = False  # asked for, or zeros as a path must start somewhere
     prefix: Prefix | None = None  # affine, and may be skipped
-    shared: Prefix | None = None  # what one pass over a movie makes for all its windows
+    whole: OnePass | None = None  # over a movie in place of one for each window
+    shared: Prefix | None = None  # what it makes for all windows before the first layer
     aliases: tuple[str, ...] = ()  # layers whose gradients are wanted; others are only read
     bypassed: frozenset[str] = frozenset()  # of these, those that something goes around
     parts: dict[str, Part] = field(default_factory=dict)  # from a layer on; whole passes without
@@ -108,11 +111,22 @@ class Passes:
         """Run one forward pass without gradients."""
         return self.capture.look(x)
 
-    def reach(self, x: Tensor) -> Pass:
+    def seen(self, batch: Batch) -> Pass:
+        """Outputs and layers of a batch, without gradients: by one pass over its movie, if so."""
+        found = None if self.whole is None else self.whole.seen(batch)
+        return self.look(batch.x) if found is None else found
+
+    def end(self, batch: Batch) -> Pass:
+        """The same as far as `reach` goes; of a movie in one pass, as far as there is."""
+        found = None if self.whole is None else self.whole.seen(batch)
+        with torch.no_grad():
+            return self.reach(batch.x) if found is None else found
+
+    def reach(self, x: Tensor, given: dict[str, Tensor] | None = None) -> Pass:
         """Run as far as the layers and what the target reads, and no further."""
         if self.target.layer is None:
-            return self.capture.run(x)
-        return Pass(x.new_empty(len(x), 0), self.capture.reach(x, self.capture.layers))
+            return self.capture.run(x, given)
+        return Pass(x.new_empty(len(x), 0), self.capture.reach(x, self.capture.layers, given))
 
     def part(self, alias: str) -> Part:
         """What comes between a layer and what the target reads."""
@@ -151,15 +165,15 @@ class Passes:
         for place in range(len(self.target)):
             yield self.toward(self.target.one(place))
 
-    def points(self, x: Tensor) -> Iterator[tuple[Passes, Point]]:
+    def points(self, batch: Batch) -> Iterator[tuple[Passes, Point]]:
         """The network at the samples for each of the target's features, after one forward pass.
 
         Gradients are of the windows alone, where the layers have them.
         """
-        windows = {a: w for a in self.aliases if (w := self.part(a).window) is not None}
+        x, windows = batch.x, {a: w for a in self.aliases if (w := self.part(a).window) is not None}
         whole = [alias for alias in self.aliases if alias not in windows]
         with torch.set_grad_enabled(bool(whole)):
-            done = self.reach(x)
+            done = self._reached(batch) if whole else self.end(batch)
             hidden, outputs = done.detached(), done.outputs.detach()
             target = self.fixed(Pass(outputs, hidden))
             values = columns(self.value(done, target))
@@ -216,19 +230,30 @@ class Passes:
 
     def at(self, batch: Batch, target: Target | None = None, alpha: float = 1) -> Point:
         """The network at samples, or at `alpha` between baseline and these, with what is shared."""
-        frames = batch.frames
-        if self.shared is None or frames is None or (alpha != 1 and not self.is_still):
-            x = batch.x if alpha == 1 else torch.lerp(self.baseline, batch.x, alpha)
-            return self.point(x, target)
-        if alpha != 1:
-            frames = torch.lerp(self.baseline[0, :1], frames, alpha)
-        with torch.no_grad():
-            hidden = self.shared.convolve(replace(batch, frames=frames))
-        if hidden is None:
+        first = self._first(batch, alpha)
+        if self.shared is None or first is None:
             x = batch.x if alpha == 1 else torch.lerp(self.baseline, batch.x, alpha)
             return self.point(x, target)
         with self.shared.skipped():
-            return self.point(batch.x, target, {self.shared.layer: hidden})
+            return self.point(batch.x, target, {self.shared.layer: first})
+
+    def _reached(self, batch: Batch) -> Pass:
+        """Run a batch as far as `reach` does, with what is shared."""
+        first = self._first(batch)
+        if self.shared is None or first is None:
+            return self.reach(batch.x)
+        with self.shared.skipped():
+            return self.reach(batch.x, {self.shared.layer: first})
+
+    def _first(self, batch: Batch, alpha: float = 1) -> Tensor | None:
+        """Make the first layer of all windows by one pass over their movie, where it is shared."""
+        frames = batch.frames
+        if self.shared is None or frames is None or (alpha != 1 and not self.is_still):
+            return None
+        if alpha != 1:
+            frames = torch.lerp(self.baseline[0, :1], frames, alpha)
+        with torch.no_grad():
+            return self.shared.convolve(replace(batch, frames=frames))
 
     @cached_property
     def is_still(self) -> bool:
@@ -261,6 +286,8 @@ class Path:
     """The straight line x' + alpha (x - x') in input space, and what the network does along it."""
 
     def __init__(self, passes: Passes, batch: Batch, target: Target) -> None:
+        # several passes take them
+        batch = replace(batch, x=laid(passes.capture.module, batch.x))
         self.passes, self.batch, self.target = passes, batch, target
         self.baseline = passes.baseline
 
@@ -318,7 +345,7 @@ class AffinePath(Path):
             raise CaptureError(came="a network without an affine prefix")
         self.prefix = passes.prefix
         self.known = {0.0: super().at(0)}
-        end = self.prefix.convolve(batch)
+        end = self.prefix.convolve(self.batch)
         if end is None:
             self.known[1.0] = super().at(1)
             end = self.known[1.0].hidden[self.prefix.layer]

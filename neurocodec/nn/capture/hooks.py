@@ -302,7 +302,7 @@ class Capture:
             self._note(alias, activation)
             return None
         taken = self._take(alias, activation)
-        return put(value, layer.item, taken.reshape(own.shape) if layer.windows else taken)
+        return put(value, layer.item, layer.scattered(taken, own.shape))
 
     def _note(self, alias: str, tensor: Tensor) -> None:
         self._hidden[alias] = tensor

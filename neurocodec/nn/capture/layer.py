@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -44,12 +44,12 @@ class Layer:
     token
         One token, such as 0 for the class token; None sums over all tokens.
     heads
-        Number of attention heads that lie side by side in the last axis of tokens; each head is
-        then a channel, and its values are positions beside the tokens.
+        Number of attention heads that lie side by side in the channels of tokens or maps; each
+        head is then a channel, and its values are positions beside the tokens.
     windows
         Whether the module runs on windows, or patches, of all samples that lie one after the
         other along the first axis, those of the first sample first, as inside of Swin and
-        MobileViT; the tokens of all windows of a sample are then its positions.
+        MobileViT; the positions in all windows of a sample are then its positions.
 
     Examples
     --------
@@ -80,17 +80,17 @@ class Layer:
         object.__setattr__(self, "item", as_item("item", self.item))
         if self.windows and self.layout is None:
             object.__setattr__(self, "layout", "tokens")
-        if self.heads is not None and (self.layout in ("vector", "maps")):
+        if self.heads is not None and self.layout == "vector":
             raise CaptureError(
                 came=f"heads={self.heads} with layout={self.layout!r} at {self.module!r}",
-                expected="a number of heads, at least 1, of tokens",
+                expected="a number of heads, at least 1, of tokens or maps",
                 hint=f"nc.Layer({self.module!r}, heads=8, layout='tokens')",
             )
 
     def channels_first(self, activation: Tensor) -> Tensor:
         """View an activation of this layer as (sample, channel, positions...).
 
-        Heads are channels: (sample, head, tokens..., dim), or (sample, head, dim) of one token.
+        Heads are channels: (sample, head, positions..., dim), or (sample, head, dim) of one token.
 
         Raises
         ------
@@ -115,6 +115,8 @@ class Layer:
                 " channel), where nothing in the network tells",
                 hint=f"nc.Layer({self.module!r}, layout='tokens')",
             )
+        if layout == "maps" and self.heads is not None and self.token is None:
+            return self._by_head(activation.movedim(1, -1))
         if layout != "tokens":
             self._require_no_tokens(activation)
             return activation
@@ -151,14 +153,36 @@ class Layer:
         """
         if not self.windows:
             return activation
-        if self.layout != "tokens" or activation.ndim < 3 or len(activation) % max(samples, 1):
+        if self.layout == "vector" or activation.ndim < 3 or len(activation) % max(samples, 1):
             raise CaptureError(
                 came=f"an activation of shape {tuple(activation.shape)} at {self.module!r} for"
                 f" {samples} samples",
-                expected="windows (sample x window, token, channel), as many of each sample",
+                expected="windows (sample x window, token, channel) or (sample x window, channel,"
+                " y, x), as many of each sample",
                 hint=f"nc.Layer({self.module!r})",
             )
+        if self.layout == "maps":
+            count, channels = len(activation) // max(samples, 1), activation.shape[1]
+            windows = activation.reshape(samples, count, channels, -1)
+            return windows.transpose(1, 2).flatten(2)
         return activation.reshape(samples, -1, *activation.shape[2:])
+
+    def scattered(self, activation: Tensor, shape: Sequence[int]) -> Tensor:
+        """View what `gathered` made as the module has it.
+
+        Examples
+        --------
+        >>> import torch
+        >>> Layer("attn", windows=True).scattered(torch.zeros(2, 16, 3), (8, 4, 3)).shape
+        torch.Size([8, 4, 3])
+        """
+        if not self.windows:
+            return activation
+        if self.layout == "maps":
+            samples, channels, _ = activation.shape
+            windows = activation.reshape(samples, channels, shape[0] // max(samples, 1), -1)
+            activation = windows.transpose(1, 2)
+        return activation.reshape(shape)
 
     def seen(self, activation: Tensor, channels: int | None) -> Layer:
         """Layer with its layout, where it has none, by the axis that its channels are known at."""

@@ -99,9 +99,10 @@ class MapPasses:
 
     def _exact(self, batch: Batch) -> Mapped:
         """Gradient and Jacobian both at the input."""
-        point = self.ways.point(batch.x, self.passes.target)
         direction = batch.x - self.passes.baseline
-        found = tangents(self.passes.capture, [self.alias], batch.x, direction)
+        aliases = [self.alias, *(gate.alias for gate in self.parts.gates if not gate.whole)]
+        found = tangents(self.passes.capture, aliases, batch.x, direction)
+        point = self.ways.point(batch.x, self.passes.target, found)
         contribution = found[self.alias] * point.gradient
         maps = self.ways.back(point.front, point.gradient, contribution).mul_(_spread(direction))
         return Mapped(maps, self.ways.sums(contribution), point.target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, get_args
 
@@ -27,6 +28,18 @@ batched pass), and takes the memory of one.
 """
 
 
+class Gate(NamedTuple):
+    """Channels of a later layer that all maps pass as well."""
+
+    alias: str
+    weights: Tensor  # (2, channel), where a contribution is positive, and where negative
+
+    @property
+    def whole(self) -> bool:
+        """Whether no position has to be told from another by its sign."""
+        return bool((self.weights[0] == self.weights[1]).all())
+
+
 @dataclass(frozen=True)
 class Parts:
     """Channels of a layer that maps pass, one set of weights for each map."""
@@ -34,6 +47,7 @@ class Parts:
     alias: str
     weights: Tensor  # (part, 2, channel), where a contribution is positive, and where negative
     sign: Sign = "both"  # which of the two have a map each; "net" is their sum
+    gates: tuple[Gate, ...] = ()  # from the earliest layer to the latest
 
     def __post_init__(self) -> None:
         one_of("sign", self.sign, get_args(Sign))
@@ -90,23 +104,40 @@ class WaysBack:
             leaf = x.detach().clone().requires_grad_()
             return Front(leaf, self.passes.capture.reach(leaf, [self.alias])[self.alias])
 
-    def point(self, x: Tensor, target: Target) -> Waypoint:
-        """Run the whole network, and go back as far as the layer."""
+    def point(
+        self, x: Tensor, target: Target, changes: Mapping[str, Tensor] | None = None
+    ) -> Waypoint:
+        """Run the whole network, and go back as far as the layer, through all gates.
+
+        `changes` of the gates' layers times their gradients are the contributions whose signs
+        tell their positions apart.
+        """
         with torch.enable_grad():
             leaf = x.detach().clone().requires_grad_()
             done = self.passes.capture.run(leaf)
-            hidden = done.hidden[self.alias]
             value = self.passes.value(done, target)
-        gradient = None
-        if value.requires_grad:
-            gradient = gradients(value.sum(), hidden)[0]
+        gates = self.parts.gates
+        aliases = [self.alias, *(gate.alias for gate in gates)]
+        hidden = [done.hidden[alias] for alias in aliases]
+        gradient = gradients(value.sum(), hidden[-1])[0] if value.requires_grad else None
         if gradient is None:
             raise CaptureError(
-                came=f"a target that does not depend on layer {self.alias!r}",
+                came=f"a target that does not depend on layer {aliases[-1]!r}",
                 expected="a layer between the input and what the target reads",
                 hint="an earlier layer=, or a target of the outputs",
             )
-        return Waypoint(Front(leaf, hidden), gradient, value.detach())
+        for i in range(len(gates) - 1, -1, -1):
+            start = self._gated(gates[i], gradient, changes or {})
+            gradient = gradients(hidden[i + 1], hidden[i], start)[0]
+            if gradient is None:
+                raise out_of_order(aliases[i], gates[i].alias)
+        return Waypoint(Front(leaf, hidden[0]), gradient, value.detach())
+
+    def _gated(self, gate: Gate, gradient: Tensor, changes: Mapping[str, Tensor]) -> Tensor:
+        """The gradient at a gate's layer, times what each channel-position counts."""
+        layer = self.passes.capture.layers[gate.alias]
+        contribution = None if gate.whole else changes[gate.alias] * gradient
+        return weighed(layer, gradient, contribution, (gate.weights[0], gate.weights[1]))
 
     def back(self, front: Front, gradient: Tensor, contribution: Tensor) -> Tensor:
         """Gradients at the input by way of each part and sign, (sample, part, sign, *input)."""
@@ -124,19 +155,11 @@ class WaysBack:
         self, gradient: Tensor, contribution: Tensor, weights: Tensor, signs: tuple[int, ...]
     ) -> Tensor:
         """The gradient at the layer, times what each channel-position counts."""
-        found = torch.zeros_like(gradient)
-        view, whole = self.layer.channels_first(found), self.layer.channels_first(gradient)
-        shape = (-1, *(1,) * (whole.ndim - 2))
         positive, negative = (
-            (w if i in signs else torch.zeros_like(w)).reshape(shape) for i, w in enumerate(weights)
+            w if i in signs else torch.zeros_like(w) for i, w in enumerate(weights)
         )
-        if self.parts.whole:
-            view.copy_(whole * positive)
-        else:
-            below = self.layer.split_first(contribution) < 0
-            below = below.reshape(*below.shape, *(1,) * (whole.ndim - below.ndim))
-            view.copy_(whole * torch.where(below, negative, positive))
-        return found
+        told = None if self.parts.whole else contribution
+        return weighed(self.layer, gradient, told, (positive, negative))
 
     def sums(self, contribution: Tensor) -> Tensor:
         """What the maps should sum to, (sample, part, sign), in double precision."""
@@ -145,6 +168,36 @@ class WaysBack:
         both = split_sign(values.to(kind))
         each = torch.einsum("nsc,psc->nps", both, self.parts.weights.to(kind))
         return torch.stack([each[:, :, list(s)].sum(2) for s in self.parts.signs], 2)
+
+
+def weighed(
+    layer: Layer, gradient: Tensor, contribution: Tensor | None, weights: tuple[Tensor, Tensor]
+) -> Tensor:
+    """A gradient times weights (channel) of its positive and its negative positions.
+
+    Positions are told apart by the sign of their contribution; where there is none, all of them
+    have the first weights.
+    """
+    found = torch.zeros_like(gradient)
+    view, whole = layer.channels_first(found), layer.channels_first(gradient)
+    shape = (-1, *(1,) * (whole.ndim - 2))
+    positive, negative = (w.reshape(shape) for w in weights)
+    if contribution is None:
+        view.copy_(whole * positive)
+    else:
+        below = layer.split_first(contribution) < 0
+        below = below.reshape(*below.shape, *(1,) * (whole.ndim - below.ndim))
+        view.copy_(whole * torch.where(below, negative, positive))
+    return found
+
+
+def out_of_order(earlier: str, later: str) -> CaptureError:
+    """Build the error for layers of a chain of which one does not follow from the other."""
+    return CaptureError(
+        came=f"a chain of {earlier!r} and then {later!r}, which does not depend on it",
+        expected="layers from input to output, each behind the one before it",
+        hint=f"modes={{{later!r}: ..., {earlier!r}: ...}}",
+    )
 
 
 def _gradients(front: Front, starts: list[Tensor]) -> Tensor:

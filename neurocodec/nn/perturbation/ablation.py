@@ -192,7 +192,7 @@ class MaskHook:
             layer = layer.seen(activation, axes.of(activation))
             self.mask = replace(self.mask, layer=layer)
         changed = self.mask(activation)
-        return put(value, layer.item, changed.reshape(own.shape) if layer.windows else changed)
+        return put(value, layer.item, layer.scattered(changed, own.shape))
 
 
 def masked(module: nn.Module, mask: Perturbation) -> nn.Module:

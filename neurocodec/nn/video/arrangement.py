@@ -71,6 +71,13 @@ class Arrangement:
         order = [kept.index(axis) for axis in self.input]
         return windows.squeeze(gone).permute(order).contiguous()
 
+    def laid(self, windows: Tensor) -> Tensor:
+        """The same windows, in memory as `put` returns them, which then copies nothing."""
+        put = self.put(windows)
+        own = [axis for axis in (SAMPLE, v.TIME, v.COLOR, v.Y, v.X) if axis in self.input]
+        back = put.permute([self.input.index(axis) for axis in own])
+        return back.view_as(windows)
+
     def steps(self, returned: object, samples: int) -> Tensor:
         """What the network returned as (sample, time, cell); time is 1 where it has none."""
         if not isinstance(returned, Tensor) or returned.ndim != len(self.output):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from neurocodec.errors import CaptureError
-from neurocodec.nn.capture.hooks import Capture
+from neurocodec.nn.capture.hooks import Capture, Pass
 from neurocodec.nn.capture.prefix import Batch
 from neurocodec.nn.capture.tracing import close
 from neurocodec.nn.video.arrangement import noise
@@ -111,6 +111,18 @@ class OnePass:
             self._pass(batch)
         return found[0][0, self.place : self.place + len(batch.x)]
 
+    def seen(self, batch: Batch) -> Pass | None:
+        """Answers to consecutive windows, and their layers; None where a layer is not covered."""
+        if batch.frames is None or not all(map(self.covers, self.capture.layers)):
+            return None
+        if not self.takes(batch):
+            return None
+        steps = list[Tensor]()
+        with torch.no_grad(), _answered(self.capture.module, steps.append):
+            hidden = self.capture.reach(_movie(batch), _NEVER)
+        answers = steps[0][0, self.place : self.place + len(batch.x)]
+        return Pass(answers, {alias: self._windows(alias, h) for alias, h in hidden.items()})
+
     def covers(self, alias: str) -> bool:
         """Whether all steps of a layer in a window are those that a pass over the movie makes."""
         span = None if self.followed is None else self.followed.layers.get(alias)
@@ -121,11 +133,14 @@ class OnePass:
         return self._hidden(alias, batch) if self.takes(batch) else None
 
     def _hidden(self, alias: str, batch: Batch) -> Tensor:
+        return self._windows(alias, self.capture.reach(_movie(batch), [alias])[alias])
+
+    def _windows(self, alias: str, whole: Tensor) -> Tensor:
+        """Steps of a layer that are in each window, from those of a whole movie."""
         if self.followed is None:
             raise CaptureError(came=f"layer {alias!r} of a network that carries a state")
         span = self.followed.layers[alias]
         size = span.size - self.followed.frames + self.history
-        whole = self.capture.reach(_movie(batch), [alias])[alias]
         windows = whole[0].unfold(span.axis - 1, size, 1)
         return windows.movedim(span.axis - 1, 0).movedim(-1, span.axis).contiguous()
 

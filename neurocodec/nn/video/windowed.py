@@ -163,6 +163,11 @@ def _step(step: object) -> int | None:
     )
 
 
+def laid(module: nn.Module, windows: Tensor) -> Tensor:
+    """Windows as the network takes them in memory, where it takes video; else as they are."""
+    return module.arrangement.laid(windows) if isinstance(module, Windowed) else windows
+
+
 def within(name: str) -> str:
     """Name of a part of the video network in the windowed one."""
     return f"{INSIDE}.{name}" if name else INSIDE

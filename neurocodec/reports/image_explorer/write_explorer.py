@@ -73,7 +73,7 @@ def write_explorer(
         Images of each mode, the strongest first, of which the part that acts through it is shown;
         0 for none. Without `net` there are none.
     stability
-        Layer -> what `nc.mode_stability` returns, where it was computed.
+        Layer -> what `nc.mode_stability` returns; that of the analysis where None.
     batch_size
         Of maps.
     seed
@@ -113,12 +113,13 @@ def write_explorer(
     count = arguments.whole("maps", maps, 0, hint="maps=0 for none")
     seed = arguments.whole("seed", seed, 0, hint="seed=0")
     held = Held.of(analysis)
+    stability = analysis.mode_stability if stability is None else stability
     names = _layers(analysis, stability)
     images = _matched(analysis, held, images)
     mapping = Maps(net, analysis.target, count, batch_size) if net is not None and count else None
     writing = _Writing(Store(existing_folder(folder)), analysis, held, images, net, mapping)
     of_layer = (
-        Layer.of(analysis, name, held, (stability or {}).get(name), seed)
+        Layer.of(analysis, name, held, stability.get(name), seed)
         for name in tqdm(names, desc="explorer", unit="layer", disable=not progress)
     )
     before: Layer | None = None
@@ -131,7 +132,7 @@ def write_explorer(
     return writing.page(names)
 
 
-def _layers(analysis: ImageAnalysis, stability: Mapping[str, xr.Dataset] | None) -> list[str]:
+def _layers(analysis: ImageAnalysis, stability: Mapping[str, xr.Dataset]) -> list[str]:
     """Layers with modes of contributions, in the network's order."""
     known = analysis.modes.get(v.CONTRIBUTION, {})
     names = [name for name in analysis.layers if name in known]
@@ -141,7 +142,7 @@ def _layers(analysis: ImageAnalysis, stability: Mapping[str, xr.Dataset] | None)
             expected="modes, which an explorer is of",
             hint="nc.analyse_images(net, images, parts=['modes'])",
         )
-    for name in stability or {}:
+    for name in stability:
         if name not in names:
             raise unknown_name("layer of stability", name, names)
     return names
@@ -189,6 +190,7 @@ class _Writing:
         self.used = np.zeros(len(self.held), dtype=bool)
         self.of_images: list[dict[str, Any]] = []
         self.of_classes: list[list[list[Any]]] = [[] for _ in self.held.classes]
+        self.above = [0 for _ in self.held.classes]
         self.mapped = self.mapping is not None
         self.why = ""
         self.stable = False
@@ -248,6 +250,7 @@ class _Writing:
         )
         for c, rows in enumerate(self.of_classes):
             r = np.nan_to_num(layer.r[:, c], nan=-1.0)
+            self.above[c] += int((r > layer.chance[:, c]).sum())
             best = np.argsort(-r, kind="stable")[:OF_CLASS]
             told = [
                 [number, int(m), short(r[m]), short(layer.chance[m, c])] for m in best if r[m] > 0
@@ -283,7 +286,12 @@ class _Writing:
         for c, rows in enumerate(self.of_classes):
             members = np.flatnonzero((self.held.class_of == c) & self.used)[:OF_CLASS]
             curves = class_curves(self.analysis.perturbation, self.held.classes[c], names)
-            told = {"modes": rows, "images": members.tolist(), "curves": curves}
+            told = {
+                "modes": rows,
+                "above": self.above[c],
+                "images": members.tolist(),
+                "curves": curves,
+            }
             self.store.script(f"class-{c}", told)
 
     def page(self, names: Sequence[str]) -> Path:

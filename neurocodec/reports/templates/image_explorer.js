@@ -205,7 +205,7 @@ const explorer = (() => {
     picks.append(...one.curves.map((curve, at) => { const button = make("button", { type: "button" }, run.layers[curve.layer].name); button.addEventListener("click", () => pick(at)); return button; }));
     if (one.curves.length) pick(one.curves.length - 1);
     else curves.append(make("p", {}, "Not computed for this class."));
-    return { node: [heading(className(c)), make("p", { class: "lead" }, `${run.sizes[c]} held-out images${few}.`), make("h2", {}, "modes that follow it best"), cards.length ? make("ul", { class: "m-cards" }, ...cards) : make("p", {}, "none"),
+    return { node: [heading(className(c)), make("p", { class: "lead" }, `${run.sizes[c]} held-out images${few}.`), make("h2", {}, "modes that follow it best"), make("p", {}, `${one.above} of ${run.layers.reduce((sum, layer) => sum + layer.modes.length, 0)} modes of all layers follow it above chance, which ${Math.round(100 * (1 - run.level))} % would by accident${one.modes.length ? `; here ${one.modes.length === 1 ? "is the one" : `are the ${one.modes.length}`} with the largest r` : ""}.`), cards.length ? make("ul", { class: "m-cards" }, ...cards) : make("p", {}, "none"),
       make("h2", {}, "ablation and preservation of channels"), picks, curves, make("h2", {}, "images"), make("ul", { class: "m-row" }, ...one.images.map((i) => make("li", {}, link(ofImage(i), thumb(i)))))],
     name: className(c), next: c + 1 < run.classes.length ? ofClass(c + 1) : "", last: c ? ofClass(c - 1) : "", up: "#" };
   }

@@ -2,6 +2,7 @@
 
 import pytest
 
+import neurocodec as nc
 from neurocodec.adapters.networks.categories import imagenet_labels, require, unique
 from neurocodec.errors import InputError
 
@@ -24,3 +25,18 @@ def test_names_and_ids_of_a_thousand_outputs():
     names, coords = imagenet_labels(1000)
     assert names[281] == "tabby"
     assert coords["wordnet_id"][281] == "n02123045"
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_a_module_is_no_name_and_the_way_that_is_told_works(library):
+    pytest.importorskip(library)
+    module = nc.adapters.torchvision("resnet18").module
+    if library == "timm":
+        module = nc.adapters.timm("resnet18").module
+    build = getattr(nc.adapters, library)
+    with pytest.raises(InputError, match="in place of the name") as caught:
+        build(module)
+    assert f"try: nc.adapters.{library}('resnet" in str(caught.value)
+    net = build("resnet18", adjust=lambda _: module)
+    assert net.module is module
+    assert net.name == "resnet18 (a module of its own)"

@@ -6,7 +6,7 @@ import xarray as xr
 
 import neurocodec as nc
 from neurocodec.analyses.images.findings import KINDS
-from neurocodec.analyses.images.modes import fit_kinds, score_modes
+from neurocodec.analyses.images.modes import find_again, fit_kinds, score_modes
 from neurocodec.analyses.images.study import Halves, ImageStudy
 from neurocodec.analyses.stages import Stages
 
@@ -22,6 +22,24 @@ def test_both_kinds_of_every_layer_are_fitted():
     assert [*found] == [*KINDS]
     assert found["activation"]["block"].dictionary.sizes["mode"] == 3
     assert found["contribution"]["block"].loadings.sizes["stimulus"] == 20
+
+
+def test_modes_are_found_again_on_the_rows_that_they_were_fitted_to(tmp_path):
+    rows = np.abs(np.random.default_rng(0).normal(size=(60, 3)))
+    node = xr.Dataset(dict.fromkeys(KINDS, (("stimulus", "channel"), rows)))
+    still = xr.zeros_like(node)
+    tree = xr.DataTree.from_dict({"/block": node, "/still": still})
+    halves = Halves.of(node["activation"], 0.5, seed=0)
+    net = nc.Network(torch.nn.Identity(), layers=[])
+    study = ImageStudy(net, node["activation"], tree, halves, Stages(tmp_path))
+    modes = fit_kinds(study, nc.SparseModes(expansion=1, epochs=2, progress=False))["contribution"]
+    found = find_again(study, modes)
+    fitted = node["contribution"].isel(stimulus=~halves.held)
+    own = nc.mode_stability(fitted, modes["block"], progress=False)
+    assert [*found] == ["block"]  # a layer that is still has no modes
+    np.testing.assert_array_equal(found["block"]["stability"], own["stability"])
+    again = find_again(study, modes)["block"]
+    xr.testing.assert_identical(again.load(), found["block"])
 
 
 def scored(label):

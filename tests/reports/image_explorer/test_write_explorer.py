@@ -190,7 +190,10 @@ def test_classes_have_their_curves(found, folder):
     true = curve["accuracy"].transpose("ranking", "group", "fraction").values
     np.testing.assert_allclose(shown["accuracy"][at], true, atol=1e-3)
     assert [x for *_, x, _ in told["modes"]] == sorted((x for *_, x, _ in told["modes"]))[::-1]
+    above = [x > chance for *_, x, chance in told["modes"]]
+    assert told["above"] == sum(above)  # there are no more modes than are told
     assert script(folder, "class-2")["modes"] == []  # too few images
+    assert script(folder, "class-2")["above"] == 0
 
 
 def test_stability_is_told_where_it_is_known(found, images, tmp_path):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurocodec import arguments, clock, terms
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
+from neurocodec.adapters.recordings.arrayed.binned import is_binned, read_binned
 from neurocodec.adapters.recordings.arrayed.bundle import SPIKES, cells_in, meaning, meant
 from neurocodec.adapters.recordings.arrayed.matlab import frames_first, read_matlab
 from neurocodec.adapters.recordings.arrayed.stored import read_arrays
@@ -61,8 +62,12 @@ def read_stored_spikes(path: Path, parts: list[str], quality: Quality) -> dict[s
 
 
 def read_matlab_spikes(path: Path, quality: Quality) -> dict[str, xr.Dataset]:
-    """The only part of a MAT file; of structs with a stimulus each, one a struct."""
+    """The only part of a MAT file; of structs with a stimulus each, one a struct; of counts two."""
     arrays = read_matlab(path)
+    if is_binned(arrays):
+        if quality is not None:
+            leave("quality=, as counts of spikes have no labels")
+        return read_binned(arrays, path.name)
     structs = {
         name: x
         for name, x in arrays.items()
