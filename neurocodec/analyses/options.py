@@ -23,7 +23,5 @@ RETINA_STEPS: Final = 20
 """Of integrated gradients for a retina model, where no other number is given."""
 IMAGE_STEPS: Final = 10
 """Of integrated gradients for images, where no other number is given."""
-RETINA_EXPANSION: Final = 10
-"""Modes per channel of a retina model."""
-IMAGE_EXPANSION: Final = 3
-"""Modes per channel of a network that sees images."""
+EXPANSION: Final = "auto"
+"""As many modes as the rows have."""

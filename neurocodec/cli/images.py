@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from neurocodec.analyses.options import (
-    IMAGE_EXPANSION,
+    EXPANSION,
     IMAGE_STEPS,
     METHODS,
     PARTS,
@@ -70,7 +70,7 @@ def add_images(command: argparse.ArgumentParser) -> None:
     add(
         "--expansion",
         type=expansion,
-        default=IMAGE_EXPANSION,
+        default=EXPANSION,
         help="modes per channel, or auto (%(default)s)",
     )
     add("--hierarchy", metavar="FILE", help="of classes: WordNet's data.noun, is_a.txt, or a CSV")

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from neurocodec import vocabulary as v
 from neurocodec.analyses.options import (
+    EXPANSION,
     METHODS,
     MODE_SEEDS,
     MOMENTS,
-    RETINA_EXPANSION,
     RETINA_STEPS,
 )
 from neurocodec.cli.options import command_line, expansion, farewell, method_named, steps
@@ -59,7 +59,7 @@ def add_retina(command: argparse.ArgumentParser) -> None:
     add(
         "--expansion",
         type=expansion,
-        default=RETINA_EXPANSION,
+        default=EXPANSION,
         help="modes per channel, or auto (%(default)s)",
     )
     add("--moments", type=int, default=MOMENTS, help="times with fields, 0: none (%(default)s)")

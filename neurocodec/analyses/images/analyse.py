@@ -22,7 +22,7 @@ from neurocodec.analyses.images.perturbation import (
 from neurocodec.analyses.images.pictures import picture_modes, require_maps
 from neurocodec.analyses.images.study import Halves, ImageStudy, some_of
 from neurocodec.analyses.options import (
-    IMAGE_EXPANSION,
+    EXPANSION,
     IMAGE_STEPS,
     PARTS,
     PER_CLASS,
@@ -88,7 +88,7 @@ def analyse_images(
     target: str | Target = "top1",
     method: Method | None = None,
     parts: Sequence[str] = PARTS,
-    expansion: float | Literal["auto"] = IMAGE_EXPANSION,
+    expansion: float | Literal["auto"] = EXPANSION,
     hierarchy: Source | None = None,
     categories: Sequence[str] | None = None,
     superclasses: Sequence[str] = (),

@@ -14,7 +14,7 @@ import xarray as xr
 
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.options import MODE_SEEDS, MOMENTS, RETINA_EXPANSION, RETINA_STEPS
+from neurocodec.analyses.options import EXPANSION, MODE_SEEDS, MOMENTS, RETINA_STEPS
 from neurocodec.analyses.retina.dynamics import follow_fields
 from neurocodec.analyses.retina.findings import CONTRIBUTIONS, RetinaAnalysis
 from neurocodec.analyses.retina.maps import map_movie
@@ -83,7 +83,7 @@ def analyse_retina(
     layers: Iterable[str] | None = None,
     target: str | Target = "surprisal",
     method: Method | None = None,
-    expansion: float | Literal["auto"] = RETINA_EXPANSION,
+    expansion: float | Literal["auto"] = EXPANSION,
     seed: int = 0,
     batch_size: int | None = None,
     device: str | None = None,

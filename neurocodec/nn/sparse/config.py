@@ -22,6 +22,7 @@ Expansion = float | Literal["auto"]
 
 AUTO: Final = "auto"
 _MOST_PER_CHANNEL: Final = 10
+_MOST_OF_FEW: Final = 512
 _ROWS_OF_A_MODE: Final = 10
 """Bounds of the number of modes that rows are found to have."""
 
@@ -44,7 +45,8 @@ class SparseConfig:
     expansion
         Modes per channel (CODEC: 3 for ResNet-50, 10 for the retina). With "auto" as many modes as
         both halves of the rows have, where more would explain no more of the other half; at most
-        10 per channel and one per 10 rows that are fitted. Only for "inference".
+        10 per channel (of more than 51 channels 512 modes, or one per channel) and one per 10 rows
+        that are fitted. Only for "inference".
     threshold
         With sparsifier "share": the strongest loadings of a row that together have this share of
         its energy (sum of squares) are kept, the others are zero. With "gate" (CODEC sec. 4): a
@@ -100,7 +102,7 @@ class SparseConfig:
         Part of the rows that is held out.
     """
 
-    expansion: Expansion = 10
+    expansion: Expansion = AUTO
     threshold: float = 0.9
     seed: int = 0
     sign: Sign = "excitatory"
@@ -222,7 +224,8 @@ class SparseConfig:
         """Number of modes that so many rows to fit may get, at most."""
         if self.expansion != AUTO:
             return self.modes(channels)
-        return max(1, min(_MOST_PER_CHANNEL * channels, rows // _ROWS_OF_A_MODE))
+        by_channels = min(_MOST_PER_CHANNEL * channels, max(_MOST_OF_FEW, channels))
+        return max(1, min(by_channels, rows // _ROWS_OF_A_MODE))
 
     def active_modes(self, modes: int) -> int:
         """Number of active modes of a row that "topk", "batch_topk" and "jump_relu" aim at."""
@@ -230,7 +233,7 @@ class SparseConfig:
 
 
 _AUTHORS: Final = {"encoder": "mlp", "sparsifier": "gate", "batch_size": 128, "l1_loading": 0.0}
-_TRAINED: Final = {"encoder": "linear", "epochs": 100, "l1_loading": 0.0}
+_TRAINED: Final = {"encoder": "linear", "expansion": 10, "epochs": 100, "l1_loading": 0.0}
 
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {

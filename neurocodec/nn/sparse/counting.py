@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,14 +28,24 @@ explain 0.911; combinations of two, which come back as well, bring 32 to 0.928."
 _LEFT: Final = 0.1
 """R2 of the channels that modes which come back may leave to further ones. A fit of exactly as many
 modes as were planted may miss some: of 20 of 64 channels it leaves less than that."""
-_BEYOND: Final = 2
-"""Numbers that are tried beyond the one that is enough, as R2 may rest on the way."""
+_FIRST: Final = 4
+"""The first number tried."""
+_SLOWER: Final = 0.6
+"""Where doubling brings less than this part of what it brought before, numbers between may do."""
+_APART: Final = 1.5
+"""Between numbers that are this factor apart another is tried."""
 _COSINE: Final = 0.9
 """Modes of both halves count as the same from here on."""
 _COPIES: Final = 0.95
 """Modes of one half count as one from here on."""
-_SHORT: Final = 3
-"""Part of the passes of a whole fit that those to the halves have."""
+_COARSE: Final = 10
+"""Part of the passes of a whole fit that numbers are compared at."""
+_UNSURE: Final = 0.05
+"""R2 of so few passes that may be missing where there are just as many modes as needed."""
+_FINE: Final = 3
+"""The same where modes are counted that come back, which takes longer. Only up to `_FEW` modes, as
+the search would else take many times the fit."""
+_FEW: Final = 128
 _SCORED: Final = 1000
 """Rows of the other half, at most, that R2 is taken on."""
 _ACCIDENTS: Final = 20
@@ -53,6 +62,7 @@ class Tried:
     l0: float  # active modes of a row
     replicated: int  # modes that differ and that both halves have
     accidental: float  # the same where the channels of one half are permuted
+    passes: int = 0  # over the rows of a half
 
 
 @dataclass(frozen=True)
@@ -62,59 +72,106 @@ class Count:
     modes: int  # at least 1
     replicated: int  # modes that both halves have
     most: int  # that could be tried
-    settled: bool  # whether more would have explained no more; else `most` was the end
-    tried: tuple[Tried, ...]
+    settled: bool  # whether twice as many would have explained no more; else `most` was the end
+    tried: tuple[Tried, ...]  # by number; those that what comes back was counted on follow
 
 
 def count_modes(halves: Tensor, config: SparseConfig, most: int) -> Count:
     """Count the modes of rows from their halves (2, rows, channels), trying up to `most`."""
     # Fits of too few modes explain less of the other half; of too many they split, or follow the
-    # noise: what is new then explains little and is another in every half. So the numbers go up by
-    # factors of 1.4 until two more bring less than 0.02, and what both halves have up to there is
-    # counted. The ladder need not hold the number itself: of 23 modes those come back that exist.
+    # noise: what is new then explains little and is another in every half. So the numbers double
+    # until twice as many bring less than 0.02, and what both halves have up to there is counted.
+    # The numbers need not hold the one that is looked for: of 23 modes those come back that exist.
     # In networks many channels are weak, and their modes do not come back, as little is known of
     # them: there are further modes until each channel is explained as well as more would, but no
     # more than channels, which one mode each explains. Beyond that R2 rises by following noise.
     if most == 1:
         return Count(1, 0, most, settled=False, tried=())
-    tried = list[Tried]()
-    for modes in _ladder(most):
-        tried.append(_tried(halves, config, modes))
-        last = enough([one.r2 for one in tried])
-        if len(tried) - last > _BEYOND:
-            break
-    settled = len(tried) > last + 1
-    replicated = max(one.replicated for one in tried[: last + 1])
-    modes = max(1, replicated)
-    explaining = tried[enough([one.r2_channels for one in tried])]
-    further = min(explaining.modes, halves.shape[2])
-    if 0 < replicated < further:
-        if all(one.modes != replicated for one in tried):
-            tried.append(_tried(halves, config, replicated))
-        reached = next(one.r2_channels for one in tried if one.modes == replicated)
-        modes = further if reached < explaining.r2_channels - _LEFT else modes
-    return Count(modes, replicated, most, settled, tuple(tried))
+    search = _Search(halves, config, most)
+    search.double()
+    last = search.narrow("r2").modes
+    settled = search.tried[-1].modes >= 2 * last
+    replicated = max(search.counted(modes).replicated for modes in search.below(last))
+    modes, explaining = max(1, replicated), search.enough("r2_channels")
+    if 0 < replicated < min(explaining.modes, halves.shape[2]):
+        reached = search.counted(replicated)
+        if reached.r2_channels < explaining.r2_channels - _LEFT:
+            modes = max(modes, min(search.narrow("r2_channels").modes, halves.shape[2]))
+    return Count(modes, replicated, most, settled, (*search.tried, *search.longer))
 
 
-def enough(r2: Sequence[float]) -> int:
-    """Place of the first number that explains as much as the best one, but for 0.02."""
-    return next(i for i, one in enumerate(r2) if one >= max(r2) - _ENOUGH)
+class _Search:
+    """Numbers of modes that were tried, in ascending order."""
+
+    def __init__(self, halves: Tensor, config: SparseConfig, most: int) -> None:
+        self.halves, self.config, self.most = halves, config, most
+        self.tried = list[Tried]()
+        self.longer = list[Tried]()
+
+    def at(self, modes: int) -> Tried:
+        """What a number of modes reaches, tried now where it was not before."""
+        return self._found(self.tried, modes, _COARSE)
+
+    def counted(self, modes: int) -> Tried:
+        """The same after as many passes as it takes to tell which modes come back."""
+        return self.at(modes) if modes > _FEW else self._found(self.longer, modes, _FINE)
+
+    def _found(self, known: list[Tried], modes: int, part: int) -> Tried:
+        found = next((one for one in known if one.modes == modes), None)
+        if found is None:
+            found = _tried(self.halves, self.config, modes, part)
+            known.append(found)
+            known.sort(key=lambda one: one.modes)
+        return found
+
+    def double(self) -> None:
+        """Try 4, 8, 16, ... until twice as many as are enough were tried, or no more may be."""
+        last = self.at(min(_FIRST, self.most))
+        before = _at_least_0(last)
+        while True:
+            modes = min(2 * self.enough("r2").modes, self.most)
+            if modes <= self.tried[-1].modes:
+                return
+            here = self.at(modes)
+            gain = _at_least_0(here) - _at_least_0(last)
+            if gain < _SLOWER * before:
+                self.narrow("r2")
+            last, before = here, gain
+
+    def enough(self, figure: str) -> Tried:
+        """The first number that explains as much as the best one, but for 0.02."""
+        best = max(getattr(one, figure) for one in self.tried)
+        return next(one for one in self.tried if self._enough(one, figure, best))
+
+    def _enough(self, one: Tried, figure: str, best: float) -> bool:
+        if best - _UNSURE <= getattr(one, figure) < best - _ENOUGH:
+            one = self.counted(one.modes)
+        return bool(getattr(one, figure) >= best - _ENOUGH)
+
+    def narrow(self, figure: str) -> Tried:
+        """The same, once it is one more than the number before it, or less than 1.5 times that."""
+        while True:
+            found = self.enough(figure)
+            low = self.below(found.modes)[0]
+            low = 0 if low == found.modes else low
+            if found.modes - low == 1 or found.modes < _APART * low:
+                return found
+            self.at(max(1, round(math.sqrt(low * found.modes))))
+
+    def below(self, modes: int) -> list[int]:
+        """A number that was tried and the one before it, if there is one."""
+        return [one.modes for one in self.tried if one.modes <= modes][-2:]
 
 
-def _ladder(most: int) -> Iterator[int]:
-    """1, 2, 3, 4, 6, 8, 11, 16, ... and `most` at the end."""
-    step, modes = 2, 1
-    while modes < most:
-        yield modes
-        modes, step = round(2 ** (step / 2)), step + 1
-    yield most
+def _at_least_0(one: Tried) -> float:
+    return max(0.0, one.r2)
 
 
 @torch.no_grad()
-def _tried(halves: Tensor, config: SparseConfig, modes: int) -> Tried:
+def _tried(halves: Tensor, config: SparseConfig, modes: int, part: int) -> Tried:
     channels = halves.shape[2]
     wanted = dataclasses.replace(config, expansion=modes / channels)
-    short = max(1, passes(wanted, Resident(halves)) // _SHORT)
+    short = max(1, passes(wanted, Resident(halves)) // part)
     wanted = dataclasses.replace(wanted, epochs=short)
     found = fit(Resident(halves), Resident(halves[:, :0]), [wanted] * 2, progress=False)
     sides = [_Side.of(one.model, rows) for one, rows in zip(found, halves.flip(0), strict=True)]
@@ -128,6 +185,7 @@ def _tried(halves: Tensor, config: SparseConfig, modes: int) -> Tried:
         float(np.mean([side.l0 for side in sides])),
         _alike(a, b),
         float(np.mean(turned)),
+        short,
     )
 
 
