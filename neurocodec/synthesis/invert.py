@@ -329,6 +329,8 @@ def _values(place: Studio, layer: str, given: xr.DataArray) -> tuple[dict[str, A
             expected=f"{shape}: channels and positions of the layer",
             hint=f"nc.contributions(net, images, target=..., reduce='none', layers=[{layer!r}])",
         )
+    if given.dtype.kind not in "biuf":
+        raise InputError(came=f"an attribution of {given.dtype}", expected="real numbers")
     values = torch.from_numpy(np.asarray(given.values, dtype=np.float64))
     if not bool(values.isfinite().all()):
         raise InputError(came="an attribution with NaN or infinity", expected="numbers")

@@ -130,6 +130,7 @@ def test_many_features(network, images, attribution) -> None:
     )
 
 
+EARLY = nc.targets.Feature("hidden", [1.0, 0.0], (3, 4))
 WRONG = [
     (lambda s: s.values, {}, "DataArray"),
     (lambda s: s[:, 0], {}, "dims"),
@@ -146,6 +147,9 @@ WRONG = [
     (lambda s: s.expand_dims(feature=3), {}, "features"),
     (lambda s: s[:0], {}, "at least one sample"),
     (lambda s: s.isel(channel=[1, 0]), {}, "the channels \\[1, 0\\]"),
+    (lambda s: s.astype(complex), {}, "complex128"),
+    (lambda s: s, {"like": 1e30}, "squares are infinite"),
+    (lambda s: s[:, :1], {"layer": "answer", "target": EARLY, "sign": "excitatory"}, "depend on"),
     (lambda s: s, {"layer": "none"}, "none"),
     (lambda s: s, {"objective": "size"}, "size"),
     (lambda s: s, {"objective": "attribution", "target": None}, "without a target"),
@@ -157,6 +161,8 @@ def test_malformed(network, images, target, attribution, case) -> None:
     change, options, message = case
     known = {"layer": "hidden", "target": target, "like": images, "steps": 1, **QUIET}
     known |= options
+    if "like" in options:
+        known["like"] = options["like"] * images
     with pytest.raises(InputError, match=message):
         nc.invert(network, known.pop("layer"), change(attribution), **known)
     with pytest.raises(InputError, match="images of the attributions"):
