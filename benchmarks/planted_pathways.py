@@ -40,6 +40,8 @@ CHANNELS = (18, 9)
 """Of the pathways that feed the answer, and of those that feed nothing."""
 SIDE, CELLS = 6, 3
 FOUND, PERMUTATIONS = 0.9, 20
+REFERENCE = "integrated gradients, input path"
+"""The method that others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,11 @@ def main() -> None:
         print(f"# seed {seed}: {results[-1]}", flush=True)
     print(f"\n{len(results)} networks, {time.process_time() - start:.0f} CPU s")
     keys = [*results[0]["activation"]]
-    print(f"\n| | {' | '.join(keys)} | pathways less activation |\n|---{'|---' * (len(keys) + 1)}|")
+    print(f"\n| | {' | '.join(keys)} | {REFERENCE} find more |\n|---{'|---' * (len(keys) + 1)}|")
     for name in results[0]:
         columns = {k: np.array([one[name][k] for one in results]) for k in keys}
-        less = columns["pathways"] - [one["activation"]["pathways"] for one in results]
-        print(f"| {name} | {' | '.join(map(interval, columns.values()))} | {interval(less)} |")
+        more = [one[REFERENCE]["pathways"] for one in results] - columns["pathways"]
+        print(f"| {name} | {' | '.join(map(interval, columns.values()))} | {interval(more)} |")
 
 
 if __name__ == "__main__":

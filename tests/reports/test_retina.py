@@ -28,7 +28,7 @@ from neurocodec.nn.attribution.methods import ActGrad
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.reports.description import target_name
-from neurocodec.reports.page import Drawing
+from neurocodec.reports.page import Drawing, filled
 from neurocodec.reports.retina.figures import (
     _dynamic_figures,
     _map_figures,
@@ -36,6 +36,7 @@ from neurocodec.reports.retina.figures import (
     shown_figure,
 )
 from neurocodec.reports.retina.page import _expansion, render, write_report
+from neurocodec.reports.retina.tension import tension_part
 
 
 def test_the_page_says_how_many_modes_the_data_decided():
@@ -536,3 +537,44 @@ def test_a_page_about_a_movie_in_colours_names_them(monkeypatch):
     data = json.loads(re.search(r'class="x-data">(.*?)</script>', html)[1])
     assert data["fields"]["size"] == [12, 6]
     assert [c["name"] for c in data["fields"]["colors"]] == ["UV", "green"]
+
+
+ONE = {"tension": Drawing(b"png", "a figure")}
+
+
+def silences(counts, chance, p_value):
+    """Two cells at ten times, of three causes."""
+    dims, times = ("cause", "cell"), np.arange(10) / 10
+    over = xr.DataArray(np.random.default_rng(0).random((10, 2)), {"time": times}, ("time", "cell"))
+    return xr.Dataset(
+        {
+            "silent_count": (dims, np.array(counts)),
+            "chance_silent_count": (dims, np.array(chance, float)),
+            "p_value": ("cell", p_value),
+            **dict.fromkeys(("excitation", "inhibition", "target"), over),
+        },
+        {"cause": ["not driven", "in between", "cancelled"]},
+    )
+
+
+def test_silences_stand_beside_as_many_as_inhibition_that_is_shifted_makes():
+    found = silences([[1, 0], [2, 1], [1, 0]], [[2, 0], [2, 1], [0, 1]], [0.5, 0.5])
+    part = tension_part(SimpleNamespace(tension=found))
+    assert part["rows"] == [
+        ("not driven", 0.2, 0.4),
+        ("in between", 0.6, 0.6),
+        ("cancelled", 0.2, 0.2),
+        ("together", 1.0, 1.2),
+    ]
+    text = Page(filled("tension_of_cells.html.j2", tension=part, figures=ONE)).text
+    assert "25 % of the times of all 2 cells are silent. The control" in text
+    assert "Of no cell more or less is cancelled" in text
+
+
+def test_cells_without_silences_are_told_from_the_others():
+    found = silences([[1, 0], [2, 0], [3, 0]], [[2, 0], [2, 0], [0, 0]], [0.01, np.nan])
+    part = tension_part(SimpleNamespace(tension=found))
+    text = Page(filled("tension_of_cells.html.j2", tension=part, figures=ONE)).text
+    assert "60 % of the times of 1 of the 2 cells are silent (the others fire" in text
+    assert "Of 1 of 1 cells more is cancelled than in the control (p < 0.05)" in text
+    assert "less is cancelled" not in text
