@@ -51,7 +51,7 @@ def test_results_say_how_the_number_was_found(modes):
         known = labels.provenance(one)["number"]
         assert known["auto"]
         assert (known["modes"], known["most"], known["settled"]) == (3, 12, True)
-        assert [step["modes"] for step in known["tried"]][:4] == [1, 2, 3, 4]
+        assert {step["modes"] for step in known["tried"]} >= {3, 4, 8}
     assert labels.provenance(modes.dictionary)["config"]["expansion"] == 0.5
 
 
@@ -124,7 +124,8 @@ def test_halves_of_a_movie_are_stretches():
 def test_expansions_of_the_paper_stay():
     assert PRESETS["paper_resnet50"]["expansion"] == 3
     assert PRESETS["paper_retina"]["expansion"] == 10
-    assert SparseConfig().expansion == 10
+    assert SparseConfig().expansion == "auto"
+    assert PRESETS["topk"]["expansion"] == 10  # trained encoders have no number of their own
 
 
 def test_a_number_that_rows_decide_is_for_solved_loadings_alone():

@@ -29,7 +29,9 @@ _LEFT: Final = 0.1
 """R2 of the channels that modes which come back may leave to further ones. A fit of exactly as many
 modes as were planted may miss some: of 20 of 64 channels it leaves less than that."""
 _FIRST: Final = 4
-"""The first number tried."""
+_PER_CHANNEL: Final = 0.25
+"""The first number tried, and of many channels for each. Where each of many modes explains little,
+from 4 to 8 of them would bring too little to go on: of 256 modes as much as 0.02."""
 _SLOWER: Final = 0.6
 """Where doubling brings less than this part of what it brought before, numbers between may do."""
 _APART: Final = 1.5
@@ -126,7 +128,8 @@ class _Search:
 
     def double(self) -> None:
         """Try 4, 8, 16, ... until twice as many as are enough were tried, or no more may be."""
-        last = self.at(min(_FIRST, self.most))
+        first = max(_FIRST, round(_PER_CHANNEL * self.halves.shape[2]))
+        last = self.at(min(first, self.most))
         before = _at_least_0(last)
         while True:
             modes = min(2 * self.enough("r2").modes, self.most)

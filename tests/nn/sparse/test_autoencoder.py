@@ -57,7 +57,7 @@ def one_thread() -> Iterator[None]:
 
 def configured(name: str, **changes: Any) -> SparseConfig:
     if name in ALSO:
-        return SparseConfig(**{"epochs": 100, **ALSO[name], **changes})
+        return SparseConfig(**{"expansion": 10, "epochs": 100, **ALSO[name], **changes})
     return SparseConfig.preset(name, **changes)
 
 
@@ -355,7 +355,7 @@ def test_what_cannot_go_side_by_side_is_refused() -> None:
     with pytest.raises(InputError, match="active of"):
         training([topk, configured("topk", active=2)])
     with pytest.raises(InputError, match="inference"):
-        training([SparseConfig()])
+        training([SparseConfig(expansion=10)])
     rows = Resident(planted()[0][None])
     with pytest.raises(InputError, match="2 configurations for 1 fits"):
         AutoencoderTraining(rows, rows, [topk, topk])

@@ -91,7 +91,7 @@ def test_every_preset_can_be_made_and_written_as_json(name):
 @pytest.mark.parametrize("encoder", SPARSIFIERS)
 def test_every_sparsifier_of_an_encoder_can_be_used(encoder):
     for sparsifier in SPARSIFIERS[encoder]:
-        assert SparseConfig(encoder=encoder, sparsifier=sparsifier).modes(4) == 40
+        assert SparseConfig(expansion=10, encoder=encoder, sparsifier=sparsifier).modes(4) == 40
 
 
 def test_unknown_presets_and_settings_are_refused():

@@ -13,7 +13,7 @@ def rows(count, channels=2):
 
 
 def test_a_pass_has_sixteen_steps_where_rows_are_few():
-    assert rows_of_a_step(SparseConfig(), rows(160)) == 10
+    assert rows_of_a_step(SparseConfig(expansion=10), rows(160)) == 10
 
 
 def test_steps_have_more_rows_where_modes_are_many():
@@ -32,5 +32,5 @@ def test_passes_follow_the_steps(count, channels, expected):
 
 
 def test_passes_that_are_set_are_taken():
-    assert passes(SparseConfig(epochs=3), rows(100)) == 3
-    assert passes(SparseConfig(encoder="linear", sparsifier="topk"), rows(100)) == 80
+    assert passes(SparseConfig(expansion=10, epochs=3), rows(100)) == 3
+    assert passes(SparseConfig(expansion=10, encoder="linear", sparsifier="topk"), rows(100)) == 80
