@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ def settled(
     features, fitted = prepared.rows.features, int((~prepared.held).sum())
     most = config.most_modes(features, fitted)
     found = count_modes(_halves(prepared, config.seed, device), config, most)
-    _say(found, fitted)
+    _say(found, fitted, few=most < config.most_modes(features, sys.maxsize))
     known = {AUTO: True, **dataclasses.asdict(found)}
     return dataclasses.replace(config, expansion=found.modes / features), {NUMBER: known}
 
@@ -68,15 +69,15 @@ def _halves(prepared: Prepared, seed: int, device: torch.device) -> torch.Tensor
     return torch.from_numpy(np.stack([rows[first][:size], rows[~first][:size]])).to(device)
 
 
-def _say(found: Count, rows: int) -> None:
+def _say(found: Count, rows: int, *, few: bool) -> None:
     if found.tried and not found.replicated:
         warn(
             f"no mode of one half of {rows} rows comes back in the other, so that one is fitted; "
             "fit more rows, or name an expansion"
         )
     if not found.settled:
-        warn(
-            f"{found.modes} modes, counted among at most {found.most}, which {rows} rows can "
-            "support; more rows could have more"
-        )
+        why = f"which {rows} rows can support; more rows could have more"
+        if not few:
+            why = "as many as are tried for so many channels; expansion= takes any number"
+        warn(f"{found.modes} modes, counted among at most {found.most}, {why}")
     _log.info("%d modes: tried %s", found.modes, ", ".join(str(t.modes) for t in found.tried))

@@ -129,7 +129,7 @@ def analyse_images(
         where it is asked for, "stability": which modes of contributions come back in other fits
         (`nc.mode_stability`), seven of each layer.
     expansion
-        Modes per channel, or "auto", as `nc.SparseModes` takes it.
+        Modes per channel; with "auto" as many as the rows have (`nc.SparseModes`).
     hierarchy
         Of the classes, as `nc.concept_masks` takes it, for `superclasses`.
     categories

@@ -120,7 +120,7 @@ def analyse_retina(
         One of `nc.methods`; ``IntegratedGradients(steps=20)`` where None. Paths start at a grey
         screen: zeros, or the mean frame for a network that standardises raw frames itself.
     expansion
-        Modes per channel, or "auto", as `nc.SparseModes` takes it.
+        Modes per channel; with "auto" as many as the rows have (`nc.SparseModes`).
     seed
         Of the modes and the clusters.
     batch_size
