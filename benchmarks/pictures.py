@@ -4,6 +4,7 @@
     python benchmarks/pictures.py speed --weights NETWORKS --photos PHOTOGRAPHS
     python benchmarks/pictures.py retina --seconds 30
     python benchmarks/pictures.py horama --weights NETWORKS --photos PHOTOGRAPHS
+    python benchmarks/pictures.py icons --network cifar20 --images 500 --channels 5 17 40
 
 The networks and photographs are those of `shared/weights-and-images.md`. Seconds are CPU seconds.
 
@@ -11,9 +12,15 @@ signs: ResNet-18; units of a block before its last ReLU, at its centre; of the p
 with the largest min(E+, E-). `nc.invert` of the attribution (ActGrad) in the block before, both
 signs, from noise: how often the excitatory picture drives the unit more than the inhibitory one,
 how often the latter lowers it below its mean over the photographs, and both in standard deviations.
+`--network cifar20` (or 56, with `--resnets`): a CIFAR ResNet; `--method line`: attributions by the
+default of `nc.tension`; `--objective activation`: pictures as in the paper.
+
+icons: attribution atlases of some channels of a block by the one before: how many icons have the
+sign of their images' mean target; of all, and of those places whose mean is two standard errors
+from 0; the latter also for E+ - E- of the images themselves.
 
 speed: 16 inversions in one batch against one by one, and against as many bare forward and backward
-passes to the same layers.
+passes to the block whose unit it is, in one batch and one by one.
 
 horama: the target that `nc.visualise` and Horama (`pip install horama`) reach for the same units,
 in frequencies (`fourier` of both) and, ours, in phases. Horama draws the side of a crop between b1
@@ -27,7 +34,9 @@ scenes of equal contrast.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
+import warnings
 from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
@@ -35,16 +44,29 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from tension import ACT_GRAD, block_names, clocked, photographs, resnet18
+from tension import ACT_GRAD, block_names, clocked, network, photographs, resnet18
 
 import neurocodec as nc
 
 QUIET = {"progress": False}
+LINE = nc.methods.IntegratedGradients("auto", path="hidden", tolerance=0.01, max_steps=128)
+
+
+def pairs_of(options: argparse.Namespace) -> tuple[dict[str, nc.Network], xr.DataArray]:
+    """Pairs of blocks of the network that is asked for, and its images."""
+    if options.network == "resnet18":
+        return pairs(options.weights), photographs(options.photos, options.images)
+    module, shown, _ = network(options)
+    return pairs_in(module), shown
 
 
 def pairs(weights: Path) -> dict[str, nc.Network]:
     """ResNet-18, each block after the first before its last ReLU, with the block before it."""
-    module = resnet18(weights)
+    return pairs_in(resnet18(weights))
+
+
+def pairs_in(module: torch.nn.Module) -> dict[str, nc.Network]:
+    """Each block after the first before its last ReLU, with the block before it."""
     names = block_names(module)
     found = {}
     for early, late in pairwise(names):
@@ -54,19 +76,26 @@ def pairs(weights: Path) -> dict[str, nc.Network]:
     return found
 
 
+def width_of(net: nc.Network) -> int:
+    """Channels of the later block."""
+    block = ".".join(net.layers["pre"].module.split(".")[:2])
+    return int(net.module.get_submodule(block).conv2.out_channels)
+
+
 def tense(
-    net: nc.Network, shown: xr.DataArray, channels: list[int], count: int
+    net: nc.Network, shown: xr.DataArray, channels: list[int], count: int, method: object = ACT_GRAD
 ) -> list[tuple[nc.targets.Feature, xr.DataArray]]:
     """Units, and the attributions of the photographs that are most tense for them."""
     target = nc.targets.Features("pre", channels=channels, position="center")
-    found = nc.tension(net, shown, "early", target=target, method=ACT_GRAD, **QUIET)
+    found = nc.tension(net, shown, "early", target=target, method=method, **QUIET)
+    width = width_of(net)
     ranked = nc.rank_stimuli(found, by="tension", count=count)
     made = []
     for place, channel in enumerate(channels):
         chosen = np.asarray(ranked.isel(feature=place)).ravel()
-        vector = np.eye(WIDTH[net.layers["pre"].module.split(".")[0]])[channel]
+        vector = np.eye(width)[channel]
         one = nc.targets.Feature("pre", vector, "center")
-        call = {"target": one, "method": ACT_GRAD, "layers": ["early"], "reduce": "none"}
+        call = {"target": one, "method": method, "layers": ["early"], "reduce": "none"}
         tree = nc.contributions(net, shown[chosen], **call, **QUIET)
         made.append((one, tree["early/contribution"]))
     return made
@@ -78,14 +107,16 @@ WIDTH = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
 
 def signs(options: argparse.Namespace) -> None:
     """Do the pictures do what their sign says."""
-    shown = photographs(options.photos, options.images)
+    nets, shown = pairs_of(options)
+    method = ACT_GRAD if options.method == "actgrad" else LINE
     every = []
-    for late, net in list(pairs(options.weights).items())[-options.layers :]:
-        width = WIDTH[late.split(".")[0]]
-        channels = np.random.default_rng(0).permutation(width)[: options.units].tolist()
+    for late, net in list(nets.items())[-options.layers :]:
+        width = width_of(net)
+        drawn = np.random.default_rng(0).permutation(width)[: options.units].tolist()
         rows = []
-        for one, attribution in tense(net, shown, channels, options.tense):
+        for one, attribution in tense(net, shown, options.channels or drawn, options.tense, method):
             call = {"target": one, "like": shown, "steps": options.steps, **QUIET}
+            call["objective"] = options.objective
             found = nc.invert(net, "early", attribution, **call)
             rows.append(found.target_score.values.reshape(-1, 2))
         every.append(np.concatenate(rows))
@@ -103,29 +134,60 @@ def told(name: str, scores: np.ndarray) -> None:
     )
 
 
-def speed(options: argparse.Namespace) -> None:
-    """A batch against one by one and against bare passes."""
-    shown = photographs(options.photos, options.images)
-    net = pairs(options.weights)["layer3.1"]
-    _, attribution = tense(net, shown, [5], 16)[0]
-    call = {"like": shown, "steps": options.steps, "sign": "excitatory", **QUIET}
-    nc.invert(net, "early", attribution[:1], **{**call, "steps": 1})
-    ready, _ = clocked(lambda: nc.invert(net, "early", attribution, **{**call, "steps": 1}))
-    batch, _ = clocked(lambda: nc.invert(net, "early", attribution, **call))
-    alone, _ = clocked(lambda: nc.invert(net, "early", attribution, batch_size=1, **call))
-    module = net.module.eval()
-    x = torch.from_numpy(shown.values[:16]).requires_grad_()
+class ReachedError(Exception):
+    """A pass has reached what it was for."""
+
+
+def bare(net: nc.Network, late: str, x: torch.Tensor, steps: int) -> float:
+    """CPU seconds of forward passes as far as a block, and backward passes to the pixels."""
+    read = []
+
+    def keep(_module: torch.nn.Module, _args: object, out: torch.Tensor) -> None:
+        read.append(out)
+        raise ReachedError
+
+    module = net.module.eval().requires_grad_(requires_grad=False)
+    handle = module.get_submodule(late).register_forward_hook(keep)
     start = time.process_time()
-    for _ in range(options.steps):
-        y = module.maxpool(torch.relu(module.bn1(module.conv1(x))))
-        y = module.layer3[0](module.layer2(module.layer1(y)))
-        torch.autograd.grad(y.sum(), [x])
-    bare = time.process_time() - start
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        with contextlib.suppress(ReachedError):
+            module(x)
+        torch.autograd.grad(read.pop().sum(), [x])
+    handle.remove()
+    return time.process_time() - start
+
+
+def speed(options: argparse.Namespace) -> None:
+    """A batch against one by one and against bare passes, in CPU seconds and in seconds."""
+    nets, shown = pairs_of(options)
+    late = options.late or "layer3.1"
+    net = nets[late]
+    _, attribution = tense(net, shown, [5], 16)[0]
+    one = nc.targets.Feature("pre", np.eye(width_of(net))[5], "center")
+    call = {"like": shown, "steps": options.steps, "sign": "excitatory", "target": one, **QUIET}
+    call["objective"] = options.objective
+    nc.invert(net, "early", attribution[:1], **{**call, "steps": 1})
+
+    def timed(size: int) -> tuple[float, float]:
+        """CPU seconds of all steps but the first, and of the first with the set-up."""
+        run = partial(nc.invert, net, "early", attribution, batch_size=size)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            first = clocked(partial(run, **{**call, "steps": 1}))[0]
+            return clocked(partial(run, **call))[0] - first, first
+
+    rows = {size: timed(size) for size in (16, 1)}
+    x = torch.from_numpy(shown.values[:16])
+    bare(net, late, x, 1)
+    passes = bare(net, late, x, options.steps - 1)
+    small = sum(bare(net, late, x[i : i + 1], options.steps - 1) for i in range(16))
+    batch, alone = rows[16][0], rows[1][0]
     print(
-        f"16 pictures, {options.steps} steps: {batch:.1f} s (of which the set-up and one step"
-        f" {ready:.1f}), one by one {alone:.1f} s ({alone / batch:.2f} times), bare passes"
-        f" {bare:.1f} s ({batch / bare:.2f}; without set-up"
-        f" {(batch - ready) / bare * options.steps / max(1, options.steps - 1):.2f})"
+        f"{options.network} {late}, {options.threads} threads, 16 pictures, {options.steps} steps"
+        f" (CPU s; of all but the first step): a batch {batch:.2f} (set-up and first step"
+        f" {rows[16][1]:.2f}), one by one {alone:.2f} ({alone / batch:.2f} times); bare passes"
+        f" {passes:.2f} ({batch / passes:.2f}), one by one {small:.2f} ({small / passes:.2f} times)"
     )
 
 
@@ -187,6 +249,35 @@ def horama(options: argparse.Namespace) -> None:
         )
 
 
+def icons(options: argparse.Namespace) -> None:
+    """How many icons do what their images do."""
+    nets, shown = pairs_of(options)
+    late = options.late or list(nets)[-1]
+    net = nets[late]
+    eye = np.eye(width_of(net))
+    method = ACT_GRAD if options.method == "actgrad" else LINE
+    counts = np.zeros(5, int)
+    call = {"method": method, "like": shown[:64], "steps": options.steps, **QUIET}
+    for channel in options.channels or [5]:
+        unit = nc.targets.Feature("pre", eye[channel], "center")
+        found = nc.attribution_atlas(net, shown, "early", target=unit, grid=options.grid, **call)
+        own = found["icons"].to_dataset()
+        sure = np.asarray(abs(own.mean_target) > 2 * own.standard_error)
+        sums = found.excitation - found.inhibition
+        of = found.icon_of_image.values
+        agree = [np.sign(float(sums[of == i].mean())) for i in range(len(sure))]
+        agree = np.asarray(agree == np.sign(own.mean_target.values))
+        kept = np.asarray(own.confirmed)
+        counts += [len(sure), kept.sum(), sure.sum(), kept[sure].sum(), agree[sure].sum()]
+        print(channel, late, counts.tolist(), flush=True)
+    total, kept, sure, both, agree = counts.tolist()
+    print(
+        f"{late}, {options.method}, {options.steps} steps: {kept} of {total} icons confirmed"
+        f" ({kept / total:.1%}); where the images have a sign {both} of {sure} ({both / sure:.1%});"
+        f" there E+ - E- has it in {agree}"
+    )
+
+
 def retina(options: argparse.Namespace) -> None:
     """Most exciting movies of all cells against natural windows of their contrast."""
     net = nc.load_model("simulated-retina")
@@ -213,7 +304,14 @@ def retina(options: argparse.Namespace) -> None:
 def main() -> None:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("signs", "speed", "retina", "horama"))
+    parser.add_argument("what", choices=("signs", "speed", "retina", "horama", "icons"))
+    parser.add_argument("--network", default="resnet18", help="or cifar20, cifar56, ...")
+    parser.add_argument("--resnets", type=Path)
+    parser.add_argument("--method", choices=("actgrad", "line"), default="actgrad")
+    parser.add_argument("--objective", choices=("attribution", "activation"))
+    parser.add_argument("--late", help="block whose channels have atlases (the last)")
+    parser.add_argument("--channels", type=int, nargs="+", help="in place of some drawn")
+    parser.add_argument("--grid", type=int, default=6)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--images", type=int, default=64)
@@ -222,8 +320,9 @@ def main() -> None:
     parser.add_argument("--tense", type=int, default=5, help="photographs of a unit")
     parser.add_argument("--steps", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
     globals()[options.what](options)
 
 

@@ -151,6 +151,12 @@ def require_images(stimulus: xr.DataArray, count: int, inversions: int, *, atlas
             expected="no more than there are",
             hint=f"{name}={have}",
         )
+    if atlas and not stimulus.get_index(v.STIMULUS).is_unique:
+        raise InputError(
+            came="images of which two have one name",
+            expected="a name of its own for each: an atlas finds images by theirs",
+            hint="stimulus.drop_vars('stimulus')",
+        )
     if (inversions or atlas) and have < LEAST:
         raise InputError(
             came=f"pictures made like {have} images",

@@ -79,13 +79,25 @@ def plot_atlas(found: xr.DataTree, *, mask: bool = True, title: str = "") -> Fig
     scale = ScalarMappable(Normalize(-limit, limit), style.CONTRIBUTIONS)
     label = style.with_units("target of the icon", icons[v.TARGET].attrs.get("units", ""))
     figure.colorbar(scale, ax=ax, shrink=0.4, label=style.plain(label))
-    unsure = int((~icons[v.CONFIRMED]).sum())
-    if unsure:
-        said = f"dashed: {unsure} icons whose target has not the sign of their images'"
+    said = _doubt(icons)
+    if said:
         ax.set_xlabel(style.plain(said), fontsize=style.TEXT - 1, color=style.MUTED)
     if title:
         figure.suptitle(style.plain(title), fontsize=style.TEXT + 1)
     return figure
+
+
+def _doubt(icons: xr.Dataset) -> str:
+    """How many icons have another sign than their images; of some, these have none."""
+    unsure = ~icons[v.CONFIRMED]
+    if not unsure.any():
+        return ""
+    said = f"dashed: {int(unsure.sum())} icons whose target has not the sign of their images'"
+    if v.STANDARD_ERROR not in icons:  # as of an earlier version
+        return said
+    near = unsure & (abs(icons["mean_target"]) <= 2 * icons[v.STANDARD_ERROR])
+    told = f"; of {int(near.sum())} the images' mean is within two standard errors of 0"
+    return said + told * bool(near.any())
 
 
 def parts_of(found: xr.DataTree) -> tuple[xr.Dataset, int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neurocodec import vocabulary as v
 from neurocodec.errors import InputError
 from neurocodec.plotting import style
-from neurocodec.plotting.pictures import displayed, seen
+from neurocodec.plotting.pictures import deviations, displayed, seen
 
 COLUMNS: Final = 6
 FAILED: Final = "#b2182b"
@@ -108,6 +108,6 @@ def _draw(ax: Axes, words: str, found: xr.Dataset) -> None:
     picture: NDArray[np.float64] = seen(found[v.IMAGE], found[v.OPACITY])
     ax.imshow(picture)
     sure = bool(found[v.CONFIRMED])
-    told = f"{float(found[v.TARGET_SCORE]):+.1f} sd" + ("" if sure else ", not confirmed")
+    told = deviations(float(found[v.TARGET_SCORE])) + ("" if sure else ", not confirmed")
     color = style.INK if sure else FAILED
     ax.set_title(style.plain(f"{words}\n{told}"), fontsize=style.TEXT - 1, color=color)

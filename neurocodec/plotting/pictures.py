@@ -171,11 +171,17 @@ def _in_three(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values if values.shape[2] == 3 else grey
 
 
+def deviations(score: float) -> str:
+    """By how many standard deviations a target is above its mean."""
+    return f"{score:+.1f} sd".replace("-", "\N{MINUS SIGN}")
+
+
 def _words(found: xr.Dataset, where: dict[Any, int]) -> list[str]:
     """Labels of the outer dims, and how far the target is from its mean."""
     words = [str(found[d].values[i]) if d in found.coords else str(i) for d, i in where.items()]
+    words = [f"{d} {w}" if d == v.DRAW else w for d, w in zip(where, words, strict=True)]
     if v.TARGET_SCORE in found:
-        words.append(f"{float(found[v.TARGET_SCORE].isel(where)):+.1f} sd")
+        words.append(deviations(float(found[v.TARGET_SCORE].isel(where))))
     if v.CONFIRMED in found and not bool(found[v.CONFIRMED].isel(where)):
         words.append("not confirmed")
     return words

@@ -172,7 +172,8 @@ def _numbers(root: xr.Dataset) -> dict[str, list[Any]]:
 def _place(one: xr.Dataset, members: NDArray[np.intp]) -> dict[str, Any]:
     """What is told of a place."""
     whole = {n: int(one[n]) for n in ("row", "column", "n_images")}
-    numbers = {n: _short(float(one[n])) for n in (v.TARGET, "mean_target")}
+    names = [n for n in (v.TARGET, "mean_target", v.STANDARD_ERROR) if n in one]
+    numbers = {n: _short(float(one[n])) for n in names}
     return {**whole, **numbers, v.CONFIRMED: bool(one[v.CONFIRMED]), "images": members.tolist()}
 
 

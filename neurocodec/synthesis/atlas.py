@@ -18,6 +18,7 @@ from neurocodec import vocabulary as v
 from neurocodec.attribution.contributions import contributions
 from neurocodec.attribution.plan import require_one
 from neurocodec.attribution.tension import LINE, tension
+from neurocodec.engine.samples import Samples
 from neurocodec.errors import InputError
 from neurocodec.labels import labelled, provenance, stamp
 from neurocodec.network import Network, require_network
@@ -194,7 +195,12 @@ def _require_images(
             came=f"an atlas of {net.name!r}, which sees a movie", expected="a network of images"
         )
     labels.require_free_names(getattr(images, "coords", ()), OWN, "the images")
-    pictures_like(net, images if like is None else like)
+    own = Samples.of(net, images, stream=True).window_shape
+    shape = pictures_like(net, images if like is None else like).samples.window_shape
+    if shape != own:
+        raise InputError(
+            came=f"like= with samples of shape {shape}", expected=f"the shape of the images, {own}"
+        )
     if layout == "umap" and find_spec("umap") is None:
         raise InputError(
             came="layout='umap' without umap-learn",
@@ -349,7 +355,7 @@ def _labelled(
     units = found[v.TARGET].attrs.get("units", "")
     numbers = {
         "mean_target": (mean, units),
-        "standard_error": (spread / np.sqrt(icons.images), units),
+        v.STANDARD_ERROR: (spread / np.sqrt(icons.images), units),
         "n_images": (icons.images, None),
         "row": (icons.row, None),
         "column": (icons.column, None),

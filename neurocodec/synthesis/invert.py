@@ -72,9 +72,9 @@ def invert(
     picture is moved towards: it then shows what these hidden units look for. What is climbed is
     ``(a . S / |S|) max(cos(a, S), 0.1)^power``, by ascent as in `nc.visualise`. In Hamblin et al.,
     Understanding Inhibition Through Maximally Tense Images, eq. 4-5, a is the layer's activation
-    h. A unit that inhibits in an image may excite in the picture, where other ReLUs are open; so
-    with a target a is what h contributes in the picture itself (h times the gradient of the
-    target), of the sign that is asked for.
+    h. But a unit that inhibits in an image may excite in the picture, where other ReLUs are open,
+    and one that is below 0 excites by being lower; so with a target a is what h contributes in
+    the picture itself (h times the gradient of the target), of the sign that is asked for.
 
     Parameters
     ----------
@@ -329,6 +329,8 @@ def _values(place: Studio, layer: str, given: xr.DataArray) -> tuple[dict[str, A
             expected=f"{shape}: channels and positions of the layer",
             hint=f"nc.contributions(net, images, target=..., reduce='none', layers=[{layer!r}])",
         )
+    if given.dtype.kind not in "biuf":
+        raise InputError(came=f"an attribution of {given.dtype}", expected="real numbers")
     values = torch.from_numpy(np.asarray(given.values, dtype=np.float64))
     if not bool(values.isfinite().all()):
         raise InputError(came="an attribution with NaN or infinity", expected="numbers")

@@ -84,6 +84,11 @@ def like(net: Network, given: xr.DataArray | None) -> Like:
     batch = torch.cat([samples.batch(int(i), int(i) + 1, CPU).x for i in places])
     dims = samples.dims if net.history is None else (v.LAG, *samples.dims)
     found = Like(samples, batch, dims)
+    if not bool(found.natural.amplitude.isfinite().all()):
+        raise InputError(
+            came=f"like= with values of {float(batch.abs().max()):.1e}: their squares are infinite",
+            expected="pictures as the network takes them",
+        )
     if found.natural.low.equal(found.natural.high):
         raise InputError(
             came=f"like= of {len(samples)} samples that are all one colour",

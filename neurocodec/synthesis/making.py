@@ -149,13 +149,13 @@ class Studio:
         found = self._run(pictures, sorted({layer, self.place}))
         told = self.told(self._channels_first(self.place, found[self.place]), features)
         hidden = found[layer]
-        total = told.sum()
-        into = (
-            torch.autograd.grad(total, [hidden], retain_graph=True, allow_unused=True)[0]
-            if total.requires_grad
-            else None
-        )
-        gradient = torch.zeros_like(hidden) if into is None else into.detach()
+        (into,) = torch.autograd.grad(told.sum(), [hidden], retain_graph=True, allow_unused=True)
+        if into is None:
+            raise InputError(
+                came=f"a target of layer {self.place!r}, which does not depend on {layer!r}",
+                expected="the target that the attribution explains, of a later layer",
+            )
+        gradient = into.detach()
         own = self._channels_first(layer, hidden * gradient)
         return Own(own, self._channels_first(layer, hidden), told.detach())
 

@@ -104,6 +104,19 @@ def test_numbers_have_four_digits_and_colours_are_symmetric(data):
     assert len(data["shades"]) == 11
 
 
+def test_a_mean_without_a_sign_is_told(images):
+    """The icon that is not confirmed is of images whose mean is 0 within its standard error."""
+    for size, told in ((10.0, True), (0.0, False)):
+        found = tree()
+        error = xr.DataArray([size] * 3, dims="icon")
+        found["icons"] = xr.DataTree(found["icons"].to_dataset().assign(standard_error=error))
+        label = plotting.plot_atlas(found).axes[0].get_xlabel()
+        assert ("of 1 the images' mean is within two standard errors of 0" in label) == told
+        assert label.startswith("dashed: 1 icons")
+        assert [p["standard_error"] for p in atlas_data(found, images)["icons"]] == [size] * 3
+    assert "standard errors" not in plotting.plot_atlas(tree()).axes[0].get_xlabel()
+
+
 def test_images_are_found_by_their_labels_or_their_order(images, data):
     shuffled = images.isel(stimulus=np.random.default_rng(0).permutation(COUNT))
     assert atlas_data(tree(), shuffled)["strips"] == data["strips"]

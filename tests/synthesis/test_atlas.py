@@ -94,7 +94,10 @@ def test_icons_are_of_the_images_in_their_place(found) -> None:
         inside = (steps[0] == int(icons.row[i])) & (steps[1] == int(icons.column[i]))
         assert inside.sum() == icons.n_images[i] >= 4
         assert (found.icon_of_image.values[inside] == i).all()
-        np.testing.assert_allclose(icons.mean_target[i], found.target[inside].mean(), rtol=1e-6)
+        own = found.target[inside].values
+        np.testing.assert_allclose(icons.mean_target[i], own.mean(), rtol=1e-6)
+        error = own.std(ddof=1) / np.sqrt(len(own))
+        np.testing.assert_allclose(icons.standard_error[i], error, rtol=1e-5)
     outside = found.icon_of_image == -1
     assert outside.sum() + icons.n_images.sum() == 50
 
@@ -190,6 +193,7 @@ def test_icons_of_other_steps_are_not_taken_for_these(network, images, options, 
         ({"batch_size": 0}, "batch_size=0"),
         ({"out": 3}, "out=3"),
         ({"like": 15}, "like= of 15 images"),
+        ({"smaller": 5}, "the shape of the images, \\(3, 6, 6\\)"),
         ({"layer": ["hidden"]}, "layer='layer1'"),
         ({"layer": "hiden"}, "'hidden'"),
         ({"rename": "atlas_x"}, "a coordinate 'atlas_x' of the images"),
@@ -207,6 +211,8 @@ def test_malformed(network, images, options, case, monkeypatch) -> None:
     change = {**change}
     if "like" in change:
         change["like"] = images[: change["like"]]
+    if "smaller" in change:
+        change["like"] = images[..., : change.pop("smaller")]
     if "rename" in change:
         images = images.assign_coords({change.pop("rename"): ("stimulus", range(COUNT))})
     layer = change.pop("layer", "hidden")

@@ -104,6 +104,20 @@ def test_a_unit_that_inhibits_may_excite_in_its_picture(images) -> None:
     assert (own.target < -0.9).all()
 
 
+def test_what_excites_by_being_negative_becomes_more_negative(images, network) -> None:
+    """Of a layer without a ReLU: the second colour, below 0, excites the first minus the second."""
+    module = torch.nn.Sequential(network.module[0], network.module[2], torch.nn.Flatten())
+    net = nc.Network(module, layers={"hidden": "0", "answer": "1"})
+    target = nc.targets.Feature("answer", [1.0], (3, 4))
+    given = xr.DataArray(np.zeros((1, 2, 8, 8)), dims=("stimulus", "channel", "y", "x"))
+    given[0, 1, 3, 4] = 1
+    call = {"target": target, "sign": "excitatory", "like": images, "steps": 40, "kind": "pixels"}
+    call |= {"crop": None, "noise": 0, "start": -abs(images[:1]), **QUIET}
+    found = nc.invert(net, "hidden", given, **call)
+    assert (found.image[..., 1, 3, 4] < -2).all()
+    assert bool(found.confirmed.all())
+
+
 def test_accentuation(network, images, lit, target, attribution) -> None:
     start = lit
     options = {"like": images, "steps": 30, "start": start, "crop": None, "noise": 0, **QUIET}
@@ -130,6 +144,7 @@ def test_many_features(network, images, attribution) -> None:
     )
 
 
+EARLY = nc.targets.Feature("hidden", [1.0, 0.0], (3, 4))
 WRONG = [
     (lambda s: s.values, {}, "DataArray"),
     (lambda s: s[:, 0], {}, "dims"),
@@ -146,6 +161,9 @@ WRONG = [
     (lambda s: s.expand_dims(feature=3), {}, "features"),
     (lambda s: s[:0], {}, "at least one sample"),
     (lambda s: s.isel(channel=[1, 0]), {}, "the channels \\[1, 0\\]"),
+    (lambda s: s.astype(complex), {}, "complex128"),
+    (lambda s: s, {"like": 1e30}, "squares are infinite"),
+    (lambda s: s[:, :1], {"layer": "answer", "target": EARLY, "sign": "excitatory"}, "depend on"),
     (lambda s: s, {"layer": "none"}, "none"),
     (lambda s: s, {"objective": "size"}, "size"),
     (lambda s: s, {"objective": "attribution", "target": None}, "without a target"),
@@ -157,6 +175,8 @@ def test_malformed(network, images, target, attribution, case) -> None:
     change, options, message = case
     known = {"layer": "hidden", "target": target, "like": images, "steps": 1, **QUIET}
     known |= options
+    if "like" in options:
+        known["like"] = options["like"] * images
     with pytest.raises(InputError, match=message):
         nc.invert(network, known.pop("layer"), change(attribution), **known)
     with pytest.raises(InputError, match="images of the attributions"):

@@ -86,7 +86,8 @@
   const SHOWN = 9;
 
   function facts(icon) {
-    const rows = [["target of the icon", number(icon.target)], ["mean of the images", number(icon.mean_target)],
+    const error = icon.standard_error == null ? "" : " \u00b1 " + number(icon.standard_error);
+    const rows = [["target of the icon", number(icon.target)], ["mean of the images", number(icon.mean_target) + error],
       ["images", String(icon.n_images)], ["confirmed", icon.confirmed ? "yes" : "no"]];
     return make("dl", {}, ...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   }
