@@ -275,20 +275,6 @@ def test_clusters_that_cannot_be_are_refused(rows, options, message):
         nc.cluster_vectors(rows, **{"count": 1, **options})
 
 
-def test_each_image_may_be_drawn_by_its_own_label():
-    shown = pictures(6).assign_coords(label=("stimulus", list("abacab")))
-    count = residual()(torch.from_numpy(shown.values)).shape[1]
-    net = nc.Network(residual(), {"one": "one"}, outputs=list("abcdefgh")[:count])
-    options = {"per_image": 3, "progress": False, "batch_size": 4}
-    own = nc.point_vectors(net, shown, "one", target=nc.targets.Label(), **options)
-    for name in "abc":
-        of_class = nc.point_vectors(net, shown, "one", target=nc.targets.Output(name), **options)
-        some = own[own.label.values == name]
-        xr.testing.assert_allclose(
-            some.drop_attrs(), of_class[of_class.label.values == name].drop_attrs()
-        )
-
-
 class FirstToken(torch.nn.Module):
     """Three tokens, of which the answer reads the first."""
 
