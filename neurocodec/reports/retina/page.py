@@ -216,7 +216,8 @@ def _median_cell(found: xr.Dataset, name: str) -> str:
         return ""
     at = np.flatnonzero(values == np.nanquantile(values, 0.5, method="lower"))[0]
     low, high = found[f"{name}_interval"].transpose(v.BOUND, v.CELL).values[:, at]
-    ends = "" if np.isnan(low) else f" (95 %: {low:.2f} to {high:.2f})"
+    unsure = ", not told from 0" if low <= 0 <= high else ""
+    ends = "" if np.isnan(low) else f" (95 %: {low:.2f} to {high:.2f}{unsure})"
     return f"{values[at]:.2f}{ends}"
 
 
