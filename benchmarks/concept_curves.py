@@ -3,16 +3,19 @@
     python benchmarks/concept_curves.py draw
     python benchmarks/concept_curves.py class --images 200 [--vectors exemplars] [--active 12]
     python benchmarks/concept_curves.py layers --source layer3.1 --target layer3.5 --images 20
+    python benchmarks/concept_curves.py draw --network resnet50
+    python benchmarks/concept_curves.py class --network resnet50 --source layer4.0 --images 60
     python benchmarks/concept_curves.py shares --network resnet18 --layer layer3.1 --images 8
 
 Needs the weights, CIFAR-10 and the photographs of `shared/weights-and-images.md`, as
-`benchmarks/tension.py` does. Concept vectors are of 1,000 training images, 8 positions of each,
-curves of test images.
+`benchmarks/tension.py` does. `--network cifar56`: concept vectors are of 1,000 training images, 8
+positions of each, curves of test images. `--network resnet50`, ResNet-50 v1: of 160 photographs, 40
+positions of each drawn uniformly, curves of others.
 
 draw: vectors of training images, of all layers, drawn by their contribution.
 
-class: ResNet-56 of CIFAR-10, vectors of `--source`, the class that the network finds; areas of
-accuracy and of probability, with 95 % intervals over images.
+class: vectors of `--source`, the class that the network finds; areas of accuracy and of
+probability, with 95 % intervals over images.
 
 layers: the five strongest vectors of `--target` in each image, projection of the strongest position
 relative to that with all vectors.
@@ -33,7 +36,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from concept_vectors import resnet50
 from tension import network
+from torchvision import transforms
 
 import neurocodec as nc
 from neurocodec.engine.session import opened
@@ -42,20 +47,38 @@ from neurocodec.nn.fields.sharing import Sharing
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FITTED, EACH = 1000, 8
 """Training images that vectors are of, and how many of each."""
-LAYERS = ("layer2.4", "layer3.1", "layer3.4", "layer3.5")
+LAYERS = {
+    "cifar56": ("layer2.4", "layer3.1", "layer3.4", "layer3.5"),
+    "resnet50": ("layer3.2", "layer3.4", "layer3.5", "layer4.0", "layer4.2"),
+}
+PHOTOGRAPHS, OF_EACH, MOST = 160, 40, 4096
+"""Photographs that vectors of ResNet-50 are of, positions of each, concept vectors at most."""
 
 
 def training_images(options: argparse.Namespace) -> xr.DataArray:
-    """Training images of CIFAR-10, as the network takes them."""
+    """Training images of CIFAR-10, or photographs, as the network takes them."""
+    if options.network == "resnet50":
+        return chosen_photographs(options)[:PHOTOGRAPHS]
     x = np.load(options.weights / "cifar10.npz")["x_train"][:FITTED] / 255
     x = ((x - MEAN) / STD).astype("float32").transpose(0, 3, 1, 2)
     return xr.DataArray(x, dims=("stimulus", "color", "y", "x"))
 
 
-def cifar(options: argparse.Namespace, *names: str) -> tuple[nc.Network, xr.DataArray]:
-    """ResNet-56, sums of its blocks before their last ReLU, and test images."""
-    options.network = "cifar56"
-    module, images, _ = network(options)
+def chosen_photographs(options: argparse.Namespace) -> xr.DataArray:
+    """Photographs in an order drawn at random: those that are fitted first, then those shown."""
+    files = sorted(options.photos.glob("*.jpg"))
+    order = np.random.default_rng(0).permutation(len(files))[: PHOTOGRAPHS + options.images]
+    steps = [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()]
+    prepare = transforms.Compose([*steps, transforms.Normalize(MEAN, STD)])
+    return nc.images([files[i] for i in order], preprocessing=prepare)
+
+
+def setting(options: argparse.Namespace, *names: str) -> tuple[nc.Network, xr.DataArray]:
+    """A network, sums of its blocks before their last ReLU, and images that were not fitted."""
+    if options.network == "resnet50":
+        module, images = resnet50(options.weights), chosen_photographs(options)[PHOTOGRAPHS:]
+    else:
+        module, images, _ = network(options)
     blocks = nc.Network(module, {name: name for name in names})
     return nc.Network(module, {name: blocks.pre_activation(name) for name in names}), images
 
@@ -63,9 +86,14 @@ def cifar(options: argparse.Namespace, *names: str) -> tuple[nc.Network, xr.Data
 def vectors_of(
     options: argparse.Namespace, layer: str, method: str = "bisecting"
 ) -> nc.ConceptVectors:
-    """Concept vectors of a layer: eight for each channel."""
-    vectors = nc.ConceptVectors(method, active=options.active)
-    return vectors.fit(options.cache / "points.nc", layer=layer)
+    """Concept vectors of a layer: eight for each channel, or as many as there are."""
+    path, known = options.cache / f"{options.network}-points.nc", {}
+    if options.network == "resnet50":
+        with nc.open(path, lazy=True) as tree:
+            channels = tree[layer]["activation"].sizes["channel"]
+        known = {"vectors": min(8 * channels, MOST)}
+    vectors = nc.ConceptVectors(method, active=options.active, **known)
+    return vectors.fit(path, layer=layer)
 
 
 def said(found: xr.Dataset, name: str, **where: str) -> str:
@@ -80,7 +108,8 @@ def said(found: xr.Dataset, name: str, **where: str) -> str:
 
 def keep(options: argparse.Namespace, found: xr.Dataset, **facts: object) -> None:
     """Write down one run, and say it."""
-    row = {"task": options.task, "images": options.images, "active": options.active, **facts}
+    row = {"task": options.task, "network": options.network, "images": options.images}
+    row |= {"active": options.active, "points": options.points, **facts}
     row["mean active"] = float(found.active_count.mean())
     for outcome in found.outcome.values:
         for kind in found.kind.values:
@@ -104,20 +133,25 @@ def keep(options: argparse.Namespace, found: xr.Dataset, **facts: object) -> Non
 
 def draw(options: argparse.Namespace) -> None:
     """Vectors of training images, into a file; a run that was stopped goes on."""
-    net, _ = cifar(options, *LAYERS)
-    file, images = options.cache / "points.nc", training_images(options)
+    layers = LAYERS[options.network]
+    net, _ = setting(options, *layers)
+    file, images = options.cache / f"{options.network}-points.nc", training_images(options)
     call = {"per_image": EACH, "batch_size": 25, "progress": False}
-    nc.point_vectors(net, images, [*LAYERS], out=file, **call)
+    if options.network == "resnet50":
+        call |= {"per_image": OF_EACH, "batch_size": 8, "draw": "uniform", "workers": 0}
+    nc.point_vectors(net, images, [*layers], out=file, **call)
 
 
 def of_class(options: argparse.Namespace) -> None:
     """Class curves with vectors of one layer."""
-    net, images = cifar(options, options.source)
+    net, images = setting(options, options.source)
     start = time.process_time()
     vectors = vectors_of(options, options.source, options.vectors)
     target = nc.targets.TopK(1, of=options.scale)
-    out = options.cache / f"class-{options.source}-{options.vectors}-{options.images}.nc"
-    call = {"source": vectors, "target": target, "batch_size": 25, "out": out}
+    name = f"{options.network}-class-{options.source}-{options.vectors}-{options.images}.nc"
+    out, size = options.cache / name, options.batch_size or 25
+    call = {"source": vectors, "target": target, "batch_size": size, "out": out}
+    call["points"] = options.points
     found = nc.concept_curve(net, images, progress=False, **call)
     ends = found.concept_curve.sel(ranking="gig", kind="insert", outcome="accuracy")
     kept, none = float(ends.isel(fraction=-1).mean()), float(ends.isel(fraction=0).mean())
@@ -131,14 +165,15 @@ def of_class(options: argparse.Namespace) -> None:
 
 def between(options: argparse.Namespace) -> None:
     """Curves of vectors of a later layer."""
-    net, images = cifar(options, options.source, options.target)
+    net, images = setting(options, options.source, options.target)
     start = time.process_time()
     source = vectors_of(options, options.source, options.vectors)
     target = vectors_of(options, options.target, options.vectors)
     rankings = options.rankings.split(",") if options.rankings else None
     names = (options.source, options.target, options.vectors, options.images, *(rankings or ()))
-    out = options.cache / f"layers-{'-'.join(map(str, names))}.nc"
-    call = {"source": source, "target": target, "batch_size": 10, "rankings": rankings, "out": out}
+    out = options.cache / f"{options.network}-layers-{'-'.join(map(str, names))}.nc"
+    call = {"source": source, "target": target, "rankings": rankings, "out": out}
+    call |= {"batch_size": options.batch_size or 10, "points": options.points}
     found = nc.concept_curve(net, images, progress=False, **call)
     spent = time.process_time() - start
     facts = {"source": options.source, "target": options.target, "vectors": options.vectors}
@@ -199,7 +234,9 @@ def main() -> None:
     parser.add_argument("--rankings", default="", help="of layers, by commas; all where empty")
     parser.add_argument("--active", type=int, default=12, help="vectors of a position")
     parser.add_argument("--scale", default="logits", help="or probability, of the contributions")
-    parser.add_argument("--network", default="resnet18")
+    parser.add_argument("--network", default="", help="cifar56 or resnet50; shares: resnet18")
+    parser.add_argument("--points", type=int, default=20, help="steps of a curve")
+    parser.add_argument("--batch-size", type=int)
     parser.add_argument("--layer", default="layer3.1")
     parser.add_argument("--cache", type=Path, default=Path())
     parser.add_argument("--figure", default="")
@@ -209,6 +246,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=shared / "photos-ccby")
     parser.add_argument("--resnets", type=Path, default=shared / "cifar10-resnets")
     options = parser.parse_args()
+    options.network = options.network or ("resnet18" if options.task == "shares" else "cifar56")
     TASKS[options.task](options)
 
 

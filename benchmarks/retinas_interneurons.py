@@ -7,6 +7,13 @@ number at the end of its name, 0 where there is none) and never saw an interneur
 natural scenes that it was not trained on; the voltages of the retina's bipolar and amacrine cells
 are compared with its units. All correlations are on held-out time; one table a retina, one column
 an interneuron type (mean of its cells) and the median of all 28, and the median over all retinas.
+
+    python benchmarks/retinas_interneurons.py simulated-retina --seconds 30 --truth
+
+How many of the 28 could exceed all three nulls: the true circuit's own cells (all bipolar and
+amacrine cells of the lattice) are searched in the place of the model's units, against the nulls of
+the model; and the same without the cells at the places that were recorded, the nearest of which is
+then two pixels away.
 """
 
 from __future__ import annotations
@@ -24,6 +31,8 @@ import xarray as xr
 
 import neurocodec as nc
 from neurocodec.network import Network
+from neurocodec.simulation.retina import draw_retina
+from neurocodec.simulation.silencing import recorded_places
 
 SETTINGS = {
     "single units": {"pooling": (0,), "rectified": False},
@@ -82,6 +91,40 @@ def rows(model: str, options: argparse.Namespace) -> Iterator[tuple[str, dict[st
         yield "modes", modes_of(net, movie), ""
 
 
+def circuit_cells(movie: xr.Dataset, seed: int, *, recorded: bool) -> xr.DataArray:
+    """Voltages of all interneurons of the true circuit, or of those at no recorded place."""
+    circuit = draw_retina(seed).circuit
+    answers = circuit.respond(movie.stimulus.values)
+    kept = np.ones(len(circuit.lattice), bool)
+    kept[recorded_places(circuit)] = recorded
+    rows = [x[:, kept] for x in (*answers.bipolar.values(), *answers.amacrine.values())]
+    coords = {"time": movie.time}
+    return xr.DataArray(np.concatenate(rows, axis=1), coords, ("time", "mode"), name="loading")
+
+
+def truth(net: Network, seed: int, seconds: float) -> None:
+    """Print how many interneurons exceed each null, by the model and by the true circuit."""
+    movie = nc.simulate_retina(seed, duration=seconds, repeats=1)
+    first, second = net.layers  # names only: cells of the circuit take the place of their modes
+    nodes = {"model": "/", "true": f"modes/{first}", "true, other places": f"modes/{second}"}
+    since = net.history - 1
+    cells = {
+        first: circuit_cells(movie, seed, recorded=True)[since:],
+        second: circuit_cells(movie, seed, recorded=False)[since:],
+    }
+    found = nc.compare_interneurons(net, movie, modes=cells, progress=False)
+    ends = found.control_interval.isel(bound=-1).transpose("control", "interneuron").values
+    groups = found.interneuron_cell_type.str.contains("bipolar").values
+    for name, node in nodes.items():
+        above = found[node].correlation.values > ends
+        each = dict(zip(found.control.values.tolist(), above.sum(axis=1).tolist(), strict=True))
+        every = above.all(axis=0)
+        print(f"  {name:20s} {each}, all {every.sum()} of {every.size}", end="")
+        print(f" ({every[groups].sum()} of {groups.sum()} bipolar cells)", flush=True)
+    linear = found.control_correlation.sel(control="linear").values[groups]
+    print(f"  linear filter of bipolar cells {linear.min():.2f} to {linear.max():.2f}")
+
+
 def main(arguments: list[str]) -> None:
     """Print one table for each model, and the median over all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,11 +132,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="length of the movie")
     parser.add_argument("--chance", type=int, default=0, help="circular shifts")
     parser.add_argument("--modes", action="store_true", help="also fit modes")
+    parser.add_argument("--truth", action="store_true", help="only how many could exceed the nulls")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     medians: dict[str, list[float]] = {}
     for model in options.models:
         print(f"{model}, {options.seconds:g} s of natural scenes, simulated")
+        if options.truth:
+            truth(nc.load_model(model), seed_of(model), options.seconds)
+            continue
         for name, figures, remarks in rows(model, options):
             texts = (f"{kind.replace(' bipolar', '')} {x:.2f}" for kind, x in figures.items())
             print(f"  {name:20s}", " | ".join(texts), "|", remarks, flush=True)

@@ -287,10 +287,16 @@ def passes_for(
     given: bool,
 ) -> Passes:
     """Passes of a hooked network for a target, which is bound to its outputs."""
-    start, bound = baseline.to(session.net.device), target.bind(session.outputs)
+    start = baseline.to(session.net.device)
+    return Passes(session.capture, bound_target(session, target, samples), start, given)
+
+
+def bound_target(session: Session, target: Target, samples: Samples | None) -> Target:
+    """A target that knows the network's outputs, and the labels of the samples if it asks."""
+    bound = target.bind(session.outputs)
     if bound.of_labels and samples is not None:
         bound = bound.labelled(torch.from_numpy(own_classes(samples, session.outputs)))
-    return Passes(session.capture, bound, start, given)
+    return bound
 
 
 def by_layers(passes: Passes, session: Session, plan: Plan, method: Method) -> tuple[Passes, int]:

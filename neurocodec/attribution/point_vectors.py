@@ -78,14 +78,20 @@ def point_vectors(
     CaptureError
         Where the target does not depend on a layer, or shares are not known of what runs.
 
+    Warns
+    -----
+    NeurocodecWarning
+        Where images have fewer positions that contribute than are drawn.
+
     Notes
     -----
     Where nothing in a layer contributes to an image's target, all positions are alike.
 
     Examples
     --------
-    >>> import torch
-    >>> module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten())
+    >>> from torch import nn
+    >>> pooled = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    >>> module = nn.Sequential(nn.Conv2d(1, 2, 3), *pooled)
     >>> net = Network(module, layers={"maps": "0"})
     >>> images = xr.DataArray(np.ones((4, 1, 5, 5), "float32"),
     ...                       dims=("stimulus", "color", "y", "x"))
@@ -116,9 +122,22 @@ def point_vectors(
     size, workers = arguments.batch_size(batch_size), arguments.workers(workers)
     with Run.opened(plan, size, workers, progress=progress, out=out) as run:
         tree = run.result(out)
+    _tell_still(tree, plan.layers)
     if not isinstance(layers, str):
         return tree
     return tree[layers].to_dataset()[v.ACTIVATION]
+
+
+def _tell_still(tree: xr.DataTree, layers: Iterable[str]) -> None:
+    """Say it where positions had to be drawn that have no part in what they are drawn by."""
+    for alias in layers:
+        share = tree[alias].coords[v.DRAW_PROBABILITY].values
+        still = int((share == 0).sum())
+        if still:
+            warn(
+                f"{still} of {share.size} vectors of {alias!r} are of positions that contribute"
+                " nothing (draw_probability 0): images have fewer others than per_image"
+            )
 
 
 def cluster_vectors(

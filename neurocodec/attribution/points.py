@@ -109,7 +109,7 @@ class PointPlan(Plan):
         passes, sharing, size = None, None, session.bytes_per_sample
         if self.draw == "contribution":
             start = self.samples.baseline(None)
-            passes = passes_for(session, self.target, start, given=False)
+            passes = passes_for(session, self.target, start, self.samples, given=False)
             passes, size = by_layers(passes, session, self, ActGrad())
         elif self.draw == "sharing":
             few = session.few[:2]
@@ -153,7 +153,7 @@ class Points(Bound):
                 hidden = self.capture.reach(batch.x, self.plan.layers)
             shares = {} if self.sharing is None else self.sharing.shares(batch.x)
             return hidden, {alias: _weights(found) for alias, found in shares.items()}
-        found = ActGrad().attribute(self.passes, batch)
+        found = ActGrad().attribute(self.passes.of(batch), batch)
         require_finite_target(found.target, batch.first)
         weights = {}
         for alias in self.plan.layers:

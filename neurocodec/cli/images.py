@@ -80,6 +80,13 @@ def add_images(command: argparse.ArgumentParser) -> None:
     add("--per-class", type=int, default=PER_CLASS, metavar="N", help="to perturb (%(default)s)")
     add("--pictures", action="store_true", help="synthetic pictures of what modes look for")
     add("--explorer", action="store_true", help="a folder to look at every mode in a browser")
+    _add_running(command)
+    command.set_defaults(run=run_images)
+
+
+def _add_running(command: argparse.ArgumentParser) -> None:
+    """Add where results go and what computes them."""
+    add = command.add_argument
     add("--out", type=Path, default=Path("neurocodec-images"), help="folder (%(default)s)")
     add("--batch-size", type=int, metavar="N", help="images computed together (what fits)")
     add("--workers", type=int, metavar="N", help="processes that decode images (automatic)")
@@ -87,7 +94,6 @@ def add_images(command: argparse.ArgumentParser) -> None:
     add("--device", help="cpu, cuda, cuda:1, ... (cpu)")
     add("--seed", type=int, default=0, help="of modes and of every draw (%(default)s)")
     add("--quiet", action="store_true", help="print nothing but errors")
-    command.set_defaults(run=run_images)
 
 
 def run_images(options: argparse.Namespace) -> None:

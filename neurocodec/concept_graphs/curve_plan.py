@@ -114,7 +114,7 @@ class Curves(Concepts):
             done = self._reach(batch.x)
             read = self._read(done)
             line = self._line(batch.x, done.hidden[self.plan.source.layer])
-            reading, told = self._reading(read)
+            reading, told = self._reading(read, batch)
         active = _active(line)
         aims = [_Aim.of(self, reading, read, t) for t in range(self._count(reading))]
         curves = [self._curves(line, aim, active, batch.first) for aim in aims]

@@ -89,7 +89,7 @@ def concept_examples(
     >>> net = nc.Network(module, layers={"maps": "1"})
     >>> images = xr.DataArray(np.random.default_rng(0).normal(size=(8, 3, 9, 9)).astype("float32"),
     ...                       dims=("stimulus", "color", "y", "x"))
-    >>> rows = nc.point_vectors(net, images, "maps", per_image=4, progress=False)
+    >>> rows = nc.point_vectors(net, images, "maps", draw="uniform", per_image=4, progress=False)
     >>> vectors = nc.ConceptVectors(per_channel=1).fit(rows)
     >>> found = nc.concept_examples(net, images, vectors, rows, [0, 2], count=3, progress=False)
     >>> dict(found.sizes)["rank"], dict(found.sizes)["mode"]

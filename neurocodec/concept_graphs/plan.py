@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurocodec import vocabulary as v
-from neurocodec.attribution.plan import EXTRAS, require_finite_target, require_finite_values
+from neurocodec.attribution.plan import (
+    EXTRAS,
+    bound_target,
+    require_finite_target,
+    require_finite_values,
+)
 from neurocodec.concept_graphs.checked import Vectors
 from neurocodec.concept_graphs.settings import ACTGRAD, GIG, STRONGEST, SUM, At, Pair, Settings
 from neurocodec.engine.plan import Arrays, Bound, Plan
@@ -128,7 +133,7 @@ class ConceptPlan(Plan):
         part = Part.of(session.capture, flow, source, read, session.few[:2])
         target = self.target
         if isinstance(target, Target):
-            target = target.bind(session.outputs)
+            target = bound_target(session, target, self.samples)
         concepts = self.made(session, part, target)
         concepts.answers()  # a place that the layer does not have, before anything long
         size = session.bytes_per_sample + concepts.held(done.hidden[source][:1])
@@ -153,7 +158,8 @@ class Concepts(Bound):
         """Target of the few samples that were traced."""
         read = self._read(self.few)
         if isinstance(self.target, Target):
-            return [some_of(self.target.fixed_at(read)(read))]
+            few = self.target.at_samples(torch.tensor(self.plan.samples.few_places))
+            return [some_of(few.fixed_at(read)(read))]
         return [some_of(self._projected(self.target, read)[0])]
 
     def held(self, hidden: Tensor) -> int:
@@ -191,7 +197,7 @@ class Concepts(Bound):
         """Lines of a batch, what is read along them, and what the result tells of that."""
         with torch.no_grad():
             done = self._reach(batch.x)
-            reading, told = self._reading(self._read(done))
+            reading, told = self._reading(self._read(done), batch)
             return self._line(batch.x, done.hidden[self.plan.source.layer]), reading, told
 
     def require_finite(self, found: Found, first: int) -> None:
@@ -226,10 +232,11 @@ class Concepts(Bound):
         places = None if place is None else torch.full_like(values, place, dtype=torch.long)
         return values, places
 
-    def _reading(self, read: Tensor) -> tuple[Reading, Arrays]:
+    def _reading(self, read: Tensor, batch: Batch) -> tuple[Reading, Arrays]:
         """What is read of each sample, and what the result tells of it."""
         if isinstance(self.target, Target):
-            return Scalar(self.target, read), {}
+            own = torch.arange(batch.first, batch.first + len(batch.x))
+            return Scalar(self.target.at_samples(own), read), {}
         values, places = self._projected(self.target, read)
         asked, count = self.plan.settings.targets, len(self.target)
         if isinstance(asked, int):

@@ -1,6 +1,7 @@
 """Tensors: torch in, torch out, never xarray; each wing is the tensor half of a room of its name.
 
 - `arrays`: numbers of any strides, byte order, precision and layout: into tensors, and out of them
+- `beside`: something made in a copy of this process, while this one goes on
 - `checkpoint`: one safetensors file, replaced whole, JSON beside the tensors
 - `device`: a device by name, or why not
 - `settings`: what the process and a thread share: threads, digits, random states; given back
@@ -21,6 +22,7 @@
 __all__ = [
     "arrays",
     "attribution",
+    "beside",
     "capture",
     "checkpoint",
     "device",

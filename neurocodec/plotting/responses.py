@@ -128,9 +128,11 @@ def draw_rate(
     start, stop = timeline.time_range(one)
     types = cell_types(one)
     kind = "" if types is None else f", {types.item()}"
+    lowest, highest = min(0.0, float(one.min())), float(one.max())
     if recorded is not None:
         truth = timeline.within(recorded.sel({v.CELL: cell}), slice(start, stop))
         about = str(recorded.attrs.get("comment", "recorded"))
+        highest = float(np.nanmax([highest, *truth.values]))
         ax.fill_between(
             timeline.times_of(truth),
             truth.values,
@@ -139,7 +141,8 @@ def draw_rate(
             label=style.plain(about),
         )
     ax.plot(timeline.times_of(one), one.values, color=style.INK, linewidth=1.0, label="model")
-    ax.set(xlim=(start, stop), ylim=(0.0, None))
+    # a rate that hardly changes is not to lie on an edge, nor one below 0 outside
+    ax.set(xlim=(start, stop), ylim=(1.05 * lowest, 1.05 * highest if highest > 0 else None))
     style.tidy(ax, f"{cell}{kind}{note}", ylabel="rate (Hz)")
     if recorded is not None:
         ax.legend(

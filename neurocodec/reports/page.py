@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +25,7 @@ from neurocodec.analyses.images.findings import ImageAnalysis
 from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.attribution.completeness import share_around
 from neurocodec.modes.decomposition import Decomposition
-from neurocodec.reports.beside import Later, beside
+from neurocodec.nn.beside import beside, cores
 from neurocodec.reports.description import method_name
 from neurocodec.reports.numbers import numbers
 from neurocodec.storage.files import existing_folder, whole_file
@@ -36,6 +37,8 @@ Part = dict[str, Any]
 REPORT: Final = "report.html"
 FIGURES: Final = "figures"
 DPI: Final = 144
+COPIES: Final = 4
+"""Figures that are drawn at a time, at most: each copy takes memory."""
 VECTORS: Final[Mapping[str, tuple[type[FigureCanvasBase], dict[str, None]]]] = {
     "svg": (FigureCanvasSVG, {"Date": None}),
     "pdf": (FigureCanvasPdf, {"CreationDate": None}),
@@ -94,25 +97,18 @@ def drawings(
 ) -> dict[str, Drawing]:
     """Draw figures (name, figure, what it shows), each let go before the next one is made.
 
-    SVG and PDF are drawn by a copy of this process, while the next figure is made in this one.
+    Copies of this process draw, while the next figure is made in this one.
     """
-    found, under_way = {}, list[tuple[str, Later]]()
+    found, under_way = dict[str, Drawing](), deque[tuple[str, Callable[[], Drawing]]]()
     for name, figure, alt in figures:
-        found[name] = _drawing(figure, alt)
-        if others:
-            _gather(found, under_way)
-            under_way.append((name, beside(partial(_others, figure))))
-    _gather(found, under_way)
-    return found
+        if len(under_way) >= min(cores(), COPIES):
+            done, drawing = under_way.popleft()
+            found[done] = drawing()
+        under_way.append((name, beside(partial(_drawing, figure, alt, others=others))))
+    return found | {name: drawing() for name, drawing in under_way}
 
 
-def _gather(found: dict[str, Drawing], under_way: list[tuple[str, Later]]) -> None:
-    while under_way:
-        name, result = under_way.pop()
-        found[name] = replace(found[name], others=result())
-
-
-def _drawing(figure: Figure, alt: str) -> Drawing:
+def _drawing(figure: Figure, alt: str, *, others: bool) -> Drawing:
     """Lay a figure out once, and draw it: everything stays where this put it."""
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
@@ -120,7 +116,8 @@ def _drawing(figure: Figure, alt: str) -> Drawing:
     if engine is not None:
         engine.execute(figure)  # alone: `draw_without_rendering` goes through all artists once more
     figure.set_layout_engine("none")
-    return Drawing(_drawn(canvas.print_png), alt)
+    png = _drawn(canvas.print_png)
+    return Drawing(png, alt, _others(figure) if others else {})
 
 
 def _others(figure: Figure) -> dict[str, bytes]:

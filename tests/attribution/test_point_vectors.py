@@ -70,6 +70,25 @@ def test_the_probability_of_a_position_is_its_part_of_the_contributions(layer):
     )
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_positions_follow_what_contributes_to_each_image_s_own_label(batch_size):
+    own = np.array([1, 0, 2, 1, 0])
+    shown = pictures().assign_coords(label=("stimulus", own))
+    options = {"per_image": 4, "batch_size": batch_size}
+    found = vectors(shown, "pre", target=nc.targets.Label(), **options)
+    for name, which in zip(shown.stimulus.values, own, strict=True):
+        alone = vectors(shown, "pre", target=nc.targets.Output(int(which)), per_image=4)
+        rows = found[found.stimulus == name]
+        xr.testing.assert_allclose(
+            rows.drop_attrs(), alone[alone.stimulus == name].drop_attrs(), rtol=1e-12
+        )
+
+
+def test_a_target_of_labels_without_labels_says_how_they_are_given():
+    with pytest.raises(InputError, match="without labels"):
+        vectors(target=nc.targets.Label())
+
+
 def test_shares_draw_positions_too():
     found = vectors(draw="sharing", per_image=36)
     total = found.draw_probability.groupby("stimulus").sum()
@@ -187,7 +206,7 @@ def test_concept_vectors_know_their_layer_and_its_maps(tmp_path):
 
 def test_tokens_have_positions_too():
     net = nc.Network(seeded(Tokens), layers={"tokens": "mlp"})
-    found = nc.point_vectors(net, images(), "tokens", per_image=2, progress=False)
+    found = nc.point_vectors(net, images(), "tokens", draw="uniform", per_image=2, progress=False)
     assert found.token.values.max() <= 4
 
 
@@ -254,3 +273,40 @@ ROWS = xr.DataArray(np.eye(4), dims=("vector", "channel"))
 def test_clusters_that_cannot_be_are_refused(rows, options, message):
     with pytest.raises(InputError, match=message):
         nc.cluster_vectors(rows, **{"count": 1, **options})
+
+
+def test_each_image_may_be_drawn_by_its_own_label():
+    shown = pictures(6).assign_coords(label=("stimulus", list("abacab")))
+    count = residual()(torch.from_numpy(shown.values)).shape[1]
+    net = nc.Network(residual(), {"one": "one"}, outputs=list("abcdefgh")[:count])
+    options = {"per_image": 3, "progress": False, "batch_size": 4}
+    own = nc.point_vectors(net, shown, "one", target=nc.targets.Label(), **options)
+    for name in "abc":
+        of_class = nc.point_vectors(net, shown, "one", target=nc.targets.Output(name), **options)
+        some = own[own.label.values == name]
+        xr.testing.assert_allclose(
+            some.drop_attrs(), of_class[of_class.label.values == name].drop_attrs()
+        )
+
+
+class FirstToken(torch.nn.Module):
+    """Three tokens, of which the answer reads the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = torch.nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.tokens(x.flatten(1).reshape(len(x), 3, 4))[:, 0]
+
+
+def test_positions_that_contribute_nothing_are_told():
+    net = nc.Network(seeded(FirstToken), {"t": nc.Layer("tokens", layout="tokens")})
+    shown = xr.DataArray(
+        np.random.default_rng(0).random((5, 3, 2, 2), "float32"),
+        dims=("stimulus", "color", "y", "x"),
+    )
+    with pytest.warns(NeurocodecWarning, match="10 of 15 vectors of 't'"):
+        found = nc.point_vectors(net, shown, "t", per_image=3, progress=False)
+    assert (found.draw_probability.values == 0).sum() == 10
+    assert nc.point_vectors(net, shown, "t", progress=False).token.values.tolist() == [0] * 5

@@ -53,7 +53,7 @@ def _quick():
 @pytest.fixture
 def _undrawn(monkeypatch):
     """Pages without what is drawn, which takes most of the time."""
-    monkeypatch.setattr(page, "_drawing", lambda _, alt: page.Drawing(b"png", alt))
+    monkeypatch.setattr(page, "_drawing", lambda _, alt, **_o: page.Drawing(b"png", alt))
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ def _png_only(monkeypatch):
 @pytest.fixture
 def _undrawn(monkeypatch, _png_only):
     """Pages without what is drawn, which takes most of the time."""
-    monkeypatch.setattr(page, "_drawing", lambda _, alt: page.Drawing(b"png", alt))
+    monkeypatch.setattr(page, "_drawing", lambda _, alt, **_o: page.Drawing(b"png", alt))
 
 
 def test_end_to_end(command, out, capsys):
@@ -350,7 +350,7 @@ def test_ctrl_c_says_how_to_go_on(command, out, capsys, monkeypatch):
     assert "The same command goes on from here" in capsys.readouterr().err
     monkeypatch.undo()
     monkeypatch.setattr(page, "_others", lambda _: {})
-    monkeypatch.setattr(page, "_drawing", lambda _, alt: page.Drawing(b"png", alt))
+    monkeypatch.setattr(page, "_drawing", lambda _, alt, **_o: page.Drawing(b"png", alt))
     assert (out / "contributions.nc").exists()
     assert main(command) == 0
 

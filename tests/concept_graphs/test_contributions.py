@@ -94,6 +94,19 @@ def answer(h, which=1):
     return MODULE.head(MODULE.two(h).mean((2, 3)))[0, which]
 
 
+def test_contributions_to_each_image_s_own_label_are_those_to_that_output():
+    own = np.array([1, 0, 2])
+    shown = pictures().assign_coords(label=("stimulus", own))
+    for options in ({"batch_size": 2}, {"steps": "auto", "batch_size": 3}):
+        tree = found(nc.targets.Label(), shown, **options)
+        for i, which in enumerate(own):
+            alone = found(nc.targets.Output(int(which)), shown, **options)
+            np.testing.assert_allclose(tree.contribution[i], alone.contribution[i], **CLOSE)
+            np.testing.assert_allclose(tree.target[i], alone.target[i], **CLOSE)
+    with pytest.raises(InputError, match="without labels"):
+        found(nc.targets.Label())
+
+
 @pytest.mark.parametrize("probability", [False, True])
 def test_contributions_to_an_output_are_those_of_one_pass_for_each_concept(probability):
     target = nc.targets.Probability(1) if probability else nc.targets.Output(1)

@@ -122,3 +122,57 @@ def test_retinas_that_are_done_are_not_done_again(tmp_path, monkeypatch, capsys)
     retinas_truth.main(["--fit", "1", "--seconds", "5", *keep])  # other lengths are other results
     assert done == [1, 2, 1]
     assert "1 retinas, 2 types" in capsys.readouterr().out
+
+
+def test_a_pathway_alone_contributes_what_was_planted_and_an_idle_one_nothing():
+    import planted_pathways
+
+    import neurocodec as nc
+
+    made = planted_pathways.planted(1, threshold=0.0)
+    movie = made.movie(1, 0.0, np.random.default_rng(0))
+    pixels = made.features.reshape(-1, 1, *movie.shape[1:]).astype("float32")
+    fed = planted_pathways.FED
+    rows = []
+    for frame in pixels:
+        call = {"target": nc.targets.Sum(), "method": nc.methods.ActGrad(), "progress": False}
+        found = nc.contributions(made.net, movie.copy(data=frame), **call)["channels"]
+        rows.append(found.contribution.sum("sign").values[0])
+    # a feature of 1 gives its own subunit 1, of which 0.5 is left; through shared channels others
+    # may pass the bar too, and only those rows are not the planted vector alone
+    others = made.drive[:fed] @ made.read[:fed].T - np.eye(fed)
+    alone = [i for i in range(fed) if others[i].max() < 0.5]
+    assert alone
+    for i in alone:
+        through = made.drive[i] * made.read[i]
+        np.testing.assert_allclose(rows[i] / rows[i].sum(), through / through.sum(), atol=1e-5)
+    assert not np.any(rows[fed:])
+
+
+def test_permuted_pathways_are_not_found_and_true_ones_are():
+    from planted_pathways import back
+
+    truth = np.random.default_rng(0).exponential(size=(3, 20))
+    assert back(truth, 2 * truth[::-1]) == 3
+    assert back(truth, truth, np.random.default_rng(1)) == 0
+
+
+def test_cells_of_the_circuit_are_those_that_were_recorded(monkeypatch):
+    from retinas_interneurons import circuit_cells
+
+    import neurocodec as nc
+    from neurocodec.simulation import retina
+
+    monkeypatch.setattr(retina, "CALIBRATION", 200)  # a tenth of the time, the same for both
+    movie = nc.simulate_retina(1, duration=0.6, repeats=1)
+    every, other = (circuit_cells(movie, 1, recorded=x).values for x in (True, False))
+    traces = movie.membrane_potential.values / 5  # mV of one standard deviation
+    bipolars = traces[:, movie.interneuron_cell_type.str.contains("bipolar").values]
+
+    def among(cells, trace):
+        return np.isclose(cells, trace[:, None], atol=1e-5).all(axis=0).any()
+
+    assert all(among(every, x) for x in traces.T)
+    assert not any(among(other, x) for x in bipolars.T)  # amacrine cells may be silent all alike
+    at = {*zip(movie.interneuron_y_center.values, movie.interneuron_x_center.values, strict=True)}
+    assert other.shape[1] == every.shape[1] - 7 * len(at)  # two types may be recorded at one place

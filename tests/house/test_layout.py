@@ -25,7 +25,7 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if not {"models", "datasets"} 
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 OUTSIDE = {
     "kernels": {"numpy", "scipy"},
-    "nn": {"numpy", "scipy", "sklearn", "torch", "safetensors", "tqdm"},
+    "nn": {"numpy", "scipy", "sklearn", "torch", "safetensors", "threadpoolctl", "tqdm"},
 }
 """Libraries that these parts may use, beside Python's own."""
 INSIDE = {

@@ -1,8 +1,29 @@
 """Order, choice and names of the cells whose rates are drawn."""
 
+import numpy as np
+import pytest
 import xarray as xr
 
-from neurocodec.plotting.responses import by_type, cell_names, cell_types, lively_cells
+from neurocodec.plotting import style
+from neurocodec.plotting.responses import (
+    by_type,
+    cell_names,
+    cell_types,
+    draw_rate,
+    lively_cells,
+)
+
+
+@pytest.mark.parametrize("rate", [[0.6942, 0.6943, 0.6951], [-3.0, 1.0, 2.0], [0.0, 0.0, 0.0]])
+def test_a_rate_lies_between_the_edges_of_its_axis(rate):
+    times = {"time": np.arange(3) / 10, "cell": ["a"]}
+    ax = style.new_axes(None, 1.0)
+    draw_rate(ax, xr.DataArray(np.array(rate)[:, None], times, ("time", "cell")), "a")
+    low, high = ax.get_ylim()
+    assert low <= 0
+    assert low <= min(rate)
+    assert high > max(rate)
+    assert high - max(rate) >= 0.04 * max(rate)
 
 
 def test_cells_of_a_type_are_next_to_one_another():

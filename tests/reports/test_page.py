@@ -4,8 +4,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from neurocodec.nn import beside
 from neurocodec.plotting import style
-from neurocodec.reports import beside
 from neurocodec.reports.page import _others, drawings, filled, table, write_page
 
 
@@ -60,7 +60,7 @@ def test_a_figure_is_laid_out_once_and_drawn_once_for_each_file(monkeypatch):
     monkeypatch.setattr(
         ConstrainedLayoutEngine, "execute", lambda e, f: (layouts.append(f), execute(e, f))[1]
     )
-    monkeypatch.setattr(beside, "_can_fork", lambda: False)  # what a copy draws is not seen here
+    monkeypatch.setattr(beside, "can_fork", lambda: False)  # what a copy draws is not seen here
     figure = Figure(layout="constrained")
     figure.add_subplot().plot([1, 2])
     [found] = drawings([("one", figure, "a line")], others=True).values()

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.text import Text
 from PIL import Image
 from small_retina import few_epochs, small_analysis
 from video import colored, video_network
@@ -28,14 +29,15 @@ from neurocodec.nn.attribution.methods import ActGrad
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum
 from neurocodec.nn.sparse.config import SparseConfig
 from neurocodec.reports.description import target_name
-from neurocodec.reports.page import Drawing
+from neurocodec.reports.page import Drawing, filled
 from neurocodec.reports.retina.figures import (
     _dynamic_figures,
     _map_figures,
     figures,
     shown_figure,
 )
-from neurocodec.reports.retina.page import _expansion, render, write_report
+from neurocodec.reports.retina.page import _expansion, _median_cell, render, write_report
+from neurocodec.reports.retina.tension import tension_part
 
 
 def test_the_page_says_how_many_modes_the_data_decided():
@@ -221,7 +223,9 @@ def test_badly_placed_cells_are_named_and_no_diagonal_has_a_star(drawn):
     assert "1.00*" not in text
 
 
-@pytest.mark.parametrize(("l0", "said"), [(1.0, ""), (1.5, "hardly shorter"), (2.0, "as shortly")])
+@pytest.mark.parametrize(
+    ("l0", "said"), [(1.0, ""), (1.5, "hardly shorter"), (2.0, "as shortly"), (3.0, "more shortly")]
+)
 def test_modes_that_are_not_few_are_measured_by_the_channels(drawn, monkeypatch, l0, said):
     found = small_analysis()
     monkeypatch.setattr(type(found.modes["layer1"]), "l0", property(lambda _: l0))
@@ -536,3 +540,77 @@ def test_a_page_about_a_movie_in_colours_names_them(monkeypatch):
     data = json.loads(re.search(r'class="x-data">(.*?)</script>', html)[1])
     assert data["fields"]["size"] == [12, 6]
     assert [c["name"] for c in data["fields"]["colors"]] == ["UV", "green"]
+
+
+ONE = {"tension": Drawing(b"png", "a figure")}
+
+
+def silences(counts, chance, p_value):
+    """Two cells at ten times, of three causes."""
+    dims, times = ("cause", "cell"), np.arange(10) / 10
+    over = xr.DataArray(np.random.default_rng(0).random((10, 2)), {"time": times}, ("time", "cell"))
+    return xr.Dataset(
+        {
+            "silent_count": (dims, np.array(counts)),
+            "chance_silent_count": (dims, np.array(chance, float)),
+            "p_value": ("cell", p_value),
+            **dict.fromkeys(("excitation", "inhibition", "target"), over),
+        },
+        {"cause": ["not driven", "in between", "cancelled"]},
+    )
+
+
+def test_silences_stand_beside_as_many_as_inhibition_that_is_shifted_makes():
+    found = silences([[1, 0], [2, 1], [1, 0]], [[2, 0], [2, 1], [0, 1]], [0.5, 0.5])
+    part = tension_part(SimpleNamespace(tension=found))
+    assert part["rows"] == [
+        ("not driven", 0.2, 0.4),
+        ("in between", 0.6, 0.6),
+        ("cancelled", 0.2, 0.2),
+        ("together", 1.0, 1.2),
+    ]
+    text = Page(filled("tension_of_cells.html.j2", tension=part, figures=ONE)).text
+    assert "25 % of the times of all 2 cells are silent. The control" in text
+    assert "Of no cell more or less is cancelled" in text
+
+
+def test_cells_without_silences_are_told_from_the_others():
+    found = silences([[1, 0], [2, 0], [3, 0]], [[2, 0], [2, 0], [0, 0]], [0.01, np.nan])
+    part = tension_part(SimpleNamespace(tension=found))
+    text = Page(filled("tension_of_cells.html.j2", tension=part, figures=ONE)).text
+    assert "60 % of the times of 1 of the 2 cells are silent (the others fire" in text
+    assert "Of 1 of 1 cells more is cancelled than in the control (p < 0.05)" in text
+    assert "less is cancelled" not in text
+
+
+def test_a_figure_that_is_not_told_from_nothing_says_so():
+    found = xr.Dataset(
+        {
+            "bits_per_spike": ("cell", [0.5, 1.5, 2.5]),
+            "bits_per_spike_interval": (("bound", "cell"), [[0.1, -1.0, 2.0], [0.9, 4.0, 3.0]]),
+        },
+        {"bound": ["low", "high"]},
+    )
+    assert _median_cell(found, "bits_per_spike") == "1.50 (95 %: -1.00 to 4.00, not told from 0)"
+    above = found.isel(cell=[0])
+    assert _median_cell(above, "bits_per_spike") == "0.50 (95 %: 0.10 to 0.90)"
+
+
+def test_what_interneurons_saw_is_said_inside_of_the_figure():
+    light = np.full((40, 8, 8), 96.0)
+    movie = xr.DataArray(light, {"time": np.arange(40) / 10}, ("time", "y", "x"))
+    movie.attrs["units"] = "light of the model's movies"
+    said = (
+        "part 'global', full field, rendered by nc.stimuli.present, 3303 frames of 32 x 32 pixels"
+    )
+    figure = shown_figure(movie, f"{said}, the same light in every pixel")
+    figure.draw_without_rendering()
+    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    titles = [
+        t for t in texts if "interneurons" in t.get_text() or t.get_text().startswith("light")
+    ]
+    assert len(titles) >= 4
+    for text in titles:
+        box = text.get_window_extent()
+        assert 0 <= box.x0 <= box.x1 <= figure.bbox.width, text
+        assert 0 <= box.y0 <= box.y1 <= figure.bbox.height, text

@@ -201,6 +201,17 @@ def _one_pixel(name: str, variable: xr.Variable) -> xr.Variable:
     return xr.Variable((v.TIME, v.Y, v.X), variable.values[:, None, None], variable.attrs)
 
 
+def _to_turn(
+    dim: str, name: str, first: Mapping[str, str], variables: Mapping[str, xr.Variable]
+) -> str:
+    """Of two arrays that differ along `dim`, the one whose last axis has the other's length."""
+    other = first[dim]
+    for one, two in ((name, other), (other, name)):
+        if variables[one].shape[-1] == variables[two].sizes[dim]:
+            return one
+    return name
+
+
 def _agreed_sizes(variables: Mapping[str, xr.Variable], where: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
     first: dict[str, str] = {}
@@ -211,7 +222,8 @@ def _agreed_sizes(variables: Mapping[str, xr.Variable], where: str) -> dict[str,
                     came=f"{name!r} of {where} with shape {variable.shape}, and"
                     f" {first[str(dim)]!r} with {sizes[str(dim)]} along {dim!r}",
                     expected=f"axes {tuple(map(str, variable.dims))} of the same lengths",
-                    hint=f"np.transpose({name}) if its axes are in another order",
+                    hint=f"np.transpose({_to_turn(str(dim), name, first, variables)}) if its axes"
+                    " are in another order",
                 )
             first.setdefault(str(dim), name)
     return sizes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,7 @@ from xarray.core import indexing
 
 from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import leave
+from neurocodec.adapters.recordings.arrayed.bundle import SPIKES, meaning
 from neurocodec.adapters.recordings.arrays import (
     DATA,
     DIMS,
@@ -26,6 +27,12 @@ from neurocodec.adapters.recordings.arrays import (
     scalar,
 )
 from neurocodec.errors import InputError, StorageError
+
+LISTS: Final = (
+    "np.savez(path, spike_times=np.concatenate(lists),"
+    " spike_cell=np.repeat(np.arange(len(lists)), [len(x) for x in lists]))"
+)
+"""What to type for spike times that are lists of several lengths."""
 
 
 def read_npz(path: Path) -> dict[str, xr.Dataset]:
@@ -85,7 +92,9 @@ class NpzArray(BackendArray):
             raise InputError(
                 came=f"the array {member!r} of {str(path)!r}, which holds Python objects",
                 expected="numbers or text: unpickling objects of a file can run any code",
-                hint="names.astype(str) or values.astype(float) before np.savez",
+                hint=LISTS
+                if meaning(member.rpartition("/")[2]) == SPIKES
+                else "names.astype(str) or values.astype(float) before np.savez",
             )
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:

@@ -18,8 +18,10 @@ from neurocodec.adapters.recordings.arrayed.matlab import is_matlab
 from neurocodec.adapters.recordings.arrayed.parts import (
     read_matlab_spikes,
     read_stored_spikes,
+    read_tree_spikes,
     spike_parts,
 )
+from neurocodec.adapters.recordings.arrayed.tree import spike_groups
 from neurocodec.adapters.recordings.arrays import WHOLE, read_groups
 from neurocodec.adapters.recordings.checks import (
     Gaps,
@@ -42,6 +44,7 @@ from neurocodec.adapters.recordings.openretina import is_openretina, read_openre
 from neurocodec.adapters.recordings.results import read_result
 from neurocodec.adapters.recordings.spikes.cells import Quality
 from neurocodec.adapters.recordings.spikes.phy import is_phy, is_spikeinterface
+from neurocodec.adapters.recordings.spikes.sorters import is_folder
 from neurocodec.adapters.recordings.spikes.text import is_text
 from neurocodec.errors import InputError, StorageError
 from neurocodec.labels import stamp
@@ -86,9 +89,9 @@ def read_recording(
     - what open-retina reads: a group a session, with traces or inferred spikes and trigger times;
     - NWB (`pip install "neurocodec[nwb]"`): spike times of the units are counted while each frame
       is shown; trials that show the same become repeats, epochs become parts;
-    - MAT files (5 and 7.3) and `.npz` with `spike_times` (a list a cell, or of all spikes beside
-      `spike_cell`), `stimulus`, and `frame_times`, `triggers` or `frame_rate`, as `nc.recording`
-      takes them;
+    - MAT files (5 and 7.3), `.npz` and HDF5 with `spike_times` (a list a cell, or of all spikes
+      beside `spike_cell`), `stimulus`, and `frame_times`, `triggers` or `frame_rate`, as
+      `nc.recording` takes them;
     - MAT files with counts of running frames and of frozen ones that come again in every block:
       `runningbin`, `frozenbin` (cell, frame, block), `runningstim` (y, x, frame, block),
       `frozenstim` (y, x, frame), and `frame_rate`, `bin_width` or `refresh_rate` and `Nblinks`.
@@ -222,7 +225,7 @@ def _without_stimulus(source: Path) -> InputError:
 def _read_folder(source: Path) -> Parts | xr.DataTree:
     if not any((source / name).exists() for name in (".zgroup", ".zmetadata", "zarr.json")):
         there = sorted(p.name for p in source.iterdir())
-        if is_phy(source) or is_spikeinterface(source) or is_text(source):
+        if any(told(source) for told in (is_phy, is_spikeinterface, is_folder, is_text)):
             raise _without_stimulus(source)
         raise InputError(
             came=f"{str(source)!r}, a folder with {there[:6] or 'nothing in it'}",
@@ -245,8 +248,11 @@ def _read_hdf5(source: Path, nwb: Mapping[str, Any]) -> Parts | xr.DataTree:
         for told, reader in LAYOUTS:
             if told(file):
                 return reader(file, source)
-        if not _has_named_arrays(file):
+        spikes = bool(spike_groups(file))
+        if not spikes and not _has_named_arrays(file):
             return read_retina_hdf5(file, source)
+    if spikes:
+        return read_tree_spikes(source, nwb["quality"])
     # h5netcdf: the library of netCDF reads few HDF5 files of others, and some types make it crash.
     return read_groups(source, "h5netcdf")
 

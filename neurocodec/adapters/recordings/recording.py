@@ -50,9 +50,11 @@ def recording(
         which becomes a movie of one pixel: an array, a DataArray (whose `segment` is kept), or a
         `.npy` file.
     spike_times
-        ``{cell: times in seconds}``, a list of times a cell, a `pynapple.TsGroup`; or a folder of
-        Kilosort, phy or spikeinterface, a folder of text files (one a cell), a text file, a MAT
-        file or an `.npz` with `spike_times` (and `spike_cell`).
+        ``{cell: times in seconds}``, a list of times a cell, a `pynapple.TsGroup` (or what it
+        saved), a sorting of spikeinterface, a segment of neo (whose units count); or a folder of
+        Kilosort, phy, spikeinterface or ALF, a folder of text files (one a cell), a text file,
+        JSON ``{cell: times}``, a MAT file, an `.npz` or HDF5 with `spike_times` (and
+        `spike_cell`).
     frame_times
         Onset of each frame in seconds; NaN for a frame that never came on. With `trials`, onsets
         since the start of a trial, or of all frames of all trials; or (trial, frame) without.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -49,6 +50,7 @@ from neurocodec.nn.attribution.integration import IntegratedGradients
 from neurocodec.nn.attribution.method import Method
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.attribution.targets import Mahalanobis, Output, Sum, Surprisal
+from neurocodec.nn.beside import beside
 from neurocodec.nn.standardisation import Standardisation
 from neurocodec.storage.files import existing_folder
 
@@ -194,6 +196,7 @@ def analyse_retina(
     )  # fmt: skip
     tree = _in_memory(tree)
     modes = {layer: fit.fit(tree[layer]) for layer, fit in fits.items()}
+    begun = beside(partial(_refitted, tree, modes, rates, seed, again), tensors=True)
     analysis = RetinaAnalysis(
         net.name,
         stimulus,
@@ -202,33 +205,44 @@ def analyse_retina(
         fitted,
         tree,
         modes,
-        **_clusters(modes, rates, seed),
         **_dynamics(net, stimulus, rates, modes, moments=moments, seed=seed, **where),
         interneurons=_interneurons(net, movie, interneurons, modes, fitted, seed=seed, **where),
         simulated=simulated_parts(net, movie),
         **_maps(net, stimulus, modes, fitted, method, **where),
         **_beside(movie, rates, recorded, interneurons),
-        mode_stability=_mode_stability(tree, modes, [seed + i for i in range(again)], progress),
         scores=scores,
         **_tension(net, stimulus, rates, tree.data_vars[v.TARGET], **where),
         pictures=picture_movies(net, stimulus, rates, tree, **where) if pictures else None,
+        **_told(begun()),
     )
     if folder is not None:
         analysis.save(folder, skip=(CONTRIBUTIONS,))  # which are there already
     return analysis
 
 
-def _mode_stability(
-    tree: xr.DataTree, modes: Mapping[str, SparseModes], seeds: list[int], progress: bool
-) -> dict[str, xr.Dataset]:
-    """Which modes come back with other seeds, and are above chance; without those never active."""
-    if len(seeds) < 2:
-        return {}
-    found = stability_by_layer(tree, modes, seeds, progress=progress)
-    for layer, result in found.items():
+def _refitted(
+    tree: xr.DataTree,
+    modes: Mapping[str, SparseModes],
+    rates: xr.DataArray,
+    seed: int,
+    fits: int,  # with further seeds, that say which modes come back
+) -> dict[str, Any]:
+    """Clusters of cells, and which modes come back, or why not: what does not need the network."""
+    seeds = [seed + i for i in range(fits)]
+    again = stability_by_layer(tree, modes, seeds, progress=False) if fits > 1 else {}
+    return {**_clusters(modes, rates, seed), "mode_stability": again}
+
+
+def _told(found: dict[str, Any]) -> dict[str, Any]:
+    """Say what could not be done; all else is still worth having."""
+    for layer, came in found["unclustered"].items():  # one or two cells
+        logger.warning("the cells are not clustered by %s: %s", layer, came)
+    again: dict[str, xr.Dataset | InputError] = found["mode_stability"]
+    for layer, result in again.items():
         if isinstance(result, InputError):
             logger.warning("the modes of %s are not fitted again: %s", layer, result.came)
-    return {k: x for k, x in found.items() if isinstance(x, xr.Dataset)}
+    kept = {k: x for k, x in again.items() if isinstance(x, xr.Dataset)}
+    return {**found, "mode_stability": kept}
 
 
 def _beside(
@@ -362,9 +376,8 @@ def _clusters(modes: Mapping[str, SparseModes], rates: xr.DataArray, seed: int) 
             )
             count = int(clusters[layer]["n_clusters"])
             stability[layer] = _stability(found.loadings, rates, count, seed)
-        except InputError as error:  # one or two cells: all else is still worth having
+        except InputError as error:
             unclustered[layer] = error.came
-            logger.warning("the cells are not clustered by %s: %s", layer, error.came)
     return {
         "correlation": correlation,
         "clusters": clusters,

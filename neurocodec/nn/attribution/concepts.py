@@ -100,7 +100,7 @@ class Scalar(Reading):
 
     def take(self, index: Tensor) -> Scalar:
         """Read the same of some of the samples."""
-        return replace(self, at=self.at[index])
+        return replace(self, target=self.target.at_samples(index), at=self.at[index])
 
     def passes(self, wanted: Tensor) -> Passes:
         """One pass."""

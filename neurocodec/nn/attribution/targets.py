@@ -250,8 +250,8 @@ class Label(Target):
     """Output of each sample's own class, whatever the network answers.
 
     The classes are the coordinate `label` of the stimulus: names of outputs, or their positions.
-    `nc.contributions` and `nc.contribution_maps` know them, also of a stimulus that is read as it
-    is needed.
+    `nc.contributions`, `nc.contribution_maps`, `nc.point_vectors` and `nc.concept_contributions`
+    know them, also of a stimulus that is read as it is needed.
 
     Parameters
     ----------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import fill
+from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -15,6 +17,9 @@ from neurocodec.plotting import style, timeline
 from neurocodec.plotting.fields import is_light
 from neurocodec.reports.description import target_name
 from neurocodec.reports.retina.tension import tension_figures
+
+WIDTH: Final = 88
+"""Letters of a title that find room above a figure."""
 
 
 def figures(analysis: RetinaAnalysis) -> Iterator[tuple[str, Figure, str]]:
@@ -121,19 +126,21 @@ def _with_fields(fields: xr.Dataset, time: slice) -> slice | None:
 def shown_figure(frames: xr.DataArray, said: str) -> Figure:
     """Draw what interneurons saw: frames, the one that differs most in pixels, light over time."""
     frames = clock.in_seconds(frames.transpose(v.TIME, v.Y, v.X))
-    figure = style.new_figure(4.2)
+    figure = style.new_figure(4.4)
+    figure.set_layout_engine("constrained", h_pad=0.08)  # a title of two lines reaches high
     panels = figure.subplot_mosaic(
         [["strip", "strip"], ["frame", "light"]], width_ratios=(1, 2.4), height_ratios=(1.3, 2.6)
     )
-    title = f"what the interneurons saw{': ' * bool(said)}{said}"
+    title = fill(f"what the interneurons saw{': ' * bool(said)}{said}", WIDTH)
     plotting.plot_stimulus(frames, count=10, title=title, ax=panels["strip"])
     left, right = panels["frame"], panels["light"]
     times, light = timeline.times_of(frames), frames.values.astype(np.float64)
     at = int(light.std(axis=(1, 2)).argmax())
-    units = style.with_units("light", frames.attrs.get("units", ""))
+    units = str(frames.attrs.get("units", ""))
+    units = units if units.startswith("light") else style.with_units("light", units)
     image = left.imshow(light[at], cmap="gray")
     style.tidy(left, xlabel=f"x (pixel), at {times[at]:.2f} s", ylabel="y (pixel)")
-    style.color_scale(left, image, units)
+    style.color_scale(left, image, "light")
     ends = light.min(axis=(1, 2)), light.max(axis=(1, 2))
     for values, name in zip(ends, ("darkest pixel", "brightest pixel"), strict=True):
         right.plot(times, values, color=style.RECORDED, linewidth=0.8, label=style.plain(name))

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from neurocodec import labels, plotting
 from neurocodec import vocabulary as v
+from neurocodec.analyses.retina.analyse import REFERENCES
 from neurocodec.analyses.retina.ensemble import SPREAD
 from neurocodec.analyses.retina.findings import RetinaAnalysis
 from neurocodec.cells.clustering import is_one_type, misplaced_cells
@@ -78,6 +79,7 @@ def render(
         stepwise="steps" in labels.provenance(analysis.tree)["method"],
         modes=[_modes(analysis, k) for k in analysis.layers],
         clusters={k: _clusters(analysis, k) for k in analysis.clusters},
+        references=REFERENCES,
         light=light,
         colors=_color_names(analysis),
         maps=None if light else retina_maps_part(analysis, drawn),
@@ -214,7 +216,8 @@ def _median_cell(found: xr.Dataset, name: str) -> str:
         return ""
     at = np.flatnonzero(values == np.nanquantile(values, 0.5, method="lower"))[0]
     low, high = found[f"{name}_interval"].transpose(v.BOUND, v.CELL).values[:, at]
-    ends = "" if np.isnan(low) else f" (95 %: {low:.2f} to {high:.2f})"
+    unsure = ", not told from 0" if low <= 0 <= high else ""
+    ends = "" if np.isnan(low) else f" (95 %: {low:.2f} to {high:.2f}{unsure})"
     return f"{values[at]:.2f}{ends}"
 
 

@@ -33,6 +33,8 @@ def tension_part(analysis: RetinaAnalysis) -> Part | None:
     known = np.isfinite(np.asarray(found["p_value"]))
     counts = {name: _summed(found, name, known) for name in ("silent_count", "chance_silent_count")}
     silent = sum(counts["silent_count"].values())
+    for of in counts.values():  # shifted inhibition silences more often, or less
+        of["together"] = sum(of.values())
     own, chance = (np.asarray(found[name].sel({v.CAUSE: "cancelled"})) for name in counts)
     rare, more = np.asarray(found["p_value"]) < CHANCE, own > chance
     seconds = np.asarray(found[v.TIME].values, float)

@@ -459,3 +459,24 @@ def test_frames_that_several_epochs_share_are_told(file):
     with pytest.warns(UserWarning, match="3 frames are in several of the epochs 'fit', 'test'"):
         tree = file.units().read()
     assert [tree[name].sizes["time"] for name in tree] == [8, 6]
+
+
+def test_a_template_that_a_table_shows_is_told_with_what_to_type(file):
+    """As of the Allen Institute: a row of a table of intervals for each frame."""
+    shown = np.arange(FRAMES)[::-1]
+    template = pynwb.image.ImageSeries(name="movie_one", data=MOVIE, unit="a.u.", rate=RATE)
+    file.content.add_stimulus_template(template)
+    table = pynwb.epoch.TimeIntervals(name="movie_one_presentations", description="frames")
+    table.add_column("frame", "row of the template")
+    for row, time in zip(shown, TIMES, strict=True):
+        table.add_row(start_time=time, stop_time=time + 0.1, frame=int(row))
+    file.content.add_time_intervals(table)
+    with pytest.raises(InputError, match="'movie_one_presentations'") as raised:
+        file.units().read()
+    with pynwb.NWBHDF5IO(file.path, "r") as io:
+        told = {"nc": nc, "nwbfile": io.read()}
+        before, _, call = raised.value.hint.partition("; ")
+        exec(before, told)  # noqa: S102 - what it says to type
+        found = eval(call, told)  # noqa: S307
+        np.testing.assert_array_equal(found.spike_count[0], COUNTS)
+        np.testing.assert_array_equal(found.stimulus, MOVIE[::-1])

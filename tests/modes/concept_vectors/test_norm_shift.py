@@ -33,7 +33,7 @@ def pictures():
 
 
 def fitted(of, alias, **options):
-    rows = nc.point_vectors(of, pictures(), alias, per_image=3, progress=False)
+    rows = nc.point_vectors(of, pictures(), alias, draw="uniform", per_image=3, progress=False)
     vectors = nc.ConceptVectors(vectors=5, active=2, center="batch_norm")
     return vectors.fit(rows, **{"net": of, **options})
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurocodec import arguments
 from neurocodec.adapters.recordings.account import leave
@@ -43,6 +44,23 @@ MEANINGS: Final = {
 }
 """What an array is -> how it may be called, in small letters and without underscores."""
 KNOWN: Final = {name: what for what, names in MEANINGS.items() for name in names}
+PADDED: Final = (
+    "spike_times={i: row[row > 0] for i, row in enumerate(matrix)}, where rows are the times of"
+    " cells, padded with NaN or 0; in MATLAB cellfun(@(x) x(x > 0), num2cell(spike_times, 2),"
+    " 'UniformOutput', false)"
+)
+"""What to type for a matrix of times."""
+COLUMNS: Final = (
+    "spike_times=matrix[:, 0], spike_cell=matrix[:, 1], where columns are times and cells; in"
+    " MATLAB spike_cell = spike_times(:, 2); spike_times = spike_times(:, 1)"
+)
+"""What to type for two columns."""
+RASTER: Final = (
+    "spike_times={i: np.flatnonzero(row) / rate for i, row in enumerate(raster)}, where rows are"
+    " samples of cells, 1 where one spiked; in MATLAB cellfun(@(x) (find(x) - 1) / rate,"
+    " num2cell(spike_times, 2), 'UniformOutput', false)"
+)
+"""What to type for zeros and ones."""
 TIMES: Final = ("times", "time", "timestamps", *MEANINGS[SPIKES])
 """Fields of a struct a cell that may hold its spike times."""
 NAMES: Final = ("name", "id", "cell", "unit", "cluster", "label")
@@ -58,8 +76,9 @@ def meant(arrays: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Arrays by what they are; two of one meaning are refused, others left."""
     found: dict[str, Any] = {}
     called: dict[str, str] = {}
+    cells = _structs_of_cells(arrays)
     for name, value in arrays.items():
-        what = meaning(name)
+        what = SPIKES if name == cells else meaning(name)
         if what is None:
             continue
         if isinstance(value, Opaque):
@@ -75,13 +94,39 @@ def meant(arrays: Mapping[str, Any], where: str) -> dict[str, Any]:
                 hint=f"rename the one that is not the {what}",
             )
         found[what], called[what] = value, name
-    leave("arrays:", [name for name in arrays if meaning(name) is None])
+    leave("arrays:", [name for name in arrays if meaning(name) is None and name != cells])
     return found
+
+
+def _structs_of_cells(arrays: Mapping[str, Any]) -> str | None:
+    """Name of the structs, one a cell, that alone have spike times, whatever they are called."""
+    if any(meaning(name) == SPIKES for name in arrays):
+        return None
+    found = [name for name, value in arrays.items() if _are_cells(value)]
+    return found[0] if len(found) == 1 else None
+
+
+def _are_cells(value: Any) -> bool:
+    structs = [*value.values()] if isinstance(value, dict) else value
+    return (
+        isinstance(structs, list)
+        and bool(structs)
+        and all(isinstance(x, dict) and SPIKES in map(meaning, x) for x in structs)
+    )
 
 
 def cells_in(arrays: Mapping[str, Any], where: str, sample_rate: float | None = None) -> Cells:
     """Spike times among named arrays; samples where a rate of samples is told."""
     found = meant(arrays, where)
+    counted = [name for name in arrays if name in ("spike_count", "firing_rate")]
+    if SPIKES not in found and counted:
+        raise InputError(
+            came=f"{where} with {counted[0]!r} and no spike times",
+            expected="spike times; counts and rates are read of .npz, netCDF and HDF5, or as"
+            " runningbin and frozenbin of MATLAB",
+            hint=f"found = scipy.io.loadmat(path); np.savez('recording.npz', {counted[0]}=..., "
+            "stimulus=..., frame_rate=...), the axes (time, cell) and (time, y, x)",
+        )
     if SPIKES not in found:
         raise InputError(
             came=f"{where} with {[*arrays][:12] or 'nothing in it'}",
@@ -121,6 +166,8 @@ def _rate(found: Mapping[str, Any], cells: Mapping[str, Any], where: str) -> flo
 
 def _times(found: Mapping[str, Any], where: str) -> tuple[dict[Any, Any], dict[str, list[Any]]]:
     spikes = found[SPIKES]
+    if isinstance(spikes, dict) and _are_cells(spikes):
+        spikes = [{"name": name, **fields} for name, fields in spikes.items()]
     if isinstance(spikes, dict):
         spikes = _each(spikes) if any(_field(spikes, TIMES)) else spikes
     if isinstance(spikes, dict):
@@ -137,8 +184,15 @@ def _times(found: Mapping[str, Any], where: str) -> tuple[dict[Any, Any], dict[s
     raise InputError(
         came=f"'spike_times' of shape {np.shape(spikes)} in {where}",
         expected="a list of times a cell, or all times beside 'spike_cell'",
-        hint="spike_cell= an array as long as spike_times",
+        hint=_of_matrix(np.asarray(spikes)),
     )
+
+
+def _of_matrix(matrix: NDArray[Any]) -> str:
+    """What to type for a matrix: pairs, samples that are 0 or 1, or padded times."""
+    if matrix.shape[-1] == 2:
+        return COLUMNS
+    return RASTER if matrix.size and bool(np.isin(matrix, (0, 1)).all()) else PADDED
 
 
 def _each(struct: dict[str, Any]) -> list[dict[str, Any]]:

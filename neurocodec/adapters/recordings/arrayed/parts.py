@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -18,12 +19,18 @@ from neurocodec.adapters.recordings.arrayed.binned import is_binned, read_binned
 from neurocodec.adapters.recordings.arrayed.bundle import SPIKES, cells_in, meaning, meant
 from neurocodec.adapters.recordings.arrayed.matlab import frames_first, read_matlab
 from neurocodec.adapters.recordings.arrayed.stored import read_arrays
+from neurocodec.adapters.recordings.arrayed.tree import read_tree, spike_groups
 from neurocodec.adapters.recordings.arrays import DATA, WHOLE
 from neurocodec.adapters.recordings.frames.movies import EXPECTED, movie
 from neurocodec.adapters.recordings.frames.schedule import Timing
 from neurocodec.adapters.recordings.making import made
 from neurocodec.adapters.recordings.spikes.cells import Quality, of_quality
-from neurocodec.adapters.recordings.spikes.remedies import Remedies, of_matlab, of_npz
+from neurocodec.adapters.recordings.spikes.remedies import (
+    OF_STORED,
+    Remedies,
+    of_matlab,
+    of_npz,
+)
 from neurocodec.errors import InputError
 
 TIMES = ("frame_times", "triggers", "trials", "frame_rate", "frames_per_trigger", "shown")
@@ -59,6 +66,18 @@ def read_stored_spikes(path: Path, parts: list[str], quality: Quality) -> dict[s
         where = f"{path.name}/{part}".rstrip("/")
         found[part or WHOLE] = _part(arrays, where, quality, of_npz(part, names))
     return found
+
+
+def read_tree_spikes(path: Path, quality: Quality) -> dict[str, xr.Dataset]:
+    """Groups of an HDF5 file with spike times and a stimulus."""
+    with h5py.File(path, "r") as file:
+        groups = spike_groups(file)
+        leave("at the root:", [n for n in file if n not in groups and WHOLE not in groups])
+        parts = {name: read_tree(group, path) for name, group in groups.items()}
+    return {
+        name: _part(arrays, f"{path.name}/{name}", quality, OF_STORED)
+        for name, arrays in parts.items()
+    }
 
 
 def read_matlab_spikes(path: Path, quality: Quality) -> dict[str, xr.Dataset]:

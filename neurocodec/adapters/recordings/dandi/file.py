@@ -118,6 +118,18 @@ def _require_content(
             " the video (time, y, x)",
         )
     units = 0 if content.units is None else len(content.units)
+    shown = _shown_by_a_table(content)
+    if shown is not None:
+        template, table = shown
+        raise InputError(
+            came=f"{str(path)!r} with the template {template!r} and the table {table!r} of when its"
+            " frames were on",
+            expected="a presented stimulus (IndexSeries) of the template",
+            hint=f"table = nwbfile.intervals[{table!r}].to_dataframe(); nc.recording("
+            f"nwbfile.stimulus_template[{template!r}].data[:],"
+            " nwbfile.units.to_dataframe()['spike_times'].to_dict(),"
+            " frame_times=table.start_time, shown=table.frame)",
+        )
     raise InputError(
         came=f"{str(path)!r} with the stimuli {[*content.stimulus] or 'none'}, the acquisitions"
         f" {[*content.acquisition] or 'none'} and {units} units",
@@ -125,3 +137,13 @@ def _require_content(
         " CurrentClampSeries or RoiResponseSeries",
         hint="nwbfile.add_stimulus(ImageSeries(name='movie', data=frames, rate=100.0, unit='1'))",
     )
+
+
+def _shown_by_a_table(content: Any) -> tuple[str, str] | None:
+    """Names of a template and of a table of presentations with a column "frame"."""
+    tables = [n for n, table in content.intervals.items() if "frame" in table.colnames]
+    for name in content.stimulus_template:
+        own = next((table for table in tables if name in table), None)
+        if own is not None and getattr(content.stimulus_template[name], "data", None) is not None:
+            return name, own
+    return None

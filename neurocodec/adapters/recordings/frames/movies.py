@@ -16,6 +16,17 @@ from neurocodec.labels import labelled, movie_of, require_finite
 COLOURS: Final = 4
 """Colours up to which an axis may be that of the colours."""
 RGB: Final = ("red", "green", "blue")
+OF_VIDEOS: Final = {
+    **dict.fromkeys((".tif", ".tiff"), "tifffile.imread(path)"),
+    **dict.fromkeys(
+        (".avi", ".mp4", ".mov", ".mkv", ".gif"),
+        "np.stack([frame.mean(-1) for frame in imageio.v3.imiter(path)])",
+    ),
+    ".mat": "scipy.io.loadmat(path)['stimulus'].transpose(2, 0, 1), frames (y, x, time) of MATLAB",
+    ".npz": "np.load(path)['stimulus']",
+    **dict.fromkeys((".h5", ".hdf5"), "h5py.File(path)['stimulus'][()]"),
+}
+"""What to type for files of frames, by the ends of their names."""
 EXPECTED: Final = "frames (time, y, x), frames in colour (time, color, y, x), or light (time,)"
 
 
@@ -72,7 +83,9 @@ def _stored(path: Path) -> Any:
         raise InputError(
             came=f"the stimulus {str(path)!r}",
             expected="an array, or a .npy file with one",
-            hint="nc.read_recording(path), where the file holds responses too",
+            hint=OF_VIDEOS.get(
+                path.suffix.lower(), "nc.read_recording(path), where the file holds responses too"
+            ),
         )
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -16,16 +17,32 @@ Missing = Literal["refuse", "skipped", "unseen"]
 OFF_STEP: Final = 0.25
 """Share of a step by which an interval may miss a whole number of steps."""
 
+LEVELS: Final = 4
+"""Different numbers up to which a long list is a digital trace, and no times."""
+
 Times = NDArray[np.float64]
 
 
 def unwrapped(values: Any) -> Any:
-    """Times of a pynapple object; the index of others, such as pandas', is none of times."""
+    """Times of a pynapple object, or of one with units; the index of others is none of times."""
     if type(values).__module__.startswith("pynapple."):
         return values.index.values
     if isinstance(values, xr.DataArray) and values.dtype.kind in "fiu":
         return clock.seconds(values.variable).values  # of other units, where it tells them
+    if callable(getattr(values, "rescale", None)):  # of quantities and neo
+        return _in_seconds(values.rescale)
+    if callable(getattr(values, "to_value", None)) and hasattr(values, "unit"):  # of astropy
+        return _in_seconds(values.to_value)
     return values
+
+
+def _in_seconds(change: Callable[[str], Any]) -> Any:
+    try:
+        return np.asarray(change("s"))
+    except ValueError as error:
+        raise InputError(
+            came=f"times in units that are none of time: {error}", expected="seconds, or ms"
+        ) from error
 
 
 def as_array(values: Any, what: str, expected: str) -> NDArray[Any]:
@@ -36,8 +53,9 @@ def as_array(values: Any, what: str, expected: str) -> NDArray[Any]:
             expected=expected,
             hint="intervals.start, where each began at one of the times",
         )
+    plain = unwrapped(values)
     try:
-        found = np.asanyarray(unwrapped(values))
+        found = np.asanyarray(plain)
     except ValueError as error:
         raise InputError(
             came=f"{what} of lists that have other lengths", expected=expected
@@ -61,6 +79,15 @@ def rising(values: Any, what: str) -> Times:
             hint=f"triggers=np.ravel(triggers), trials={len(found)}, where there is a row a trial"
             if what == "triggers"
             else "",
+        )
+    levels = np.unique(found[np.isfinite(found)])
+    if found.size > LEVELS**2 and levels.size <= LEVELS:
+        raise InputError(
+            came=f"{what} of {found.size} numbers of which only {levels.size} differ, as a digital"
+            " trace has",
+            expected="times in seconds",
+            hint=f"{what}=(1 + np.flatnonzero(np.diff(({what} > {float(levels.mean()):g})"
+            ".astype(int)) == 1)) / sample_rate",
         )
     return clock.rising(found, where=what)
 

@@ -48,7 +48,7 @@ def is_spikeinterface(folder: Path) -> bool:
 
 def read_phy(folder: Path, sample_rate: float | None) -> Cells:
     """Clusters with their labels as `quality`; names are "unit" and the number of the cluster."""
-    samples = _array(folder / SPIKES).ravel()
+    samples = read_array(folder / SPIKES).ravel()
     owners = next((folder / name for name in OWNERS if (folder / name).is_file()), None)
     if owners is None:
         raise InputError(
@@ -66,7 +66,7 @@ def read_phy(folder: Path, sample_rate: float | None) -> Cells:
             else "copy the folder of the sorter again",
         )
     rate = sample_rate or _sample_rate(folder)
-    found = _array(owners)
+    found = read_array(owners)
     if found.dtype.kind not in "iuf":
         raise InputError(
             came=f"{owners.name} of {found.dtype} in {str(folder)!r}",
@@ -95,7 +95,7 @@ def read_spikeinterface(folder: Path, sample_rate: float | None) -> Cells:
             expected="a sorting that spikeinterface saved",
             hint="sorting.save(folder=...)",
         )
-    spikes = _array(folder / "spikes.npy")
+    spikes = read_array(folder / "spikes.npy")
     fields = {"sample_index", "unit_index", "segment_index"}
     if not fields <= {*(spikes.dtype.names or ())}:
         raise InputError(
@@ -134,13 +134,14 @@ def _properties(folder: Path, size: int) -> dict[str, list[Any]]:
     for name in ("quality", "group", "KSLabel"):
         path = folder / "properties" / f"{name}.npy"
         if path.is_file() and "quality" not in found:
-            values = _array(path)
+            values = read_array(path)
             if values.shape == (size,):
                 found["quality"] = [*values.astype(str)]
     return found
 
 
-def _array(path: Path) -> NDArray[Any]:
+def read_array(path: Path) -> NDArray[Any]:
+    """Array of a `.npy`; nothing is unpickled."""
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (ValueError, OSError, EOFError) as error:
