@@ -103,7 +103,7 @@ def atlas(options: argparse.Namespace) -> Figure:
     """Attribution atlas of a unit."""
     net, shown = pairs(options.weights)["layer3.1"], photographs(options.photos, 400)
     unit = nc.targets.Feature("pre", [float(i == 5) for i in range(256)], "center")
-    call = {"grid": 6, "method": ACT_GRAD, "like": shown[:32], "steps": 32}
+    call = {"grid": 6, "method": ACT_GRAD, "like": shown[:32], "steps": 64}
     found = nc.attribution_atlas(net, shown, "early", target=unit, **call, **QUIET)
     return nc.plot.atlas(found, title="Attribution atlas of channel 5 of layer3.1, 400 photographs")
 
