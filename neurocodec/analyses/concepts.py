@@ -21,11 +21,16 @@ from neurocodec.adapters.images.pictures import pictures
 from neurocodec.analyses.stages import Stages
 from neurocodec.attribution.point_vectors import point_vectors
 from neurocodec.concept_graphs.contributions import concept_contributions
-from neurocodec.concept_graphs.examples import concept_examples, concept_maps
+from neurocodec.concept_graphs.examples import (
+    concept_examples,
+    concept_maps,
+    require_different,
+)
 from neurocodec.concept_graphs.graph import ANSWER_STEPS, STEPS, concept_graph, of_categories
 from neurocodec.concept_graphs.tables import CONCEPT, name_of
 from neurocodec.engine.estimate import Estimate, peak_memory
 from neurocodec.errors import InputError, collected, warn
+from neurocodec.fields.effective_fields import Way, way_of
 from neurocodec.modes.concept_vectors.stability import concept_stability
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
@@ -151,7 +156,12 @@ def analyse_concepts(
     cards = {
         name: stages.keep(
             f"cards-{name}.nc",
-            {"graph": labels.provenance(graph), "examples": examples, "shown": shown},
+            {
+                "graph": labels.provenance(graph),
+                "examples": examples,
+                "shown": shown,
+                "fields": study.fields,
+            },
             partial(study.card, name, own, rows[name].to_dataset()[v.ACTIVATION], graph, pictured),
         )
         for name, own in vectors.items()
@@ -257,6 +267,7 @@ class _Study:
     sizes: _Sizes
     chosen: Mapping[str, Any]
     settings: Mapping[str, Any]
+    fields: Way  # how the fields of the cards are found
 
     @classmethod
     def of(
@@ -276,7 +287,12 @@ class _Study:
         names, places, category = of_categories(net, stimulus, categories, own)
         some = np.concatenate([np.flatnonzero(category == c)[: sizes.per_category] for c in names])
         some.sort()
-        return cls(reading, stimulus, places[some], category[some], sizes, chosen, settings)
+        require_different(stimulus)
+        fields, unknown = way_of(reading, stimulus)
+        if unknown:
+            warn(f"fields on the cards are of input gradients, for {unknown}")
+        own = places[some], category[some]
+        return cls(reading, stimulus, *own, sizes, chosen, settings, fields)
 
     @property
     def images(self) -> xr.DataArray:
@@ -376,13 +392,14 @@ class _Study:
         nodes = graph["nodes"].to_dataset()
         own = (nodes[v.LAYER] == layer) & (nodes[v.KIND] == CONCEPT)
         modes = nodes[v.MODE].values[own.values].tolist()
-        some = {"progress": self.settings["progress"], "workers": self.settings["workers"]}
+        some: dict[str, Any] = {k: self.settings[k] for k in ("progress", "workers")}
         count = self.sizes.examples
-        found = concept_examples(self.net, self.stimulus, vectors, rows, modes, count=count, **some)
+        some = {**some, "count": count, "method": self.fields}
+        found = concept_examples(self.net, self.stimulus, vectors, rows, modes, **some)
         found = found.merge(self.scores(layer, vectors, rows, modes, nodes))
         known = graph["images"].to_dataset()[v.STIMULUS].values
         places = np.flatnonzero(np.isin(known, pictured[v.STIMULUS].values))
-        if len(places):
+        if len(places) and v.TOKEN not in rows.coords:  # tokens have no map
             shown = self.images.isel({v.STIMULUS: places})
             maps = concept_maps(self.net, shown, vectors, modes)
             maps = maps.assign_coords({v.STIMULUS: known[places]}).drop_vars(

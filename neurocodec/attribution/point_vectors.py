@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -67,9 +68,10 @@ def point_vectors(
     Returns
     -------
     xarray.DataArray
-        `activation` (vector, channel), with the labels of the image, the position (y, x) of each
-        vector and its `draw_probability`, which is that of the first position that is drawn. Of
-        several layers, or a list, an xarray.DataTree with a node for each.
+        `activation` (vector, channel), with the labels of the image (its place where it has none),
+        the position (y, x) of each vector and its `draw_probability`, which is that of the first
+        position that is drawn. Of several layers, or a list, an xarray.DataTree with a node for
+        each.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def point_vectors(
     placed = require_network(net).on(device)
     plan = PointPlan(
         net=placed,
-        samples=Samples.of(net, stimulus, stream=True),
+        samples=_numbered(Samples.of(net, stimulus, stream=True)),
         layers=placed.select_layers(names),
         draw=kind,
         target=TopK(1) if target is None else target,
@@ -138,6 +140,14 @@ def _tell_still(tree: xr.DataTree, layers: Iterable[str]) -> None:
                 f"{still} of {share.size} vectors of {alias!r} are of positions that contribute"
                 " nothing (draw_probability 0): images have fewer others than per_image"
             )
+
+
+def _numbered(samples: Samples) -> Samples:
+    """Samples with labels, their places where they had none: vectors say whose they are."""
+    if samples.dim in samples.coords:
+        return samples
+    place = xr.Variable(samples.dim, np.arange(len(samples)))
+    return replace(samples, coords={**samples.coords, samples.dim: place})
 
 
 def cluster_vectors(

@@ -19,7 +19,7 @@ from neurocodec.concept_graphs.checked import Vectors
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.fields.effective_fields import effective_fields
+from neurocodec.fields.effective_fields import Way, effective_fields
 from neurocodec.kernels.spherical import unit_rows
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
@@ -43,6 +43,7 @@ def concept_examples(
     *,
     count: int = 10,
     side: int = 64,
+    method: Way = "sharing",
     device: str | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -56,7 +57,7 @@ def concept_examples(
     stimulus
         The images that the rows are of.
     vectors
-        Concept vectors of a layer of maps.
+        Concept vectors of a layer of maps, or of tokens.
     rows
         (vector, channel), as `nc.point_vectors` returns them, with their images and positions.
     modes
@@ -65,6 +66,9 @@ def concept_examples(
         Examples of each: the nearest by cosine, at most one of each image.
     side
         Pixels along each side of a picture.
+    method
+        Of the effective fields: ``"sharing"``, or ``"input_gradient"`` for networks with operations
+        that have no sharing ratio (attention, a layer norm).
     device, workers, progress
         As for `nc.contributions`.
 
@@ -74,12 +78,14 @@ def concept_examples(
         `example_picture` (mode, rank, color, picture_y, picture_x): the part of the image around
         the effective field (`nc.effective_fields`), as bright as the field is strong; `cosine`
         (mode, rank) with the concept vector, from its offset. Each has the labels of its image and
-        its position (y, x).
+        its position (y, x), or its token.
 
     Raises
     ------
     InputError
         Where rows and images do not belong together, or rows do not say where they are.
+    CaptureError
+        Where an operation before the layer has no sharing ratio.
 
     Examples
     --------
@@ -110,7 +116,14 @@ def concept_examples(
     shown = images.isel({v.STIMULUS: used}).load().assign_coords(numbered)
     some = rows.isel({v.VECTOR: wanted}).assign_coords({v.STIMULUS: (v.VECTOR, which)})
     fields = effective_fields(
-        net, shown, known.layer, some, device=device, workers=workers, progress=progress
+        net,
+        shown,
+        known.layer,
+        some,
+        method=method,
+        device=device,
+        workers=workers,
+        progress=progress,
     )
     clear = pictures(shown, net.preprocessing).transpose(v.STIMULUS, v.COLOR, v.Y, v.X).values
     made = np.stack(
@@ -133,6 +146,7 @@ def concept_examples(
         {v.MODE: list(chosen), **_told(rows, images, near, places)},
     )
     facts = {"vectors": known.facts, "count": count, "side": side, "layer": known.layer}
+    facts["method"] = method
     return labels.stamp(found, "nc.concept_examples", **facts)
 
 
@@ -148,33 +162,48 @@ def _chosen(known: Vectors, modes: Iterable[int] | None) -> list[int]:
 
 def _placed(stimulus: Any, rows: Any, layer: str) -> tuple[xr.DataArray, NDArray[np.intp]]:
     """Images with labels, and the place of each row's image."""
+    hint = f"nc.point_vectors(net, images, {layer!r})"
     if not isinstance(rows, xr.DataArray) or {v.VECTOR, v.CHANNEL} != {*rows.dims}:
         raise InputError(
             came=f"rows with dims {getattr(rows, 'dims', type(rows).__name__)}",
             expected="(vector, channel), as nc.point_vectors returns them",
-            hint=f"nc.point_vectors(net, images, {layer!r})",
+            hint=hint,
         )
-    missing = [name for name in (v.Y, v.X) if name not in rows.coords]
+    wanted = [v.STIMULUS, *_axes(rows)]
+    missing = [name for name in wanted if name not in rows.coords]
     if missing:
         raise InputError(
-            came=f"rows of {layer!r} without their positions {', '.join(missing)}",
-            expected="rows of a layer of maps, with y and x",
-            hint=f"nc.point_vectors(net, images, {layer!r})",
+            came=f"rows of {layer!r} without {', '.join(missing)}",
+            expected="rows that say of which image and position they are",
+            hint=hint,
         )
-    known = stimulus.get_index(v.STIMULUS)
-    if v.STIMULUS in rows.coords:
-        places = known.get_indexer(rows[v.STIMULUS].values)
-    else:  # images without labels: the rows of each are side by side
-        count = len(known)
-        places = np.arange(rows.sizes[v.VECTOR]) // max(1, rows.sizes[v.VECTOR] // count)
-        places = np.where(places < count, places, -1)
+    known = require_different(stimulus)
+    places = known.get_indexer(rows[v.STIMULUS].values)
     if (places < 0).any():
         raise InputError(
-            came=f"rows of {int((places < 0).sum())} images that are not among those given",
+            came=f"{int((places < 0).sum())} rows of images that are not among those given",
             expected="the images that the rows were taken from",
-            hint="nc.concept_examples(net, images, vectors, nc.point_vectors(net, images, layer))",
+            hint=hint,
         )
     return stimulus, np.asarray(places, dtype=np.intp)
+
+
+def require_different(images: xr.DataArray | xr.Dataset) -> Any:
+    """Labels of images, or their places; refused where two are the same."""
+    known = images.get_index(v.STIMULUS)
+    if not known.is_unique:
+        again = known[known.duplicated()]
+        raise InputError(
+            came=f"{len(again)} images that are called as another one, such as {again[0]!r}",
+            expected="images, each with a label of its own",
+            hint="images.assign_coords(stimulus=range(images.sizes['stimulus']))",
+        )
+    return known
+
+
+def _axes(rows: xr.DataArray) -> tuple[str, ...]:
+    """Names of the numbers that say where in its layer each row is."""
+    return (v.TOKEN,) if v.TOKEN in rows.coords else (v.Y, v.X)
 
 
 def nearest(
@@ -215,7 +244,7 @@ def _told(
 ) -> dict[str, Any]:
     """Labels of the image of each example, and its position."""
     dims = (v.MODE, v.RANK)
-    told: dict[str, Any] = {n: (dims, rows[n].values[near]) for n in (v.Y, v.X)}
+    told: dict[str, Any] = {n: (dims, rows[n].values[near]) for n in _axes(rows)}
     for name in (v.SOURCE, v.LABEL):
         if name in images.coords and images[name].dims == (v.STIMULUS,):
             told[name] = (dims, images[name].values[places[near]].astype(str))
@@ -226,7 +255,7 @@ def _told(
 def concept_maps(
     net: Network, stimulus: xr.DataArray, vectors: ConceptVectors, modes: Iterable[int]
 ) -> xr.DataArray:
-    """`concept_map` (stimulus, mode, y, x): loadings, of images that can be read alone."""
+    """`concept_map` (stimulus, mode, y, x): loadings in maps, of images that can be read alone."""
     known = Vectors.of("vectors", vectors, require_network(net))
     chosen = np.array([known.modes.index(mode) for mode in _chosen(known, modes)])
     samples = Samples.of(net, stimulus, stream=True)

@@ -15,9 +15,11 @@ from neurocodec import arguments
 from neurocodec import vocabulary as v
 from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples
-from neurocodec.errors import InputError
+from neurocodec.engine.session import hooked
+from neurocodec.errors import CaptureError, InputError
 from neurocodec.fields.sharing import WAYS, SharingPlan, Way
 from neurocodec.network import Network, require_layer, require_network
+from neurocodec.nn.fields.sharing import Sharing
 
 Positions: TypeAlias = (
     Literal["center"] | int | Sequence[int] | NDArray[np.integer] | xr.DataArray | xr.Dataset
@@ -126,6 +128,18 @@ def effective_fields(
     )
     with Run.opened(plan, batch_size, workers, progress=progress, out=out) as run:
         return run.result(out).to_dataset()
+
+
+def way_of(net: Network, images: xr.DataArray) -> tuple[Way, str]:
+    """How fields of all of a network's layers can be had, and what has no sharing ratio."""
+    samples = _samples(net, images, colors=False)
+    with hooked(net, net.layers, samples.few(net.device)) as session:
+        try:
+            for alias in net.layers:
+                Sharing.of(session.capture, session.traced.flow, alias, session.few[:2])
+        except CaptureError as error:
+            return "input_gradient", error.came
+    return "sharing", ""
 
 
 class _Chosen(NamedTuple):

@@ -19,6 +19,7 @@ from PIL import Image
 from neurocodec import labels
 from neurocodec import vocabulary as v
 from neurocodec.analyses.concepts import ConceptAnalysis
+from neurocodec.concept_graphs.examples import require_different
 from neurocodec.concept_graphs.exports import export_graph
 from neurocodec.concept_graphs.tables import ALL, CONCEPT, FROM, TO, require_graph
 from neurocodec.errors import InputError, warn
@@ -261,7 +262,7 @@ def _images(tree: xr.DataTree, images: xr.DataArray, quality: int) -> list[Data]
     if "images" not in tree.children:
         raise InputError(came="a graph without its images", expected="nc.concept_graph's result")
     table = tree["images"].to_dataset()
-    where = table.get_index(v.STIMULUS).get_indexer(images.get_index(v.STIMULUS))
+    where = require_different(table).get_indexer(require_different(images))
     if (where < 0).any():
         return []  # of another data set
     rows = images.transpose(v.STIMULUS, v.Y, v.X, ...)

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from networks import Patches, seeded
+from networks import images as pictures
 from torch import nn
 
 import neurocodec as nc
 from neurocodec.concept_graphs.examples import concept_maps, in_context
-from neurocodec.errors import InputError, UnknownNameError
+from neurocodec.errors import CaptureError, InputError, NeurocodecWarning, UnknownNameError
 from neurocodec.labels import stamp
+from neurocodec.reports.concepts import write_concept_report
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +95,45 @@ def test_an_image_that_cannot_be_read_has_no_map(world):
     xr.testing.assert_allclose(found, whole.isel(stimulus=read.values))
 
 
-def test_images_without_labels_are_found_by_their_order(world):
-    net, images, _, _ = world
-    plain = images.drop_vars("stimulus")
-    rows = nc.point_vectors(net, plain, "maps", per_image=5, progress=False)
-    vectors = nc.ConceptVectors(per_channel=1, active=2).fit(rows)
-    found = nc.concept_examples(net, plain, vectors, rows, [0], count=2, progress=False)
-    assert {*found.source.values.ravel().tolist()} <= {*map(str, range(6))}
+def test_images_without_labels_are_found_by_their_places(world):
+    net, images, _, vectors = world
+    whole = xr.concat([images, images[::-1], images[3:]], "stimulus").drop_vars("stimulus")
+    # so many rows of each that those of one image less could be shared out among all
+    options = {"per_image": 14, "progress": False}
+    read = xr.DataArray(np.arange(15) != 1, dims="stimulus")
+    skipping = stamp(whole.where(read), "nc.images", broken="skip")
+    rows = nc.point_vectors(net, skipping, "maps", **options)
+    assert rows.sizes["vector"] == 14 * 14
+    assert sorted({*rows.stimulus.values.tolist()}) == [0, *range(2, 15)]
+    labelled = whole.assign_coords(stimulus=list("abcdefghijklmno"))[read.values]
+    other = nc.point_vectors(net, labelled, "maps", **options)
+    for shown in (whole, skipping):
+        made = nc.concept_examples(net, shown, vectors, rows, [0, 5], count=3, progress=False)
+        expected = nc.concept_examples(
+            net, labelled, vectors, other, [0, 5], count=3, progress=False
+        )
+        np.testing.assert_array_equal(made.example_picture, expected.example_picture)
+        letters = np.array(list("abcdefghijklmno"))[made.source.values.astype(int)]
+        np.testing.assert_array_equal(letters, expected.source)
+
+
+def test_tokens_have_examples_by_input_gradients():
+    module = seeded(Patches).eval()
+    net = nc.Network(module, layers={"tokens": nc.Layer("block", layout="tokens")})
+    shown = pictures(6)
+    rows = nc.point_vectors(net, shown, "tokens", per_image=3, progress=False)
+    vectors = nc.ConceptVectors(vectors=4, active=2).fit(rows)
+    with pytest.raises(CaptureError, match="no sharing ratio"):
+        nc.concept_examples(net, shown, vectors, rows, progress=False)
+    found = nc.concept_examples(
+        net, shown, vectors, rows, count=2, method="input_gradient", progress=False
+    )
+    assert found.example_picture.sizes["rank"] == 2
+    left = rows.values - vectors.offset.values
+    cosine = left @ vectors.dictionary.values.T / np.linalg.norm(left, axis=1)[:, None]
+    best = cosine.argmax(0)
+    np.testing.assert_array_equal(found.token[:, 0], rows.token.values[best])
+    np.testing.assert_allclose(found.cosine[:, 0], cosine.max(0), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +141,13 @@ def test_images_without_labels_are_found_by_their_order(world):
     [
         (lambda x, r: (x, r, [99]), UnknownNameError, "no concept vector '99'"),
         (lambda x, r: (x, r, []), InputError, "at least one mode"),
-        (lambda x, r: (x, r.drop_vars("y"), [0]), InputError, "without their positions y"),
+        (lambda x, r: (x, r.drop_vars("y"), [0]), InputError, "without y"),
+        (lambda x, r: (x, r.drop_vars("stimulus"), [0]), InputError, "without stimulus"),
+        (
+            lambda x, r: (x.assign_coords(stimulus=list("aacdef")), r, [0]),
+            InputError,
+            "1 images that are called as another one, such as 'a'",
+        ),
         (lambda x, r: (x[:3], r, [0]), InputError, "not among those given"),
         (lambda x, r: (x, r.values, [0]), InputError, "as nc.point_vectors returns them"),
     ],
@@ -116,3 +157,23 @@ def test_what_does_not_fit_is_refused(world, change, kind, message):
     given, own, modes = change(images, rows)
     with pytest.raises(kind, match=message):
         nc.concept_examples(net, given, vectors, own, modes, progress=False)
+
+
+def test_an_analysis_of_a_transformer_shows_its_tokens_by_input_gradients(tmp_path):
+    layers = {
+        "block": nc.Layer("block", layout="tokens"),
+        "last": nc.Layer("last", layout="tokens"),
+    }
+    net = nc.Network(seeded(Patches).eval(), layers=layers, outputs=["cat", "dog"])
+    shown = pictures(12).assign_coords(label=("stimulus", ["cat", "dog"] * 6))
+    options = {"per_channel": 1, "per_image": 3, "active": 2, "examples": 2, "progress": False}
+    with pytest.warns(NeurocodecWarning, match="of input gradients, for operation"):
+        found = nc.analyse_concepts(
+            net, shown, layers=["block", "last"], out=tmp_path, per_category=3, top=2, **options
+        )
+    cards = found.cards["last"].to_dataset()
+    assert {"example_picture", "stability", "control_rank"} <= {*cards.data_vars}
+    assert "concept_map" not in cards  # tokens have none
+    assert "y" not in cards.coords
+    page = write_concept_report(found, tmp_path)
+    assert "last:" in page.read_text("utf-8")
