@@ -129,7 +129,7 @@ def keep(options: argparse.Namespace, found: xr.Dataset, out: Path, **facts: obj
     nc.save(found, out.with_suffix(".found.nc"))
     row = {"task": options.task, "network": options.network, "images": options.images}
     active = active_of(options, options.source)
-    row |= {"active": active, "points": options.points, **facts}
+    row |= {"active": active, "points": options.points, "steps": options.steps, **facts}
     row["mean active"] = float(found.active_count.mean())
     for outcome in found.outcome.values:
         for kind in found.kind.values:
@@ -195,12 +195,12 @@ def of_class(options: argparse.Namespace) -> None:
     start = time.process_time()
     vectors = vectors_of(options, options.source, options.vectors)
     target = nc.targets.TopK(1, of=options.scale)
-    size = (active_of(options, options.source), options.points, options.scale)
-    names = (options.source, options.vectors, options.images, *map(str, size))
+    names = (options.source, options.vectors, options.images, options.points, options.scale)
+    names += (active_of(options, options.source), options.steps)
     out = options.cache / f"{options.network}-class-{'-'.join(map(str, names))}.nc"
     size = options.batch_size or (5 if options.network == "resnet50" else 25)
     call = {"source": vectors, "target": target, "batch_size": size, "out": out}
-    call["points"] = options.points
+    call |= {"points": options.points, "steps": options.steps}
     found = nc.concept_curve(net, images, progress=False, **call)
     ends = found.concept_curve.sel(ranking="gig", kind="insert", outcome="accuracy")
     kept, none = float(ends.isel(fraction=-1).mean()), float(ends.isel(fraction=0).mean())
@@ -220,9 +220,11 @@ def between(options: argparse.Namespace) -> None:
     target = vectors_of(options, options.target, options.vectors)
     rankings = options.rankings.split(",") if options.rankings else None
     names = (options.source, options.target, options.vectors, options.images, options.points)
-    names += (active_of(options, options.source), *(rankings or ()))
+    names += (active_of(options, options.source), options.targets, options.steps)
+    names += (*(rankings or ()),)
     out = options.cache / f"{options.network}-layers-{'-'.join(map(str, names))}.nc"
     call = {"source": source, "target": target, "rankings": rankings, "out": out}
+    call |= {"steps": options.steps, "targets": options.targets}
     size = options.batch_size or (5 if options.network == "resnet50" else 10)
     call |= {"batch_size": size, "points": options.points}
     found = nc.concept_curve(net, images, progress=False, **call)
@@ -269,6 +271,11 @@ def shares(options: argparse.Namespace) -> None:
     )
 
 
+def steps_of(word: str) -> int | str:
+    """Number of steps, or auto."""
+    return word if word == "auto" else int(word)
+
+
 TASKS = {"draw": draw, "class": of_class, "layers": between, "shares": shares, "figure": figure}
 
 
@@ -288,6 +295,8 @@ def main() -> None:
     parser.add_argument("--scale", default="logits", help="or probability, of the contributions")
     parser.add_argument("--network", default="", help="cifar56 or resnet50; shares: resnet18")
     parser.add_argument("--points", type=int, default=20, help="steps of a curve")
+    parser.add_argument("--steps", type=steps_of, default="auto", help="of a line, or auto")
+    parser.add_argument("--targets", type=int, default=5, help="of an image, between layers")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--layer", default="layer3.1")
     parser.add_argument("--cache", type=Path, default=Path())

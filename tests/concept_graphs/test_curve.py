@@ -302,3 +302,30 @@ def test_the_figure_shows_what_was_found(of_class, of_layer):
     assert len(nc.plot.concept_curve(of_class).axes) == 6
     with pytest.raises(InputError, match=r"nc\.concept_curve"):
         nc.plot.concept_curve(of_layer.concept_curve)
+
+
+def test_several_results_are_rows_of_one_figure_in_the_same_colors(of_class, of_layer):
+    one = of_layer.sel(ranking=["gig", "random"])
+    figure = nc.plot.concept_curve({"early": one, "late": of_layer})
+    first, *_, second = (figure.axes[i].get_lines() for i in (0, 3))
+    assert [line.get_label() for line in first] == ["gig", "random"]
+    colors = {line.get_label(): line.get_color() for line in second}
+    assert len({*colors.values()}) == of_layer.sizes["ranking"]
+    assert all(colors[line.get_label()] == line.get_color() for line in first)
+    assert [figure.axes[i].get_ylabel() for i in (0, 3)] == [
+        "early\nprojection",
+        "late\nprojection",
+    ]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*colors]
+    # both outcomes of a class have a row
+    assert len(nc.plot.concept_curve({"early": of_class, "late": of_layer}).axes) == 9
+
+
+def test_results_that_do_not_go_together_are_named(of_layer):
+    fewer = of_layer.sel(kind=["insert"])
+    with pytest.raises(InputError, match=r"found\['late'\] with the kinds"):
+        nc.plot.concept_curve({"early": of_layer, "late": fewer})
+    with pytest.raises(InputError, match=r"found\['late'\] of type int"):
+        nc.plot.concept_curve({"early": of_layer, "late": 3})
+    with pytest.raises(InputError, match="no result"):
+        nc.plot.concept_curve({})
