@@ -8,7 +8,9 @@ from networks import two_layers
 from residual import residual
 
 import neurocodec as nc
+from neurocodec.concept_graphs import curve_plan
 from neurocodec.errors import InputError, NeurocodecError, UnknownNameError
+from neurocodec.nn.attribution.concepts import contributions
 
 QUIET = {"progress": False}
 TOP = nc.targets.TopK(1)
@@ -215,6 +217,31 @@ def test_seeds_change_random_orders_alone(net, images, fitted):
     one, other = (nc.concept_curve(net, images, seed=s, **call, **QUIET) for s in (0, 1))
     different = (one.concept_curve != other.concept_curve).any(("stimulus", "kind", "fraction"))
     assert different.sel(outcome="probability").values.tolist() == [False, True]
+
+
+def test_an_unrelated_target_takes_few_steps_where_sums_never_meet_its_change(images, monkeypatch):
+    class Wave(torch.nn.Module):
+        def forward(self, x):
+            return torch.sin(300 * x)
+
+    torch.manual_seed(0)
+    layers = torch.nn.Conv2d(3, 5, 3), Wave(), torch.nn.Conv2d(5, 8, 3), torch.nn.Flatten()
+    net = nc.Network(torch.nn.Sequential(*layers), {"one": "0", "two": "2"})
+    rows = nc.point_vectors(net, images, ["one", "two"], draw="uniform", per_image=4, **QUIET)
+    source, target = (
+        nc.ConceptVectors(vectors=6, active=2).fit(rows, layer=n) for n in ("one", "two")
+    )
+    steps = []
+
+    def counted(*args, **options):
+        found = contributions(*args, **options)
+        steps.append(int(found.steps.max()))
+        return found
+
+    monkeypatch.setattr(curve_plan, "contributions", counted)
+    call = {"source": source, "target": target, "targets": 1, "points": 2, "batch_size": 6}
+    nc.concept_curve(net, images, rankings=["gig", "unrelated"], **call, **QUIET)
+    assert steps == [128, 16]
 
 
 @pytest.mark.parametrize(
