@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -51,13 +52,14 @@ def plot_concept_curve(found: xr.Dataset | Mapping[str, xr.Dataset], *, title: s
     >>> len(plot_concept_curve({"early": found, "late": found}).axes)
     2
     """
-    several = isinstance(found, Mapping) and not isinstance(found, xr.Dataset)
-    results: dict[str, xr.Dataset] = {**found} if several else {"": found}
+    results: Mapping[str, Any] = {"": found}
+    if isinstance(found, Mapping) and not isinstance(found, xr.Dataset):  # which is one too
+        results = found
     kinds = _kinds(results)
     rows = [
-        (f"{name}\n{outcome}" if name else str(outcome), one.sel({v.OUTCOME: outcome}))
-        for name, one in results.items()
-        for outcome in one[v.OUTCOME].values
+        (f"{name}\n{outcome}" if name else str(outcome), result.sel({v.OUTCOME: outcome}))
+        for name, result in results.items()
+        for outcome in result[v.OUTCOME].values
     ]
     both = all(v.ADVANTAGE in own for _, own in rows)
     figure = style.new_figure(0.3 + 2.4 * len(rows))
@@ -77,7 +79,7 @@ def plot_concept_curve(found: xr.Dataset | Mapping[str, xr.Dataset], *, title: s
     return figure
 
 
-def _kinds(results: Mapping[str, xr.Dataset]) -> list[str]:
+def _kinds(results: Mapping[str, Any]) -> list[str]:
     """Kinds of curves that all results have."""
     first: list[str] = []
     for name, one in results.items():
