@@ -159,9 +159,8 @@ def figure(options: argparse.Namespace) -> None:
         outcome = options.outcome or str(found.outcome.values[0])
         name = path.name.removesuffix(".found.nc").split("-", 2)[2]
         shown[options.labels.pop(0) if options.labels else name] = found.sel(outcome=[outcome])
-        print(
-            f"\n{name}, {found.sizes['stimulus']} images, {outcome}\n\n| | {' | '.join(columns)} |"
-        )
+        print(f"\n{name}, {found.sizes['stimulus']} images, {outcome}\n")
+        print(f"| | {' | '.join(columns)} |\n{'|---' * (1 + len(columns))}|")
         for ranking in found.ranking.values:
             where = {"ranking": ranking, "outcome": outcome}
             cells = [
