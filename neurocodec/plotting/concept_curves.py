@@ -52,9 +52,7 @@ def plot_concept_curve(found: xr.Dataset | Mapping[str, xr.Dataset], *, title: s
     >>> len(plot_concept_curve({"early": found, "late": found}).axes)
     2
     """
-    results: Mapping[str, Any] = {"": found}
-    if isinstance(found, Mapping) and not isinstance(found, xr.Dataset):  # which is one too
-        results = found
+    results = _by_name(found)
     kinds = _kinds(results)
     rows = [
         (f"{name}\n{outcome}" if name else str(outcome), result.sel({v.OUTCOME: outcome}))
@@ -77,6 +75,13 @@ def plot_concept_curve(found: xr.Dataset | Mapping[str, xr.Dataset], *, title: s
     if title:
         figure.suptitle(style.plain(title), fontsize=style.TEXT + 1)
     return figure
+
+
+def _by_name(found: xr.Dataset | Mapping[str, xr.Dataset]) -> Mapping[str, Any]:
+    """Results by their names; of a single one it is empty."""
+    if isinstance(found, Mapping) and not isinstance(found, xr.Dataset):  # which is one too
+        return found
+    return {"": found}
 
 
 def _kinds(results: Mapping[str, Any]) -> list[str]:
