@@ -170,7 +170,7 @@ class _Problem:
         if self.gram is None:
             found = self.atoms.new_empty(*index.shape, index.shape[1])
             some = _GATHERED if index.device.type == "cpu" else len(index)
-            for part, made in zip(index.split(some), found.split(some), strict=True):
+            for part, made in zip(torch.split(index, some), torch.split(found, some), strict=True):
                 chosen = self.atoms[part]
                 torch.bmm(chosen, chosen.transpose(1, 2), out=made)
             return found
