@@ -4,12 +4,14 @@
     python benchmarks/concept_curves.py class --images 200 [--vectors exemplars] [--active 12]
     python benchmarks/concept_curves.py layers --source layer3.1 --target layer3.5 --images 20
     python benchmarks/concept_curves.py draw --network resnet50
-    python benchmarks/concept_curves.py class --network resnet50 --source layer4.0 --images 60
+    python benchmarks/concept_curves.py class --network resnet50 --source layer3.5 --images 40
+    python benchmarks/concept_curves.py layers --network resnet50 --source layer3.2 --images 20
+    python benchmarks/concept_curves.py figure CACHE/*-class-*.found.nc --figure classes.png
     python benchmarks/concept_curves.py shares --network resnet18 --layer layer3.1 --images 8
 
 Needs the weights, CIFAR-10 and the photographs of `shared/weights-and-images.md`, as
 `benchmarks/tension.py` does. `--network cifar56`: concept vectors are of 1,000 training images, 8
-positions of each, curves of test images. `--network resnet50`, ResNet-50 v1: of 160 photographs, 40
+positions of each, curves of test images. `--network resnet50`, ResNet-50 v1: of 600 photographs, 20
 positions of each drawn uniformly, curves of others.
 
 draw: vectors of training images, of all layers, drawn by their contribution.
@@ -21,6 +23,8 @@ layers: the five strongest vectors of `--target` in each image, projection of th
 relative to that with all vectors.
 
 `draw`, `class` and `layers` write into `--cache` as they go; one that was stopped goes on there.
+
+figure: the curves of several such runs, a row each, and their areas as lines of a table.
 
 shares: cost of effective fields in forward passes up to the layer, as far as shares of a vector
 miss 1, and how far the shares of its positions in the largest logit do. CPU seconds, one thread.
@@ -49,9 +53,18 @@ FITTED, EACH = 1000, 8
 """Training images that vectors are of, and how many of each."""
 LAYERS = {
     "cifar56": ("layer2.4", "layer3.1", "layer3.4", "layer3.5"),
-    "resnet50": ("layer3.2", "layer3.4", "layer3.5", "layer4.0", "layer4.2"),
+    "resnet50": ("layer2.3", "layer3.0", "layer3.2", "layer3.5", "layer4.0", "layer4.2"),
 }
-PHOTOGRAPHS, OF_EACH, MOST = 160, 40, 4096
+ACTIVE = {
+    "layer2.3": 15,
+    "layer3.0": 23,
+    "layer3.2": 27,
+    "layer3.5": 31,
+    "layer4.0": 52,
+    "layer4.2": 104,
+}
+"""Vectors of a position of ResNet-50: those of the paper's table 1, or of the block before."""
+PHOTOGRAPHS, OF_EACH, MOST = 600, 20, 4096
 """Photographs that vectors of ResNet-50 are of, positions of each, concept vectors at most."""
 
 
@@ -83,6 +96,11 @@ def setting(options: argparse.Namespace, *names: str) -> tuple[nc.Network, xr.Da
     return nc.Network(module, {name: blocks.pre_activation(name) for name in names}), images
 
 
+def active_of(options: argparse.Namespace, layer: str) -> int:
+    """Vectors of a position."""
+    return options.active or (ACTIVE[layer] if options.network == "resnet50" else 12)
+
+
 def vectors_of(
     options: argparse.Namespace, layer: str, method: str = "bisecting"
 ) -> nc.ConceptVectors:
@@ -92,7 +110,7 @@ def vectors_of(
         with nc.open(path, lazy=True) as tree:
             channels = tree[layer]["activation"].sizes["channel"]
         known = {"vectors": min(8 * channels, MOST)}
-    vectors = nc.ConceptVectors(method, active=options.active, **known)
+    vectors = nc.ConceptVectors(method, active=active_of(options, layer), **known)
     return vectors.fit(path, layer=layer)
 
 
@@ -106,10 +124,12 @@ def said(found: xr.Dataset, name: str, **where: str) -> str:
     return "; ".join(parts)
 
 
-def keep(options: argparse.Namespace, found: xr.Dataset, **facts: object) -> None:
+def keep(options: argparse.Namespace, found: xr.Dataset, out: Path, **facts: object) -> None:
     """Write down one run, and say it."""
+    nc.save(found, out.with_suffix(".found.nc"))
     row = {"task": options.task, "network": options.network, "images": options.images}
-    row |= {"active": options.active, "points": options.points, **facts}
+    active = active_of(options, options.source)
+    row |= {"active": active, "points": options.points, "steps": options.steps, **facts}
     row["mean active"] = float(found.active_count.mean())
     for outcome in found.outcome.values:
         for kind in found.kind.values:
@@ -131,6 +151,32 @@ def keep(options: argparse.Namespace, found: xr.Dataset, **facts: object) -> Non
         file.write(json.dumps(row) + "\n")
 
 
+def figure(options: argparse.Namespace) -> None:
+    """Curves of several runs, one below the other, and their areas as lines of a table."""
+    shown, columns = {}, ("insert", "delete", "advantage", "lead")
+    for path in options.found:
+        found = nc.open(path)
+        outcome = options.outcome or str(found.outcome.values[0])
+        name = path.name.removesuffix(".found.nc").split("-", 2)[2]
+        shown[options.labels.pop(0) if options.labels else name] = found.sel(outcome=[outcome])
+        print(f"\n{name}, {found.sizes['stimulus']} images, {outcome}\n")
+        print(f"| | {' | '.join(columns)} |\n{'|---' * (1 + len(columns))}|")
+        for ranking in found.ranking.values:
+            where = {"ranking": ranking, "outcome": outcome}
+            cells = [
+                cell(found, "concept_curve_area", kind=kind, **where) for kind in columns[:2]
+            ] + [cell(found, column, **where) for column in columns[2:]]
+            print(f"| {ranking} | {' | '.join(cells)} |")
+    if options.figure:
+        nc.plot.concept_curve(shown).savefig(options.figure, dpi=options.dpi)
+
+
+def cell(found: xr.Dataset, name: str, **where: str) -> str:
+    """A mean with its interval."""
+    low, high = found[f"{name}_interval"].sel(where).values.ravel()
+    return f"{float(found[name].sel(where)):.3f} [{low:.3f}, {high:.3f}]"
+
+
 def draw(options: argparse.Namespace) -> None:
     """Vectors of training images, into a file; a run that was stopped goes on."""
     layers = LAYERS[options.network]
@@ -148,17 +194,19 @@ def of_class(options: argparse.Namespace) -> None:
     start = time.process_time()
     vectors = vectors_of(options, options.source, options.vectors)
     target = nc.targets.TopK(1, of=options.scale)
-    name = f"{options.network}-class-{options.source}-{options.vectors}-{options.images}.nc"
-    out, size = options.cache / name, options.batch_size or 25
+    names = (options.source, options.vectors, options.images, options.points, options.scale)
+    names += (active_of(options, options.source), options.steps)
+    out = options.cache / f"{options.network}-class-{'-'.join(map(str, names))}.nc"
+    size = options.batch_size or (5 if options.network == "resnet50" else 25)
     call = {"source": vectors, "target": target, "batch_size": size, "out": out}
-    call["points"] = options.points
+    call |= {"points": options.points, "steps": options.steps}
     found = nc.concept_curve(net, images, progress=False, **call)
     ends = found.concept_curve.sel(ranking="gig", kind="insert", outcome="accuracy")
     kept, none = float(ends.isel(fraction=-1).mean()), float(ends.isel(fraction=0).mean())
     print(f"all vectors keep the class of {kept:.3f}, none that of {none:.3f}")
     spent = time.process_time() - start
     facts = {"source": options.source, "vectors": options.vectors, "scale": options.scale}
-    keep(options, found, **facts, kept=kept, cpu_seconds=spent)
+    keep(options, found, out, **facts, kept=kept, cpu_seconds=spent)
     if options.figure:
         nc.plot.concept_curve(found.sel(outcome=["accuracy"])).savefig(options.figure)
 
@@ -170,14 +218,18 @@ def between(options: argparse.Namespace) -> None:
     source = vectors_of(options, options.source, options.vectors)
     target = vectors_of(options, options.target, options.vectors)
     rankings = options.rankings.split(",") if options.rankings else None
-    names = (options.source, options.target, options.vectors, options.images, *(rankings or ()))
+    names = (options.source, options.target, options.vectors, options.images, options.points)
+    names += (active_of(options, options.source), options.targets, options.steps)
+    names += (*(rankings or ()),)
     out = options.cache / f"{options.network}-layers-{'-'.join(map(str, names))}.nc"
     call = {"source": source, "target": target, "rankings": rankings, "out": out}
-    call |= {"batch_size": options.batch_size or 10, "points": options.points}
+    call |= {"steps": options.steps, "targets": options.targets}
+    size = options.batch_size or (5 if options.network == "resnet50" else 10)
+    call |= {"batch_size": size, "points": options.points}
     found = nc.concept_curve(net, images, progress=False, **call)
     spent = time.process_time() - start
     facts = {"source": options.source, "target": options.target, "vectors": options.vectors}
-    keep(options, found, **facts, cpu_seconds=spent)
+    keep(options, found, out, **facts, cpu_seconds=spent)
     if options.figure:
         nc.plot.concept_curve(found).savefig(options.figure)
 
@@ -218,7 +270,12 @@ def shares(options: argparse.Namespace) -> None:
     )
 
 
-TASKS = {"draw": draw, "class": of_class, "layers": between, "shares": shares}
+def steps_of(word: str) -> int | str:
+    """Number of steps, or auto."""
+    return word if word == "auto" else int(word)
+
+
+TASKS = {"draw": draw, "class": of_class, "layers": between, "shares": shares, "figure": figure}
 
 
 def main() -> None:
@@ -227,19 +284,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("task", choices=TASKS)
+    parser.add_argument("found", nargs="*", type=Path, help="of figure: what runs left in --cache")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--source", default="layer3.1")
     parser.add_argument("--target", default="layer3.5")
     parser.add_argument("--vectors", default="bisecting", help="or kmeans, exemplars, random")
     parser.add_argument("--rankings", default="", help="of layers, by commas; all where empty")
-    parser.add_argument("--active", type=int, default=12, help="vectors of a position")
+    parser.add_argument("--active", type=int, help="vectors of a position")
     parser.add_argument("--scale", default="logits", help="or probability, of the contributions")
     parser.add_argument("--network", default="", help="cifar56 or resnet50; shares: resnet18")
     parser.add_argument("--points", type=int, default=20, help="steps of a curve")
+    parser.add_argument("--steps", type=steps_of, default="auto", help="of a line, or auto")
+    parser.add_argument("--targets", type=int, default=5, help="of an image, between layers")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--layer", default="layer3.1")
     parser.add_argument("--cache", type=Path, default=Path())
-    parser.add_argument("--figure", default="")
+    parser.add_argument("--figure", default="", help="where to draw it")
+    parser.add_argument("--labels", nargs="*", default=[], help="of figure, of its rows")
+    parser.add_argument("--outcome", default="", help="of figure; the first where empty")
+    parser.add_argument("--dpi", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("curves.jsonl"))
     shared = Path("../shared/data")
     parser.add_argument("--weights", type=Path, default=Path("../networks"))

@@ -45,6 +45,9 @@ OUTCOMES: Final = ("accuracy", "probability")
 PROJECTION: Final = "projection"
 UNRELATED: Final = 0.1
 """Size of the cosine with a target that an unrelated one has at most, where there is one."""
+UNRELATED_STEPS: Final = 16
+"""Nodes at most for an unrelated target: it hardly changes along the line, so that a part of its
+change is met late or never, and its order is a control."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,8 @@ class Curves(Concepts):
             reading = self._unrelated(reading, aim.read)
         own = self.plan.settings
         nodes = END if ranking == "actgrad" else own.steps
-        found = contributions(line, reading, steps=nodes, tolerance=own.tolerance, most=own.most)
+        most = min(own.most, UNRELATED_STEPS) if ranking == "unrelated" else own.most
+        found = contributions(line, reading, steps=nodes, tolerance=own.tolerance, most=most)
         return found.values[:, 0, :-1]
 
     def _drawn(self, line: Line, aim: _Aim, first: int) -> Tensor:

@@ -8,7 +8,9 @@ from networks import two_layers
 from residual import residual
 
 import neurocodec as nc
+from neurocodec.concept_graphs import curve_plan
 from neurocodec.errors import InputError, NeurocodecError, UnknownNameError
+from neurocodec.nn.attribution.concepts import contributions
 
 QUIET = {"progress": False}
 TOP = nc.targets.TopK(1)
@@ -217,6 +219,31 @@ def test_seeds_change_random_orders_alone(net, images, fitted):
     assert different.sel(outcome="probability").values.tolist() == [False, True]
 
 
+def test_an_unrelated_target_takes_few_steps_where_sums_never_meet_its_change(images, monkeypatch):
+    class Wave(torch.nn.Module):
+        def forward(self, x):
+            return torch.sin(300 * x)
+
+    torch.manual_seed(0)
+    layers = torch.nn.Conv2d(3, 5, 3), Wave(), torch.nn.Conv2d(5, 8, 3), torch.nn.Flatten()
+    net = nc.Network(torch.nn.Sequential(*layers), {"one": "0", "two": "2"})
+    rows = nc.point_vectors(net, images, ["one", "two"], draw="uniform", per_image=4, **QUIET)
+    source, target = (
+        nc.ConceptVectors(vectors=6, active=2).fit(rows, layer=n) for n in ("one", "two")
+    )
+    steps = []
+
+    def counted(*args, **options):
+        found = contributions(*args, **options)
+        steps.append(int(found.steps.max()))
+        return found
+
+    monkeypatch.setattr(curve_plan, "contributions", counted)
+    call = {"source": source, "target": target, "targets": 1, "points": 2, "batch_size": 6}
+    nc.concept_curve(net, images, rankings=["gig", "unrelated"], **call, **QUIET)
+    assert steps == [128, 16]
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -302,3 +329,30 @@ def test_the_figure_shows_what_was_found(of_class, of_layer):
     assert len(nc.plot.concept_curve(of_class).axes) == 6
     with pytest.raises(InputError, match=r"nc\.concept_curve"):
         nc.plot.concept_curve(of_layer.concept_curve)
+
+
+def test_several_results_are_rows_of_one_figure_in_the_same_colors(of_class, of_layer):
+    one = of_layer.sel(ranking=["gig", "random"])
+    figure = nc.plot.concept_curve({"early": one, "late": of_layer})
+    first, *_, second = (figure.axes[i].get_lines() for i in (0, 3))
+    assert [line.get_label() for line in first] == ["gig", "random"]
+    colors = {line.get_label(): line.get_color() for line in second}
+    assert len({*colors.values()}) == of_layer.sizes["ranking"]
+    assert all(colors[line.get_label()] == line.get_color() for line in first)
+    assert [figure.axes[i].get_ylabel() for i in (0, 3)] == [
+        "early\nprojection",
+        "late\nprojection",
+    ]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*colors]
+    # both outcomes of a class have a row
+    assert len(nc.plot.concept_curve({"early": of_class, "late": of_layer}).axes) == 9
+
+
+def test_results_that_do_not_go_together_are_named(of_layer):
+    fewer = of_layer.sel(kind=["insert"])
+    with pytest.raises(InputError, match=r"found\['late'\] with the kinds"):
+        nc.plot.concept_curve({"early": of_layer, "late": fewer})
+    with pytest.raises(InputError, match=r"found\['late'\] of type int"):
+        nc.plot.concept_curve({"early": of_layer, "late": 3})
+    with pytest.raises(InputError, match="no result"):
+        nc.plot.concept_curve({})
