@@ -195,13 +195,14 @@ def of_class(options: argparse.Namespace) -> None:
     vectors = vectors_of(options, options.source, options.vectors)
     target = nc.targets.TopK(1, of=options.scale)
     names = (options.source, options.vectors, options.images, options.points, options.scale)
-    names += (active_of(options, options.source), options.steps)
+    rankings = options.rankings.split(",") if options.rankings else None
+    names += (active_of(options, options.source), options.steps, *(rankings or ()))
     out = options.cache / f"{options.network}-class-{'-'.join(map(str, names))}.nc"
     size = options.batch_size or (5 if options.network == "resnet50" else 25)
     call = {"source": vectors, "target": target, "batch_size": size, "out": out}
-    call |= {"points": options.points, "steps": options.steps}
+    call |= {"points": options.points, "steps": options.steps, "rankings": rankings}
     found = nc.concept_curve(net, images, progress=False, **call)
-    ends = found.concept_curve.sel(ranking="gig", kind="insert", outcome="accuracy")
+    ends = found.concept_curve.sel(kind="insert", outcome="accuracy").isel(ranking=0)
     kept, none = float(ends.isel(fraction=-1).mean()), float(ends.isel(fraction=0).mean())
     print(f"all vectors keep the class of {kept:.3f}, none that of {none:.3f}")
     spent = time.process_time() - start
@@ -289,7 +290,7 @@ def main() -> None:
     parser.add_argument("--source", default="layer3.1")
     parser.add_argument("--target", default="layer3.5")
     parser.add_argument("--vectors", default="bisecting", help="or kmeans, exemplars, random")
-    parser.add_argument("--rankings", default="", help="of layers, by commas; all where empty")
+    parser.add_argument("--rankings", default="", help="by commas; all where empty")
     parser.add_argument("--active", type=int, help="vectors of a position")
     parser.add_argument("--scale", default="logits", help="or probability, of the contributions")
     parser.add_argument("--network", default="", help="cifar56 or resnet50; shares: resnet18")
