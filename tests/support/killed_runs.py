@@ -112,9 +112,15 @@ def _there(folder: Path) -> set[str]:
     for root, folders, files in os.walk(folder):
         place = Path(root).relative_to(folder)
         inside = place.suffix == ".parts"
-        found |= {str(place / name) for name in files if inside == name.startswith("rows-")}
-        found |= {str(place / name) for name in folders if name.endswith(".zarr")}
-        folders[:] = [name for name in folders if not name.endswith(".zarr")]
+        found |= {
+            str(place / name)
+            for name in files
+            if inside == name.startswith("rows-") and not name.startswith(".")
+        }
+        whole = {x for x in folders if x.endswith(".zarr") and not x.startswith(".")}
+        found |= {str(place / name) for name in whole}
+        # what is written under another name first is not there yet
+        folders[:] = [x for x in folders if not x.endswith(".zarr") and not x.startswith(".")]
     return {name for name in found if name.endswith((".nc", ".zarr", ".safetensors"))}
 
 
