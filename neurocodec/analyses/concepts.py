@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import xarray as xr
@@ -19,6 +19,7 @@ from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.pictures import pictures
 from neurocodec.analyses.stages import Stages
+from neurocodec.analyses.truth import interventions_of
 from neurocodec.attribution.point_vectors import point_vectors
 from neurocodec.concept_graphs.contributions import concept_contributions
 from neurocodec.concept_graphs.examples import (
@@ -26,20 +27,29 @@ from neurocodec.concept_graphs.examples import (
     concept_maps,
     require_different,
 )
-from neurocodec.concept_graphs.graph import ANSWER_STEPS, STEPS, concept_graph, of_categories
+from neurocodec.concept_graphs.graph import (
+    ANSWER_STEPS,
+    STEPS,
+    checked_steps,
+    concept_graph,
+    of_categories,
+)
 from neurocodec.concept_graphs.tables import CONCEPT, name_of
 from neurocodec.engine.estimate import Estimate, peak_memory
 from neurocodec.errors import InputError, collected, warn
-from neurocodec.fields.effective_fields import Way, way_of
+from neurocodec.fields.effective_fields import way_of
+from neurocodec.fields.sharing import Way
 from neurocodec.modes.concept_vectors.stability import concept_stability
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
 from neurocodec.nn.attribution.targets import Output
+from neurocodec.storage.files import existing_folder
 
 ROWS: Final = "rows.nc"
 GRAPH: Final = "graph.nc"
 PICTURES: Final = "pictures.nc"
 CONTRIBUTIONS: Final = "contributions"
+INTERVENTIONS: Final = "interventions.nc"
 ROWS_A_VECTOR: Final = 1.5
 """Fewest rows for each concept vector."""
 FEW: Final = 2
@@ -54,6 +64,7 @@ class ConceptAnalysis:
     vectors: Mapping[str, ConceptVectors]  # by layer
     graph: xr.DataTree
     cards: xr.DataTree  # by layer: examples, places in images, scores
+    interventions: xr.Dataset | None  # correlation of predicted with measured changes, by layer
     pictures: xr.DataArray  # of some images of the graph, from 0 to 1
     files: Sequence[str]
 
@@ -73,6 +84,7 @@ def analyse_concepts(
     active: int = 12,
     examples: int = 10,
     shown: int = 3,
+    steps: int | Literal["auto"] | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -104,7 +116,10 @@ def analyse_concepts(
     examples
         Nearest vectors of each concept vector that are shown.
     shown
-        Images of each category whose own graph is shown.
+        Images of each category whose own graph is shown, and in which concept vectors are scaled
+        to see whether contributions predict what happens.
+    steps
+        Of the lines of the graph, as for `nc.concept_graph`.
     seed
         Of positions, clusters and intervals.
     batch_size, workers, progress
@@ -115,7 +130,9 @@ def analyse_concepts(
     Returns
     -------
     ConceptAnalysis
-        `vectors` by layer, `graph` as `nc.concept_graph` returns it, `cards` of its nodes.
+        `vectors` by layer, `graph` as `nc.concept_graph` returns it, `cards` of its nodes,
+        `interventions`: `median_correlation` (layer, graph, fraction) of `nc.concept_interventions`
+        from each layer to the next, and to the answer.
 
     Raises
     ------
@@ -145,32 +162,23 @@ def analyse_concepts(
         layers,
         categories,
         sizes=_Sizes(per_category, per_channel, per_image, active, examples, shown, seed),
-        chosen={"top": top, "shared": shared, "keep": keep},
+        chosen={"top": top, "shared": shared, "keep": keep, "steps": steps},
         settings={"batch_size": batch_size, "workers": workers, "progress": progress},
     )
     stages = Stages(out)
     rows = study.rows(stages)
     vectors = {name: study.vectors(name, rows, stages) for name in study.net.layers}
     graph = study.graph(vectors, stages)
+    told = study.interventions(vectors, stages)
     pictured = study.pictures(graph, stages)
-    cards = {
-        name: stages.keep(
-            f"cards-{name}.nc",
-            {
-                "graph": labels.provenance(graph),
-                "examples": examples,
-                "shown": shown,
-                "fields": study.fields,
-            },
-            partial(study.card, name, own, rows[name].to_dataset()[v.ACTIVATION], graph, pictured),
-        )
-        for name, own in vectors.items()
-    }
+    made: dict[str, Any] = {"graph": graph, "pictured": pictured, "stages": stages}
+    cards = {name: study.card(name, vectors, rows, **made) for name in vectors}
     return ConceptAnalysis(
         model=net.name,
         vectors=vectors,
         graph=graph,
         cards=xr.DataTree.from_dict({k: xr.DataTree(x) for k, x in cards.items()}),
+        interventions=told,
         pictures=pictured,
         files=list(dict.fromkeys(stages.files)),
     )
@@ -188,6 +196,7 @@ def estimate_concepts(
     per_channel: float = 8,
     per_image: int = 8,
     active: int = 12,
+    steps: int | Literal["auto"] | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -198,13 +207,14 @@ def estimate_concepts(
     ----------
     net, stimulus, layers, categories, per_category, top, shared, per_channel, per_image, active
         As for `analyse_concepts`.
-    seed, batch_size, workers
+    steps, seed, batch_size, workers
         As for `analyse_concepts`.
 
     Returns
     -------
     Estimate
-        Prints as one line; clustering and pictures are not counted, which take minutes at most.
+        Prints as one line; clusters, pictures and interventions are not counted, which take minutes
+        at most.
 
     Raises
     ------
@@ -230,7 +240,7 @@ def estimate_concepts(
         layers,
         categories,
         sizes=_Sizes(per_category, per_channel, per_image, active, 1, 0, seed),
-        chosen={"top": top, "shared": shared, "keep": 0.8},
+        chosen={"top": top, "shared": shared, "keep": 0.8, "steps": steps},
         settings={"batch_size": batch_size, "workers": workers, "progress": False},
     )
     return study.estimate()
@@ -282,9 +292,10 @@ class _Study:
         settings: Mapping[str, Any],
     ) -> _Study:
         """Check what is asked, and find the images of the categories."""
+        checked_steps(chosen["steps"])
         reading = _reading(require_network(net), layers)
-        own = {"device": None, "workers": settings["workers"]}
-        names, places, category = of_categories(net, stimulus, categories, own)
+        how = {"device": None, "workers": settings["workers"]}
+        names, places, category = of_categories(net, stimulus, categories, how)
         some = np.concatenate([np.flatnonzero(category == c)[: sizes.per_category] for c in names])
         some.sort()
         require_different(stimulus)
@@ -337,21 +348,28 @@ class _Study:
         made = ConceptVectors(method, vectors=min(wanted, most), active=active, seed=seed)
         return made.fit(rows.load())
 
-    def graph(self, vectors: Mapping[str, ConceptVectors], stages: Stages) -> xr.DataTree:
-        """The graph; its contributions go on where they stopped."""
-        folder = None if stages.folder is None else stages.folder / CONTRIBUTIONS
-        facts = {
-            "vectors": {k: labels.fingerprint(x.dictionary) for k, x in vectors.items()},
+    def facts(self, vectors: Mapping[str, ConceptVectors]) -> dict[str, Any]:
+        """What contributions of concept vectors depend on."""
+        return {
+            # with what made them: the data, and the network behind the last layer too
+            "vectors": {
+                k: [labels.fingerprint(x.dictionary), labels.provenance(x.dictionary)]
+                for k, x in vectors.items()
+            },
+            "active": self.sizes.active,
             "category": self.category,
             "places": self.places,
             "chosen": self.chosen,
-            "weights_sha256": self.net.weights_sha256,
             "seed": self.sizes.seed,
         }
+
+    def graph(self, vectors: Mapping[str, ConceptVectors], stages: Stages) -> xr.DataTree:
+        """The graph; its contributions go on where they stopped."""
+        folder = stages.place(CONTRIBUTIONS, self.facts(vectors))
         names = list(dict.fromkeys(sorted(self.category.tolist())))
         return stages.keep(
             GRAPH,
-            facts,
+            self.facts(vectors),
             lambda: concept_graph(
                 self.net,
                 self.images,
@@ -365,11 +383,35 @@ class _Study:
             ),
         )
 
-    def pictures(self, graph: xr.DataTree, stages: Stages) -> xr.DataArray:
-        """Pictures of some images of each category."""
+    @property
+    def shown(self) -> NDArray[np.intp]:
+        """Places, among the images of the graph, of some of each category."""
         names = sorted({*self.category.tolist()})
         some = [np.flatnonzero(self.category == name)[: self.sizes.shown] for name in names]
-        chosen = np.sort(np.concatenate([*some, np.empty(0, dtype=np.intp)]))
+        return np.sort(np.concatenate([*some, np.empty(0, dtype=np.intp)]))
+
+    def interventions(
+        self, vectors: Mapping[str, ConceptVectors], stages: Stages
+    ) -> xr.Dataset | None:
+        """Whether contributions predict what scaled concept vectors do, in the images shown."""
+        if not len(self.shown):
+            return None
+        own = {v.LABEL: (v.STIMULUS, self.category[self.shown])}
+        facts = {**self.facts(vectors), "shown": self.sizes.shown}
+        make = partial(
+            interventions_of,
+            self.net,
+            self.images.isel({v.STIMULUS: self.shown}).assign_coords(own),
+            vectors,
+            folder=stages.place(CONTRIBUTIONS, facts),
+            seed=self.sizes.seed,
+            settings=self.settings,
+        )
+        return stages.keep(INTERVENTIONS, facts, make)
+
+    def pictures(self, graph: xr.DataTree, stages: Stages) -> xr.DataArray:
+        """Pictures of some images of each category."""
+        chosen = self.shown
 
         def make() -> xr.DataArray:
             images = self.images.isel({v.STIMULUS: chosen}).load()
@@ -383,30 +425,60 @@ class _Study:
     def card(
         self,
         layer: str,
-        vectors: ConceptVectors,
-        rows: xr.DataArray,
+        every: Mapping[str, ConceptVectors],
+        tree: xr.DataTree,  # rows of every layer
+        *,
         graph: xr.DataTree,
         pictured: xr.DataArray,
+        stages: Stages,
     ) -> xr.Dataset:
-        """Examples, scores and places of the nodes of a layer."""
-        nodes = graph["nodes"].to_dataset()
+        """Examples, scores and places of the nodes of a layer, kept one after the other."""
+        nodes, vectors = graph["nodes"].to_dataset(), every[layer]
+        rows = tree[layer].to_dataset()[v.ACTIVATION]
         own = (nodes[v.LAYER] == layer) & (nodes[v.KIND] == CONCEPT)
         modes = nodes[v.MODE].values[own.values].tolist()
+        facts = {"graph": labels.provenance(graph), "shown": self.sizes.shown}
+        maps = None
+        if pictured.sizes[v.STIMULUS] and v.TOKEN not in rows.coords:  # tokens have no map
+            maps = stages.keep(
+                f"maps-{layer}.nc", facts, partial(self.maps, vectors, modes, graph, pictured)
+            )
+        folder = stages.place(CONTRIBUTIONS, self.facts(every))
+        facts |= {"examples": self.sizes.examples, "fields": self.fields}
+
+        def make() -> xr.Dataset:
+            found = self.examples(vectors, rows, modes)
+            found = found.merge(
+                self.scores(layer, vectors, rows, modes, nodes=nodes, folder=folder)
+            )
+            found = found if maps is None else found.assign(concept_map=maps)
+            return labels.stamp(found, "nc.analyse_concepts", graph=labels.provenance(graph))
+
+        return stages.keep(f"cards-{layer}.nc", facts, make)
+
+    def examples(
+        self, vectors: ConceptVectors, rows: xr.DataArray, modes: Sequence[int]
+    ) -> xr.Dataset:
+        """The nearest vectors as fields in context."""
         some: dict[str, Any] = {k: self.settings[k] for k in ("progress", "workers")}
-        count = self.sizes.examples
-        some = {**some, "count": count, "method": self.fields}
-        found = concept_examples(self.net, self.stimulus, vectors, rows, modes, **some)
-        found = found.merge(self.scores(layer, vectors, rows, modes, nodes))
+        some |= {"count": self.sizes.examples, "method": self.fields}
+        return concept_examples(self.net, self.stimulus, vectors, rows, modes, **some)
+
+    def maps(
+        self,
+        vectors: ConceptVectors,
+        modes: Sequence[int],
+        graph: xr.DataTree,
+        pictured: xr.DataArray,
+    ) -> xr.DataArray:
+        """Codes of the images that are shown: where in them concept vectors are."""
         known = graph["images"].to_dataset()[v.STIMULUS].values
         places = np.flatnonzero(np.isin(known, pictured[v.STIMULUS].values))
-        if len(places) and v.TOKEN not in rows.coords:  # tokens have no map
-            shown = self.images.isel({v.STIMULUS: places})
-            maps = concept_maps(self.net, shown, vectors, modes)
-            maps = maps.assign_coords({v.STIMULUS: known[places]}).drop_vars(
-                [v.Y, v.X], errors="ignore"
-            )
-            found = found.assign(concept_map=maps.rename({v.Y: "map_y", v.X: "map_x"}))
-        return labels.stamp(found, "nc.analyse_concepts", graph=labels.provenance(graph))
+        shown = self.images.isel({v.STIMULUS: places})
+        maps = concept_maps(self.net, shown, vectors, modes)
+        maps = maps.assign_coords({v.STIMULUS: known[places]})
+        maps = maps.drop_vars([v.Y, v.X], errors="ignore")
+        return maps.rename({v.Y: "map_y", v.X: "map_x"})
 
     def scores(
         self,
@@ -414,13 +486,15 @@ class _Study:
         vectors: ConceptVectors,
         rows: xr.DataArray,
         modes: Sequence[int],
+        *,
         nodes: xr.Dataset,
+        folder: Path | None,
     ) -> xr.Dataset:
         """Stability of concept vectors, and their rank among controls."""
         told = concept_stability(vectors, rows, seeds=1, shuffles=1, progress=False)
         with collected():  # of fewer vectors than asked for, which was said of the fit itself
             control = self.fitted(rows, "exemplars", self.sizes.seed + 1)
-        size = np.abs(self.answered(control))
+        size = np.abs(self.answered(control, None if folder is None else folder / layer))
         own = nodes[v.CONTRIBUTION].isel({v.CATEGORY: 0})
         own = own.sel({v.NODE: [name_of(layer, mode) for mode in modes]})
         rank = 1 + (size[None] > np.abs(own.values)[:, None]).sum(1)
@@ -429,10 +503,10 @@ class _Study:
         again = told[["stability", "chance"]].sel({v.MODE: list(modes)}).reset_coords(drop=True)
         return xr.Dataset(made, {v.MODE: list(modes)}).merge(again)
 
-    def answered(self, vectors: ConceptVectors) -> NDArray[np.float64]:
+    def answered(self, vectors: ConceptVectors, folder: Path | None) -> NDArray[np.float64]:
         """Mean contribution of each vector to the answers of all images of the graph."""
         total = np.zeros(vectors.dictionary.sizes[v.MODE])
-        for name in sorted({*self.category.tolist()}):
+        for i, name in enumerate(sorted({*self.category.tolist()})):
             some = self.images.isel({v.STIMULUS: np.flatnonzero(self.category == name)})
             with collected():  # the graph's own have warned
                 found = concept_contributions(
@@ -441,6 +515,7 @@ class _Study:
                     source=vectors,
                     target=Output(str(name)),
                     steps=STEPS,  # enough for a rank
+                    out=None if folder is None else existing_folder(folder) / f"controls-{i}.nc",
                     **self.settings,
                 )
             total += found[v.CONTRIBUTION].sum(v.STIMULUS).values
@@ -465,14 +540,23 @@ class _Study:
             call = {"source": made[name], **quiet}
             at_random.read()
             found = concept_contributions(
-                self.net, few, target=Output(str(names[0])), steps=ANSWER_STEPS, **call
+                self.net,
+                few,
+                target=Output(str(names[0])),
+                steps=self.chosen["steps"] or ANSWER_STEPS,
+                **call,
             )
             seconds += 1.25 * at_random.read() / some * count  # the controls too
             if i + 1 < len(layers):
                 then = made[layers[i + 1]]
                 asked = list(range(min(many, then.dictionary.sizes[v.MODE])))
                 found = concept_contributions(
-                    self.net, few, target=then, targets=asked, steps=STEPS, **call
+                    self.net,
+                    few,
+                    target=then,
+                    targets=asked,
+                    steps=self.chosen["steps"] or STEPS,
+                    **call,
                 )
                 seconds += at_random.read() / some * count
             size += found.nbytes / some * count

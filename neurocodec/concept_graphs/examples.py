@@ -19,7 +19,8 @@ from neurocodec.concept_graphs.checked import Vectors
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.fields.effective_fields import Way, effective_fields
+from neurocodec.fields.effective_fields import effective_fields
+from neurocodec.fields.sharing import Way
 from neurocodec.kernels.spherical import unit_rows
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
