@@ -19,8 +19,7 @@ from neurocodec.concept_graphs.checked import Vectors
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
 from neurocodec.errors import InputError, unknown_name
-from neurocodec.fields.effective_fields import effective_fields
-from neurocodec.fields.sharing import Way
+from neurocodec.fields.effective_fields import Way, effective_fields
 from neurocodec.kernels.spherical import unit_rows
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
@@ -116,16 +115,8 @@ def concept_examples(
     numbered = {v.STIMULUS: np.arange(len(used))}  # labels may be missing
     shown = images.isel({v.STIMULUS: used}).load().assign_coords(numbered)
     some = rows.isel({v.VECTOR: wanted}).assign_coords({v.STIMULUS: (v.VECTOR, which)})
-    fields = effective_fields(
-        net,
-        shown,
-        known.layer,
-        some,
-        method=method,
-        device=device,
-        workers=workers,
-        progress=progress,
-    )
+    settings: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
+    fields = effective_fields(net, shown, known.layer, some, method=method, **settings)
     clear = pictures(shown, net.preprocessing).transpose(v.STIMULUS, v.COLOR, v.Y, v.X).values
     made = np.stack(
         [

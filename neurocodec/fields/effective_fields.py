@@ -21,6 +21,8 @@ from neurocodec.fields.sharing import WAYS, SharingPlan, Way
 from neurocodec.network import Network, require_layer, require_network
 from neurocodec.nn.fields.sharing import Sharing
 
+__all__ = ["Positions", "Way", "effective_fields", "way_of"]
+
 Positions: TypeAlias = (
     Literal["center"] | int | Sequence[int] | NDArray[np.integer] | xr.DataArray | xr.Dataset
 )

@@ -208,8 +208,8 @@ KILLS = (  # module, what is called, after how many calls, in place of one more 
     ("neurocodec.attribution.points", "module.Points.rows", 3, False),
     ("neurocodec.storage", "module.save", 1, True),
     ("neurocodec.analyses.stages", "module.Stages._note", 2, False),
-    ("neurocodec.analyses.concepts", "module.concept_maps", 0, True),
-    ("neurocodec.analyses.concepts", "module.concept_contributions", 2, True),
+    ("neurocodec.analyses.concept_cards", "module.concept_maps", 0, True),
+    ("neurocodec.analyses.concept_cards", "module.concept_contributions", 2, True),
 )
 
 
@@ -228,12 +228,12 @@ def test_killed_by_the_system_five_times_it_has_the_same_values(arguments, tmp_p
 
 STAGES = (
     ("concept_graphs.graph", "concept_contributions"),
-    ("analyses.concepts", "concept_graph"),
+    ("analyses.concept_study", "concept_graph"),
     ("analyses.truth", "concept_interventions"),
-    ("analyses.concepts", "pictures"),
-    ("analyses.concepts", "concept_maps"),
-    ("analyses.concepts", "concept_examples"),
-    ("analyses.concepts", "concept_contributions"),
+    ("analyses.concept_study", "pictures"),
+    ("analyses.concept_cards", "concept_maps"),
+    ("analyses.concept_cards", "concept_examples"),
+    ("analyses.concept_cards", "concept_contributions"),
 )
 
 
@@ -252,8 +252,8 @@ def test_killed_seven_times_it_goes_on_to_the_same_values(page, arguments, tmp_p
     assert main([*arguments, *out]) == 0
     assert same_values(page, tmp_path) >= 8
     before = (tmp_path / "concepts.html").read_text("utf-8")
-    for name in ("concept_graph", "concept_examples", "concept_contributions", "concept_maps"):
-        monkeypatch.setattr(importlib.import_module("neurocodec.analyses.concepts"), name, stop)
+    for module, name in STAGES:
+        monkeypatch.setattr(importlib.import_module(f"neurocodec.{module}"), name, stop)
     assert main([*arguments, *out]) == 0
     assert (tmp_path / "concepts.html").read_text("utf-8") == before
 
