@@ -56,7 +56,7 @@ def movie(stimulus: Any, units: str = v.DIMENSIONLESS) -> xr.DataArray:
 
 def _of_pynapple(stimulus: Any) -> tuple[Any, xr.Variable]:
     """Frames of a pynapple `TsdTensor`, or light of a `Tsd`, and the times that they have."""
-    values = getattr(stimulus, "values", None)
+    values: Any = getattr(stimulus, "values", None)
     if np.ndim(values) not in (1, 3, 4):
         hint = "stimulus.values[:, None, :], frame_times=stimulus.index.values, for bars"
         raise InputError(
