@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Literal
 
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from neurocodec import arguments, labels
-from neurocodec import vocabulary as v
-from neurocodec.adapters.images.pictures import pictures
+from neurocodec.analyses.concept_cards import Cards
+from neurocodec.analyses.concept_cost import estimated
+from neurocodec.analyses.concept_study import GRAPH, Sizes, Study
 from neurocodec.analyses.stages import Stages
-from neurocodec.attribution.point_vectors import point_vectors
-from neurocodec.concept_graphs.contributions import concept_contributions
-from neurocodec.concept_graphs.examples import (
-    concept_examples,
-    concept_maps,
-    require_different,
-)
-from neurocodec.concept_graphs.graph import ANSWER_STEPS, STEPS, concept_graph, of_categories
-from neurocodec.concept_graphs.tables import CONCEPT, name_of
-from neurocodec.engine.estimate import Estimate, peak_memory
-from neurocodec.errors import InputError, collected, warn
-from neurocodec.fields.effective_fields import Way, way_of
-from neurocodec.modes.concept_vectors.stability import concept_stability
+from neurocodec.engine.estimate import Estimate
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
-from neurocodec.network import Network, require_network
-from neurocodec.nn.attribution.targets import Output
+from neurocodec.network import Network
 
-ROWS: Final = "rows.nc"
-GRAPH: Final = "graph.nc"
-PICTURES: Final = "pictures.nc"
-CONTRIBUTIONS: Final = "contributions"
-ROWS_A_VECTOR: Final = 1.5
-"""Fewest rows for each concept vector."""
-FEW: Final = 2
-"""Images that a run is estimated from."""
+__all__ = ["GRAPH", "ConceptAnalysis", "analyse_concepts", "estimate_concepts"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +28,7 @@ class ConceptAnalysis:
     vectors: Mapping[str, ConceptVectors]  # by layer
     graph: xr.DataTree
     cards: xr.DataTree  # by layer: examples, places in images, scores
+    interventions: xr.Dataset | None  # correlation of predicted with measured changes, by layer
     pictures: xr.DataArray  # of some images of the graph, from 0 to 1
     files: Sequence[str]
 
@@ -73,6 +48,7 @@ def analyse_concepts(
     active: int = 12,
     examples: int = 10,
     shown: int = 3,
+    steps: int | Literal["auto"] | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -104,7 +80,10 @@ def analyse_concepts(
     examples
         Nearest vectors of each concept vector that are shown.
     shown
-        Images of each category whose own graph is shown.
+        Images of each category whose own graph is shown, and in which concept vectors are scaled
+        to see whether contributions predict what happens.
+    steps
+        Of the lines of the graph, as for `nc.concept_graph`.
     seed
         Of positions, clusters and intervals.
     batch_size, workers, progress
@@ -115,7 +94,9 @@ def analyse_concepts(
     Returns
     -------
     ConceptAnalysis
-        `vectors` by layer, `graph` as `nc.concept_graph` returns it, `cards` of its nodes.
+        `vectors` by layer, `graph` as `nc.concept_graph` returns it, `cards` of its nodes,
+        `interventions`: `median_correlation` (layer, graph, fraction) of `nc.concept_interventions`
+        from each layer to the next, and to the answer.
 
     Raises
     ------
@@ -124,6 +105,7 @@ def analyse_concepts(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import torch
     >>> _ = torch.manual_seed(0)
     >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(),
@@ -139,38 +121,28 @@ def analyse_concepts(
     >>> [*found.vectors], found.graph["nodes"].sizes["category"]
     (['early', 'late'], 3)
     """
-    study = _Study.of(
+    study = Study.of(
         net,
         stimulus,
         layers,
         categories,
-        sizes=_Sizes(per_category, per_channel, per_image, active, examples, shown, seed),
-        chosen={"top": top, "shared": shared, "keep": keep},
+        sizes=Sizes(per_category, per_channel, per_image, active, examples, shown, seed),
+        chosen={"top": top, "shared": shared, "keep": keep, "steps": steps},
         settings={"batch_size": batch_size, "workers": workers, "progress": progress},
     )
     stages = Stages(out)
     rows = study.rows(stages)
     vectors = {name: study.vectors(name, rows, stages) for name in study.net.layers}
     graph = study.graph(vectors, stages)
+    told = study.interventions(vectors, stages)
     pictured = study.pictures(graph, stages)
-    cards = {
-        name: stages.keep(
-            f"cards-{name}.nc",
-            {
-                "graph": labels.provenance(graph),
-                "examples": examples,
-                "shown": shown,
-                "fields": study.fields,
-            },
-            partial(study.card, name, own, rows[name].to_dataset()[v.ACTIVATION], graph, pictured),
-        )
-        for name, own in vectors.items()
-    }
+    cards = Cards(study, vectors, rows, graph, pictured, stages)
     return ConceptAnalysis(
         model=net.name,
         vectors=vectors,
         graph=graph,
-        cards=xr.DataTree.from_dict({k: xr.DataTree(x) for k, x in cards.items()}),
+        cards=xr.DataTree.from_dict({name: xr.DataTree(cards.of(name)) for name in vectors}),
+        interventions=told,
         pictures=pictured,
         files=list(dict.fromkeys(stages.files)),
     )
@@ -188,6 +160,7 @@ def estimate_concepts(
     per_channel: float = 8,
     per_image: int = 8,
     active: int = 12,
+    steps: int | Literal["auto"] | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -198,13 +171,14 @@ def estimate_concepts(
     ----------
     net, stimulus, layers, categories, per_category, top, shared, per_channel, per_image, active
         As for `analyse_concepts`.
-    seed, batch_size, workers
+    steps, seed, batch_size, workers
         As for `analyse_concepts`.
 
     Returns
     -------
     Estimate
-        Prints as one line; clustering and pictures are not counted, which take minutes at most.
+        Prints as one line; clusters, pictures and interventions are not counted, which take minutes
+        at most.
 
     Raises
     ------
@@ -213,6 +187,7 @@ def estimate_concepts(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import torch
     >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(),
     ...                              torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
@@ -224,301 +199,13 @@ def estimate_concepts(
     >>> estimate_concepts(net, images, layers=["maps"], per_channel=2, active=3).samples
     20
     """
-    study = _Study.of(
+    study = Study.of(
         net,
         stimulus,
         layers,
         categories,
-        sizes=_Sizes(per_category, per_channel, per_image, active, 1, 0, seed),
-        chosen={"top": top, "shared": shared, "keep": 0.8},
+        sizes=Sizes(per_category, per_channel, per_image, active, 1, 0, seed),
+        chosen={"top": top, "shared": shared, "keep": 0.8, "steps": steps},
         settings={"batch_size": batch_size, "workers": workers, "progress": False},
     )
-    return study.estimate()
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """How many of what."""
-
-    per_category: int
-    per_channel: float
-    per_image: int
-    active: int
-    examples: int
-    shown: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        for name in ("per_category", "per_image", "active", "examples"):
-            arguments.whole(name, getattr(self, name))
-        arguments.whole("shown", self.shown, 0)
-        arguments.whole("seed", self.seed, 0)
-        arguments.at_least("per_channel", self.per_channel, 1e-3, hint="per_channel=8")
-
-
-@dataclass(frozen=True)
-class _Study:
-    """What is asked of which network."""
-
-    net: Network  # with the layers in question alone
-    stimulus: xr.DataArray
-    places: NDArray[np.intp]  # of the images of the graph
-    category: NDArray[np.str_]  # of each of these
-    sizes: _Sizes
-    chosen: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    fields: Way  # how the fields of the cards are found
-
-    @classmethod
-    def of(
-        cls,
-        net: Network,
-        stimulus: xr.DataArray,
-        layers: Iterable[str],
-        categories: Any,
-        *,
-        sizes: _Sizes,
-        chosen: Mapping[str, Any],
-        settings: Mapping[str, Any],
-    ) -> _Study:
-        """Check what is asked, and find the images of the categories."""
-        reading = _reading(require_network(net), layers)
-        own = {"device": None, "workers": settings["workers"]}
-        names, places, category = of_categories(net, stimulus, categories, own)
-        some = np.concatenate([np.flatnonzero(category == c)[: sizes.per_category] for c in names])
-        some.sort()
-        require_different(stimulus)
-        fields, unknown = way_of(reading, stimulus)
-        if unknown:
-            warn(f"fields on the cards are of input gradients, for {unknown}")
-        own = places[some], category[some]
-        return cls(reading, stimulus, *own, sizes, chosen, settings, fields)
-
-    @property
-    def images(self) -> xr.DataArray:
-        """Images of the graph."""
-        return self.stimulus.isel({v.STIMULUS: self.places})
-
-    def rows(self, stages: Stages) -> xr.DataTree:
-        """Vectors at single positions, into a file that is gone on with."""
-        path = None if stages.folder is None else stages.folder / ROWS
-        stages.files.append(ROWS)
-        found: Any = point_vectors(  # of a list of layers, a tree
-            self.net,
-            self.stimulus,
-            list(self.net.layers),
-            per_image=self.sizes.per_image,
-            seed=self.sizes.seed,
-            out=path,
-            **self.settings,
-        )
-        made: xr.DataTree = found
-        return made
-
-    def vectors(self, layer: str, rows: xr.DataTree, stages: Stages) -> ConceptVectors:
-        """Concept vectors of a layer, kept when they are fitted."""
-        own = rows[layer].to_dataset()[v.ACTIVATION]
-        sizes = {n: getattr(self.sizes, n) for n in ("per_channel", "active", "seed")}
-        facts = {"rows": labels.provenance(rows), "layer": layer, **sizes}
-        make = partial(self.fitted, own, "bisecting", self.sizes.seed)
-        return stages.keep(f"vectors-{layer}.nc", facts, make)
-
-    def fitted(self, rows: xr.DataArray, method: Any, seed: int) -> ConceptVectors:
-        """As many concept vectors as were asked for, or as the rows are enough for."""
-        count, channels = rows.sizes[v.VECTOR], rows.sizes[v.CHANNEL]
-        wanted = max(1, round(self.sizes.per_channel * channels))
-        most = max(1, int(0.9 * count / ROWS_A_VECTOR))
-        if most < wanted:
-            warn(
-                f"{count} vectors of {channels} channels make {most} concept vectors in place of"
-                f" {wanted}; more images, or per_image={self.sizes.per_image * 2}, make more"
-            )
-        active = min(self.sizes.active, channels, wanted, most)
-        made = ConceptVectors(method, vectors=min(wanted, most), active=active, seed=seed)
-        return made.fit(rows.load())
-
-    def graph(self, vectors: Mapping[str, ConceptVectors], stages: Stages) -> xr.DataTree:
-        """The graph; its contributions go on where they stopped."""
-        folder = None if stages.folder is None else stages.folder / CONTRIBUTIONS
-        facts = {
-            "vectors": {k: labels.fingerprint(x.dictionary) for k, x in vectors.items()},
-            "category": self.category,
-            "places": self.places,
-            "chosen": self.chosen,
-            "weights_sha256": self.net.weights_sha256,
-            "seed": self.sizes.seed,
-        }
-        names = list(dict.fromkeys(sorted(self.category.tolist())))
-        return stages.keep(
-            GRAPH,
-            facts,
-            lambda: concept_graph(
-                self.net,
-                self.images,
-                vectors,
-                names,
-                of=self.category.tolist(),
-                seed=self.sizes.seed,
-                out=folder,
-                **self.chosen,
-                **self.settings,
-            ),
-        )
-
-    def pictures(self, graph: xr.DataTree, stages: Stages) -> xr.DataArray:
-        """Pictures of some images of each category."""
-        names = sorted({*self.category.tolist()})
-        some = [np.flatnonzero(self.category == name)[: self.sizes.shown] for name in names]
-        chosen = np.sort(np.concatenate([*some, np.empty(0, dtype=np.intp)]))
-
-        def make() -> xr.DataArray:
-            images = self.images.isel({v.STIMULUS: chosen}).load()
-            known = graph["images"].to_dataset()[v.STIMULUS].values[chosen]
-            made = pictures(images, self.net.preprocessing).assign_coords({v.STIMULUS: known})
-            return labels.stamp(made, "nc.analyse_concepts", graph=labels.provenance(graph))
-
-        facts = {"graph": labels.provenance(graph), "shown": self.sizes.shown}
-        return stages.keep(PICTURES, facts, make)
-
-    def card(
-        self,
-        layer: str,
-        vectors: ConceptVectors,
-        rows: xr.DataArray,
-        graph: xr.DataTree,
-        pictured: xr.DataArray,
-    ) -> xr.Dataset:
-        """Examples, scores and places of the nodes of a layer."""
-        nodes = graph["nodes"].to_dataset()
-        own = (nodes[v.LAYER] == layer) & (nodes[v.KIND] == CONCEPT)
-        modes = nodes[v.MODE].values[own.values].tolist()
-        some: dict[str, Any] = {k: self.settings[k] for k in ("progress", "workers")}
-        count = self.sizes.examples
-        some = {**some, "count": count, "method": self.fields}
-        found = concept_examples(self.net, self.stimulus, vectors, rows, modes, **some)
-        found = found.merge(self.scores(layer, vectors, rows, modes, nodes))
-        known = graph["images"].to_dataset()[v.STIMULUS].values
-        places = np.flatnonzero(np.isin(known, pictured[v.STIMULUS].values))
-        if len(places) and v.TOKEN not in rows.coords:  # tokens have no map
-            shown = self.images.isel({v.STIMULUS: places})
-            maps = concept_maps(self.net, shown, vectors, modes)
-            maps = maps.assign_coords({v.STIMULUS: known[places]}).drop_vars(
-                [v.Y, v.X], errors="ignore"
-            )
-            found = found.assign(concept_map=maps.rename({v.Y: "map_y", v.X: "map_x"}))
-        return labels.stamp(found, "nc.analyse_concepts", graph=labels.provenance(graph))
-
-    def scores(
-        self,
-        layer: str,
-        vectors: ConceptVectors,
-        rows: xr.DataArray,
-        modes: Sequence[int],
-        nodes: xr.Dataset,
-    ) -> xr.Dataset:
-        """Stability of concept vectors, and their rank among controls."""
-        told = concept_stability(vectors, rows, seeds=1, shuffles=1, progress=False)
-        with collected():  # of fewer vectors than asked for, which was said of the fit itself
-            control = self.fitted(rows, "exemplars", self.sizes.seed + 1)
-        size = np.abs(self.answered(control))
-        own = nodes[v.CONTRIBUTION].isel({v.CATEGORY: 0})
-        own = own.sel({v.NODE: [name_of(layer, mode) for mode in modes]})
-        rank = 1 + (size[None] > np.abs(own.values)[:, None]).sum(1)
-        data = {"control_rank": rank, "n_controls": np.full(len(modes), len(size))}
-        made = {k: labels.labelled(x, (v.MODE,), name=k) for k, x in data.items()}
-        again = told[["stability", "chance"]].sel({v.MODE: list(modes)}).reset_coords(drop=True)
-        return xr.Dataset(made, {v.MODE: list(modes)}).merge(again)
-
-    def answered(self, vectors: ConceptVectors) -> NDArray[np.float64]:
-        """Mean contribution of each vector to the answers of all images of the graph."""
-        total = np.zeros(vectors.dictionary.sizes[v.MODE])
-        for name in sorted({*self.category.tolist()}):
-            some = self.images.isel({v.STIMULUS: np.flatnonzero(self.category == name)})
-            with collected():  # the graph's own have warned
-                found = concept_contributions(
-                    self.net,
-                    some,
-                    source=vectors,
-                    target=Output(str(name)),
-                    steps=STEPS,  # enough for a rank
-                    **self.settings,
-                )
-            total += found[v.CONTRIBUTION].sum(v.STIMULUS).values
-        return np.asarray(total / len(self.category))
-
-    def estimate(self) -> Estimate:
-        """What all of it takes, from a few images and vectors drawn at random."""
-        images, count = self.images, len(self.category)
-        few = images.isel({v.STIMULUS: slice(FEW)}).load()
-        quiet = {**self.settings, "progress": False}
-        some = min(FEW, count)
-        at_random = _Clock()
-        rows = point_vectors(
-            self.net, few, [*self.net.layers], per_image=self.sizes.per_image, **quiet
-        )
-        seconds = at_random.read() / some * self.stimulus.sizes[v.STIMULUS]
-        made = {k: self._random(rows[k].to_dataset()[v.ACTIVATION]) for k in self.net.layers}
-        size, names = 0.0, sorted({*self.category.tolist()})
-        many = min(2 * self.chosen["top"] * len(names) + self.chosen["shared"], 200)
-        layers = [*made]
-        for i, name in enumerate(layers):
-            call = {"source": made[name], **quiet}
-            at_random.read()
-            found = concept_contributions(
-                self.net, few, target=Output(str(names[0])), steps=ANSWER_STEPS, **call
-            )
-            seconds += 1.25 * at_random.read() / some * count  # the controls too
-            if i + 1 < len(layers):
-                then = made[layers[i + 1]]
-                asked = list(range(min(many, then.dictionary.sizes[v.MODE])))
-                found = concept_contributions(
-                    self.net, few, target=then, targets=asked, steps=STEPS, **call
-                )
-                seconds += at_random.read() / some * count
-            size += found.nbytes / some * count
-        size += (
-            sum(rows[k].to_dataset().nbytes for k in layers)
-            / some
-            * self.stimulus.sizes[v.STIMULUS]
-        )
-        return Estimate(
-            samples=self.stimulus.sizes[v.STIMULUS],
-            layers=len(layers),
-            batch_size=self.settings["batch_size"] or FEW,
-            sample_bytes=round(size / self.stimulus.sizes[v.STIMULUS]),
-            output_bytes=round(size),
-            memory_bytes=peak_memory(),
-            device_bytes=0,
-            seconds=seconds,
-        )
-
-    def _random(self, rows: xr.DataArray) -> ConceptVectors:
-        channels = rows.sizes[v.CHANNEL]
-        count = max(1, math.ceil(self.sizes.per_channel * channels))
-        active = min(self.sizes.active, channels, count)
-        return ConceptVectors("random", vectors=count, active=active).fit(rows)
-
-
-class _Clock:
-    """Seconds since it was read last."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def read(self) -> float:
-        """Seconds since the last time, which is now."""
-        now = time.monotonic()
-        found, self._last = now - self._last, now
-        return found
-
-
-def _reading(net: Network, layers: Iterable[str]) -> Network:
-    """The network with these layers alone, each before its last nonlinearity where it has one."""
-    names = arguments.several("layers", layers, "aliases", hint="layers=['layer3.1']")
-    if not names:
-        raise InputError(came="no layers", expected="at least one", hint="layers=['layer3.1']")
-    chosen = net.select_layers(names)
-    for name in chosen:
-        with suppress(InputError):  # it ends in no nonlinearity, and is taken as it is
-            chosen[name] = net.pre_activation(name)
-    return replace(net, layers=chosen)
+    return estimated(study)

@@ -26,14 +26,16 @@ class Stages:
         self.folder = None if folder is None else existing_folder(folder)
         self.files: list[str] = []
 
+    def place(self, name: str, facts: Mapping[str, Any]) -> Path | None:
+        """Folder for what a stage writes as it goes; another one where other facts make it."""
+        return None if self.folder is None else self.folder / name / self._key(facts)[:12]
+
     def keep(self, name: str, facts: Mapping[str, Any], make: Callable[[], Result]) -> Result:
         """Read a result that was made from the same facts (as JSON) before, or make and keep it."""
         self.files.append(name)
         if self.folder is None:
             return make()
-        key = labels.fingerprint(
-            json.dumps(labels.plain({**facts, "versions": labels.versions()}), sort_keys=True)
-        )
+        key = self._key(facts)
         path = self.folder / name
         record = self._record()
         if record.get(name) == key and path.exists():
@@ -45,6 +47,12 @@ class Stages:
         storage.save(result, path)
         self._note({**self._record(), name: key})
         return result
+
+    @staticmethod
+    def _key(facts: Mapping[str, Any]) -> str:
+        return labels.fingerprint(
+            json.dumps(labels.plain({**facts, "versions": labels.versions()}), sort_keys=True)
+        )
 
     def _record(self) -> dict[str, str]:
         """Fingerprints of what is kept."""

@@ -42,10 +42,16 @@ def add_concepts(command: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, metavar="N", help="images computed together (what fits)")
     add("--workers", type=int, metavar="N", help="processes that decode images (automatic)")
     add("--device", help="cpu, cuda, cuda:1, ... (cpu)")
+    add("--steps", type=_steps, help="of the graph's lines: a number, or auto (8, answers 32)")
     add("--seed", type=int, default=0, help="of positions and clusters (%(default)s)")
     add("--dry-run", action="store_true", help="say what it takes, and stop")
     add("--quiet", action="store_true", help="print nothing but errors")
     command.set_defaults(run=run_concepts)
+
+
+def _steps(text: str) -> int | str:
+    """A number, or auto."""
+    return text if text == "auto" else int(text)
 
 
 def names(given: Sequence[str]) -> list[str]:
@@ -92,7 +98,7 @@ def run_concepts(options: argparse.Namespace) -> None:
 
 def _asked(options: argparse.Namespace, layers: Sequence[str]) -> dict[str, Any]:
     """What an analysis and its estimate take."""
-    same = "per_category top shared per_channel per_image active seed batch_size workers"
+    same = "per_category top shared per_channel per_image active steps seed batch_size workers"
     return {
         "layers": layers,
         "categories": None if options.categories is None else names(options.categories),

@@ -112,19 +112,10 @@ def concept_examples(
     # every image once, its vectors side by side
     wanted, back = np.unique(flat, return_inverse=True)
     used, which = np.unique(places[wanted], return_inverse=True)
-    numbered = {v.STIMULUS: np.arange(len(used))}  # labels may be missing
-    shown = images.isel({v.STIMULUS: used}).load().assign_coords(numbered)
+    shown = images.isel({v.STIMULUS: used}).load().assign_coords({v.STIMULUS: range(len(used))})
     some = rows.isel({v.VECTOR: wanted}).assign_coords({v.STIMULUS: (v.VECTOR, which)})
-    fields = effective_fields(
-        net,
-        shown,
-        known.layer,
-        some,
-        method=method,
-        device=device,
-        workers=workers,
-        progress=progress,
-    )
+    how: dict[str, Any] = {"method": method, "device": device, "workers": workers}
+    fields = effective_fields(net, shown, known.layer, some, progress=progress, **how)
     clear = pictures(shown, net.preprocessing).transpose(v.STIMULUS, v.COLOR, v.Y, v.X).values
     made = np.stack(
         [

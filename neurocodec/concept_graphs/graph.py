@@ -17,6 +17,7 @@ from neurocodec import vocabulary as v
 from neurocodec.concept_graphs.checked import Vectors
 from neurocodec.concept_graphs.contributions import concept_contributions
 from neurocodec.concept_graphs.influence import Floats
+from neurocodec.concept_graphs.settings import steps_of
 from neurocodec.concept_graphs.tables import ALL, ANSWER, Chosen, Followed, Ints, strongest, tables
 from neurocodec.engine.respond import respond
 from neurocodec.engine.samples import Samples
@@ -167,7 +168,7 @@ def concept_graph(
         groups=groups,
         call={
             "at": at,
-            "steps": steps,
+            "steps": checked_steps(steps),
             "active": active,
             "solver": solver,
             "batch_size": batch_size,
@@ -193,6 +194,11 @@ def concept_graph(
         **study.origin,
     }
     return labels.stamp(found, "nc.concept_graph", **facts)
+
+
+def checked_steps(value: Any) -> int | Literal["auto"] | None:
+    """Take nodes of lines, ``"auto"``, or None."""
+    return None if value is None else steps_of(value)
 
 
 def _share(name: str, value: Any) -> float:

@@ -74,7 +74,7 @@ class Pair:
         return Settings(
             method=arguments.one_of("method", options["method"], METHODS),
             at=_at(options["at"], self.target),
-            steps=_steps(options["steps"]),
+            steps=steps_of(options["steps"]),
             tolerance=TOLERANCE,
             most=MOST_STEPS,
             residual=arguments.flag("residual", options["residual"]),
@@ -106,7 +106,8 @@ def _at(value: Any, target: Vectors | Target) -> At:
         ) from None
 
 
-def _steps(value: Any) -> Steps:
+def steps_of(value: Any) -> Steps:
+    """Nodes of a line: a number, or as many as 2 % of the change ask for."""
     if isinstance(value, str) and value == "auto":
         return "auto"
     return arguments.whole("steps", value, hint="steps='auto'")

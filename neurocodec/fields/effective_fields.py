@@ -17,10 +17,12 @@ from neurocodec.engine.run import Run
 from neurocodec.engine.samples import Samples
 from neurocodec.engine.session import hooked
 from neurocodec.errors import CaptureError, InputError
-from neurocodec.fields.sharing import WAYS, SharingPlan, Way
+from neurocodec.fields import sharing
+from neurocodec.fields.sharing import WAYS, SharingPlan
 from neurocodec.network import Network, require_layer, require_network
 from neurocodec.nn.fields.sharing import Sharing
 
+Way: TypeAlias = sharing.Way
 Positions: TypeAlias = (
     Literal["center"] | int | Sequence[int] | NDArray[np.integer] | xr.DataArray | xr.Dataset
 )

@@ -27,9 +27,12 @@ class View:
     def pool(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pooled units (time, unit) of activations (time, channel, positions...)."""
         if self.pooling and maps.ndim == 4:
-            down, across = (self._pooled(n) for n in maps.shape[2:])
-            rows = maps.reshape(-1, maps.shape[-1]) @ across  # einsum would copy it transposed
-            maps = down.T @ rows.reshape(*maps.shape[:3], -1)
+            down, across = (torch.from_numpy(self._pooled(n)) for n in maps.shape[2:])
+            given = torch.from_numpy(np.require(maps, requirements="W"))
+            rows = given.reshape(-1, maps.shape[-1]) @ across  # einsum would copy it transposed
+            # NumPy would work on the stack with one thread
+            maps = (down.T @ rows.reshape(-1, maps.shape[2], across.shape[1])).numpy()
+            return maps.reshape(len(given), -1)
         return maps.reshape(len(maps), -1)
 
     def _pooled(self, size: int) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from neurocodec import labels
+from neurocodec.engine.memory import require_memory
 from neurocodec.errors import InputError, warn
 from neurocodec.modes.coders import SparseCoder
 from neurocodec.modes.fitted import Fitted, finish, labelled_history
@@ -36,6 +37,7 @@ def fit_together(
     facts: Sequence[Mapping[str, Any]] = (),  # further provenance of each fit
 ) -> list[Fitted]:
     """Fit rows of one shape side by side, or one file's rows; settings differ as in `fit_modes`."""
+    _require_room(configs[0], prepared, device)
     where = checkpoint_of(checkpoint, configs, prepared, device)
     with claimed(None if where is None else where.path):
         # the rows on the device are gone before loadings of all rows are made
@@ -57,6 +59,16 @@ def fit_together(
     if where is not None:
         where.path.unlink(missing_ok=True)  # not before, as encoding the rows may fail
     return made
+
+
+def _require_room(config: SparseConfig, prepared: Sequence[Prepared], device: torch.device) -> None:
+    """Refuse numbers of modes whose products and atoms no machine like this holds."""
+    channels = prepared[0].rows.features
+    modes = config.modes(channels)
+    numbers = len(prepared) * modes * (3 * channels + modes * (config.encoder == "inference"))
+    if device.type == "cpu":
+        what = f"{modes} modes of {channels} channels (expansion={config.expansion:g})"
+        require_memory(what, 4 * numbers, 'expansion="auto"')
 
 
 def _report_silence(made: Fitted, config: SparseConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -16,7 +17,7 @@ from neurocodec.errors import warn
 from neurocodec.kernels.splits import held_out
 from neurocodec.modes.preparation import Prepared
 from neurocodec.nn.sparse.config import AUTO, SparseConfig
-from neurocodec.nn.sparse.counting import Count, count_modes
+from neurocodec.nn.sparse.counting import Count, Tried, count_modes
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +37,14 @@ def settled(
     most = config.most_modes(features, fitted)
     found = count_modes(_halves(prepared, config.seed, device), config, most)
     _say(found, fitted, few=most < config.most_modes(features, sys.maxsize))
-    known = {AUTO: True, **dataclasses.asdict(found)}
+    known = {AUTO: True, **dataclasses.asdict(found), "tried": [*map(_plain, found.tried)]}
     return dataclasses.replace(config, expansion=found.modes / features), {NUMBER: known}
+
+
+def _plain(tried: Tried) -> dict[str, Any]:
+    """One number and what it reached; None for no number, which JSON does not have."""
+    known = dataclasses.asdict(tried)
+    return {k: x if math.isfinite(x) else None for k, x in known.items()}
 
 
 def settled_together(
@@ -79,5 +86,6 @@ def _say(found: Count, rows: int, *, few: bool) -> None:
         why = f"which {rows} rows can support; more rows could have more"
         if not few:
             why = "as many as are tried for so many channels; expansion= takes any number"
-        warn(f"{found.modes} modes, counted among at most {found.most}, {why}")
+        modes = "1 mode" if found.modes == 1 else f"{found.modes} modes"
+        warn(f"{modes}, counted among at most {found.most}, {why}")
     _log.info("%d modes: tried %s", found.modes, ", ".join(str(t.modes) for t in found.tried))

@@ -32,6 +32,9 @@ def plot_tension(
 ) -> Figure:
     """Draw excitation against inhibition of every stimulus, coloured by the target.
 
+    Along a thin line E+ - E- is the same; the dark one is where the target is 0 (by the median of
+    what E+ - E- leaves of it: what the target is where nothing contributes).
+
     Parameters
     ----------
     found
@@ -60,8 +63,10 @@ def plot_tension(
     plus, minus, target = (np.asarray(one[n]) for n in (v.EXCITATION, v.INHIBITION, v.TARGET))
     size, most = np.abs(target).max() or 1.0, max(plus.max(), minus.max()) or 1.0
     look: dict[str, Any] = {"cmap": style.CONTRIBUTIONS, "vmin": -size, "vmax": size}
-    for level in np.linspace(-size, size, 7):
-        color = style.MUTED if abs(level) > 1e-9 * size else style.INK
+    offset = float(np.median(plus - minus - target))  # less the target where the line begins
+    for value in np.linspace(-size, size, 7):
+        color = style.MUTED if abs(value) > 1e-9 * size else style.INK
+        level = value + offset
         low = max(level, 0), max(-level, 0)
         ax.plot([low[0], low[0] + most], [low[1], low[1] + most], color=color, lw=0.5, zorder=0)
     dots = ax.scatter(plus, minus, c=target, s=14, edgecolors=style.MUTED, lw=0.2, **look)
@@ -190,7 +195,8 @@ def plot_attribution_correlation(
     lowest = min(float(np.asarray(rows[measure]).min()) for rows in found.values())
     ax.set_ylim(min(0.0, lowest) - 0.03, 1.03)
     ax.axhline(0, color=style.MUTED, lw=0.5)
-    ax.legend(fontsize=style.TEXT - 1, frameon=False)
+    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}  # ranges are anywhere
+    ax.legend(fontsize=style.TEXT - 1, frameon=False, **place)
     label = f"{measure.capitalize()}'s correlation with the target"
     style.tidy(ax, "medians and ranges over features", ylabel=label)
     return style.whole_figure(ax)

@@ -110,12 +110,15 @@ def _written(
     images: xr.DataArray | None,
     title: str,
     facts: Mapping[str, str],
+    truth: Mapping[str, Any] | None = None,  # table of predicted against measured changes
 ) -> Path:
     """Write the page in the best quality with which it stays small."""
     page = ""
     for quality in QUALITIES:
         data = page_data(named, cards, images, quality)
-        page = filled("concepts.html.j2", data=data, title=title, style=style, facts=facts)
+        page = filled(
+            "concepts.html.j2", data=data, title=title, style=style, facts=facts, truth=truth
+        )
         if len(page) <= LARGE:
             break
     else:
@@ -155,7 +158,38 @@ def write_concept_report(
     title = f"Concept vectors of {analysis.model}: {', '.join(names[:4])}"
     cards, images = analysis.cards, analysis.pictures
     named = {"": analysis.graph}
-    return _written(named, folder, cards=cards, images=images, title=title, facts=facts)
+    truth = {} if analysis.interventions is None else _truth(analysis.interventions)
+    return _written(
+        named, folder, cards=cards, images=images, title=title, facts=facts, truth=truth
+    )
+
+
+def _truth(found: xr.Dataset) -> Data:
+    """Correlations of predicted with measured changes, as the rows of a table."""
+    name = v.MEDIAN_CORRELATION
+    columns = [(g, f) for f in found[v.FRACTION].values for g in found[v.GRAPH].values]
+    rows = []
+    for layer in found[v.LAYER].values:
+        at = found.sel({v.LAYER: layer})
+        cells = [
+            _with_ends(float(one[name]), one[f"{name}_interval"].values)
+            for one in (at.sel({v.GRAPH: g, v.FRACTION: f}) for g, f in columns)
+        ]
+        rows.append([f"{layer} to {at['to_layer'].item()}", *cells])
+    told = {0.0: "one alone", 0.5: "half of them"}
+    heads = [f"{GRAPHS.get(str(g), g)}, {told.get(float(f), f'{f:.0%}')}" for g, f in columns]
+    return {"heads": heads, "rows": rows, "images": int(found["n_images"])}
+
+
+GRAPHS: Final = {"gig": "contributions", "actgrad": "ActGrad", "random": "random graph"}
+
+
+def _with_ends(middle: float, ends: NDArray[Any]) -> str:
+    """A number and its interval, where there are any."""
+    if not np.isfinite(middle):
+        return "too few changes"
+    low, high = (f"{end:z.2f}" for end in ends)
+    return f"{middle:z.2f}" + (f" [{low}, {high}]" if np.isfinite(ends).all() else "")
 
 
 def page_data(

@@ -128,7 +128,8 @@ def _others(figure: Figure) -> dict[str, bytes]:
             figure.set_dpi(DPI)  # of pictures in it
             # `savefig` would draw it once more before, to lay it out
             found[ending] = _drawn(getattr(canvas(figure), f"print_{ending}"), metadata=metadata)
-    return {**found, "csv": numbers(figure).encode()}
+    table = numbers(figure)  # of photographs alone there are none
+    return {**found, "csv": table.encode()} if table.count("\n") > 1 else found
 
 
 def _drawn(write: Callable[..., Any], **options: Any) -> bytes:

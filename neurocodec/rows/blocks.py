@@ -89,7 +89,7 @@ def _require_layer_named(found: object, layer: str | None, path: Data) -> None:
         raise InputError(
             came=f"{str(path)!r}, which holds the layers {layers}",
             expected="the name of one of them",
-            hint=f"fit({str(path)!r}, layer={layers[0]!r})",
+            hint=f"layer={layers[0]!r}",
         )
 
 

@@ -40,6 +40,8 @@ ACTIVATION: Final = "activation"
 OBJECTIVES: Final = (ATTRIBUTION, ACTIVATION)
 BOTH: Final = "both"
 """Sign of a picture of what excites and of what inhibits together, as of an atlas's icons."""
+TRIES: Final = 8
+"""Draws of noise for a picture of both signs: one that is far from its aim may never leave."""
 OUTER: Final = (v.STIMULUS, v.TIME, v.FEATURE)
 """Dims of attributions that may stand beside those of the layer."""
 
@@ -215,8 +217,9 @@ def inverted(
         "attribution_sha256": fingerprint(given),
         "start_sha256": None if begun is None else fingerprint(begun.numpy()),
     }
-    keep = None if out is None else Keep(out, {**facts, "sign": signs})
-    made = climb(place, outer, aim, begun, batch_size, keep=keep, progress=progress)
+    tries = TRIES if signs == [BOTH] else 1
+    keep = None if out is None else Keep(out, {**facts, "sign": signs, "tries": tries})
+    made = climb(place, outer, aim, begun, batch_size, tries=tries, keep=keep, progress=progress)
     told, score = judged(place, made, features)
     confirmed = score * turns > 0
     result = dataset(place, outer, made, Judged(told, score), confirmed)

@@ -23,7 +23,7 @@ from neurocodec.labels import labelled
 from neurocodec.network import Network
 from neurocodec.nn.attribution.target import Target
 from neurocodec.nn.capture.layer import Layer
-from neurocodec.nn.synthesis.ascent import Climbed, Seen, ascend, unmoved
+from neurocodec.nn.synthesis.ascent import Climbed, Seen, ascend, height, unmoved
 from neurocodec.nn.synthesis.parametrisation import KINDS, Parametrisation
 from neurocodec.nn.synthesis.transforms import Transforms
 from neurocodec.synthesis.gathering import Batches, Keep, gathered
@@ -239,15 +239,19 @@ def climb(
     start: Tensor | None,
     batch_size: int,
     *,
+    tries: int = 1,
     keep: Keep | None = None,
     progress: bool,
 ) -> Climbed:
-    """Make all pictures, so many at once; `start` has the picture that each begins with."""
+    """Make all pictures, so many at once; `start` has the picture that each begins with.
+
+    From noise each begins with that of some tries which is highest.
+    """
     sizes = [len(x) for x in outer.values()]
     natural, steps = place.kind.natural, place.options.steps
 
     def some(first: int, stop: int, told: Callable[[int], object]) -> Climbed:
-        found = _climb(place, np.arange(first, stop), aim, start, told)
+        found = _climb(place, np.arange(first, stop), aim, start, tries=tries, told=told)
         return Climbed(*(x.cpu() for x in found))
 
     shapes = (len(natural.mean), *natural.size), natural.size, (steps,), (steps,)
@@ -262,6 +266,8 @@ def _climb(
     which: NDArray[np.intp],
     aim: Aim,
     start: Tensor | None,
+    *,
+    tries: int,
     told: Callable[[int], object],
 ) -> Climbed:
     """Make some of the pictures, all at once."""
@@ -275,14 +281,7 @@ def _climb(
     if start is not None:
         numbers = place.kind.of(start[torch.from_numpy(which)].to(device))
     else:
-        shape, kind = (len(natural.mean), *natural.size), place.net.dtype
-        numbers = place.kind.drawn(transforms.white(shape, kind).to(device))
-        for _ in range(REDRAWN):
-            dead = unmoved(numbers, place.kind, see)
-            if not len(dead):
-                break
-            again = transforms.white(shape, kind, dead).to(device)
-            numbers[dead.to(device)] = place.kind.drawn(again)
+        numbers = _from_noise(place, transforms, see, tries)
     return ascend(
         numbers,
         place.kind,
@@ -292,6 +291,29 @@ def _climb(
         transform=transforms,
         told=lambda: told(len(which)),
     )
+
+
+def _from_noise(
+    place: Studio, transforms: Transforms, see: Callable[[Tensor], Seen], tries: int
+) -> Tensor:
+    """First numbers of pictures, from which something moves; of some tries the highest."""
+    natural, device = place.kind.natural, place.net.device
+    shape, kind = (len(natural.mean), *natural.size), place.net.dtype
+    numbers = place.kind.drawn(transforms.white(shape, kind).to(device))
+    for _ in range(REDRAWN):
+        dead = unmoved(numbers, place.kind, see)
+        if not len(dead):
+            break
+        again = transforms.white(shape, kind, dead).to(device)
+        numbers[dead.to(device)] = place.kind.drawn(again)
+    if tries > 1:
+        best = height(numbers, place.kind, see)
+        for _ in range(tries - 1):
+            other = place.kind.drawn(transforms.white(shape, kind).to(device))
+            found = height(other, place.kind, see)
+            higher = found > best
+            numbers[higher], best[higher] = other[higher], found[higher]
+    return numbers
 
 
 class Judged(NamedTuple):

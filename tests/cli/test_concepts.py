@@ -2,6 +2,12 @@
 
 import csv
 import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,16 +87,157 @@ def test_cards_have_examples_scores_and_places(page):
         assert (cards.stability.values <= 1 + 1e-5).all()
 
 
-STAGES = (
-    ("concept_graphs.graph", "concept_contributions"),
-    ("analyses.concepts", "concept_graph"),
-    ("analyses.concepts", "pictures"),
-    ("analyses.concepts", "concept_examples"),
-    ("analyses.concepts", "concept_maps"),
+def test_the_page_says_whether_contributions_predict_what_happens(page):
+    with nc.open(page / "interventions.nc") as found:
+        assert found.median_correlation.dims == ("layer", "graph", "fraction")
+        assert found.to_layer.values.tolist() == ["late", "answer"]
+        assert int(found.n_images) == 2
+        told = {
+            (layer, graph): float(found.median_correlation.sel(layer=layer, graph=graph)[1])
+            for layer in ("early", "late")
+            for graph in ("gig", "random")
+        }
+    text = (page / "concepts.html").read_text("utf-8")
+    table = text[text.index("k-truth") :]
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[2:4]]
+    heads = re.findall(r"<th>(.*?)</th>", table.split("<tr>")[1])[1:]
+    assert "In 2 images" in table
+    for row, layer in zip(rows, ("early", "late"), strict=True):
+        cells = dict(zip(heads, row, strict=True))
+        assert cells["contributions, half of them"].startswith(f"{told[layer, 'gig']:z.2f} [")
+        assert cells["random graph, half of them"].startswith(f"{told[layer, 'random']:z.2f} [")
+        # the network after the last layer is linear: there they are what happens
+    assert told["late", "gig"] > 0.9 > told["late", "random"]
+
+
+CHANGES = ("--active 1", "--top 1", "--steps auto", "--shown 0", "--shown 2")
+
+
+def test_a_changed_setting_is_computed_anew(arguments, tmp_path):
+    options = ["--quiet", "--categories", "cat,dog"]
+    both = tmp_path / "both"
+    assert main([*arguments, *options, "--out", str(both)]) == 0
+    for i, changed in enumerate(CHANGES):
+        alone = tmp_path / str(i)
+        for out in (both, alone):
+            assert main([*arguments, *options, *changed.split(), "--out", str(out)]) == 0
+        assert same_values(alone, both) >= 8
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("--seed 1", "seed was 0, is 1"),
+        ("--layers late", "layers was"),
+        ("--per-image 4", "per_image was 8, is 4"),
+        ("--limit 8", "samples was 96, is 64"),
+    ],
+)
+def test_other_vectors_are_not_mixed_in(page, arguments, case, tmp_path, capsys):
+    changed, message = case
+    out = shutil.copytree(page, tmp_path / "page")
+    given = [*arguments, "--quiet", "--categories", "cat,dog", *changed.split()]
+    assert main([*given, "--out", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert "rows.nc' of another run" in told
+    assert same_values(page, out) >= 8
+
+
+def image_changed(folder):
+    Image.fromarray(np.zeros((12, 12, 3), "uint8")).save(folder / "images" / "cat" / "0.png")
+
+
+def weights_changed(folder):
+    edited(folder, "manual_seed(0)", "manual_seed(1)")
+
+
+def answer_changed(folder):  # behind the last layer
+    edited(folder, "AdaptiveAvgPool2d", "AdaptiveMaxPool2d")
+
+
+def edited(folder, old, new):
+    text = (folder / "net.py").read_text()
+    assert old in text
+    (folder / "net.py").write_text(text.replace(old, new))
+
+
+@pytest.mark.filterwarnings("ignore:.*that contribute nothing")  # all positions are drawn
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (image_changed, "data_sha256"),
+        (weights_changed, "weights_sha256"),
+        (answer_changed, "module_sha256"),
+    ],
+)
+def test_what_changed_in_place_is_refused_then_made_anew(
+    arguments, change, message, tmp_path, capsys
+):
+    folder = shutil.copytree(Path(arguments[2].partition("/net.py")[0]), tmp_path / "own")
+    moved = [text.replace(arguments[2].partition("/net.py")[0], str(folder)) for text in arguments]
+    moved = [*moved, "--quiet", "--categories", "cat,dog", "--per-image", "64", "--out"]
+    assert main([*moved, str(tmp_path / "both")]) == 0
+    change(folder)
+    assert main([*moved, str(tmp_path / "both")]) == 2
+    assert message in capsys.readouterr().err
+    (tmp_path / "both" / "rows.nc").unlink()  # as the message says
+    for name in ("both", "alone"):
+        assert main([*moved, str(tmp_path / name)]) == 0
+    assert same_values(tmp_path / "alone", tmp_path / "both") >= 8
+
+
+KILLED = """
+import os, signal, sys
+import {module} as module
+from neurocodec.cli.parser import main
+count, whole = {count}, {name}
+
+def killed(*args, **options):
+    global count
+    count -= 1
+    found = whole(*args, **options) if count >= 0 or {after} else None
+    if count < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+
+{name} = killed
+sys.exit(main(sys.argv[1:]))
+"""
+KILLS = (  # module, what is called, after how many calls, in place of one more or after it
+    ("neurocodec.attribution.points", "module.Points.rows", 3, False),
+    ("neurocodec.storage", "module.save", 1, True),
+    ("neurocodec.analyses.stages", "module.Stages._note", 2, False),
+    ("neurocodec.analyses.concept_cards", "module.concept_maps", 0, True),
+    ("neurocodec.analyses.concept_cards", "module.concept_contributions", 2, True),
 )
 
 
-def test_killed_five_times_it_goes_on_to_the_same_values(page, arguments, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_killed_by_the_system_five_times_it_has_the_same_values(arguments, tmp_path):
+    start = [*arguments, "--quiet", "--categories", "cat,dog", "--batch-size", "2", "--out"]
+    assert main([*start, str(tmp_path / "whole")]) == 0
+    given = [*start, str(tmp_path / "killed")]
+    for module, name, count, after in KILLS:
+        code = KILLED.format(module=module, name=name, count=count, after=after)
+        ended = subprocess.run([sys.executable, "-c", code, *given], check=False)
+        assert ended.returncode == -signal.SIGKILL
+    assert main(given) == 0
+    assert same_values(tmp_path / "whole", tmp_path / "killed") >= 8
+
+
+STAGES = (
+    ("concept_graphs.graph", "concept_contributions"),
+    ("analyses.concept_study", "concept_graph"),
+    ("analyses.truth", "concept_interventions"),
+    ("analyses.concept_study", "pictures"),
+    ("analyses.concept_cards", "concept_maps"),
+    ("analyses.concept_cards", "concept_examples"),
+    ("analyses.concept_cards", "concept_contributions"),
+)
+
+
+def test_killed_seven_times_it_goes_on_to_the_same_values(page, arguments, tmp_path, monkeypatch):
     import importlib
 
     out = ["--quiet", "--categories", "cat,dog", "--out", str(tmp_path)]
@@ -105,8 +252,8 @@ def test_killed_five_times_it_goes_on_to_the_same_values(page, arguments, tmp_pa
     assert main([*arguments, *out]) == 0
     assert same_values(page, tmp_path) >= 8
     before = (tmp_path / "concepts.html").read_text("utf-8")
-    for name in ("concept_graph", "concept_examples", "concept_contributions"):
-        monkeypatch.setattr(importlib.import_module("neurocodec.analyses.concepts"), name, stop)
+    for module, name in STAGES:
+        monkeypatch.setattr(importlib.import_module(f"neurocodec.{module}"), name, stop)
     assert main([*arguments, *out]) == 0
     assert (tmp_path / "concepts.html").read_text("utf-8") == before
 

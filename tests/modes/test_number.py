@@ -1,5 +1,7 @@
 """Fits whose number of modes the rows decide."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -89,6 +91,24 @@ def test_modes_are_no_more_than_rows_can_support_and_that_is_said():
         found = nc.SparseModes(**AUTO).fit(rows_of(samples=30))
     assert len(found.dictionary) <= 2
     assert not labels.provenance(found.dictionary)["number"]["settled"]
+
+
+def test_one_channel_has_one_mode_and_nothing_is_said():
+    rows = xr.DataArray(np.random.default_rng(0).random((20, 1)), dims=("stimulus", "channel"))
+    found = nc.SparseModes(**AUTO).fit(rows)  # a warning would be an error
+    assert found.dictionary.shape == (1, 1)
+    assert labels.provenance(found.dictionary)["number"]["settled"]
+    assert SparseConfig(nonnegative=False).most_modes(1, 500) == 10
+
+
+def test_how_a_number_was_found_is_json():
+    values = np.ones((60, 4))
+    values[0] = 2.0  # the half without it does not vary
+    rows = xr.DataArray(values, dims=("stimulus", "channel"))
+    found = nc.SparseModes(**AUTO).fit(rows)
+    text = found.dictionary.attrs["neurocodec"]
+    known = json.loads(text, parse_constant=pytest.fail)["number"]
+    assert None in [one["r2"] for one in known["tried"]]
 
 
 def test_rows_of_which_no_mode_comes_back_say_so():

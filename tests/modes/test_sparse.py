@@ -301,3 +301,10 @@ def test_modes_and_loadings_know_their_layer_and_weights(tmp_path):
     with pytest.raises(InputError, match="for modes that were fitted to"):
         known.transform(other["3"])
     assert known.transform(other["3"].contribution).dims == ("stimulus", "mode")
+
+
+@pytest.mark.parametrize("settings", [{}, {"encoder": "linear", "sparsifier": "topk"}])
+def test_more_modes_than_memory_holds_are_refused_at_once(tree, settings):
+    refused = pytest.raises(InputError, match=r"6 channels \(expansion=1e\+11\), which take")
+    with pytest.warns(NeurocodecWarning, match="fewer than"), refused:
+        nc.SparseModes(expansion=1e11, progress=False, **settings).fit(tree["conv1"])

@@ -30,6 +30,16 @@ def test_rings_are_where_the_ranked_stimuli_are():
         assert np.ptp(x - y) == pytest.approx(0)
 
 
+def test_the_dark_line_is_where_a_target_of_0_is_though_it_has_a_constant():
+    plus, minus = np.array([5.0, 6.0, 7.0]), np.array([2.0, 3.5, 3.0])
+    rows = {"excitation": plus, "inhibition": minus, "target": plus - minus - 3}
+    ax = nc.plot.tension(xr.Dataset({k: ("stimulus", x) for k, x in rows.items()})).axes[0]
+    levels = [float(np.subtract(*line.get_data())[0]) for line in ax.lines]
+    np.testing.assert_allclose(levels, np.linspace(2, 4, 7))
+    (dark,) = {line.get_color() for line in ax.lines[3:4]}
+    assert dark not in {line.get_color() for i, line in enumerate(ax.lines) if i != 3}
+
+
 def test_colours_are_red_blue_green_and_black():
     plus, minus = np.array([1.0, 0.0, 2.0, 0.0, 0.5]), np.array([0.0, 1.0, 1.0, 0.0, 0.5])
     expected = [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 0], [0.25, 0.5, 0.25]]

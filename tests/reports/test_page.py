@@ -68,6 +68,12 @@ def test_a_figure_is_laid_out_once_and_drawn_once_for_each_file(monkeypatch):
     assert (len(layouts), len(draws)) == (1, 3)
 
 
+def test_photographs_alone_have_no_table_of_numbers():
+    figure = Figure()
+    figure.subplots().imshow([[[0.0, 0.5, 1.0]]])
+    assert {*_others(figure)} == {"svg", "pdf"}
+
+
 def test_fonts_that_another_library_has_set_change_nothing():
     figure = Figure()
     figure.subplots().set_title("\N{MINUS SIGN}1")

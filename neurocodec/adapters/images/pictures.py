@@ -48,7 +48,7 @@ def _unnormalised(
         return None
     black, white = (level[:, None, None] for level in levels)
     made = (values - black) / (white - black)
-    fits = made.min() >= -TOLERANCE and made.max() <= 1 + TOLERANCE
+    fits = made.min(initial=0) >= -TOLERANCE and made.max(initial=1) <= 1 + TOLERANCE  # or none
     return np.asarray(made) if fits else None
 
 

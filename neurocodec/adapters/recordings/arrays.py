@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -96,9 +97,14 @@ def _variable(path: Path, engine: str, where: str, name: str, found: xr.Variable
         )
     values = found.to_numpy()
     if values.dtype.kind in "OS":
-        values = np.array([x.decode() if isinstance(x, bytes) else str(x) for x in values.ravel()])
-        values = values.reshape(found.shape)
+        values = texts(values)
     return xr.Variable(dims, values, found.attrs)
+
+
+def texts(values: NDArray[Any]) -> NDArray[np.str_]:
+    """Bytes and objects as text."""
+    found = [x.decode(errors="replace") if isinstance(x, bytes) else str(x) for x in values.ravel()]
+    return np.array(found, dtype=str).reshape(values.shape)
 
 
 def scalar(
@@ -212,6 +218,20 @@ def _to_turn(
     return name
 
 
+def _turned(name: str, variables: Mapping[str, xr.Variable]) -> str:
+    """How to turn the axes of an array: as the lengths of others tell, the last one first."""
+    own = variables[name]
+    others = [x for k, x in variables.items() if k != name]
+    sizes = {str(d): n for other in others for d, n in other.sizes.items()}
+    last = (own.ndim - 1, *range(own.ndim - 1))
+    for order in (last, *itertools.permutations(range(own.ndim))):
+        turned = dict(zip(map(str, own.dims), (own.shape[i] for i in order), strict=True))
+        if all(sizes.get(dim, n) == n for dim, n in turned.items()):
+            came = ", ".join(str(own.dims[order.index(i)]) for i in range(own.ndim))
+            return f"np.transpose({name}, {order}), where its axes are ({came})"
+    return f"np.transpose({name}) if its axes are in another order"
+
+
 def _agreed_sizes(variables: Mapping[str, xr.Variable], where: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
     first: dict[str, str] = {}
@@ -222,8 +242,7 @@ def _agreed_sizes(variables: Mapping[str, xr.Variable], where: str) -> dict[str,
                     came=f"{name!r} of {where} with shape {variable.shape}, and"
                     f" {first[str(dim)]!r} with {sizes[str(dim)]} along {dim!r}",
                     expected=f"axes {tuple(map(str, variable.dims))} of the same lengths",
-                    hint=f"np.transpose({_to_turn(str(dim), name, first, variables)}) if its axes"
-                    " are in another order",
+                    hint=_turned(_to_turn(str(dim), name, first, variables), variables),
                 )
             first.setdefault(str(dim), name)
     return sizes

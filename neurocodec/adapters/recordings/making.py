@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from neurocodec import vocabulary as v
+from neurocodec.adapters.recordings.frames.axes import doubt_axes
 from neurocodec.adapters.recordings.frames.schedule import Schedule
 from neurocodec.adapters.recordings.spike_times import count_spikes, report_outside
 from neurocodec.adapters.recordings.spikes.cells import Cells
@@ -21,6 +22,7 @@ def made(
 ) -> xr.Dataset:
     """Stimulus as it was shown, spike counts of every trial and their mean rate."""
     report_outside(cells.times, [*schedule.onsets], session=True, remedies=remedies)
+    doubt_axes(movie, cells.times.values(), schedule)
     return xr.Dataset({v.STIMULUS: shown(movie, schedule)}).assign(responses(cells, schedule))
 
 

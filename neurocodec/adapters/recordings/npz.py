@@ -25,6 +25,7 @@ from neurocodec.adapters.recordings.arrays import (
     positional_dims,
     require_data,
     scalar,
+    texts,
 )
 from neurocodec.errors import InputError, StorageError
 
@@ -77,6 +78,8 @@ def _variable(name: str, array: NpzArray) -> xr.Variable:
     if not DIMS[name]:
         return scalar(name, np.asarray(lazy), array.path)
     variable = xr.Variable(positional_dims(name, array.shape), lazy)
+    if variable.dtype.kind == "S":
+        return variable.copy(data=texts(variable.values))
     return variable if name == v.STIMULUS else variable.load()
 
 

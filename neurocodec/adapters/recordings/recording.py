@@ -7,9 +7,9 @@ from typing import Any
 
 import xarray as xr
 
-from neurocodec import vocabulary as v
 from neurocodec.adapters.recordings.account import READING, accounting, tell
 from neurocodec.adapters.recordings.checks import report_silent, report_slow, select_cells
+from neurocodec.adapters.recordings.frames.axes import scheduled
 from neurocodec.adapters.recordings.frames.movies import movie
 from neurocodec.adapters.recordings.frames.schedule import Gaps, Timing, with_own_times
 from neurocodec.adapters.recordings.frames.triggers import Missing
@@ -47,8 +47,8 @@ def recording(
     ----------
     stimulus
         Frames (time, y, x), frames in colour (time, color, y, x), or full-field light (time,),
-        which becomes a movie of one pixel: an array, a DataArray (whose `segment` is kept), or a
-        `.npy` file.
+        which becomes a movie of one pixel: an array, a DataArray (whose `segment` is kept), a
+        pynapple `TsdTensor` or `Tsd` (with its times), or a `.npy` file.
     spike_times
         ``{cell: times in seconds}``, a list of times a cell, a `pynapple.TsGroup` (or what it
         saved), a sorting of spikeinterface, a segment of neo (whose units count); or a folder of
@@ -117,7 +117,7 @@ def recording(
     )
     with accounting() as left:
         frames = movie(stimulus, units)
-        plan = with_own_times(timing, frames).schedule(frames.sizes[v.TIME])
+        plan = scheduled(with_own_times(timing, frames), frames)
         sorted_cells = cells_of(spike_times, quality=quality, sample_rate=sample_rate)
         told = "triggers" if triggers is not None else "frame_times"
         part = made(frames, sorted_cells, plan, of_times(told, sample_rate))

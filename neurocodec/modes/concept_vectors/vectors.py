@@ -182,11 +182,11 @@ class ConceptVectors(Decomposition):
         """Vectors that are held out: all of an image, or of a piece of a movie."""
         image, series = samples_of(rows)
         count = int(image.max(initial=-1)) + 1
-        if count < 2:
+        if count < 1 or (count < 2 and self._validation):
             raise InputError(
-                came=f"{len(rows)} vectors of {count} images",
-                expected="vectors of at least 2 images",
-                hint="nc.point_vectors(net, images, 'layer3.1')",
+                came=f"vectors (n = {len(rows)}) of {'one image' if count else 'no image'}",
+                expected="vectors of at least 2 images, one of which can be held out",
+                hint="nc.point_vectors of more images, or nc.ConceptVectors(validation=0)",
             )
         return np.asarray(held_out(count, self._validation, self._seed, series=series)[image])
 

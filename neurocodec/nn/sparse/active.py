@@ -21,6 +21,8 @@ _STEPS: Final = 60
 _NEAR: Final = 2**19
 """Products of candidates that are worked on at a time, so that they stay in the processor's cache.
 """
+_GATHERED: Final = 32
+"""Rows whose candidates are gathered at a time, likewise."""
 _TOLERANCE: Final = (1e-4, 1e-5)
 """Gradient of a mode, in lengths of the row, that is left, with a ridge and with next to none. What
 the mode could gain then is below 1e-8 of the energy of the row."""
@@ -166,8 +168,12 @@ class _Problem:
     def _inner(self, index: Tensor) -> Tensor:
         """Products of the candidates of each row, (rows, n, n)."""
         if self.gram is None:
-            chosen = self.atoms[index]
-            return chosen @ chosen.transpose(1, 2)
+            found = self.atoms.new_empty(*index.shape, index.shape[1])
+            some = _GATHERED if index.device.type == "cpu" else len(index)
+            for part, made in zip(torch.split(index, some), torch.split(found, some), strict=True):
+                chosen = self.atoms[part]
+                torch.bmm(chosen, chosen.transpose(1, 2), out=made)
+            return found
         flat = index[:, :, None] * len(self.gram) + index[:, None, :]
         return self.gram.view(-1).index_select(0, flat.view(-1)).view(flat.shape)
 

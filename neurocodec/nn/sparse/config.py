@@ -225,6 +225,8 @@ class SparseConfig:
         if self.expansion != AUTO:
             return self.modes(channels)
         by_channels = min(_MOST_PER_CHANNEL * channels, max(_MOST_OF_FEW, channels))
+        if channels == 1 and self.nonnegative:  # of which there is a single direction
+            return 1
         return max(1, min(by_channels, rows // _ROWS_OF_A_MODE))
 
     def active_modes(self, modes: int) -> int:

@@ -88,7 +88,7 @@ def count_modes(halves: Tensor, config: SparseConfig, most: int) -> Count:
     # them: there are further modes until each channel is explained as well as more would, but no
     # more than channels, which one mode each explains. Beyond that R2 rises by following noise.
     if most == 1:
-        return Count(1, 0, most, settled=False, tried=())
+        return Count(1, 0, most, settled=halves.shape[2] == 1, tried=())
     search = _Search(halves, config, most)
     search.double()
     last = search.narrow("r2").modes

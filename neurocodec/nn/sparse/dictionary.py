@@ -21,6 +21,11 @@ _BATCH: Final = 4096
 """Rows of a step of clustering, at least as many as there are clusters."""
 _DENSE: Final = 512
 """Up to so many modes products of dense codes cost less than of sparse ones."""
+_TURNS: Final = 4
+_MANY: Final = 1024
+"""Of more than so many modes, one of so many moves at a batch. A move of all costs modes x modes x
+channels; at 5,000 x 512, 1,536 modes, R2 of other rows is 0.874 where all move, 0.877 with 2 turns
+and 0.881 with 4. Of 576 modes on 1,500 rows, fewer came back: 0.11 in place of 0.17."""
 
 
 def spread_rows(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -69,8 +74,16 @@ class OnlineDictionary:
         self.second = atoms.new_zeros(*atoms.shape[:-1], atoms.shape[-2])
         self.cross = torch.zeros_like(atoms)
 
-    def update(self, rows: Tensor, codes: Tensor, *, forget: float, sweeps: int = 1) -> None:
-        """Take in a batch (fits, batch, ...), forget a part of the past, and move the atoms."""
+    def update(
+        self,
+        rows: Tensor,  # (fits, batch, channels)
+        codes: Tensor,  # (fits, batch, modes)
+        *,
+        forget: float,  # part of the past
+        sweeps: int = 1,
+        turn: int = 0,  # number of the batch: which of many atoms move
+    ) -> None:
+        """Take in a batch, forget a part of the past, and move the atoms."""
         self.second.mul_(1.0 - forget)
         self.cross.mul_(1.0 - forget)
         self.atoms = self.atoms.clone()
@@ -84,6 +97,8 @@ class OnlineDictionary:
         for x, z, (atoms, second, cross) in zip(rows, codes, state, strict=True):
             add_moments(second, cross, x, z)
             used = (z > 0).any(dim=0).nonzero()[:, 0]
+            if len(second) > _MANY:
+                used = used[(used + turn) % _TURNS == 0]
             for _ in range(sweeps):
                 _sweep(atoms, second, cross, used, self._constrained)
 

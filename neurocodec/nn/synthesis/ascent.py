@@ -36,6 +36,13 @@ def unmoved(numbers: Tensor, kind: Parametrisation, see: Callable[[Tensor], Seen
     return (into.flatten(1) == 0).all(1).nonzero()[:, 0].cpu()
 
 
+def height(numbers: Tensor, kind: Parametrisation, see: Callable[[Tensor], Seen]) -> Tensor:
+    """The aim of each picture as it is, before any step."""
+    with torch.enable_grad():  # an aim that is itself a gradient needs it
+        picture = kind.picture(numbers.detach().clone().requires_grad_())
+        return see(picture).objective.detach()
+
+
 def ascend(
     numbers: Tensor,
     kind: Parametrisation,

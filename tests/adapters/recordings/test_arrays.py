@@ -68,3 +68,35 @@ def test_bins_in_the_units_that_they_tell(tmp_path):
     part.to_netcdf(tmp_path / "r.nc")
     found = nc.read_recording(tmp_path / "r.nc")["recording"]
     assert (float(found.bin_width), float(found.time[-1])) == (0.1, 0.2)
+
+
+def test_names_in_bytes_are_text(tmp_path):
+    names = np.array(["a", "µ"])
+    arrays = {"firing_rate": RATE, "frame_rate": 10.0}
+    np.savez(tmp_path / "r.npz", cell=np.char.encode(names, "utf-8"), **arrays)
+    assert nc.read_recording(tmp_path / "r.npz")["recording"].cell.values.tolist() == ["a", "µ"]
+    np.savez(tmp_path / "r.npz", cell=np.char.encode(names, "latin-1"), **arrays)
+    assert nc.read_recording(tmp_path / "r.npz")["recording"].cell.values.tolist() == ["a", "�"]
+
+
+TURNED = {
+    "stimulus": (1, 2, 0),  # (y, x, time), as MATLAB has them
+    "firing_rate": (1, 0),
+    "spike_count": (1, 2, 0),  # (time, cell, repeat)
+}
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_hints_for_turned_axes_run(name, tmp_path):
+    random = np.random.default_rng(0)
+    shapes = {"stimulus": (7, 4, 3), "firing_rate": (7, 5), "spike_count": (2, 7, 5)}
+    whole = {k: random.integers(0, 9, shape) for k, shape in shapes.items()}
+    wrong = np.transpose(whole[name], TURNED[name])
+    given = {**whole, name: wrong, "time": np.arange(7) / 10}
+    np.savez(tmp_path / "r.npz", **given)
+    with pytest.raises(InputError, match=f"transpose.{name}, ") as raised:
+        nc.read_recording(tmp_path / "r.npz")
+    right = eval(raised.value.hint.split(", where")[0], {"np": np, name: wrong})  # noqa: S307
+    np.savez(tmp_path / "r.npz", **{**given, name: right})
+    found = nc.read_recording(tmp_path / "r.npz")["recording"]
+    np.testing.assert_array_equal(found[name], whole[name])

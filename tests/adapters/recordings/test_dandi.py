@@ -243,6 +243,28 @@ def test_invalid_times_cut_a_movie(file):
     np.testing.assert_array_equal(found.spike_count[0], COUNTS[kept])
 
 
+@pytest.mark.parametrize("interval", [(0.58, 0.42), (0.42, 0.58)])
+def test_invalid_times_that_stop_before_they_start_are_turned(interval, file):
+    file.movie()
+    file.content.add_invalid_time_interval(*interval)
+    file.units()
+    if interval[0] > interval[1]:
+        with pytest.warns(NeurocodecWarning, match="0.58 to 0.42 s, which stop before they start"):
+            found = file.read()["movie"]
+    else:
+        found = file.read()["movie"]
+    np.testing.assert_array_equal(found.stimulus, MOVIE[[0, 1, 2, 3, 6, 7, 8, 9, 10, 11]])
+
+
+def test_trials_that_show_other_frames_are_told(file):
+    file.movie()
+    file.content.add_trial(start_time=0.0, stop_time=0.5)
+    file.content.add_trial(start_time=0.5, stop_time=1.2)
+    tree = file.units().read()
+    np.testing.assert_array_equal(tree["movie"].spike_count[0], COUNTS)
+    assert "2 trials, no two of which show the same frames of movie" in tree.attrs["reading"]
+
+
 def test_names_and_quality_are_kept_and_noise_is_left(file):
     file.movie()
     spikes = {**SPIKES, "c": [0.1]}

@@ -228,6 +228,12 @@ def whole_codes(vectors):
     return vectors.transform(maps_of(6))
 
 
+def test_vectors_of_one_image_are_fitted_where_none_is_held_out():
+    one = planted().assign_coords(stimulus=("vector", np.zeros(180, int)))
+    found = nc.ConceptVectors(vectors=9, active=2, validation=0).fit(one)
+    assert found.dictionary.sizes["mode"] == 9
+
+
 def test_pieces_of_a_movie_are_held_out():
     rows = planted().rename(stimulus="time").assign_coords(time=("vector", np.arange(180) / 10))
     found = nc.ConceptVectors("exemplars", vectors=90, active=2, validation=0.5).fit(rows)
@@ -273,7 +279,8 @@ REPEATED = xr.DataArray(np.repeat(np.eye(4), 5, 0), dims=("vector", "channel"))
         ({}, planted() * 1j, "complex"),
         ({}, planted().rename(channel="unit"), r"\('vector', 'channel'\)"),
         ({}, maps_of(), "draws them of maps"),
-        ({}, planted()[:1], "vectors of 1 images"),
+        ({}, planted()[:1], "of one image"),
+        ({"validation": 0}, planted()[:0], "of no image"),
         ({"center": "batch_norm"}, planted(), "without the network"),
         ({}, xr.DataTree.from_dict({"a": xr.Dataset(), "b": xr.Dataset()}), r"\['a', 'b'\]"),
         ({}, xr.Dataset({"other": 1}), r"\['other'\]"),

@@ -70,6 +70,24 @@ def test_dictionaries_learn_side_by_side_what_each_learns_alone(nonnegative):
     torch.testing.assert_close(together.atoms[unused], unit_rows(atoms)[unused], rtol=0, atol=0)
 
 
+def test_of_many_atoms_a_part_moves_at_a_batch_and_each_has_its_turn():
+    random = generator(2)
+    atoms, others = torch.rand(2, 1, 1100, 5, generator=random)
+    codes = torch.rand(1, 40, 1100, generator=random)
+    rows = codes @ others
+    learner = OnlineDictionary(atoms, nonnegative=True)
+    moved = list[int]()
+    for turn in range(4):
+        before = learner.atoms
+        learner.update(rows, codes, forget=0.0, turn=turn)
+        some = (learner.atoms != before).any(dim=2)[0].nonzero()[:, 0].tolist()
+        assert len(some) <= 275
+        moved += some
+    assert len({*moved}) == len(moved) > 1000  # one may stay where it is best
+    # what is remembered is of all modes and all batches
+    torch.testing.assert_close(learner.second, 4 * codes.mT @ codes, rtol=1e-4, atol=1e-4)
+
+
 def test_a_dictionary_update_with_the_right_codes_moves_towards_the_truth():
     rows, atoms = planted_rows(600, 8, 12, active=2, noise=0.0, seed=0)
     rows, truth = torch.tensor(rows)[None], torch.tensor(atoms)[None]

@@ -45,11 +45,13 @@ MEANINGS: Final = {
 """What an array is -> how it may be called, in small letters and without underscores."""
 KNOWN: Final = {name: what for what, names in MEANINGS.items() for name in names}
 PADDED: Final = (
-    "spike_times={i: row[row > 0] for i, row in enumerate(matrix)}, where rows are the times of"
-    " cells, padded with NaN or 0; in MATLAB cellfun(@(x) x(x > 0), num2cell(spike_times, 2),"
+    "spike_times={{i: row[{}] for i, row in enumerate(matrix)}}, where rows are the times of"
+    " cells, padded with {}; in MATLAB cellfun(@(x) x({}), num2cell(spike_times, 2),"
     " 'UniformOutput', false)"
 )
-"""What to type for a matrix of times."""
+"""What to type for a matrix of times, which may be below 0."""
+WITH_NAN: Final = ("np.isfinite(row)", "NaN", "~isnan(x)")
+WITH_ZEROS: Final = ("row != 0", "0", "x ~= 0")
 COLUMNS: Final = (
     "spike_times=matrix[:, 0], spike_cell=matrix[:, 1], where columns are times and cells; in"
     " MATLAB spike_cell = spike_times(:, 2); spike_times = spike_times(:, 1)"
@@ -192,7 +194,10 @@ def _of_matrix(matrix: NDArray[Any]) -> str:
     """What to type for a matrix: pairs, samples that are 0 or 1, or padded times."""
     if matrix.shape[-1] == 2:
         return COLUMNS
-    return RASTER if matrix.size and bool(np.isin(matrix, (0, 1)).all()) else PADDED
+    if matrix.size and bool(np.isin(matrix, (0, 1)).all()):
+        return RASTER
+    lost = matrix.dtype.kind == "f" and bool(np.isnan(matrix).any())
+    return PADDED.format(*(WITH_NAN if lost else WITH_ZEROS))
 
 
 def _each(struct: dict[str, Any]) -> list[dict[str, Any]]:

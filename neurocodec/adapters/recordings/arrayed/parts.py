@@ -21,6 +21,7 @@ from neurocodec.adapters.recordings.arrayed.matlab import frames_first, read_mat
 from neurocodec.adapters.recordings.arrayed.stored import read_arrays
 from neurocodec.adapters.recordings.arrayed.tree import read_tree, spike_groups
 from neurocodec.adapters.recordings.arrays import DATA, WHOLE
+from neurocodec.adapters.recordings.frames.axes import scheduled
 from neurocodec.adapters.recordings.frames.movies import EXPECTED, movie
 from neurocodec.adapters.recordings.frames.schedule import Timing
 from neurocodec.adapters.recordings.making import made
@@ -126,7 +127,7 @@ def _part(
     if isinstance(stimulus, xr.Variable):
         stimulus = _labelled(stimulus)
     frames = movie(stimulus)
-    return made(frames, cells, timing.schedule(frames.sizes[v.TIME]), remedies)
+    return made(frames, cells, scheduled(timing, frames), remedies)
 
 
 def _labelled(stimulus: xr.Variable) -> Any:

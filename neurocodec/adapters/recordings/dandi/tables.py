@@ -145,6 +145,7 @@ def _by_trials(whole: Arranged, trials: Times, *, alone: bool) -> list[Arranged]
     groups = _alike(whole, spans)
     repeated = [own for own in groups if len(own) > 1]
     if not repeated:
+        leave(f"{len(trials)} trials, no two of which show the same frames of {whole.name}")
         return [whole]
     single = [own[0] for own in groups if len(own) == 1]
     inside = sum(len(np.arange(len(times))[spans[k]]) for own in groups for k in own)

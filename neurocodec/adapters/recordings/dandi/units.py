@@ -18,7 +18,7 @@ from neurocodec.adapters.recordings.spikes.cells import (
     of_quality,
     require_different,
 )
-from neurocodec.errors import InputError
+from neurocodec.errors import InputError, warn
 
 NAMES: Final = ("unit_name", "name", "unit_label")
 """Columns that name a unit."""
@@ -157,10 +157,20 @@ def _cut(plan: Schedule, kept: Mask, name: str) -> Schedule:
 
 def _valid(starts: Bounds, stops: Bounds, table: Any) -> Mask:
     valid = np.ones(starts.shape, bool)
-    if table is not None:
-        for begin, end in zip(table["start_time"][:], table["stop_time"][:], strict=True):
-            valid &= (stops <= begin) | (starts >= end)
+    if table is None:
+        return valid
+    bounds = np.stack([np.asarray(table[c][:], float) for c in ("start_time", "stop_time")], 1)
+    if (bounds[:, 1] < bounds[:, 0]).any():
+        warn(f"invalid_times from {_first_reversed(bounds)}: they are taken the other way round")
+        bounds = np.where(bounds[:, :1] > bounds[:, 1:], bounds[:, ::-1], bounds)
+    for begin, end in bounds:
+        valid &= (stops <= begin) | (starts >= end)
     return valid
+
+
+def _first_reversed(bounds: Bounds) -> str:
+    begin, end = bounds[bounds[:, 1] < bounds[:, 0]][0]
+    return f"{begin:g} to {end:g} s, which stop before they start"
 
 
 def _within(starts: Bounds, stops: Bounds, intervals: Bounds) -> Mask:

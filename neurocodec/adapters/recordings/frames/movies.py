@@ -34,6 +34,9 @@ def movie(stimulus: Any, units: str = v.DIMENSIONLESS) -> xr.DataArray:
     """Stimulus with the dims (time, y, x) or (time, color, y, x); light (time,) is one pixel."""
     if isinstance(stimulus, str | Path):
         stimulus = _stored(Path(stimulus).expanduser())
+    times = None
+    if type(stimulus).__module__.startswith("pynapple."):
+        stimulus, times = _of_pynapple(stimulus)
     if isinstance(stimulus, xr.DataArray):
         found = _by_dims(stimulus)
     else:
@@ -43,11 +46,26 @@ def movie(stimulus: Any, units: str = v.DIMENSIONLESS) -> xr.DataArray:
         found = labelled(values, _dims(values.shape), name=v.STIMULUS, units=units)
         if v.COLOR in found.dims:
             found = found.transpose(v.TIME, v.COLOR, v.Y, v.X)
+        found = found if times is None else found.assign_coords({v.TIME: times})
     if not found.size:
         raise InputError(came=f"a stimulus of shape {found.shape}", expected=EXPECTED)
     if found.dtype.kind == "f" and isinstance(found.variable._data, np.ndarray):  # noqa: SLF001
         require_finite(found, "the stimulus")  # what is lazy is looked at when it is used
     return movie_of(found).rename(v.STIMULUS)
+
+
+def _of_pynapple(stimulus: Any) -> tuple[Any, xr.Variable]:
+    """Frames of a pynapple `TsdTensor`, or light of a `Tsd`, and the times that they have."""
+    values: Any = getattr(stimulus, "values", None)
+    if np.ndim(values) not in (1, 3, 4):
+        hint = "stimulus.values[:, None, :], frame_times=stimulus.index.values, for bars"
+        raise InputError(
+            came=f"a stimulus as a pynapple {type(stimulus).__name__}"
+            + ("" if values is None else f" of shape {np.shape(values)}"),
+            expected=EXPECTED,
+            hint="" if values is None else hint,
+        )
+    return values, xr.Variable(v.TIME, stimulus.index.values, {"units": v.SECONDS})
 
 
 def _values(stimulus: Any) -> Any:

@@ -174,6 +174,8 @@ def _rows(shown: Any, frames: int) -> NDArray[np.intp]:
             expected=f"rows 0 to {frames - 1}",
             hint="shown - 1, where rows are counted from 1",
         )
+    never = np.setdiff1d(np.arange(frames), found)
+    leave("rows of the stimulus that were never shown:", never)
     return found.astype(np.intp)
 
 
@@ -182,7 +184,10 @@ def _by_times(frame_times: Any, frames: int, trials: Trials | None) -> Any:
     if times.dtype.kind not in "fiu":
         raise InputError(came=f"frame_times of {times.dtype}", expected="seconds")
     times = times.astype(np.float64)
+    if times.ndim == 2 and times.shape == (frames, 1):
+        times = times.ravel()  # a column of a table, or of MATLAB
     if times.ndim == 2 and trials is None:
+        _require_one_onset(times.shape, frames)
         _require_one_a_frame(times.shape[1], frames, " a trial")
         return times, times[:, 0]
     if times.ndim != 1:
@@ -216,6 +221,16 @@ def _since_start(times: NDArray[np.float64], trials: Trials) -> NDArray[np.float
         expected="onsets of all frames of all trials, or of one trial since its start",
         hint="frame_times - trials[0]",
     )
+
+
+def _require_one_onset(shape: tuple[int, ...], frames: int) -> None:
+    """Refuse onsets beside ends, which are no two trials."""
+    if shape == (frames, 2) and frames != 2:
+        raise InputError(
+            came=f"frame_times of shape {shape} for {frames} frames",
+            expected="one onset a frame, or (trial, frame)",
+            hint="frame_times[:, 0], where the columns are onsets and ends",
+        )
 
 
 def _require_one_a_frame(found: int, frames: int, each: str) -> None:

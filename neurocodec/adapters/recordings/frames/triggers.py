@@ -60,6 +60,14 @@ def as_array(values: Any, what: str, expected: str) -> NDArray[Any]:
         raise InputError(
             came=f"{what} of lists that have other lengths", expected=expected
         ) from error
+    if found.dtype.kind == "m":
+        found = found / np.timedelta64(1, "s")
+    if found.dtype.kind == "M":
+        raise InputError(
+            came=f"{what} of dates",
+            expected=f"{expected}, since one start for spikes and frames",
+            hint="(dates - start) / np.timedelta64(1, 's')",
+        )
     if isinstance(found, np.ma.MaskedArray):
         found = np.ma.filled(found.astype(np.float64), np.nan) if found.mask.any() else found
     return np.asarray(found)
@@ -188,7 +196,10 @@ def _refusal(triggers: Times, frames: int, wanted: int, per: int, of: Of) -> Inp
         skipped = "missing='skipped' (never shown), or " if per == 1 else ""
         hint = f"{skipped}missing='unseen' (shown without a trigger)"
     elif len(triggers) % wanted == 0:
-        hint = f"trials={len(triggers) // wanted}, where all of it was repeated"
+        times = len(triggers) // wanted
+        hint = f"trials={times}, where all of it was repeated"
+        if wanted - 1 not in late:
+            hint += f"; triggers[::{times}], where there are {times} pulses a frame"
     else:
         hint = f"triggers[:{wanted}], where the last are not of this stimulus"
     return InputError(

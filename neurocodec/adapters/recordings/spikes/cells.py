@@ -118,11 +118,18 @@ def seconds(values: Any, what: str) -> Times:
         raise InputError(
             came=f"{what}, {found.dtype} of shape {found.shape}",
             expected="one list of times in seconds a cell",
-            hint="np.flatnonzero(train) / rate, where there is a 0 or 1 a sample"
-            if found.dtype.kind == "b"
-            else "",
+            hint=_hint(found),
         )
     return found.astype(np.float64).ravel()
+
+
+def _hint(found: NDArray[Any]) -> str:
+    """What to type in place of something that is no list of times."""
+    if found.dtype.kind == "b":
+        return "np.flatnonzero(train) / rate, where there is a 0 or 1 a sample"
+    if found.ndim or found.dtype.kind not in "fiuO":
+        return ""
+    return "[], of a cell without spikes" if found.dtype.kind == "O" else "[time], of one spike"
 
 
 def _is_several(value: Any) -> bool:

@@ -126,7 +126,8 @@ class InferenceTraining:
             part, penalties = rows[fit, batch], self._penalties(seen / self.source.count)
             found = memory.solve(part, self.learner.atoms, penalties, batch, self.steps)
             self.used += (found > 0).sum(dim=1)
-            self.learner.update(part, found, forget=self._forget(batch.shape[1]))
+            turn = (self.done * self.source.count + seen) // self.size
+            self.learner.update(part, found, forget=self._forget(batch.shape[1]), turn=turn)
             seen += batch.shape[1]
 
     def _forget(self, rows: int) -> float:
