@@ -195,7 +195,10 @@ def plot_attribution_correlation(
     lowest = min(float(np.asarray(rows[measure]).min()) for rows in found.values())
     ax.set_ylim(min(0.0, lowest) - 0.03, 1.03)
     ax.axhline(0, color=style.MUTED, lw=0.5)
-    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}  # ranges are anywhere
+    place: dict[str, Any] = {
+        "loc": "lower right",
+        "bbox_to_anchor": (1, 1),
+    }
     ax.legend(fontsize=style.TEXT - 1, frameon=False, **place)
     label = f"{measure.capitalize()}'s correlation with the target"
     style.tidy(ax, "medians and ranges over features", ylabel=label)
