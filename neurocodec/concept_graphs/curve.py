@@ -111,8 +111,8 @@ def concept_curve(
     -------
     xarray.Dataset
         With the dim `outcome`: of a class ``"accuracy"`` (whether the network still finds it) and
-        ``"probability"`` (by a softmax); between layers ``"projection"``, the largest over
-        positions, relative to that with all vectors.
+        ``"probability"`` (by a softmax); of a cell ``"response"``, which the network gives; between
+        layers ``"projection"``, the largest over positions, relative to that with all vectors.
 
         - `concept_curve` (stimulus, rank, ranking, kind, fraction, outcome), and
           `mean_concept_curve` without stimulus and rank; `rank` are targets of an image,

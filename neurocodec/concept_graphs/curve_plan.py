@@ -43,6 +43,8 @@ OF_LAYERS: Final = ("sum", "cosine", "unrelated")
 KINDS: Final = ("insert", "delete")
 OUTCOMES: Final = ("accuracy", "probability")
 PROJECTION: Final = "projection"
+RESPONSE: Final = "response"
+"""Of a cell: cells are no classes, of which one alone is right."""
 UNRELATED: Final = 0.1
 """Size of the cosine with a target that an unrelated one has at most, where there is one."""
 UNRELATED_STEPS: Final = 16
@@ -80,7 +82,9 @@ class CurvePlan(ConceptPlan):
     @property
     def outcomes(self) -> tuple[str, ...]:
         """What is followed."""
-        return OUTCOMES if isinstance(self.target, Target) else (PROJECTION,)
+        if not isinstance(self.target, Target):
+            return (PROJECTION,)
+        return (RESPONSE,) if self.net.output_dim == v.CELL else OUTCOMES
 
     @property
     def names(self) -> set[str]:
@@ -260,12 +264,14 @@ class _Aim:
         return self.reading.vectors[self.reading.wanted[:, 0]]
 
     def outcome(self, read: Tensor) -> Tensor:
-        """(sample, outcome): of a class, or the largest projection over positions."""
+        """(sample, outcome): of a class or cell, or the largest projection over positions."""
         if isinstance(self.reading, Projections):
             flat = read.flatten(2) if read.ndim > 2 else read[..., None]
             flat = flat - self.reading.offset[:, None]
             return torch.einsum("scp,sc->sp", flat, self.direction).amax(1, keepdim=True)
         own = classes(self.curves.target, self.read)
+        if self.curves.plan.outcomes == (RESPONSE,):
+            return read.gather(1, own[:, None])
         right = read.argmax(1) == own
         probability = read.softmax(1).gather(1, own[:, None])[:, 0]
         return torch.stack([right.to(read.dtype), probability], 1)

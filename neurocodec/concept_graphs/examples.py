@@ -160,6 +160,13 @@ def _placed(stimulus: Any, rows: Any, layer: str) -> tuple[xr.DataArray, NDArray
             expected="(vector, channel), as nc.point_vectors returns them",
             hint=hint,
         )
+    if v.TIME in rows.coords and v.STIMULUS not in rows.coords:
+        raise InputError(
+            came=f"rows of {layer!r} of the moments of a movie",
+            expected="rows of images",
+            hint=f"nc.receptive_fields(net, movie, of=nc.targets.Feature({layer!r},"
+            " vectors.dictionary[0], position='strongest'))",
+        )
     wanted = [v.STIMULUS, *_axes(rows)]
     missing = [name for name in wanted if name not in rows.coords]
     if missing:

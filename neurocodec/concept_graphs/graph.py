@@ -257,7 +257,7 @@ class _Groups:
         cls, net: Network, stimulus: Any, categories: Any, of: Any, settings: Mapping[str, Any]
     ) -> _Groups:
         """Find the images of each category; all must have some."""
-        _require_images(stimulus)
+        _require_images(net, stimulus)
         names = None if categories is None else _names(categories)
         own, how = _own(net, stimulus, names, of, settings)
         if names is None:
@@ -277,7 +277,14 @@ class _Groups:
         return cls(names, places, category[places], how)
 
 
-def _require_images(stimulus: Any) -> None:
+def _require_images(net: Network, stimulus: Any) -> None:
+    if net.history is not None:
+        raise InputError(
+            came=f"{net.name!r}, which sees a movie, of which each moment is a sample",
+            expected="a network of images that are of categories",
+            hint="nc.concept_contributions(net, movie, source=vectors,"
+            " target=nc.targets.Output('cell 3'))",
+        )
     dims = tuple(getattr(stimulus, "dims", (type(stimulus).__name__,)))
     if not isinstance(stimulus, xr.DataArray) or v.STIMULUS not in dims:
         raise InputError(

@@ -157,7 +157,8 @@ def _samples(net: Network, images: xr.DataArray, *, colors: bool) -> Samples:
         raise InputError(
             came=f"a network of movies, of {net.history} frames a window",
             expected="a network of images",
-            hint="nc.receptive_fields(net, movie, of='cells', times=times)",
+            hint="nc.receptive_fields(net, movie, of=nc.targets.Feature('layer1',"
+            " vectors.dictionary[0], position='strongest'))",
         )
     samples = Samples.of(net, images, stream=True)
     if not {v.Y, v.X} <= {*samples.dims}:

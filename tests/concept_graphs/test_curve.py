@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from networks import two_layers
+from networks import movie, retina_network, two_layers
 from residual import residual
 
 import neurocodec as nc
@@ -356,3 +356,33 @@ def test_results_that_do_not_go_together_are_named(of_layer):
         nc.plot.concept_curve({"early": of_layer, "late": 3})
     with pytest.raises(InputError, match="no result"):
         nc.plot.concept_curve({})
+
+
+def test_a_cell_is_followed_by_its_response():
+    net, shown = retina_network(), movie(12)
+    rows = nc.point_vectors(net, shown, "layer1", draw="uniform", per_image=9, **QUIET)
+    source = nc.ConceptVectors(vectors=5, active=3).fit(rows)
+    cell = nc.targets.Output(2)
+    how = {"points": 4, "steps": 4, "residual": True, **QUIET}
+    found = nc.concept_curve(net, shown, source=source, target=cell, **how)
+    assert found.outcome.values.tolist() == ["response"]
+    every = found.concept_curve.sel(outcome="response", kind="insert", fraction=1)
+    whole = nc.respond(net, shown, **QUIET)[:, 2]
+    for ranking in every.ranking.values:
+        np.testing.assert_allclose(every.sel(ranking=ranking), whole, rtol=1e-5)
+    offset = torch.from_numpy(source.offset.values)[None, :, None, None].expand(1, -1, 8, 8)
+    with torch.no_grad():
+        none = float(net.module[1:](offset)[0, 2])
+    taken = found.concept_curve.sel(outcome="response", kind="insert", fraction=0)
+    np.testing.assert_allclose(taken, none, rtol=1e-5)
+
+
+def test_graphs_and_examples_of_a_movie_say_what_there_is_instead():
+    net, shown = retina_network(), movie(12)
+    rows = nc.point_vectors(net, shown, "layer1", draw="uniform", per_image=9, **QUIET)
+    source = nc.ConceptVectors(vectors=5, active=3).fit(rows)
+    with pytest.raises(InputError, match="sees a movie") as told:
+        nc.concept_graph(net, shown, {"layer1": source}, ["0"], **QUIET)
+    assert "concept_contributions" in str(told.value)
+    with pytest.raises(InputError, match="moments of a movie"):
+        nc.concept_examples(net, shown, source, rows, **QUIET)
