@@ -100,7 +100,10 @@ def fit_linear_nonlinear(
             expected=f"at least two blocks of at least {history} frames (the history)",
         )
     inside = np.concatenate([np.arange(*block) for block in blocks])
-    mean, deviation = float(frames[inside].mean()), float(frames[inside].std())
+    # in the same digits for bytes and for floats: a fit magnifies the last one
+    mean, deviation = (
+        float(number(frames[inside], dtype=np.float64)) for number in (np.mean, np.std)
+    )
     if not deviation > 0:
         raise InputError(came="a constant stimulus", expected="one that varies")
     movie = (frames.astype(np.float32) - np.float32(mean)) / np.float32(deviation)
