@@ -53,7 +53,8 @@ class Network:
     module
         The torch module; runs use a copy that shares its weights, and it stays as it is.
     layers
-        Alias -> module name or `Layer`; a list takes the module names as aliases.
+        Alias -> module name or `Layer`; a list takes the module names as aliases. Responses and
+        fields need none.
     history
         Frames in a window, for a network that sees a movie (its input is (sample, history, y,
         x), the oldest frame first); None for still images. No window reaches over a gap between
@@ -119,7 +120,7 @@ class Network:
     def __init__(
         self,
         module: nn.Module,
-        layers: Mapping[str, str | Layer] | Iterable[str],
+        layers: Mapping[str, str | Layer] | Iterable[str] = (),
         *,
         history: int | None = None,
         outputs: Iterable[str] | None = None,

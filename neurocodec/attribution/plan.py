@@ -36,6 +36,7 @@ from neurocodec.nn.capture.hooks import Pass
 from neurocodec.nn.capture.layer import Layer
 from neurocodec.nn.capture.prefix import Batch, Prefix
 from neurocodec.nn.device import widest
+from neurocodec.nn.video.windowed import inside
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,18 @@ EXTRAS: Final = ("steps", "converged")
 """What is told of each sample beside the target, where the steps are adaptive."""
 HELD: Final = 5
 """Sums and gradients of each feature along a line: at two points, twice as they are stacked."""
+
+
+def _without_layers(net: Network) -> InputError:
+    """Error for a network of which no layer was named: those that it has, if there are any."""
+    found = [n for n, part in inside(net.module).named_modules() if n and not [*part.children()]]
+    hint = "nc.receptive_fields(net, movie), of a model that has no hidden units"
+    if found:
+        hint = f"nc.Network(module, layers={found[-1:]}), of {', '.join(map(repr, found[:8]))}"
+        hint += ", ..." if len(found) > 8 else ""
+    return InputError(
+        came=f"{net.name!r} and no layers", expected="at least one hidden layer", hint=hint
+    )
 
 
 @dataclass(frozen=True)
@@ -67,9 +80,7 @@ class ContributionPlan(Plan):
             require_places(self.target, self.layers, "reduce='channel'")
         super().__post_init__()
         if not self.layers:
-            raise InputError(
-                came="no layers", expected="at least one", hint="nc.Network(layers=[...])"
-            )
+            raise _without_layers(self.net)
 
     @property
     def names(self) -> set[str]:

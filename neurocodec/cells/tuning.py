@@ -186,6 +186,14 @@ def _probes(net: Network, center: Center, scale: tuple[float, float]) -> Iterabl
 
 def _grid(net: Network) -> tuple[tuple[int, int], float]:
     shape, rate = net.input_shape, net.frame_rate
+    if net.sample_dim == v.TIME and shape is not None and len(shape) == 3 and rate is not None:
+        raise InputError(
+            came=f"a network of movies in {shape[0]} colours",
+            expected="responses to a probe in the colours that are to be shown",
+            hint=f"bars = nc.stimuli.moving_bars({shape[1:]}, {rate:g},"
+            f" pause={PAUSE + (net.history or 1) / rate:.3g});"
+            f" nc.tuning(nc.respond(net, bars.expand_dims(color={shape[0]}, axis=1)))",
+        )
     if net.sample_dim != v.TIME or shape is None or len(shape) != 2 or rate is None:
         raise InputError(
             came=f"a network of {net.sample_dim} with input_shape={shape}, frame_rate={rate}",

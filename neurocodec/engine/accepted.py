@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from neurocodec import vocabulary as v
@@ -37,7 +38,8 @@ def _other_kind(net: Network, stimulus: Any) -> InputError:
     if net.history is not None:
         kind, hint = "a movie with dims ('time', 'y', 'x')", "stimulus.rename(old_name='time')"
         if not dims:
-            hint = "xr.DataArray(values, dims=('time', 'y', 'x'))"
+            wanted = ("time", "color", "y", "x") if np.ndim(stimulus) == 4 else ("time", "y", "x")
+            hint = f"xr.DataArray(values, dims={wanted})"
     elif v.TIME in dims:
         kind = "images with 'stimulus': without history= a network sees no movie"
         hint = "nc.Network(module, layers, history=40), the frames that it sees at once"
@@ -65,13 +67,31 @@ def _check_shape(net: Network, stimulus: xr.DataArray, shape: tuple[int, ...]) -
         raise InputError(
             came=f"a movie with dims {tuple(map(str, stimulus.dims))}",
             expected=f"dims ('time', 'y', 'x'){colors}",
-            hint="movie.isel(color=0), or movie.mean('color')" if v.COLOR in given else "",
+            hint=_of_other_dims(net, [*map(str, stimulus.dims)]),
         )
     if stimulus.sizes[v.TIME] < net.history:
         raise InputError(
             came=f"a movie of {stimulus.sizes[v.TIME]} frames",
             expected=f"at least {net.history}, the history that {net.name!r} sees",
         )
+
+
+def _of_other_dims(net: Network, given: list[str]) -> str:
+    """What to type where a movie has other dims than its time and pixels."""
+    if v.COLOR in given and not _takes_color(net):
+        return (
+            "movie.isel(color=0), or movie.mean('color'); nc.Network(module, layers, input="
+            "'(sample, color, time, y, x)', output='(sample, time, cell)', ...) for a module that"
+            " takes colours"
+        )
+    odd = [d for d in given if d not in (v.TIME, *IMAGE_DIMS)]
+    missing = [d for d in (v.Y, v.X) if d not in given]
+    if odd and not missing and _takes_color(net):
+        missing = [v.COLOR]
+    if len(odd) != len(missing):
+        return ""
+    told = ", ".join(f"{one}={other!r}" for one, other in zip(odd, missing, strict=True))
+    return f"movie.rename({told})" if all(x.isidentifier() for x in odd) else ""
 
 
 def _takes_color(net: Network) -> bool:

@@ -215,6 +215,17 @@ def test_layer_behind_the_target_is_refused(network):
         run(network, images(2), target=nc.targets.Feature("frist", (1.0,)))
 
 
+class Alone(torch.nn.Module):
+    """A linear-nonlinear model, which has no parts."""
+
+    def __init__(self):
+        super().__init__()
+        self.filter = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return (self.filter * x).flatten(1).sum(1, keepdim=True).relu()
+
+
 def test_wrong_kinds_are_refused(network):
     with pytest.raises(InputError, match="nc.targets"):
         run(network, images(2), target=lambda y: y.sum(1))
@@ -222,8 +233,13 @@ def test_wrong_kinds_are_refused(network):
         run(network, images(2), method="ActGrad")
     with pytest.raises(InputError, match="a baseline of shape"):
         run(network, images(2), baseline=np.zeros((2, 9)))
-    with pytest.raises(InputError, match="no layers"):
-        run(nc.Network(convolutional(), []), images(2))
+    with pytest.raises(InputError, match="no layers") as raised:
+        run(nc.Network(convolutional()), images(2))
+    made = raised.value.hint.split("), of")[0] + ")"
+    net = eval(made, {"nc": nc, "module": convolutional()})  # noqa: S307 - what it says to type
+    assert len(run(net, images(2)).children) == 1
+    with pytest.raises(InputError, match="nc.receptive_fields"):
+        run(nc.Network(Alone()), images(2))
 
 
 def test_double_precision_networks_stay_double():

@@ -416,3 +416,41 @@ def test_axes_in_another_order_change_nothing():
         xr.testing.assert_allclose(ours[alias].contribution, theirs[alias].contribution)
     ours, theirs = (nc.receptive_fields(net, movie, progress=False) for net in (turned, plain))
     xr.testing.assert_allclose(ours.irf, theirs.irf)
+
+
+def test_windows_shorter_than_kernels_are_refused_with_a_longer_history():
+    options = {"frame_rate": 10, **AXES}
+    with pytest.raises(InputError, match="history=6, if its kernels") as raised:
+        nc.respond(nc.Network(core_readout(), history=3, **options), colored())
+    longer = eval(f"dict({raised.value.hint.split(', if')[0]})")  # noqa: S307 - what it says to type
+    assert nc.respond(nc.Network(core_readout(), **longer, **options), colored()).size
+
+
+def test_hints_for_frames_without_names_and_other_names_run():
+    net, movie = video_network(), colored()
+    with pytest.raises(InputError) as raised:
+        nc.respond(net, movie.values)
+    named = eval(raised.value.hint, {"xr": xr, "values": movie.values})  # noqa: S307
+    xr.testing.assert_identical(named, movie.drop_vars([*movie.coords]).rename(None))
+    for names in ({"color": "colour"}, {"y": "height", "x": "width"}):
+        with pytest.raises(InputError, match="dims \\('time', 'y', 'x'\\) and 'color'") as raised:
+            nc.respond(net, movie.rename(names))
+        back = eval(raised.value.hint, {"movie": movie.rename(names)})  # noqa: S307
+        assert nc.respond(net, back).identical(nc.respond(net, movie))
+
+
+def test_a_hint_for_probes_in_colours_runs():
+    net = nc.Network(
+        core_readout(),
+        history=6,
+        frame_rate=10,
+        input_shape=colored().shape[1:],
+        **AXES,
+    )
+    with pytest.raises(InputError, match="movies in 2 colours") as raised:
+        nc.tuning(net)
+    first, last = raised.value.hint.split("; ")
+    names = {"nc": nc, "net": net}
+    exec(first, names)  # noqa: S102 - what it says to type
+    found = eval(last, names)  # noqa: S307
+    assert found.direction_selectivity.size == 3

@@ -78,6 +78,7 @@ def test_networks_of_windows_refuse_colours():
     with pytest.raises(InputError, match="'color'") as error:
         nc.respond(net, colored())
     assert "movie.isel(color=0)" in str(error.value)
+    assert "input='(sample, color, time, y, x)'" in str(error.value)
     net = nc.Network(
         core_readout(), layers=[], history=6, **{**AXES, "input": "(sample, time, y, x)"}
     )

@@ -16,7 +16,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 def test_own_models_run_as_written(capsys):
     blocks = BLOCK.findall((DOCS / "own-models.md").read_text("utf-8"))
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     names = {}
     for block in blocks:
         exec(compile(block, "own-models.md", "exec"), names)  # noqa: S102 - what the page says

@@ -20,6 +20,8 @@ INSIDE: Final = "video"
 """Name of the video network within the windowed one."""
 
 
+LONGER: Final = 2
+"""Times as many frames, of windows that are shorter than the kernels over time."""
 ROUNDINGS: Final = 64
 """Units of the last digit by which an answer may differ without padding along time."""
 
@@ -97,7 +99,10 @@ def _settled(copy: Any, window: Tensor, told: int | None) -> Answer:
             came=f"windows of shape {tuple(window.shape[1:])} that the network refuses, as"
             f" input={copy.arrangement.input_text!r}: {error}",
             expected="the axes of its input in their order, and frames of the shape that it takes",
-            hint=EXAMPLE,
+            hint=f"history={LONGER * window.shape[1]}, if its kernels need more frames than"
+            f" {window.shape[1]}"
+            if "Kernel size" in str(error)
+            else EXAMPLE,
         ) from error
 
 
