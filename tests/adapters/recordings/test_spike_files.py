@@ -1,5 +1,6 @@
 """Spike times in the files of sorters, MATLAB and numpy, in text; stimuli beside them."""
 
+import pathlib
 import shutil
 
 import h5py
@@ -476,3 +477,31 @@ def test_nothing_of_params_is_run(tmp_path):
     found = nc.recording(MOVIE, path, frame_times=TIMES)
     np.testing.assert_array_equal(found.spike_count[0], COUNTS)
     shutil.rmtree(path)
+
+
+def test_a_hint_for_a_folder_of_arrays_runs(tmp_path):
+    for name, times in SPIKES.items():
+        np.save(tmp_path / f"{name}.npy", times)
+    with pytest.raises(InputError, match="glob") as raised:
+        nc.recording(MOVIE, tmp_path, frame_times=TIMES)
+    code = raised.value.hint.split(", where")[0]
+    found = eval(code, {"np": np, "pathlib": pathlib, "path": tmp_path})  # noqa: S307 - to type
+    counts = nc.recording(MOVIE, found, frame_times=TIMES).spike_count[0]
+    np.testing.assert_array_equal(counts, COUNTS)
+
+
+def test_names_of_cells_in_bytes_of_any_kind(tmp_path):
+    times = np.concatenate([*SPIKES.values()])
+    names = np.repeat(np.array(["ON µ", "OFF"]), [len(x) for x in SPIKES.values()])
+    for coding, told in (("utf-8", "ON µ"), ("latin-1", "ON \ufffd")):
+        coded = np.char.encode(names, coding)
+        np.savez(tmp_path / "s.npz", spike_times=times, spike_cell=coded)
+        found = nc.recording(MOVIE, tmp_path / "s.npz", frame_times=TIMES)
+        assert {*found.cell.values.tolist()} == {told, "OFF"}
+
+
+def test_json_of_more_than_cells_is_not_taken_for_a_silent_cell(tmp_path):
+    (tmp_path / "s.json").write_text('{"units": {"a": [0.1]}}')
+    with pytest.raises(InputError) as raised:
+        nc.recording(MOVIE, tmp_path / "s.json", frame_times=TIMES)
+    assert not raised.value.hint

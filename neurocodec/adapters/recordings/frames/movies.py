@@ -23,7 +23,7 @@ OF_VIDEOS: Final = {
         "np.stack([frame.mean(-1) for frame in imageio.v3.imiter(path)])",
     ),
     ".mat": "scipy.io.loadmat(path)['stimulus'].transpose(2, 0, 1), frames (y, x, time) of MATLAB",
-    ".npz": "np.load(path)['stimulus']",
+    ".npz": "np.load(path)['stimulus'], or pynapple.load_file(path) of what pynapple saved",
     **dict.fromkeys((".h5", ".hdf5"), "h5py.File(path)['stimulus'][()]"),
 }
 """What to type for files of frames, by the ends of their names."""
@@ -56,8 +56,8 @@ def movie(stimulus: Any, units: str = v.DIMENSIONLESS) -> xr.DataArray:
 
 def _of_pynapple(stimulus: Any) -> tuple[Any, xr.Variable]:
     """Frames of a pynapple `TsdTensor`, or light of a `Tsd`, and the times that they have."""
-    values: Any = getattr(stimulus, "values", None)
-    if np.ndim(values) not in (1, 3, 4):
+    values = getattr(stimulus, "values", None)
+    if values is None or np.ndim(values) not in (1, 3, 4):
         hint = "stimulus.values[:, None, :], frame_times=stimulus.index.values, for bars"
         raise InputError(
             came=f"a stimulus as a pynapple {type(stimulus).__name__}"

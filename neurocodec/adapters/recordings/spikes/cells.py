@@ -127,9 +127,11 @@ def _hint(found: NDArray[Any]) -> str:
     """What to type in place of something that is no list of times."""
     if found.dtype.kind == "b":
         return "np.flatnonzero(train) / rate, where there is a 0 or 1 a sample"
-    if found.ndim or found.dtype.kind not in "fiuO":
+    if found.ndim:
         return ""
-    return "[], of a cell without spikes" if found.dtype.kind == "O" else "[time], of one spike"
+    if found.dtype.kind in "fiu":
+        return "[time], of one spike"
+    return "[], of a cell without spikes" if found.item() is None else ""
 
 
 def _is_several(value: Any) -> bool:
@@ -149,10 +151,11 @@ def of_quality(cells: Cells, quality: Quality, default: str | Iterable[str]) -> 
                 hint="quality='all'",
             )
         return cells
+    chosen = {x.lower() for x in wanted}  # phy and people write "good" and "Good"
     kept = [
         i
         for i, label in enumerate(labels)
-        if label in wanted or (wanted == ["not noise"] and label.lower() not in NOISE)
+        if label.lower() in chosen or (wanted == ["not noise"] and label.lower() not in NOISE)
     ]
     if not kept:
         counts = {x: labels.count(x) for x in dict.fromkeys(labels)}
@@ -196,7 +199,7 @@ def _owners(cells: NDArray[Any], what: str) -> NDArray[Any]:
     if cells.dtype.kind == "f" and (cells == np.round(cells)).all():
         return cells.astype(np.int64)
     if cells.dtype.kind in "iuUS":
-        return cells.astype(str) if cells.dtype.kind == "S" else cells
+        return np.char.decode(cells, "utf-8", "replace") if cells.dtype.kind == "S" else cells
     lost = int(np.isnan(cells).sum()) if cells.dtype.kind == "f" else 0
     raise InputError(
         came=f"cells of the spikes in {what}, {lost} of which are NaN"

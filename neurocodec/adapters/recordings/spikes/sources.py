@@ -141,7 +141,12 @@ def _from_path(path: Path, sample_rate: float | None) -> tuple[Cells, str]:
     if path.is_dir():
         there = sorted(p.name for p in path.iterdir())
         raise InputError(
-            came=f"{str(path)!r}, a folder with {there[:6] or 'nothing in it'}", expected=KINDS
+            came=f"{str(path)!r}, a folder with {there[:6] or 'nothing in it'}",
+            expected=KINDS,
+            hint="{file.stem: np.load(file) for file in sorted(pathlib.Path(path).glob('*.npy'))},"
+            " where each has the times of a cell"
+            if there and all(name.endswith(".npy") for name in there)
+            else "",
         )
     with damage_reported(path, f"a whole file: {KINDS}", "copy the file again"):
         found = _from_file(path, sample_rate)

@@ -157,3 +157,10 @@ def test_a_hint_for_a_rate_of_text_runs(tmp_path):
     assert raised.value.hint == "sample_rate=30000.0"
     found = read(tmp_path / "x", sample_rate=1000.0)
     assert int(found.spike_count.sum()) == sum(map(len, SPIKES.values()))
+
+
+def test_labels_in_capitals_are_the_same(tmp_path):
+    path = phy_folder(tmp_path / "phy")
+    table = path / "cluster_group.tsv"
+    table.write_text(table.read_text().replace("good", "Good"))
+    assert read(path).cell.values.tolist() == ["unit 3", "unit 8"]
