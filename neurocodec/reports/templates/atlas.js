@@ -23,6 +23,7 @@
     const text = size && (size >= 1e5 || size < 1e-3) ? x.toExponential(2) : String(+x.toPrecision(3));
     return text.replace("-", "\u2212");
   }
+  const counted = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
   const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
 
   function build() {
@@ -31,7 +32,7 @@
       const sure = icon.confirmed ? "" : ", not confirmed";
       const place = make("button", {
         type: "button", class: "a-place" + (icon.confirmed ? "" : " a-unsure"), "data-icon": i, tabindex: i ? -1 : 0, "aria-pressed": "false",
-        "aria-label": `row ${icon.row}, column ${icon.column}: target ${number(icon.target)}, ${icon.n_images} images${sure}`,
+        "aria-label": `row ${icon.row}, column ${icon.column}: target ${number(icon.target)}, ${counted(icon.n_images, "image")}${sure}`,
       }, make("img", { src: data.pictures[i], alt: "", draggable: "false", decoding: "async" }));
       Object.assign(place.style, { left: `${icon.column * side}%`, top: `${(data.grid - 1 - icon.row) * side}%`,
         width: `${side * 0.97}%`, height: `${side * 0.97}%`, backgroundColor: data.colors[i] });
@@ -104,7 +105,7 @@
     places.forEach((place, k) => place.setAttribute("aria-pressed", String(k === state.chosen)));
     root.dataset.shown = String(i);
     if (i < 0) {
-      panel.replaceChildren(make("p", { class: "lead" }, `${data.icons.length} places with ${data.icons.reduce((sum, icon) => sum + icon.n_images, 0)} images. Point at one.`));
+      panel.replaceChildren(make("p", { class: "lead" }, `${counted(data.icons.length, "place")} with ${counted(data.icons.reduce((sum, icon) => sum + icon.n_images, 0), "image")}. Point at one.`));
       return;
     }
     const icon = data.icons[i], large = make("img", { src: data.pictures[i], alt: "synthetic picture of this place" });
