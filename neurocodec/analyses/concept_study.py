@@ -20,7 +20,7 @@ from neurocodec.analyses.truth import interventions_of
 from neurocodec.attribution.point_vectors import point_vectors
 from neurocodec.concept_graphs.examples import require_different
 from neurocodec.concept_graphs.graph import checked_steps, concept_graph, of_categories
-from neurocodec.errors import InputError, warn
+from neurocodec.errors import InputError, collected, warn
 from neurocodec.fields.effective_fields import Way, way_of
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors
 from neurocodec.network import Network, require_network
@@ -30,8 +30,11 @@ GRAPH: Final = "graph.nc"
 PICTURES: Final = "pictures.nc"
 CONTRIBUTIONS: Final = "contributions"
 INTERVENTIONS: Final = "interventions.nc"
+CONTROLS: Final = "controls.nc"
 ROWS_A_VECTOR: Final = 1.5
 """Fewest rows for each concept vector."""
+OTHERS: Final = ("exemplars", "random")
+"""Controls: rows of the layer, and directions, drawn at random."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,27 @@ class Study:
         facts = {"rows": labels.provenance(rows), "layer": layer, **sizes}
         make = partial(self.fitted, own, "bisecting", self.sizes.seed)
         return stages.keep(f"vectors-{layer}.nc", facts, make)
+
+    def controls(
+        self, vectors: Mapping[str, ConceptVectors], rows: xr.DataTree, stages: Stages
+    ) -> xr.Dataset:
+        """`relative_l2` (layer, kind) of as many rows drawn at random, and random directions."""
+
+        def make() -> xr.Dataset:
+            found = []
+            for layer, own in vectors.items():
+                given = rows[layer].to_dataset()[v.ACTIVATION]
+                with collected():  # of fewer vectors than asked for, which was said before
+                    # of the same seed, so that the same images are held out
+                    others = [self.fitted(given, name, self.sizes.seed) for name in OTHERS]
+                found.append([float(x.summary["relative_l2"]) for x in (own, *others)])
+            dims = {v.LAYER: [*vectors], v.KIND: ["bisecting", *OTHERS]}
+            values = labels.labelled(np.array(found), tuple(dims), dims, name="relative_l2")
+            about = labels.provenance(rows)
+            about.pop("function")
+            return labels.stamp(values.to_dataset(), "nc.analyse_concepts", **about)
+
+        return stages.keep(CONTROLS, self.facts(vectors), make)
 
     def fitted(self, rows: xr.DataArray, method: Any, seed: int) -> ConceptVectors:
         """As many concept vectors as were asked for, or as the rows are enough for."""

@@ -29,6 +29,7 @@ class ConceptAnalysis:
     graph: xr.DataTree
     cards: xr.DataTree  # by layer: examples, places in images, scores
     interventions: xr.Dataset | None  # correlation of predicted with measured changes, by layer
+    controls: xr.Dataset  # how well codes of concept vectors and of controls describe rows
     pictures: xr.DataArray  # of some images of the graph, from 0 to 1
     files: Sequence[str]
 
@@ -96,7 +97,8 @@ def analyse_concepts(
     ConceptAnalysis
         `vectors` by layer, `graph` as `nc.concept_graph` returns it, `cards` of its nodes,
         `interventions`: `median_correlation` (layer, graph, fraction) of `nc.concept_interventions`
-        from each layer to the next, and to the answer.
+        from each layer to the next, and to the answer; `controls`: `relative_l2` (layer, kind) of
+        held-out rows, of concept vectors, of rows drawn at random and of random directions.
 
     Raises
     ------
@@ -133,6 +135,7 @@ def analyse_concepts(
     stages = Stages(out)
     rows = study.rows(stages)
     vectors = {name: study.vectors(name, rows, stages) for name in study.net.layers}
+    controls = study.controls(vectors, rows, stages)
     graph = study.graph(vectors, stages)
     told = study.interventions(vectors, stages)
     pictured = study.pictures(graph, stages)
@@ -143,6 +146,7 @@ def analyse_concepts(
         graph=graph,
         cards=xr.DataTree.from_dict({name: xr.DataTree(cards.of(name)) for name in vectors}),
         interventions=told,
+        controls=controls,
         pictures=pictured,
         files=list(dict.fromkeys(stages.files)),
     )

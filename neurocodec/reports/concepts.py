@@ -110,14 +110,14 @@ def _written(
     images: xr.DataArray | None,
     title: str,
     facts: Mapping[str, str],
-    truth: Mapping[str, Any] | None = None,  # table of predicted against measured changes
+    tables: Mapping[str, Data] | None = None,  # of changes predicted and measured, of controls
 ) -> Path:
     """Write the page in the best quality with which it stays small."""
     page = ""
     for quality in QUALITIES:
         data = page_data(named, cards, images, quality)
         page = filled(
-            "concepts.html.j2", data=data, title=title, style=style, facts=facts, truth=truth
+            "concepts.html.j2", data=data, title=title, style=style, facts=facts, **(tables or {})
         )
         if len(page) <= LARGE:
             break
@@ -158,14 +158,34 @@ def write_concept_report(
     title = f"Concept vectors of {analysis.model}: {', '.join(names[:4])}"
     cards, images = analysis.cards, analysis.pictures
     named = {"": analysis.graph}
-    truth = {} if analysis.interventions is None else _truth(analysis.interventions)
+    tables = {"truth": _truth(analysis.interventions), "controls": _controls(analysis.controls)}
     return _written(
-        named, folder, cards=cards, images=images, title=title, facts=facts, truth=truth
+        named, folder, cards=cards, images=images, title=title, facts=facts, tables=tables
     )
 
 
-def _truth(found: xr.Dataset) -> Data:
+def _controls(found: xr.Dataset) -> Data:
+    """What codes leave of rows, as the rows of a table."""
+    values = found["relative_l2"]
+    heads = [KINDS.get(str(x), str(x)) for x in found[v.KIND].values]
+    rows = [
+        [str(layer), *(f"{x:.2f}" for x in own)]
+        for layer, own in zip(found[v.LAYER].values, values.values, strict=True)
+    ]
+    return {"heads": heads, "rows": rows}
+
+
+KINDS: Final = {
+    "bisecting": "concept vectors",
+    "exemplars": "rows drawn at random",
+    "random": "random directions",
+}
+
+
+def _truth(found: xr.Dataset | None) -> Data:
     """Correlations of predicted with measured changes, as the rows of a table."""
+    if found is None:
+        return {}
     name = v.MEDIAN_CORRELATION
     columns = [(g, f) for f in found[v.FRACTION].values for g in found[v.GRAPH].values]
     rows = []
