@@ -113,12 +113,10 @@ def _written(
     tables: Mapping[str, Data] | None = None,  # of changes predicted and measured, of controls
 ) -> Path:
     """Write the page in the best quality with which it stays small."""
-    page = ""
+    page, shown = "", {"truth": {}, "controls": {}, **(tables or {})}
     for quality in QUALITIES:
         data = page_data(named, cards, images, quality)
-        page = filled(
-            "concepts.html.j2", data=data, title=title, style=style, facts=facts, **(tables or {})
-        )
+        page = filled("concepts.html.j2", data=data, title=title, style=style, facts=facts, **shown)
         if len(page) <= LARGE:
             break
     else:

@@ -124,7 +124,7 @@ def test_controls_stand_beside_concept_vectors(page):
     assert re.findall(r"<td>(.*?)</td>", row) == [f"{float(x):.2f}" for x in left]
 
 
-CHANGES = ("--active 1", "--steps auto", "--shown 0", "--shown 2")
+CHANGES = ("--active 1", "--steps auto", "--shown 0")
 
 
 def test_a_changed_setting_is_computed_anew(arguments, tmp_path):
