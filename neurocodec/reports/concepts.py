@@ -117,7 +117,12 @@ def _written(
     for quality in QUALITIES:
         data = page_data(named, cards, images, quality)
         page = filled(
-            "concepts.html.j2", data=data, title=title, style=style, facts=facts, **(tables or {})
+            "concepts.html.j2",
+            data=data,
+            title=title,
+            style=style,
+            facts=facts,
+            tables=tables or {},
         )
         if len(page) <= LARGE:
             break
