@@ -113,10 +113,17 @@ def _written(
     tables: Mapping[str, Data] | None = None,  # of changes predicted and measured, of controls
 ) -> Path:
     """Write the page in the best quality with which it stays small."""
-    page, shown = "", {"truth": {}, "controls": {}, **(tables or {})}
+    page = ""
     for quality in QUALITIES:
         data = page_data(named, cards, images, quality)
-        page = filled("concepts.html.j2", data=data, title=title, style=style, facts=facts, **shown)
+        page = filled(
+            "concepts.html.j2",
+            data=data,
+            title=title,
+            style=style,
+            facts=facts,
+            tables=tables or {},
+        )
         if len(page) <= LARGE:
             break
     else:
