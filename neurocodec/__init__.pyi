@@ -20,8 +20,8 @@ from neurocodec import vocabulary as vocabulary
 from neurocodec.adapters.images.images import images as images
 from neurocodec.adapters.recordings.read_recording import read_recording as read_recording
 from neurocodec.adapters.recordings.recording import recording as recording
-from neurocodec.analyses.concepts import analyse_concepts as analyse_concepts
-from neurocodec.analyses.concepts import estimate_concepts as estimate_concepts
+from neurocodec.analyses.concepts.analyse import analyse_concepts as analyse_concepts
+from neurocodec.analyses.concepts.analyse import estimate_concepts as estimate_concepts
 from neurocodec.analyses.images.analyse import analyse_images as analyse_images
 
 # Whole analyses in one call.

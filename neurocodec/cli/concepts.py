@@ -62,7 +62,7 @@ def names(given: Sequence[str]) -> list[str]:
 def run_concepts(options: argparse.Namespace) -> None:
     """Find concept vectors and their graph, and write everything to a folder."""
     from neurocodec.adapters.images.images import images  # noqa: PLC0415
-    from neurocodec.analyses.concepts import GRAPH, analyse_concepts  # noqa: PLC0415 - torch only if needed
+    from neurocodec.analyses.concepts.analyse import GRAPH, analyse_concepts  # noqa: PLC0415 - torch only if needed
     from neurocodec.cli.images import thinned  # noqa: PLC0415
     from neurocodec.cli.networks import load_network  # noqa: PLC0415
     from neurocodec.nn.device import device_named  # noqa: PLC0415
@@ -108,6 +108,6 @@ def _asked(options: argparse.Namespace, layers: Sequence[str]) -> dict[str, Any]
 
 def _preflight(net: Any, stimulus: Any, asked: dict[str, Any]) -> None:
     """Say what the run takes."""
-    from neurocodec.analyses.concepts import estimate_concepts  # noqa: PLC0415
+    from neurocodec.analyses.concepts.analyse import estimate_concepts  # noqa: PLC0415
 
     print(f"about {estimate_concepts(net, stimulus, **asked)}")

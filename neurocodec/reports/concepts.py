@@ -18,7 +18,7 @@ from PIL import Image
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.concepts import ConceptAnalysis
+from neurocodec.analyses.concepts.analyse import ConceptAnalysis
 from neurocodec.concept_graphs.examples import require_different
 from neurocodec.concept_graphs.exports import export_graph
 from neurocodec.concept_graphs.tables import ALL, CONCEPT, FROM, TO, require_graph

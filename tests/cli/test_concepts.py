@@ -233,8 +233,8 @@ KILLS = (  # module, what is called, after how many calls, in place of one more 
     ("neurocodec.attribution.points", "module.Points.rows", 3, False),
     ("neurocodec.storage", "module.save", 1, True),
     ("neurocodec.analyses.stages", "module.Stages._note", 2, False),
-    ("neurocodec.analyses.concept_cards", "module.concept_maps", 0, True),
-    ("neurocodec.analyses.concept_cards", "module.concept_contributions", 2, True),
+    ("neurocodec.analyses.concepts.cards", "module.concept_maps", 0, True),
+    ("neurocodec.analyses.concepts.cards", "module.concept_contributions", 2, True),
 )
 
 
@@ -253,12 +253,12 @@ def test_killed_by_the_system_five_times_it_has_the_same_values(arguments, tmp_p
 
 STAGES = (
     ("concept_graphs.graph", "concept_contributions"),
-    ("analyses.concept_study", "concept_graph"),
-    ("analyses.truth", "concept_interventions"),
-    ("analyses.concept_study", "pictures"),
-    ("analyses.concept_cards", "concept_maps"),
-    ("analyses.concept_cards", "concept_examples"),
-    ("analyses.concept_cards", "concept_contributions"),
+    ("analyses.concepts.study", "concept_graph"),
+    ("analyses.concepts.truth", "concept_interventions"),
+    ("analyses.concepts.study", "pictures"),
+    ("analyses.concepts.cards", "concept_maps"),
+    ("analyses.concepts.cards", "concept_examples"),
+    ("analyses.concepts.cards", "concept_contributions"),
 )
 
 

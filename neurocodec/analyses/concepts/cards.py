@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from neurocodec import labels
 from neurocodec import vocabulary as v
-from neurocodec.analyses.concept_study import CONTRIBUTIONS, Study
+from neurocodec.analyses.concepts.study import CONTRIBUTIONS, Study
 from neurocodec.analyses.stages import Stages
 from neurocodec.concept_graphs.contributions import concept_contributions
 from neurocodec.concept_graphs.examples import concept_examples, concept_maps

@@ -9,9 +9,9 @@ from typing import Literal
 
 import xarray as xr
 
-from neurocodec.analyses.concept_cards import Cards
-from neurocodec.analyses.concept_cost import estimated
-from neurocodec.analyses.concept_study import GRAPH, Sizes, Study
+from neurocodec.analyses.concepts.cards import Cards
+from neurocodec.analyses.concepts.cost import estimated
+from neurocodec.analyses.concepts.study import GRAPH, Sizes, Study
 from neurocodec.analyses.stages import Stages
 from neurocodec.engine.estimate import Estimate
 from neurocodec.modes.concept_vectors.vectors import ConceptVectors

@@ -10,7 +10,7 @@ from typing import Any, Final
 import xarray as xr
 
 from neurocodec import vocabulary as v
-from neurocodec.analyses.concept_study import Study
+from neurocodec.analyses.concepts.study import Study
 from neurocodec.attribution.point_vectors import point_vectors
 from neurocodec.concept_graphs.contributions import concept_contributions
 from neurocodec.concept_graphs.graph import ANSWER_STEPS, STEPS

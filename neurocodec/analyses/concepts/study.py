@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from neurocodec import arguments, labels
 from neurocodec import vocabulary as v
 from neurocodec.adapters.images.pictures import pictures
+from neurocodec.analyses.concepts.truth import interventions_of
 from neurocodec.analyses.stages import Stages
-from neurocodec.analyses.truth import interventions_of
 from neurocodec.attribution.point_vectors import point_vectors
 from neurocodec.concept_graphs.examples import require_different
 from neurocodec.concept_graphs.graph import checked_steps, concept_graph, of_categories
