@@ -36,7 +36,10 @@ def bisecting(rows: Values, clusters: int, *, seed: int, overwrite: bool = False
     while waiting and len(waiting) + len(done) < clusters:
         _, start, stop = heapq.heappop(waiting)
         some = slice(start, stop)
-        side, taken = _halves(rows[some], random)
+        # of finite rows of length 1 every product is finite; BLAS may raise the flag all the same,
+        # of what lies beside them in its buffers (numpy/numpy#24067)
+        with np.errstate(invalid="ignore"):
+            side, taken = _halves(rows[some], random)
         rounds += taken
         if side is None:
             done.append((start, stop))
